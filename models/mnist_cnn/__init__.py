@@ -1,0 +1,13 @@
+"""A small convolutional network that reads handwritten digits (28x28, greyscale)."""
+
+from models.spec import ImagePreprocessing, ModelSpec, TensorSpec
+
+SPEC = ModelSpec(
+    name="mnist_cnn",
+    title="Handwritten digits, small CNN",
+    inputs=(TensorSpec("image", "float32", (None, 28, 28)),),
+    outputs=(TensorSpec("logits", "float32", (None, 10)),),
+    labels=tuple("0123456789"),
+    preprocessing=ImagePreprocessing(height=28, width=28, channels=1, offset=0.0, scale=255.0),
+    rate_per_s=200.0,
+)

@@ -1,0 +1,30 @@
+"""The errors of slipway: one small tree."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SlipwayError(Exception):
+    """Anything that slipway says about itself in one line; exit code 1."""
+
+    exit_code = 1
+
+
+class UserError(SlipwayError):
+    """A mistake of the user: what is wrong, what was received, what to do; exit code 2."""
+
+    exit_code = 2
+
+
+class MissingExtra(SlipwayError):
+    """A path cannot run here because libraries or tools are missing: the row is skipped."""
+
+
+def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is none of ``known``, with the nearest ones."""
+    names = list(known)
+    near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=0.4)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
+    return UserError(f"unknown {kind}: {received!r}. {hint}")

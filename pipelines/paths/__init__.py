@@ -1,0 +1,109 @@
+"""The paths to production. Adding one is one file, its line in :data:`PATHS`, and its test.
+
+A path module imports no framework at its top: listing the paths must take milliseconds. It offers::
+
+    CARD                                     what it is (Card)
+    package(model, folder, variant)          writes the payload of one variant into an empty folder
+    load(folder, threads) -> predict         the payload, loaded in this process by the path's own
+                                             runtime; predict maps {input name: array} to {output
+                                             name: array}, dimension 0 the batch
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from pipelines.errors import unknown
+
+if TYPE_CHECKING:
+    from models.trained import TrainedModel
+
+PATHS: dict[str, str] = {
+    "tf-serving": "pipelines.paths.tf_serving",
+    "litert": "pipelines.paths.litert",
+    "torchserve": "pipelines.paths.torchserve",
+    "onnxruntime": "pipelines.paths.onnxruntime",
+}
+
+Arrays = Mapping[str, np.ndarray]
+Predict = Callable[[Arrays], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a variant's outputs may be from the reference's before the path fails.
+
+    ``atol`` is the largest absolute difference of any output value (logits). ``min_top1`` is the
+    smallest share of rows, of evaluation data, whose largest output is the reference's.
+    """
+
+    atol: float
+    min_top1: float = 1.0
+
+
+FP32 = Tolerance(atol=1e-4)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One precision or option of a path."""
+
+    summary: str
+    tolerance: Tolerance = FP32
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a path is, readable without importing its framework.
+
+    ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings
+    ``requires``, the distributions that it runs on (their versions are part of the artifact's
+    key). ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
+    there is none (``no_server`` then says why); ``protocols`` are names of
+    :data:`serving.clients.PROTOCOLS`. ``sources`` are files or folders, relative to the
+    repository's root, that shape or enter the payload besides the path's own module.
+    """
+
+    name: str
+    title: str
+    framework: str
+    variants: Mapping[str, Variant]
+    extra: str
+    requires: tuple[str, ...]
+    server: str | None = None
+    no_server: str = ""
+    protocols: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        """The required distributions that are not installed here."""
+        return [name for name in self.requires if version_of(name) is None]
+
+
+class PathModule(Protocol):
+    CARD: Card
+
+    def package(self, model: TrainedModel, folder: Path, variant: str) -> None: ...
+    def load(self, folder: Path, threads: int) -> Predict: ...
+
+
+def path_module(name: str) -> PathModule:
+    """The module of a path. Raises UserError, with the nearest names, for one that is unknown."""
+    if name not in PATHS:
+        raise unknown("path", name, PATHS)
+    return cast(PathModule, importlib.import_module(PATHS[name]))
+
+
+def version_of(distribution: str) -> str | None:
+    """The installed version of a distribution, None if it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,210 @@
+"""Everything that one run learns, as plain data: the content of ``report.json``.
+
+Units are in the names (``_s`` seconds, ``_ms`` milliseconds, ``_bytes``). A value that was not
+measured is null, never zero. ``SCHEMA_VERSION`` changes when a field changes its meaning or goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA_VERSION = 1
+IN_PROCESS = "in-process"
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One load test of one row.
+
+    Latencies run from the *scheduled* start of a request. Percentiles that the number of samples
+    cannot support are null (``unclaimable`` says which and why). ``quantiles_ms`` are the
+    latencies at 0, 1, ... 100 %, for plots only. ``match_share`` is the share of checked answers
+    that equal the in-process ones. ``samples_per_s`` counts rows of a batch, ``rate_per_s`` requests.
+    """
+
+    name: Literal["single-stream", "offline", "server"]
+    valid: bool
+    invalid_because: str | None
+    duration_s: float
+    batch: int
+    concurrency: int
+    offered_per_s: float | None
+    rate_per_s: float
+    samples_per_s: float
+    requests: int
+    errors: int
+    error_examples: tuple[str, ...]
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    unclaimable: tuple[str, ...]
+    quantiles_ms: tuple[float, ...]
+    answers_checked: int
+    match_share: float | None
+    send_lag_p50_us: float | None
+    send_lag_p99_us: float | None
+    client_cpu_us_per_request: float | None
+    server_cpu_ms_per_request: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageUsage:
+    """The operating system's accounting of the process that did a stage."""
+
+    wall_s: float
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A row whose largest output changed; ``margin`` is the reference's lead of its first class over its second."""
+
+    set: str
+    row: int
+    reference: int
+    received: int
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """An artifact's outputs against the reference's, over one set of inputs at one batch size."""
+
+    set: Literal["evaluation", "random"]
+    batch: int
+    rows: int
+    max_abs: float
+    max_rel: float
+    cosine: float
+    top1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The parity verdict of one artifact, bound to its bytes by ``artifact_sha256``."""
+
+    artifact_sha256: str
+    reference: str
+    atol: float
+    min_top1: float
+    tolerance_source: Literal["variant", "user"]
+    passed: bool
+    breaches: tuple[str, ...]
+    max_abs: float
+    cosine: float
+    top1: float
+    accuracy: float | None
+    reference_accuracy: float | None
+    checks: tuple[Parity, ...]
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """One variant of one path: packaged and verified."""
+
+    path: str
+    variant: str
+    framework: str
+    summary: str
+    status: Status
+    reason: str | None
+    cached: bool = False
+    folder: str | None = None
+    size_bytes: int | None = None
+    files: tuple[FileEntry, ...] = ()
+    package: StageUsage | None = None
+    verify: StageUsage | None = None
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variant of one path behind one protocol, or in process.
+
+    ``cold_start_s`` runs from the start of the process to its first answer.
+    ``share_of_in_process`` is the ``offline`` throughput over that of the same artifact in process
+    with the same number of threads. ``peak_memory_bytes`` sums the peaks of all its processes.
+    """
+
+    path: str
+    variant: str
+    protocol: str
+    status: Status
+    reason: str | None
+    server: str | None = None
+    cold_start_s: float | None = None
+    peak_memory_bytes: int | None = None
+    share_of_in_process: float | None = None
+    answer: str | None = None
+    scenarios: tuple[Scenario, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    system: str
+    python: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    gpu: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    framework: str
+    weights_sha256: str
+    test_accuracy: float
+    parameters: int
+    wall_s: float
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user chose, or the defaults: enough to run it again."""
+
+    command: str
+    seconds_per_row: float
+    rate_per_s: float
+    threads: int
+    scenarios: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """Which row to ship and why; ``row`` is ``path variant protocol``, None if none is fit."""
+
+    row: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    model: str
+    title: str
+    started: str
+    wall_s: float
+    machine: Machine
+    versions: dict[str, str]
+    settings: Settings
+    training: Training
+    artifacts: tuple[ArtifactRow, ...]
+    rows: tuple[Row, ...]
+    recommendation: Recommendation
+    parent_peak_rss_bytes: int | None = None
+    interrupted: bool = False
+    schema_version: int = field(default=SCHEMA_VERSION)

@@ -1,0 +1,74 @@
+"""Clients, one module a protocol: arrays in, request bytes out; response bytes in, arrays out.
+
+A client module offers three functions and imports no framework::
+
+    call(target) -> Call                  where and how the bytes travel
+    encode(target, inputs) -> bytes       {input name: array, dimension 0 the batch} -> request body
+    decode(target, body) -> dict          response body -> {output name: array of the declared dtype}
+
+``decode`` raises :class:`ProtocolError` when the bytes are not an answer of the protocol.
+Whoever sends the bytes (:mod:`serving.clients.transport`, or a load generator) needs to know
+nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import numpy as np
+
+PROTOCOLS: dict[str, str] = {
+    "tf-serving-rest": "serving.clients.tf_serving_rest",
+    "tf-serving-grpc": "serving.clients.tf_serving_grpc",
+    "torchserve-rest": "serving.clients.torchserve_rest",
+    "torchserve-grpc": "serving.clients.torchserve_grpc",
+    "open-inference-rest": "serving.clients.open_inference_rest",
+    "open-inference-grpc": "serving.clients.open_inference_grpc",
+}
+"""Protocol name -> module. A name that ends in ``-grpc`` travels over gRPC, any other over HTTP/1.1."""
+
+
+class ProtocolError(Exception):
+    """The bytes that came back are not an answer of this protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model behind a running server.
+
+    ``url`` is ``http://HOST:PORT`` or ``grpc://HOST:PORT``; ``outputs`` maps each output's name
+    to its numpy dtype name, in the signature's order. ``token`` is a bearer token, never logged.
+    """
+
+    url: str
+    model: str
+    outputs: Mapping[str, str]
+    token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How request bytes travel: ``path`` is the URL path, or the full gRPC method name.
+
+    ``headers`` are HTTP headers (content type, authorisation) or gRPC metadata (lower-case keys).
+    """
+
+    url: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Client(Protocol):
+    """What a client module offers (see the module's docstring)."""
+
+    def call(self, target: Target) -> Call: ...
+    def encode(self, target: Target, inputs: Mapping[str, np.ndarray]) -> bytes: ...
+    def decode(self, target: Target, body: bytes) -> dict[str, np.ndarray]: ...
+
+
+def client(protocol: str) -> Client:
+    """The client module of a protocol. Raises ``KeyError`` for an unknown name."""
+    return cast(Client, importlib.import_module(PROTOCOLS[protocol]))

@@ -1,0 +1,31 @@
+"""``python -m serving.guard COMMAND ...``: becomes COMMAND, which the kernel ends when its parent dies.
+
+A server that outlives a killed test or run would hold its port and its memory. Linux can tie a
+child to its parent (prctl(2), PR_SET_PDEATHSIG); the setting survives exec, so this module sets it
+and is gone. Elsewhere the command runs untied.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def tie_to_parent(parent_pid: int | None = None) -> None:
+    """Have this process receive SIGTERM when the thread that started it ends.
+
+    ``parent_pid`` is who the parent should be: if it has died before the call, this process exits.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if parent_pid is not None and os.getppid() != parent_pid:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    tie_to_parent()
+    os.execvp(sys.argv[1], sys.argv[1:])

@@ -1,0 +1,223 @@
+"""Starts a server, waits until it can predict, and stops it so that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Iterator
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+STOP_GRACE_S = 15.0
+LOG_TAIL_LINES = 12
+
+
+class LaunchError(Exception):
+    """A server could not be started, died while starting, or was not ready in time."""
+
+
+class PortInUse(LaunchError):
+    """Somebody else listens on a port that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """What a server is started for.
+
+    ``payload`` is the artifact's payload folder (read only); ``workdir`` an empty folder for the
+    server's own files. ``rest_port`` and ``grpc_port`` are free ports on ``host``. ``threads`` is
+    the number of compute threads of one prediction. ``flavour`` picks one of a module's
+    ``FLAVOURS``; the first is the default.
+    """
+
+    model: str
+    payload: Path
+    workdir: Path
+    rest_port: int
+    grpc_port: int
+    host: str = LOOPBACK
+    threads: int = 1
+    flavour: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one server is started, and how to tell that it can predict.
+
+    ``server`` names what will answer, with its version. ``ready`` is polled: it returns False, or
+    raises OSError or a client's error, as long as the server cannot predict. ``token`` returns the
+    bearer token that clients need, once the server is ready.
+    """
+
+    server: str
+    argv: tuple[str, ...]
+    endpoints: Mapping[str, str]
+    ready: Callable[[], bool]
+    env: Mapping[str, str] = field(default_factory=dict)
+    token: Callable[[], str | None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process and its children have used: CPU seconds, and peak resident bytes summed over them."""
+
+    cpu_s: float
+    peak_rss_bytes: int
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    """A port of ``host`` that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def check_port(host: str, port: int) -> int:
+    """``port`` itself if a server could listen on it.
+
+    Raises:
+        PortInUse: it is taken, reserved, or no port number.
+    """
+    with socket.socket() as probe:
+        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a port number"
+            raise PortInUse(f"port {port} of {host} cannot be used: {reason}. Choose another, or leave it out for a free one.") from error
+    return port
+
+
+def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of a log, for an error message; an empty text if there are none."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 16_384))
+        text = file.read().decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class Server:
+    """A started server. Use :func:`serve`, which also stops it."""
+
+    def __init__(self, recipe: Recipe, workdir: Path) -> None:
+        self.recipe = recipe
+        self.log = workdir / "server.log"
+        self._known: dict[int, psutil.Process] = {}
+        self._output: IO[bytes] = self.log.open("ab")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "serving.guard", *recipe.argv],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **recipe.env},
+            start_new_session=True,  # a group of its own, so that the group can be ended as a whole
+        )
+        self.pid = self.process.pid
+
+    def wait_until_ready(self, timeout_s: float) -> float:
+        """Seconds from the start until the server could predict.
+
+        Raises:
+            LaunchError: it died, or was not ready within ``timeout_s``; with the end of its log.
+        """
+        from serving.clients import ProtocolError
+        from serving.clients.transport import Unreachable
+
+        deadline = self.started + timeout_s
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise LaunchError(self._describe(f"{self.recipe.server} ended while starting ({self.exit_text()})"))
+            try:
+                if self.recipe.ready():
+                    return time.monotonic() - self.started
+            except (OSError, Unreachable, ProtocolError):
+                pass  # not yet: what ready() means by raising
+            time.sleep(0.05)
+        raise LaunchError(self._describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
+
+    def exit_text(self) -> str:
+        """How the process ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
+        code = self.process.poll()
+        if code is None:
+            return "running"
+        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+
+    def _describe(self, what: str) -> str:
+        tail = log_tail(self.log)
+        return f"{what}; last lines of its log:\n{tail}" if tail else f"{what}; it wrote no log"
+
+    def usage(self) -> Usage:
+        """CPU time and peak memory of the whole tree until now.
+
+        Peak memory is the sum of each process's own high-water mark (VmHWM in /proc/PID/status;
+        elsewhere the present resident size), an upper bound of what the tree held at one moment.
+        """
+        cpu_s, peak = 0.0, 0
+        for process in self._tree():
+            try:
+                times = process.cpu_times()
+                cpu_s += times.user + times.system
+                peak += _peak_rss(process)
+            except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+                continue  # ended between the listing and the reading
+        return Usage(cpu_s, peak)
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            root = psutil.Process(self.pid)
+            tree = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            tree = []
+        self._known.update((process.pid, process) for process in tree)
+        return tree
+
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Ask it to end, then make it; returns when the whole tree is gone."""
+        self._tree()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        # Children that the server did not end itself: a JVM's workers, a pool's processes.
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # the group is empty: the server cleaned up after itself
+        psutil.wait_procs(list(self._known.values()), timeout=5)
+        self._output.close()
+
+
+def _peak_rss(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return int(process.memory_info().rss)
+
+
+@contextmanager
+def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[Server]:
+    """A server that is ready to predict, for as long as the block runs; stopped however it ends."""
+    server = Server(recipe, workdir)
+    try:
+        server.wait_until_ready(timeout_s)
+        yield server
+    finally:
+        server.stop()
