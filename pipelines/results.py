@@ -94,9 +94,14 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The parity verdict of one artifact, bound to its bytes by ``artifact_sha256``."""
+    """The parity verdict of one artifact, bound to its bytes by ``artifact_sha256``.
+
+    ``basis_sha256`` covers what it was compared with and by which code. ``max_abs`` and ``cosine``
+    are the worst of the checks that the tolerance judges.
+    """
 
     artifact_sha256: str
+    basis_sha256: str
     reference: str
     atol: float
     min_top1: float

@@ -28,4 +28,4 @@ def tie_to_parent(parent_pid: int | None = None) -> None:
 
 if __name__ == "__main__":
     tie_to_parent()
-    os.execvp(sys.argv[1], sys.argv[1:])
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - no shell is wanted

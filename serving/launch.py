@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Iterator
+from typing import IO
 
 import psutil
+
+from serving import guard
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
@@ -55,7 +57,8 @@ class Recipe:
 
     ``server`` names what will answer, with its version. ``ready`` is polled: it returns False, or
     raises OSError or a client's error, as long as the server cannot predict. ``token`` returns the
-    bearer token that clients need, once the server is ready.
+    bearer token that clients need, once the server is ready. ``cwd`` is the folder it runs in, where
+    it matters.
     """
 
     server: str
@@ -64,6 +67,7 @@ class Recipe:
     ready: Callable[[], bool]
     env: Mapping[str, str] = field(default_factory=dict)
     token: Callable[[], str | None] = lambda: None
+    cwd: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,9 @@ def check_port(host: str, port: int) -> int:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a port number"
-            raise PortInUse(f"port {port} of {host} cannot be used: {reason}. Choose another, or leave it out for a free one.") from error
+            raise PortInUse(
+                f"port {port} of {host} cannot be used: {reason}. Choose another, or leave it out for a free one."
+            ) from error
     return port
 
 
@@ -115,14 +121,16 @@ class Server:
         self.recipe = recipe
         self.log = workdir / "server.log"
         self._known: dict[int, psutil.Process] = {}
+        self._first_answer_s: float | None = None
         self._output: IO[bytes] = self.log.open("ab")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "serving.guard", *recipe.argv],
+            [sys.executable, guard.__file__, *recipe.argv],  # by its file: cwd may not be where -m finds it
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **recipe.env},
+            cwd=recipe.cwd,
             start_new_session=True,  # a group of its own, so that the group can be ended as a whole
         )
         self.pid = self.process.pid
@@ -139,14 +147,20 @@ class Server:
         deadline = self.started + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise LaunchError(self._describe(f"{self.recipe.server} ended while starting ({self.exit_text()})"))
+                raise LaunchError(self.describe(f"{self.recipe.server} ended while starting ({self.exit_text()})"))
             try:
                 if self.recipe.ready():
                     return time.monotonic() - self.started
             except (OSError, Unreachable, ProtocolError):
                 pass  # not yet: what ready() means by raising
             time.sleep(0.05)
-        raise LaunchError(self._describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
+        raise LaunchError(self.describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
+
+    def first_answer(self) -> float:
+        """Seconds from the start to the first call of this method, made when the first answer is here."""
+        if self._first_answer_s is None:
+            self._first_answer_s = time.monotonic() - self.started
+        return self._first_answer_s
 
     def exit_text(self) -> str:
         """How the process ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
@@ -155,7 +169,8 @@ class Server:
             return "running"
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
-    def _describe(self, what: str) -> str:
+    def describe(self, what: str) -> str:
+        """``what``, with the last lines of the log."""
         tail = log_tail(self.log)
         return f"{what}; last lines of its log:\n{tail}" if tail else f"{what}; it wrote no log"
 
@@ -195,10 +210,8 @@ class Server:
                 self.process.kill()
                 self.process.wait()
         # Children that the server did not end itself: a JVM's workers, a pool's processes.
-        try:
+        with suppress(ProcessLookupError):  # the group is empty where the server cleaned up after itself
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # the group is empty: the server cleaned up after itself
         psutil.wait_procs(list(self._known.values()), timeout=5)
         self._output.close()
 

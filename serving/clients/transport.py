@@ -52,7 +52,9 @@ def _send_grpc(call: Call, address: str, body: bytes, timeout_s: float) -> bytes
     import grpc
 
     # Proxies are for the outside world; a server under test is addressed directly.
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]) as channel:
+    with grpc.insecure_channel(
+        address, options=[("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
+    ) as channel:
         method = channel.unary_unary(call.path)
         try:
             return method(body, timeout=timeout_s, metadata=tuple(call.headers.items()))

@@ -1,0 +1,49 @@
+# `make demo` and `make test` do everything: the environment first, then the job.
+# Needs Python 3.11 or 3.12 with venv; nothing is installed outside .venv.
+
+VENV := .venv
+READY := $(VENV)/.ready
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint bench figures clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
+	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
+	@echo "make bench    measure what the README quotes (about 15 minutes; writes benchmarks/results)"
+	@echo "make figures  write the README's tables from the measurements"
+	@echo "make clean    remove $(VENV); artifacts/ and reports/ stay"
+
+demo: $(READY)
+	$(BIN)/slipway run mnist_cnn
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+figures: $(READY)
+	$(BIN)/python benchmarks/figures.py
+
+# The first Python that is new enough and not too new. PYTHON=... chooses another.
+$(READY): pyproject.toml constraints.txt
+	@python=; for candidate in $(PYTHON) python3 python3.12 python3.11 python; do \
+	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; \
+	  then python=$$candidate; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "slipway needs Python 3.11 or 3.12 with its venv module (Debian: python3-venv). None found." >&2; exit 1; fi; \
+	echo "setting up $(VENV) with $$($$python --version); this downloads several frameworks and takes a few minutes"; \
+	$$python -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,30 @@
+"""Labelled rows, and the split of a data set into those for training and those for judging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """``inputs`` maps each input's name to an array with one row a sample; ``labels`` is int64 (N,)."""
+
+    inputs: dict[str, np.ndarray]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def head(self, rows: int) -> Dataset:
+        """The first ``rows`` samples."""
+        return Dataset({name: array[:rows] for name, array in self.inputs.items()}, self.labels[:rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """``train`` teaches and calibrates; ``test`` judges, and is never trained or calibrated on."""
+
+    train: Dataset
+    test: Dataset

@@ -1,0 +1,148 @@
+"""A trained model: its spec, its weights, and the two frameworks' networks made from them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models import MODELS, weights
+from models.dataset import Dataset
+from models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    import keras
+    from torch import nn
+
+    from models.training import OnEpoch
+
+FRAMEWORKS = ("pytorch", "tensorflow")
+WEIGHTS, TRAINING = "weights.safetensors", "training.json"
+CALIBRATION_ROWS = 256
+
+
+def spec_of(name: str) -> ModelSpec:
+    """The spec of a model, without importing a framework. Raises KeyError for an unknown name."""
+    spec = importlib.import_module(MODELS[name]).SPEC
+    assert isinstance(spec, ModelSpec)  # noqa: S101 - a bug of the model's package
+    return spec
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model with weights. ``framework`` is the one that trained it: its eager form is the reference."""
+
+    spec: ModelSpec
+    framework: str
+    weights: Path
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def _part(self, module: str) -> Any:
+        return importlib.import_module(f"{MODELS[self.spec.name]}.{module}")
+
+    def torch_module(self) -> nn.Module:
+        """The PyTorch network with the weights, in evaluation mode."""
+        module: nn.Module = self._part("torch_net").build()
+        weights.into_torch(weights.read(self.weights), module)
+        return module.eval()
+
+    def keras_model(self) -> keras.Model:
+        """The Keras twin with the same weights; maps {input name: tensor} to {output name: tensor}."""
+        model = self._part("keras_net").build()
+        weights.into_keras(weights.read(self.weights), model)
+        return model
+
+    def evaluation(self) -> Dataset:
+        """The test data, with labels: never trained or calibrated on."""
+        test: Dataset = self._part("data").load().test
+        return test
+
+    def calibration(self) -> Dataset:
+        """Rows of the training data, for quantisation."""
+        train: Dataset = self._part("data").load().train
+        return train.head(CALIBRATION_ROWS)
+
+    def reference(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The reference's outputs: the framework that trained the model, eager, fp32."""
+        return _EAGER[self.framework](self, inputs)
+
+
+def _eager_torch(model: TrainedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    import torch
+
+    names = [tensor.name for tensor in model.spec.outputs]
+    with torch.inference_mode():
+        result = model.torch_module()(*(torch.from_numpy(inputs[tensor.name]) for tensor in model.spec.inputs))
+    outputs = result if isinstance(result, tuple) else (result,)
+    return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
+
+
+def _eager_tensorflow(model: TrainedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    result = model.keras_model()(inputs, training=False)
+    return {tensor.name: np.asarray(result[tensor.name]) for tensor in model.spec.outputs}
+
+
+_EAGER = {"pytorch": _eager_torch, "tensorflow": _eager_tensorflow}
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How the weights came about, as ``training.json`` keeps it."""
+
+    model: str
+    framework: str
+    weights_sha256: str
+    test_accuracy: float
+    parameters: int
+    recipe: dict[str, Any]
+
+
+def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: int | None = None) -> Training:
+    """Train a model into ``folder``: the weights, ``training.json`` and TensorBoard logs under ``logs/``.
+
+    Deterministic: the same library versions on the same kind of processor give the same file.
+    ``epochs`` replaces the recipe's number.
+    """
+    from dataclasses import replace
+
+    spec = spec_of(name)
+    module = importlib.import_module(f"{MODELS[name]}.train")
+    recipe = module.RECIPE if epochs is None else replace(module.RECIPE, epochs=epochs)
+    folder.mkdir(parents=True, exist_ok=True)
+    accuracies: list[float] = []
+
+    def watch(epoch: Any) -> None:
+        accuracies.append(epoch.accuracy)
+        on_epoch(epoch)
+
+    state = getattr(module, framework)(recipe, folder / "logs" / framework, watch)
+    path = folder / WEIGHTS
+    weights.save(state, path)
+    training = Training(
+        model=spec.name,
+        framework=framework,
+        weights_sha256=weights.file_sha256(path),
+        test_accuracy=accuracies[-1],
+        parameters=sum(int(array.size) for key, array in state.items() if ".running_" not in key),
+        recipe=asdict(recipe),
+    )
+    (folder / TRAINING).write_text(json.dumps(asdict(training), indent=2) + "\n")
+    return training
+
+
+def load(folder: Path) -> TrainedModel:
+    """The trained model in ``folder``. Raises FileNotFoundError, or ValueError for weights that were changed."""
+    training = Training(**json.loads((folder / TRAINING).read_text()))
+    path = folder / WEIGHTS
+    sha256 = weights.file_sha256(path)
+    if sha256 != training.weights_sha256:
+        raise ValueError(f"{path} is not the file that was trained (sha256 differs). Received: {sha256}")
+    return TrainedModel(spec_of(training.model), training.framework, path, sha256)

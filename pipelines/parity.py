@@ -1,0 +1,163 @@
+"""Comparison of outputs with the reference's: pure numpy.
+
+Every output is an array (N, classes) of raw scores (logits), row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pipelines.paths import Tolerance
+from pipelines.results import Certificate, Flip, Parity
+
+BATCHES = (1, 2, 3, 5, 8, 16)
+PROBE_ROWS = sum(BATCHES)
+RANDOM_SEED = 1
+MAX_FLIPS = 50
+FARTHEST = float(np.finfo(np.float32).max)
+
+Arrays = Mapping[str, np.ndarray]
+SetName = Literal["evaluation", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One call and what the reference answered: inputs and outputs by name, ``first`` its first row."""
+
+    set: SetName
+    batch: int
+    first: int
+    inputs: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray]
+
+
+def chunks(rows: int, sizes: Iterable[int]) -> Iterator[slice]:
+    """Consecutive slices of these sizes, as many as fit into ``rows``."""
+    start = 0
+    for size in sizes:
+        if start + size > rows:
+            return
+        yield slice(start, start + size)
+        start += size
+
+
+def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str, np.ndarray]:
+    """Uniform noise over the range of the values of each array of ``like``, same dtype and row shape."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.uniform(float(array.min()), float(array.max()), (rows, *array.shape[1:])).astype(array.dtype)
+        for name, array in like.items()
+    }
+
+
+def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
+    """The differences of one call, over all of its outputs.
+
+    ``max_rel`` is relative to the reference's largest magnitude in the row: near a zero crossing a
+    ratio of single values says nothing. Raises ValueError when a shape or a name differs.
+    """
+    if set(received) != set(probe.expected):
+        raise ValueError(f"expected outputs {sorted(probe.expected)}. Received: {sorted(received)}")
+    max_abs = max_rel = 0.0
+    cosine = 1.0
+    agree = np.ones(probe.batch, bool)
+    flips: list[Flip] = []
+    for name, want in probe.expected.items():
+        got = received[name]
+        if got.shape != want.shape:
+            raise ValueError(
+                f"output {name!r} at batch {probe.batch}: expected shape {want.shape}. Received: {got.shape}"
+            )
+        want64, got64 = want.astype(np.float64).reshape(len(want), -1), got.astype(np.float64).reshape(len(got), -1)
+        difference = np.abs(want64 - got64)
+        # NaN compares as neither larger nor smaller, and JSON has no infinity: both count as the farthest there is.
+        difference = np.nan_to_num(difference, nan=FARTHEST, posinf=FARTHEST)
+        max_abs = max(max_abs, float(difference.max()))
+        scale = np.maximum(np.abs(want64).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        max_rel = max(max_rel, float(np.minimum(difference / scale, FARTHEST).max()))
+        cosine = min(cosine, float(np.nan_to_num(_cosine(want64, got64), nan=-1.0).min()))
+        top_want, top_got = want64.argmax(1), got64.argmax(1)
+        agree &= top_want == top_got
+        flips += [
+            Flip(probe.set, probe.first + int(row), int(top_want[row]), int(top_got[row]), _margin(want64[row]))
+            for row in np.flatnonzero(top_want != top_got)
+        ]
+    return Parity(probe.set, probe.batch, probe.batch, max_abs, max_rel, cosine, float(agree.mean())), flips
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.where(norms == 0, 1.0, (a * b).sum(1) / np.where(norms == 0, 1.0, norms))
+
+
+def _margin(row: np.ndarray) -> float:
+    if row.size < 2:
+        return 0.0
+    second, first = np.partition(row, -2)[-2:]
+    return float(first - second)
+
+
+def merge(parts: Iterable[Parity]) -> tuple[Parity, ...]:
+    """One entry a set and batch size: the worst difference, the mean agreement."""
+    groups: dict[tuple[SetName, int], list[Parity]] = {}
+    for part in parts:
+        groups.setdefault((part.set, part.batch), []).append(part)
+    return tuple(
+        Parity(
+            set=name,
+            batch=batch,
+            rows=sum(part.rows for part in group),
+            max_abs=max(part.max_abs for part in group),
+            max_rel=max(part.max_rel for part in group),
+            cosine=min(part.cosine for part in group),
+            top1=sum(part.top1 * part.rows for part in group) / sum(part.rows for part in group),
+        )
+        for (name, batch), group in groups.items()
+    )
+
+
+def certify(
+    *,
+    artifact_sha256: str,
+    basis_sha256: str,
+    reference: str,
+    tolerance: Tolerance,
+    from_user: bool,
+    checks: tuple[Parity, ...],
+    flips: list[Flip],
+    accuracy: float | None,
+    reference_accuracy: float | None,
+) -> Certificate:
+    """The verdict: a breach for every check outside the tolerance."""
+    judged = [check for check in checks if check.set == "evaluation" or tolerance.judges_random]
+    evaluation = [check for check in checks if check.set == "evaluation"]
+    rows = sum(check.rows for check in evaluation)
+    top1 = sum(check.top1 * check.rows for check in evaluation) / rows
+    breaches = [
+        f"{check.set} inputs, batch {check.batch}: max abs difference {check.max_abs:.3g} > {tolerance.atol:.3g}"
+        for check in judged
+        if not check.max_abs <= tolerance.atol
+    ]
+    if top1 < tolerance.min_top1:
+        breaches.append(f"top-1 agreement {top1:.2%} < {tolerance.min_top1:.2%} on evaluation data")
+    return Certificate(
+        artifact_sha256=artifact_sha256,
+        basis_sha256=basis_sha256,
+        reference=reference,
+        atol=tolerance.atol,
+        min_top1=tolerance.min_top1,
+        tolerance_source="user" if from_user else "variant",
+        passed=not breaches,
+        breaches=tuple(breaches),
+        max_abs=max(check.max_abs for check in judged),
+        cosine=min(check.cosine for check in judged),
+        top1=top1,
+        accuracy=accuracy,
+        reference_accuracy=reference_accuracy,
+        checks=checks,
+        flips=tuple(sorted(flips, key=lambda flip: -flip.margin)[:MAX_FLIPS]),
+    )

@@ -1,0 +1,93 @@
+"""LiteRT (TensorFlow Lite): one .tflite file for phones and small devices, in four precisions."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.paths import Arrays, Card, Predict, Tolerance, Variant
+
+if TYPE_CHECKING:
+    from models.trained import TrainedModel
+
+CARD = Card(
+    name="litert",
+    title="LiteRT (TensorFlow Lite)",
+    framework="tensorflow",
+    variants={
+        "fp32": Variant("flatbuffer, float32"),
+        "fp16": Variant("weights in float16, computed in float32", Tolerance(atol=0.05)),
+        "int8-dynamic": Variant(
+            "weights in int8, activations quantised as they come", Tolerance(atol=1.0, min_top1=0.98)
+        ),
+        "int8": Variant(
+            "weights and activations in int8, calibrated on training data",
+            Tolerance(atol=4.0, min_top1=0.98, judges_random=False),
+        ),
+    },
+    extra="litert",
+    requires=("tensorflow", "keras", "ai-edge-litert", "litert-quantizer"),
+    no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
+)
+
+SIGNATURE = "serving_default"
+
+
+def package(model: TrainedModel, folder: Path, variant: str) -> None:
+    """Write ``<model>.tflite`` with the signature ``serving_default``: the spec's names, a free batch."""
+    path = folder / f"{model.name}.tflite"
+    float32 = _convert(model, half=variant == "fp16")
+    if variant in ("fp32", "fp16"):
+        path.write_bytes(float32)
+        return
+    path.write_bytes(_quantise(float32, variant, model))
+
+
+def _convert(model: TrainedModel, half: bool) -> bytes:
+    import tensorflow as tf
+
+    twin = model.keras_model()
+    with tempfile.TemporaryDirectory() as scratch:
+        # Through a SavedModel: its signature's names survive into the flatbuffer.
+        twin.export(scratch, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        if half:
+            # Only storage changes; LiteRT Quantizer has no fp16 recipe that keeps float32 arithmetic.
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
+
+
+def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
+    """By LiteRT Quantizer, the successor of the quantisation inside the converter."""
+    from litert_quantizer import quantizer, recipe
+    from litert_quantizer.algorithm_manager import AlgorithmName
+    from litert_quantizer.qtyping import TFLOperationName
+
+    recipes = {"int8-dynamic": recipe.dynamic_wi8_afp32, "int8": recipe.static_wi8_ai8}
+    tool = quantizer.Quantizer(bytearray(float32))
+    tool.load_quantization_recipe(recipes[variant]())
+    # The signature stays what the model's is: float32 in, float32 out, quantised just behind the door.
+    for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
+        tool.update_quantization_recipe(".*", door, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    # One batch of all rows: over several, the calibrator averages the extremes, and the logits saturate.
+    rows = model.calibration().inputs
+    ranges = tool.calibrate({SIGNATURE: [rows]}, num_threads=1) if tool.need_calibration else None
+    return bytes(tool.quantize(ranges).quantized_model)
+
+
+def load(folder: Path, threads: int) -> Predict:
+    """The flatbuffer in LiteRT's interpreter (XNNPACK kernels); a new batch size re-plans its memory."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    (path,) = folder.glob("*.tflite")
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    runner = interpreter.get_signature_runner(SIGNATURE)
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        return dict(runner(**inputs))
+
+    return predict

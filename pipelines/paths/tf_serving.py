@@ -1,0 +1,121 @@
+"""TensorFlow Serving: a SavedModel in the versioned layout, with warm-up requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.paths import Arrays, Card, Predict, Variant
+
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from models.trained import TrainedModel
+
+CARD = Card(
+    name="tf-serving",
+    title="TensorFlow Serving (SavedModel)",
+    framework="tensorflow",
+    variants={
+        "fp32": Variant("SavedModel, float32"),
+        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA"),
+    },
+    extra="tf-serving",
+    requires=("tensorflow", "keras", "tensorflow-serving-api"),
+    server="serving.tf_serving.recipe",
+    protocols=("tf-serving-rest", "tf-serving-grpc"),
+)
+
+VERSION = "1"
+IMAGE_SIGNATURE = "serving_image_bytes"
+WARMUP_BATCHES = (1, 16)
+
+
+def package(model: TrainedModel, folder: Path, variant: str) -> None:
+    """Write ``1/saved_model.pb`` with its variables and warm-up file.
+
+    Signatures: ``serving_default`` takes the spec's inputs as they are; ``serving_image_bytes``
+    takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, BMP or GIF), decodes and
+    preprocesses them in the graph, and gives the same outputs.
+    """
+    import tensorflow as tf
+    from keras.export import ExportArchive
+
+    twin = model.keras_model()
+    names = [tensor.name for tensor in model.spec.inputs]
+
+    def forward(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return dict(twin(dict(zip(names, inputs, strict=True)), training=False))
+
+    compiled = tf.function(forward, jit_compile=True) if variant == "xla" else forward
+    archive = ExportArchive()
+    archive.track(twin)
+    archive.add_endpoint(
+        "serving_default",
+        compiled,
+        input_signature=[tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs],
+    )
+    archive.add_endpoint(
+        IMAGE_SIGNATURE,
+        lambda image_bytes: compiled(decode_images(image_bytes, model.spec)),
+        input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
+    )
+    archive.write_out(str(folder / VERSION), verbose=False)
+    write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
+
+
+def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
+    """A string tensor (N,) of encoded pictures -> the float tensor that the model takes, in the graph."""
+    import tensorflow as tf
+
+    rule = spec.preprocessing
+
+    def decode_one(encoded: tf.Tensor) -> tf.Tensor:
+        pixels = tf.io.decode_image(encoded, channels=rule.channels, expand_animations=False)
+        pixels.set_shape((None, None, rule.channels))
+        # Area-averaging as PIL does when it shrinks; a picture of the right size is left as it is.
+        resized = tf.image.resize(pixels, (rule.height, rule.width), method="bilinear", antialias=True)
+        values = (resized - rule.offset) / rule.scale
+        return values[..., 0] if rule.channels == 1 else values
+
+    shape = spec.inputs[0].shape[1:]
+    return tf.map_fn(decode_one, image_bytes, fn_output_signature=tf.TensorSpec(shape, spec.inputs[0].dtype))
+
+
+def write_warmup(model: TrainedModel, path: Path) -> None:
+    """Write Predict requests as the PredictionLog records that TF Serving replays before it serves.
+
+    Source: https://www.tensorflow.org/tfx/serving/saved_model_warmup
+    """
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path.parent.mkdir(parents=True)
+    rows = model.calibration()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in WARMUP_BATCHES:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = model.name
+            request.model_spec.signature_name = "serving_default"
+            for name, array in rows.head(batch).inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def load(folder: Path, threads: int) -> Predict:
+    """The SavedModel's ``serving_default`` on the TensorFlow runtime of this process."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    loaded = tf.saved_model.load(str(folder / VERSION))
+    signature = loaded.signatures["serving_default"]
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        outputs = signature(**{name: tf.constant(array) for name, array in inputs.items()})
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+    predict.keep_alive = loaded  # type: ignore[attr-defined]  # a signature does not keep its variables
+    return predict

@@ -1,0 +1,65 @@
+"""What a command is doing, on standard error: a live line a step on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+MARKS = {"ok": "[green]✓[/]", "cached": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
+
+
+class Step:
+    """One step; ``status`` and ``note`` are what its last line says."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.status = "ok"
+        self.note = ""
+
+    def end(self, status: str, note: str = "") -> None:
+        """Say how it ended: ``ok``, ``cached``, ``failed`` or ``skipped``."""
+        self.status, self.note = status, note
+
+
+class Steps:
+    """A context manager; its steps may run side by side in threads."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._live = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+
+    def __enter__(self) -> Steps:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    @contextmanager
+    def step(self, text: str) -> Iterator[Step]:
+        """Show ``text`` until the block ends, then how it ended and how long it took."""
+        task = self._live.add_task(escape(text), total=None)
+        if not self.console.is_terminal:
+            self.console.print(f"  {escape(text)} ...")
+        step, started = Step(text), time.monotonic()
+        try:
+            yield step
+        except BaseException:
+            step.end("failed")
+            raise
+        finally:
+            self._live.remove_task(task)
+            seconds = time.monotonic() - started
+            took = "cached" if step.status == "cached" else f"{seconds:.1f} s"
+            first_line = step.note.partition("\n")[0]
+            note = f"  {escape(first_line)}" if first_line else ""
+            self.console.print(f"{MARKS[step.status]} {escape(step.text)}  [dim]{took}[/]{note}")

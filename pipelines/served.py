@@ -1,0 +1,196 @@
+"""One artifact behind its server: started, queried, load-tested over every protocol, stopped."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from models.spec import ModelSpec
+from pipelines.artifact import Artifact
+from pipelines.errors import SlipwayError, UserError, unknown
+from pipelines.loadtest.measure import measure
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.paths import Card
+from pipelines.results import Row, Scenario
+from pipelines.stages import ANSWERS, Answers
+from pipelines.workspace import scratch
+from serving.clients import ProtocolError, Target, client
+from serving.clients.transport import Unreachable, send
+from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Server, check_port, free_port, log_tail, serve
+
+
+def server_module(card: Card, flavour: str | None) -> str:
+    """The module of a path's server. Raises UserError when it has none, or not of this flavour."""
+    if card.server is None:
+        raise UserError(f"{card.name} has no server: {card.no_server}. Use: slipway loadtest MODEL {card.name}")
+    flavours = importlib.import_module(card.server).FLAVOURS
+    if flavour is not None and flavour not in flavours:
+        raise unknown(f"server of {card.name}", flavour, flavours)
+    return card.server
+
+
+def flavour_for(card: Card, wanted: str | None) -> str | None:
+    """``wanted`` if the path's server comes in that flavour, else None: its default."""
+    if wanted is None or card.server is None:
+        return None
+    return wanted if wanted in importlib.import_module(card.server).FLAVOURS else None
+
+
+@contextmanager
+def started(
+    card: Card,
+    artifact: Artifact,
+    workdir: Path,
+    *,
+    threads: int = 1,
+    flavour: str | None = None,
+    host: str = LOOPBACK,
+    rest_port: int | None = None,
+    grpc_port: int | None = None,
+) -> Iterator[Server]:
+    """The artifact's server, ready to predict, on the given or on free ports.
+
+    Raises UserError, PortInUse or LaunchError.
+    """
+    module = server_module(card, flavour)
+    request = LaunchRequest(
+        model=artifact.manifest.model,
+        payload=artifact.payload,
+        workdir=workdir,
+        rest_port=free_port(host) if rest_port is None else check_port(host, rest_port),
+        grpc_port=free_port(host) if grpc_port is None else check_port(host, grpc_port),
+        host=host,
+        threads=threads,
+        flavour=flavour,
+    )
+    with serve(importlib.import_module(module).recipe(request), workdir) as server:
+        yield server
+
+
+def target_of(server: Server, protocol: str, spec: ModelSpec) -> Target:
+    """The model behind a started server, for a client of ``protocol``."""
+    outputs = {tensor.name: tensor.dtype for tensor in spec.outputs}
+    return Target(server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
+
+
+def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One request and its decoded answer. Raises Unreachable or ProtocolError."""
+    speaker = client(protocol)
+    return speaker.decode(target, send(speaker.call(target), speaker.encode(target, inputs)))
+
+
+def describe_answer(outputs: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
+    """The first row's label and its probability, for people."""
+    probabilities = softmax(next(iter(outputs.values())))[0]
+    best = int(probabilities.argmax())
+    return f"{labels[best]} ({probabilities[best]:.1%})"
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of the last axis, float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True))
+
+
+def measure_served(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    settings: list[LoadSettings],
+    logs: Path,
+    *,
+    threads: int,
+    flavour: str | None = None,
+) -> list[Row]:
+    """A row for every protocol. A server that dies costs the row at hand; it is started again for the rest."""
+    rows: list[Row] = []
+    left = list(card.protocols)
+    while left:
+        with scratch("serve") as workdir:
+            try:
+                with started(card, artifact, workdir, threads=threads, flavour=flavour) as server:
+                    while left and server.process.poll() is None:
+                        protocol = left.pop(0)
+                        rows.append(_measure_protocol(card, artifact, spec, protocol, server, settings, workdir))
+            except (LaunchError, SlipwayError) as error:
+                rows += [Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)) for protocol in left]
+                left = []
+            _keep_log(workdir / "server.log", logs / f"serve-{artifact.name.replace(':', '-')}.log")
+    return rows
+
+
+def _keep_log(source: Path, kept: Path) -> None:
+    if source.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with kept.open("ab") as file:
+            file.write(source.read_bytes())
+
+
+def _measure_protocol(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    protocol: str,
+    server: Server,
+    settings: list[LoadSettings],
+    workdir: Path,
+) -> Row:
+    row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
+    answers = Answers(artifact.folder / ANSWERS)
+    target = target_of(server, protocol, spec)
+    speaker = client(protocol)
+    try:
+        first = ask(protocol, target, answers.inputs(1)[0])
+    except (Unreachable, ProtocolError) as error:
+        return replace(row, status="failed", reason=_dead(server) or f"the first request failed: {error}")
+    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, spec.labels))
+    if not answers.matches(1, 0, first):
+        return replace(row, status="failed", reason="the first answer differs from the in-process one")
+    scenarios: list[Scenario] = []
+    for chosen in settings:
+
+        def check(index: int, body: bytes, batch: int = chosen.batch) -> bool:
+            try:
+                return answers.matches(batch, index, speaker.decode(target, body))
+            except ProtocolError:
+                return False  # bytes that are no answer of the protocol are a wrong answer
+
+        bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+        folder = workdir / f"load-{protocol}-{chosen.scenario}"
+        folder.mkdir()
+        before = server.usage()
+        result = measure(speaker.call(target), bodies, check, chosen, folder)
+        used = server.usage().cpu_s - before.cpu_s
+        per_request = 1e3 * used / result.requests if result.requests and used > 0 else None
+        scenarios.append(replace(result, server_cpu_ms_per_request=per_request))
+        row = replace(
+            row, scenarios=tuple(scenarios), peak_memory_bytes=server.usage().peak_rss_bytes or row.peak_memory_bytes
+        )
+        dead = _dead(server)
+        if dead:
+            return replace(row, status="failed", reason=dead)
+    return judged(row)
+
+
+def _dead(server: Server) -> str | None:
+    if server.process.poll() is None:
+        return None
+    tail = log_tail(server.log)
+    return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"
+
+
+def judged(row: Row) -> Row:
+    """The row, failed with its reasons if a load test is invalid or an answer was wrong."""
+    reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
+    reasons += [
+        f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "
+        "from the in-process ones"
+        for scenario in row.scenarios
+        if scenario.match_share is not None and scenario.match_share < 1
+    ]
+    return replace(row, status="failed", reason="; ".join(reasons)) if reasons else row

@@ -1,0 +1,161 @@
+"""The stages that run in a worker's process. Arguments and results are plain JSON data."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import trained
+from pipelines import reference
+from pipelines.artifact import CERTIFICATE
+from pipelines.parity import Probe, certify, chunks, compare, merge
+from pipelines.paths import Predict, path_module
+from pipelines.results import Flip, Parity
+from pipelines.workspace import write_text
+
+ANSWER_ROWS = 64
+OFFLINE_BATCH = 16
+REFERENCE, ANSWERS = "reference.npz", "answers.npz"
+CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
+"""How far an answer over the wire may be from the in-process one: what another batch or a JSON number costs."""
+
+
+def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[str, Any]:
+    """Train into ``folder``; returns the content of training.json."""
+    result = trained.train(model, framework, Path(folder), lambda epoch: print(epoch, flush=True), epochs)
+    return asdict(result)
+
+
+def refer(folder: str) -> None:
+    """Compute the reference's answers beside the weights in ``folder``."""
+    reference.compute(trained.load(Path(folder)), Path(folder) / REFERENCE)
+
+
+def package(path: str, variant: str, model: str, folder: str) -> None:
+    """Write the payload of one variant; ``model`` is the folder of the trained model."""
+    path_module(path).package(trained.load(Path(model)), Path(folder), variant)
+
+
+def verify(
+    path: str,
+    variant: str,
+    payload: str,
+    artifact_sha256: str,
+    basis_sha256: str,
+    model: str,
+    out: str,
+    atol: float | None,
+) -> dict[str, Any]:
+    """Compare an artifact with the reference; writes certificate.json and answers.npz into ``out``."""
+    module = path_module(path)
+    predict = module.load(Path(payload), 1)
+    answers = reference.read(Path(model) / REFERENCE)
+    checks: list[Parity] = []
+    flips: list[Flip] = []
+    right = wrong = 0
+    for probe in answers.probes():
+        received = predict(probe.inputs)
+        check, changed = compare(probe, received)
+        checks.append(check)
+        flips += changed
+        if probe.batch == reference.EVALUATION_BATCH:
+            hits = _hits(probe, received, answers.labels)
+            right, wrong = right + hits, wrong + probe.batch - hits
+    tolerance = module.CARD.variants[variant].tolerance
+    weights = trained.load(Path(model))
+    certificate = certify(
+        artifact_sha256=artifact_sha256,
+        basis_sha256=basis_sha256,
+        reference=f"{weights.framework}, eager, fp32, weights sha256 {weights.sha256[:12]}",
+        tolerance=tolerance if atol is None else replace(tolerance, atol=atol),
+        from_user=atol is not None,
+        checks=merge(checks),
+        flips=list(dict.fromkeys(flips)),
+        accuracy=right / (right + wrong),
+        reference_accuracy=_accuracy(answers),
+    )
+    _save_answers(predict, answers.inputs["evaluation"], Path(out) / ANSWERS)
+    write_text(Path(out) / CERTIFICATE, json.dumps(asdict(certificate), indent=2, allow_nan=False) + "\n")
+    return asdict(certificate)
+
+
+def _hits(probe: Probe, received: dict[str, np.ndarray], labels: np.ndarray) -> int:
+    scores = next(iter(received.values()))
+    return int((scores.argmax(1) == labels[probe.first : probe.first + probe.batch]).sum())
+
+
+def _accuracy(answers: reference.Reference) -> float:
+    scores = next(iter(answers.outputs["evaluation"].values()))
+    return float((scores.argmax(1) == answers.labels).mean())
+
+
+def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
+    """This artifact's own answers to the first evaluation rows, one by one and in batches."""
+    rows = {name: array[:ANSWER_ROWS] for name, array in inputs.items()}
+    arrays = {f"inputs/{name}": array for name, array in rows.items()}
+    for batch in (1, OFFLINE_BATCH):
+        parts = [predict({name: array[part] for name, array in rows.items()}) for part in _parts(batch)]
+        arrays |= {f"outputs/{batch}/{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    reference.save_arrays(path, arrays)
+
+
+def _parts(batch: int) -> list[slice]:
+    return list(chunks(ANSWER_ROWS, [batch] * (ANSWER_ROWS // batch)))
+
+
+class Answers:
+    """The inputs of a load test, and the in-process answers that they must get."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path, allow_pickle=False) as file:
+            self._arrays = {key: file[key] for key in file.files}
+
+    def _of(self, prefix: str, part: slice) -> dict[str, np.ndarray]:
+        return {key.removeprefix(prefix): array[part] for key, array in self._arrays.items() if key.startswith(prefix)}
+
+    def inputs(self, batch: int) -> list[dict[str, np.ndarray]]:
+        """Distinct inputs of ``batch`` rows each."""
+        return [self._of("inputs/", part) for part in _parts(batch)]
+
+    def matches(self, batch: int, index: int, received: dict[str, np.ndarray]) -> bool:
+        """Whether an answer to input ``index`` equals the in-process one, within CHECK_ATOL and CHECK_RTOL."""
+        expected = self._of(f"outputs/{batch}/", _parts(batch)[index])
+        return set(received) == set(expected) and all(
+            received[name].shape == want.shape and np.allclose(received[name], want, CHECK_RTOL, CHECK_ATOL)
+            for name, want in expected.items()
+        )
+
+
+def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]], threads: int) -> dict[str, Any]:
+    """Load an artifact, answer once, then the load scenarios, all in this process."""
+    import psutil
+
+    from pipelines.loadtest.inprocess import measure_in_process
+    from pipelines.loadtest.settings import LoadSettings
+
+    predict = path_module(path).load(Path(payload), threads)
+    known = Answers(Path(answers))
+    predict(known.inputs(1)[0])
+    # Both are wall clocks of the same machine: from the start of this process to its first answer.
+    cold_start_s = time.time() - psutil.Process().create_time()
+    scenarios = []
+    for values in settings:
+        chosen = LoadSettings(**values)
+
+        def check(index: int, received: dict[str, np.ndarray], batch: int = chosen.batch) -> bool:
+            return known.matches(batch, index, received)
+
+        scenarios.append(asdict(measure_in_process(predict, known.inputs(chosen.batch), check, chosen)))
+    return {"cold_start_s": cold_start_s, "scenarios": scenarios}
+
+
+def predict(path: str, payload: str, inputs: str, outputs: str) -> None:
+    """Answer the arrays in the .npz file ``inputs`` into the .npz file ``outputs``."""
+    with np.load(inputs, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    reference.save_arrays(Path(outputs), path_module(path).load(Path(payload), 1)(arrays))
