@@ -91,7 +91,8 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.where(norms == 0, 1.0, (a * b).sum(1) / np.where(norms == 0, 1.0, norms))
+    with np.errstate(invalid="ignore"):  # infinity over infinity: the caller makes it the farthest there is
+        return np.where(norms == 0, 1.0, (a * b).sum(1) / np.where(norms == 0, 1.0, norms))
 
 
 def _margin(row: np.ndarray) -> float:

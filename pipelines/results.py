@@ -19,10 +19,13 @@ Status = Literal["ok", "failed", "skipped"]
 class Scenario:
     """One load test of one row.
 
+    ``offered_per_s`` is the rate that was asked for in ``server`` (null elsewhere), ``concurrency`` the
+    outstanding requests of the closed loops and the most that were in flight in ``server``.
     Latencies run from the *scheduled* start of a request. Percentiles that the number of samples
     cannot support are null (``unclaimable`` says which and why). ``quantiles_ms`` are the
     latencies at 0, 1, ... 100 %, for plots only. ``match_share`` is the share of checked answers
     that equal the in-process ones. ``samples_per_s`` counts rows of a batch, ``rate_per_s`` requests.
+    ``attempts`` is how often it was measured until it was valid: a busy machine spoils a result.
     """
 
     name: Literal["single-stream", "offline", "server"]
@@ -50,6 +53,8 @@ class Scenario:
     send_lag_p99_us: float | None
     client_cpu_us_per_request: float | None
     server_cpu_ms_per_request: float | None = None
+    warmup_requests: int = 0
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+import psutil
 from pydantic import TypeAdapter
 
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
-from pipelines.machine import peak_rss_bytes, this_machine
+from pipelines.machine import this_machine
 from pipelines.paths import Card
 from pipelines.progress import Step, Steps
 from pipelines.report.recommend import recommend
@@ -26,6 +27,7 @@ from pipelines.served import flavour_for, judged, measure_served
 from pipelines.stages import ANSWERS, OFFLINE_BATCH
 from pipelines.steps import Context, attempt, ensure_trained, prepare, start_row
 from pipelines.worker import run_stage
+from serving.launch import peak_rss_bytes
 
 SCENARIOS: tuple[ScenarioName, ...] = ("single-stream", "offline", "server")
 SHARES = {"single-stream": 0.25, "offline": 0.25, "server": 0.5}
@@ -203,7 +205,7 @@ class Run:
             artifacts=tuple(artifacts),
             rows=rows,
             recommendation=recommend(tuple(artifacts), rows),
-            parent_peak_rss_bytes=peak_rss_bytes(),
+            parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
         )
 

@@ -14,6 +14,7 @@ from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.errors import SlipwayError, UserError, unknown
 from pipelines.loadtest.measure import measure
+from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.paths import Card
 from pipelines.results import Row, Scenario
@@ -143,7 +144,6 @@ def _measure_protocol(
     row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
     answers = Answers(artifact.folder / ANSWERS)
     target = target_of(server, protocol, spec)
-    speaker = client(protocol)
     try:
         first = ask(protocol, target, answers.inputs(1)[0])
     except (Unreachable, ProtocolError) as error:
@@ -151,30 +151,39 @@ def _measure_protocol(
     row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, spec.labels))
     if not answers.matches(1, 0, first):
         return replace(row, status="failed", reason="the first answer differs from the in-process one")
-    scenarios: list[Scenario] = []
     for chosen in settings:
-
-        def check(index: int, body: bytes, batch: int = chosen.batch) -> bool:
-            try:
-                return answers.matches(batch, index, speaker.decode(target, body))
-            except ProtocolError:
-                return False  # bytes that are no answer of the protocol are a wrong answer
-
-        bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
-        folder = workdir / f"load-{protocol}-{chosen.scenario}"
-        folder.mkdir()
-        before = server.usage()
-        result = measure(speaker.call(target), bodies, check, chosen, folder)
-        used = server.usage().cpu_s - before.cpu_s
-        per_request = 1e3 * used / result.requests if result.requests and used > 0 else None
-        scenarios.append(replace(result, server_cpu_ms_per_request=per_request))
-        row = replace(
-            row, scenarios=tuple(scenarios), peak_memory_bytes=server.usage().peak_rss_bytes or row.peak_memory_bytes
-        )
+        result = _offer(chosen, protocol, target, answers, server, workdir)
+        peak = server.usage().peak_rss_bytes
+        row = replace(row, scenarios=(*row.scenarios, result), peak_memory_bytes=peak or row.peak_memory_bytes)
         dead = _dead(server)
         if dead:
             return replace(row, status="failed", reason=dead)
     return judged(row)
+
+
+def _offer(
+    chosen: LoadSettings, protocol: str, target: Target, answers: Answers, server: Server, workdir: Path
+) -> Scenario:
+    """One scenario, with the server's CPU time per request."""
+    speaker = client(protocol)
+    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+
+    def check(index: int, body: bytes) -> bool:
+        try:
+            return answers.matches(chosen.batch, index, speaker.decode(target, body))
+        except ProtocolError:
+            return False  # bytes that are no answer of the protocol are a wrong answer
+
+    def once(attempt: int) -> Scenario:
+        folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
+        folder.mkdir()
+        before = server.usage().cpu_s
+        result = measure(speaker.call(target), bodies, check, chosen, folder)
+        used = server.usage().cpu_s - before
+        served = result.requests + result.warmup_requests
+        return replace(result, server_cpu_ms_per_request=1e3 * used / served if served and used > 0 else None)
+
+    return until_valid(once)
 
 
 def _dead(server: Server) -> str | None:

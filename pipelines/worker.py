@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.results import StageUsage
 from pipelines.workspace import scratch
 from serving.guard import tie_to_parent
-from serving.launch import log_tail
+from serving.launch import log_tail, peak_rss_bytes
 
 DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
@@ -78,7 +80,8 @@ def run_stage(
             start_new_session=True,
         )
         try:
-            status, usage = _wait(process, started, timeout_s, cancel)
+            status, cpu_s = _wait(process, started, timeout_s, cancel)
+            wall_s = time.monotonic() - started
         finally:
             _end(process)
         answer = json.loads(answer_file.read_text()) if answer_file.exists() else None
@@ -90,22 +93,18 @@ def run_stage(
     if answer is None or status != 0:
         how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit code {status}"
         raise StageFailed(f"the process of stage {stage} ended without an answer: {how}\n{log_tail(log)}".rstrip())
-    return Outcome(answer["value"], usage)
+    return Outcome(answer["value"], StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"]))
 
 
 def _wait(
     process: subprocess.Popen[bytes], started: float, timeout_s: float, cancel: threading.Event | None
-) -> tuple[int, StageUsage]:
+) -> tuple[int, float]:
+    """The exit code, and the CPU seconds of the process and of what it waited for."""
     while True:
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): macOS counts bytes, Linux kilobytes
-            return process.returncode, StageUsage(
-                wall_s=time.monotonic() - started,
-                cpu_s=used.ru_utime + used.ru_stime,
-                peak_rss_bytes=used.ru_maxrss * unit,
-            )
+            return process.returncode, used.ru_utime + used.ru_stime
         if cancel is not None and cancel.is_set():
             raise StageFailed("cancelled")
         if time.monotonic() - started > timeout_s:
@@ -131,7 +130,8 @@ def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
     tie_to_parent(int(parent))
     try:
         function = getattr(importlib.import_module("pipelines.stages"), stage)
-        answer = {"value": function(**json.loads(Path(request_file).read_text()))}
+        value = function(**json.loads(Path(request_file).read_text()))
+        answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
     except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason
         traceback.print_exc()
         text = str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"

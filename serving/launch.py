@@ -185,7 +185,7 @@ class Server:
             try:
                 times = process.cpu_times()
                 cpu_s += times.user + times.system
-                peak += _peak_rss(process)
+                peak += peak_rss_bytes(process)
             except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                 continue  # ended between the listing and the reading
         return Usage(cpu_s, peak)
@@ -216,7 +216,11 @@ class Server:
         self._output.close()
 
 
-def _peak_rss(process: psutil.Process) -> int:
+def peak_rss_bytes(process: psutil.Process) -> int:
+    """The largest resident size of a process: VmHWM in /proc/PID/status, elsewhere the present size.
+
+    Not getrusage(2): its maximum starts with the memory of the process that forked this one.
+    """
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
         for line in status.read_text().splitlines():

@@ -2,26 +2,93 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 from models import trained as trained_models
 from models.trained import TrainedModel
 
-TRAIN = """
-import sys
-from pathlib import Path
-from models.trained import train
-train("mnist_cnn", "pytorch", Path(sys.argv[1]), print)
-"""
+SLIPWAY = [sys.executable, "-m", "pipelines"]
+MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
+
+
+class Cli:
+    """The commands, as a user runs them: in a process of their own, in one workspace."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.workspace = workspace
+
+    def __call__(self, *words: str, timeout_s: float = 240.0, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [*SLIPWAY, "--workspace", str(self.workspace), *words]
+        options = {"capture_output": True, "text": True, **options}
+        return subprocess.run(command, timeout=timeout_s, check=False, **options)
+
+    def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command and leave it running; the caller ends it."""
+        command = [*SLIPWAY, "--workspace", str(self.workspace), *words]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+    def json(self, *words: str, code: int = 0, timeout_s: float = 240.0) -> Any:
+        """What the command prints with ``--json``, after checking its exit code."""
+        done = self(*words, "--json", timeout_s=timeout_s)
+        assert done.returncode == code, f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """mnist_cnn, trained as the product trains it, in a process of its own (about 20 s)."""
-    folder = tmp_path_factory.mktemp("trained")
-    subprocess.run([sys.executable, "-c", TRAIN, str(folder)], check=True, capture_output=True, timeout=240)
-    return trained_models.load(folder)
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
+    """Commands in a workspace that the whole session shares: what one test builds, the next finds."""
+    return Cli(tmp_path_factory.mktemp("workspace"))
+
+
+@pytest.fixture
+def fresh_cli(tmp_path: Path) -> Cli:
+    """Commands in an empty workspace."""
+    return Cli(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def trained(cli: Cli) -> TrainedModel:
+    """mnist_cnn, trained as the product trains it (about 20 s)."""
+    cli.json("train", "mnist_cnn")
+    return trained_models.load(cli.workspace / "artifacts" / "mnist_cnn" / "trained")
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[Callable[[], list[str]]]:
+    """After the test, no process that it started is alive; the fixture itself lists those that are."""
+    before = {process.pid for process in psutil.process_iter()}
+
+    def left() -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                words = " ".join(process.cmdline())
+                ours = "pipelines." in words or "serving." in words or "org.pytorch.serve" in words
+                if process.pid not in before and ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(words)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    yield left
+    psutil.wait_procs([p for p in psutil.process_iter() if p.pid not in before and p.ppid() == os.getpid()], timeout=5)
+    assert left() == []
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Where SLIPWAY_TESTS_MUST_RUN names a marker, a skip of a test that carries it is a failure."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.skipped and MUST_RUN & {marker.name for marker in item.iter_markers()}:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where it must run: {report.longrepr}"

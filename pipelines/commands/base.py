@@ -1,0 +1,95 @@
+"""What all commands share: how they are declared, how they print, how they end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.errors import SlipwayError, UserError
+
+if TYPE_CHECKING:
+    from pipelines.results import Report
+    from pipelines.steps import Context
+    from pipelines.workspace import Workspace
+
+EXAMPLES = "\n\n\b\nExamples:\n"
+
+
+class Commands(click.Group):
+    """A group whose commands end with one line and an exit code, whatever goes wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SlipwayError as error:
+            fail(error, error.exit_code)
+        except KeyboardInterrupt:
+            fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
+        except OSError as error:
+            # A full disk, a folder that went away: the user's to mend, and no bug of ours.
+            fail(UserError(f"{error.strerror or error}: {error.filename or ctx.obj.root}"), 2)
+
+
+def fail(error: Exception, code: int) -> None:
+    click.echo(f"slipway: {error}", err=True)
+    sys.exit(code)
+
+
+def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with ``--json``, the workspace as its first argument, and examples under its help."""
+
+    def wrap(function: Callable[..., Any]) -> click.Command:
+        lines = "\n".join(f"  slipway {example}" for example in examples)
+        decorated = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(function)
+        return click.command(name, help=f"{function.__doc__}{EXAMPLES}{lines}")(click.pass_obj(decorated))
+
+    return wrap
+
+
+def model_and_paths(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The arguments MODEL and any number of PATH or PATH:VARIANT."""
+    return click.argument("model")(click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function))
+
+
+def emit(value: Any, as_json: bool, text: Callable[[], None]) -> None:
+    """Print JSON for programs, or call ``text`` for people."""
+    if as_json:
+        click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+    else:
+        text()
+
+
+def plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def end_with(report: Report) -> None:
+    """Exit with 130 for an interrupted run, 1 if a row failed."""
+    if report.interrupted:
+        fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
+    exit_for([*report.artifacts, *report.rows])
+
+
+def exit_for(rows: Iterable[Any]) -> None:
+    """Exit with 1 if a row failed."""
+    if any(row.status == "failed" for row in rows):
+        sys.exit(1)
+
+
+def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
+    """A Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
+    from pipelines.select import spec_named
+    from pipelines.steps import Context
+
+    spec_named(model)
+    workspace.check_writable()
+    return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)

@@ -1,0 +1,47 @@
+"""``slipway list``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipelines.commands.base import command, emit
+
+
+@command("list", "list", "list --json")
+def list_command(_workspace: Any, as_json: bool) -> None:
+    """Show the models, and the paths with their variants, servers and what they need."""
+    from models import MODELS
+    from pipelines.paths import PATHS, path_module
+    from pipelines.select import spec_named
+    from pipelines.steps import pip_command
+
+    models = [{"name": name, "title": spec_named(name).title} for name in MODELS]
+    cards = [path_module(name).CARD for name in PATHS]
+    paths = [
+        {
+            "name": card.name,
+            "title": card.title,
+            "framework": card.framework,
+            "variants": {name: variant.summary for name, variant in card.variants.items()},
+            "protocols": list(card.protocols),
+            "no_server": card.no_server or None,
+            "missing": card.missing(),
+            "install": pip_command(card.extra) if card.missing() else None,
+        }
+        for card in cards
+    ]
+
+    def text() -> None:
+        for model in models:
+            click.echo(f"model {model['name']}: {model['title']}")
+        for card in cards:
+            click.echo(f"\n{card.name}  {card.title}, from {card.framework}")
+            for name, variant in card.variants.items():
+                click.echo(f"  {card.name}:{name}  {variant.summary}")
+            click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
+            if card.missing():
+                click.echo(f"  not installed: {', '.join(card.missing())}; {pip_command(card.extra)}")
+
+    emit({"models": models, "paths": paths}, as_json, text)

@@ -1,0 +1,93 @@
+"""``slipway package`` and ``slipway verify``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.commands.base import command, emit, exit_for, model_and_paths, open_context, plain
+
+
+def _prepare(
+    workspace: Any, model: str, words: Sequence[str], name: str, rebuild: bool, atol: float | None
+) -> list[Any]:
+    """Package and verify: the rows, with progress on standard error."""
+    from pipelines.progress import Steps
+    from pipelines.select import choose
+    from pipelines.steps import ensure_trained, prepare
+
+    choices = choose(words)
+    context = open_context(workspace, model, name, rebuild)
+    rows = []
+    with Steps() as steps:
+        with steps.step(f"train {model}") as step:
+            loaded, training = ensure_trained(replace(context, rebuild=False), model)
+            step.end("cached" if training.cached else "ok")
+        for choice in choices:
+            with steps.step(f"package and verify {choice.name}") as step:
+                row, _ = prepare(context, loaded, choice, atol)
+                step.end("cached" if row.cached else row.status, row.reason or "")
+            rows.append(row)
+    return rows
+
+
+@command("package", "package mnist_cnn", "package mnist_cnn litert:int8 onnxruntime")
+@model_and_paths
+@click.option("--rebuild", is_flag=True, help="Build even if nothing has changed.")
+@click.option("--expect", type=click.Path(dir_okay=False, path_type=Path), help="A manifest.json to compare with.")
+def package_command(
+    workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, expect: Path | None, as_json: bool
+) -> None:
+    """Package a model through the paths named, or all, and verify each artifact."""
+    from pipelines.artifact import differences, read_manifest
+
+    expected = read_manifest(expect) if expect else None
+    rows = _prepare(workspace, model, paths, "package", rebuild, None)
+    changed = [line for row in rows if expected for line in differences(expected, row)]
+
+    def text() -> None:
+        for row in rows:
+            click.echo(
+                f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {row.folder or row.reason}"
+            )
+        if expected:
+            click.echo("\n".join(changed) or f"the same as {expect}, file by file")
+
+    emit({"artifacts": plain(rows), "differences": changed}, as_json, text)
+    exit_for(rows)
+    if changed:
+        sys.exit(1)
+
+
+@command("verify", "verify mnist_cnn", "verify mnist_cnn litert --tolerance 0.5")
+@model_and_paths
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    help="Largest absolute difference of an output.",
+)
+def verify_command(workspace: Any, model: str, paths: tuple[str, ...], tolerance: float | None, as_json: bool) -> None:
+    """Compare artifacts with the reference; writes each certificate.json. Exit code 1 if one fails."""
+    rows = _prepare(workspace, model, paths, "verify", False, tolerance)
+
+    def text() -> None:
+        for row in rows:
+            certificate = row.certificate
+            if certificate is None:
+                click.echo(f"{row.path}:{row.variant}  {row.status}  {row.reason}")
+                continue
+            click.echo(
+                f"{row.path}:{row.variant}  {row.status}  max abs difference {certificate.max_abs:.2e} (tolerance "
+                f"{certificate.atol:g}, {certificate.tolerance_source}), top-1 {certificate.top1:.2%}, "
+                f"accuracy {certificate.accuracy:.2%}"
+            )
+            for breach in certificate.breaches:
+                click.echo(f"    {breach}")
+
+    emit(rows, as_json, text)
+    exit_for(rows)

@@ -1,0 +1,49 @@
+"""``slipway predict``: label and probability, in process or from a running server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.commands.base import command, emit
+
+
+@command(
+    "predict",
+    "predict litert digit.png",
+    "predict onnxruntime --from-test-set 3",
+    "predict tf-serving digit.png --url grpc://127.0.0.1:8500",
+    "predict torchserve - --url http://127.0.0.1:8080 --token-file key.txt < digit.npy",
+)
+@click.argument("path", metavar="PATH[:VARIANT]")
+@click.argument("inputs", nargs=-1, metavar="[PICTURE|ARRAY.npy|-]...")
+@click.option("--model", default="mnist_cnn", show_default=True)
+@click.option(
+    "--from-test-set",
+    "rows",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="N",
+    help="Row N of the test data; may be repeated.",
+)
+@click.option("--url", help="A running server: http://HOST:PORT or grpc://HOST:PORT. Without it, predicted in process.")
+@click.option(
+    "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the server's bearer token."
+)
+@click.option("--resize", is_flag=True, help="Fit a picture of another size.")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
+def predict_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
+    """Print label and probability for pictures, arrays or rows of the test data."""
+    from pipelines.predict import predict_all
+
+    answers = predict_all(workspace, model, path, **options)
+
+    def text() -> None:
+        for answer in answers:
+            best = "  ".join(f"{item['label']} {item['probability']:.2%}" for item in answer["labels"])
+            truth = f"  (truth: {answer['truth']})" if answer["truth"] is not None else ""
+            click.echo(f"{answer['input']}: {best}{truth}")
+
+    emit(answers, as_json, text)

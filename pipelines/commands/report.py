@@ -1,0 +1,49 @@
+"""``slipway report``: a run's report again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.commands.base import command, emit
+from pipelines.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.results import Report
+    from pipelines.workspace import Workspace
+
+
+@command("report", "report mnist_cnn", "report mnist_cnn --run 20260131T120000Z --json")
+@click.argument("model")
+@click.option("--run", "run_name", default="latest", show_default=True, help="The folder below reports/MODEL.")
+def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> None:
+    """Show a run's report again, and write its report.html anew from report.json."""
+    from pipelines.report import html_face, terminal
+
+    report, folder = reread(workspace, model, run_name)
+    html_face.write(report, folder / "report.html")
+
+    def text() -> None:
+        terminal.show(report)
+        click.echo(f"report: {folder / 'report.html'}")
+
+    emit(report, as_json, text)
+
+
+def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
+    """A run's report and its folder. Raises UserError, with the nearest names, when there is none."""
+    from pipelines.report import json_face
+    from pipelines.select import spec_named
+
+    spec_named(model)
+    base = workspace.reports(model)
+    folder = base / name
+    if not (folder / "report.json").exists():
+        known = sorted(path.parent.name for path in base.glob("*/report.json"))
+        if not known:
+            raise UserError(f"no report of {model} in {base}. Run: slipway run {model}")
+        raise unknown(f"run of {model}", name, known)
+    return json_face.read(folder / "report.json"), folder.resolve()

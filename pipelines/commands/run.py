@@ -1,0 +1,167 @@
+"""``slipway run`` and ``slipway loadtest``: measurements, and the report of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from models.trained import FRAMEWORKS
+from pipelines.commands.base import command, emit, end_with, model_and_paths, open_context
+from pipelines.errors import SlipwayError, unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.results import Report
+    from pipelines.workspace import Workspace
+
+_LOAD_OPTIONS = (
+    click.option(
+        "--duration",
+        type=click.FloatRange(0.5, 3600),
+        default=5.0,
+        show_default=True,
+        help="Seconds of load test per row, shared by its scenarios.",
+    ),
+    click.option(
+        "--rate",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Requests per second of the server scenario; the model's own if left out.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="Compute threads of one prediction, in process and behind servers.",
+    ),
+    click.option("--server", metavar="NAME", help="Another server where a path has it, for example native."),
+    click.option(
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="NAME",
+        help="single-stream, offline or server; may be repeated; all if left out.",
+    ),
+)
+
+
+def _load_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What ``run`` and ``loadtest`` share."""
+    for option in reversed(_LOAD_OPTIONS):
+        function = option(function)
+    return function
+
+
+@command("loadtest", "loadtest mnist_cnn onnxruntime", "loadtest mnist_cnn litert --scenario server --rate 100")
+@model_and_paths
+@_load_options
+def loadtest_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Load-test the paths named, or all, in process and over every protocol. Exit code 1 if one fails."""
+    from pipelines.report import terminal
+
+    report, _ = execute(workspace, model, paths, keep=False, **options)
+    emit(report.rows, as_json, lambda: terminal.show(report))
+    end_with(report)
+
+
+@command("run", "run mnist_cnn", "run mnist_cnn litert tf-serving:fp32 --duration 10")
+@model_and_paths
+@_load_options
+@click.option("--tolerance", type=click.FloatRange(min=0), help="Largest absolute difference of an output.")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Whose training loop, and so the reference.")
+@click.option("--rebuild", is_flag=True, help="Train, package and verify even if nothing has changed.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=2,
+    show_default=True,
+    help="How many artifacts are built side by side.",
+)
+def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
+    from pipelines import report as faces
+    from pipelines.report import terminal
+    from pipelines.workspace import link
+
+    report, folder = execute(workspace, model, paths, keep=True, **options)
+    written = faces.write_all(report, folder)
+    latest = workspace.reports(model) / "latest"
+    link(latest, folder)
+
+    def text() -> None:
+        terminal.show(report)
+        click.echo(f"report: {latest / written['html'].name}")
+
+    emit(report, as_json, text)
+    end_with(report)
+
+
+def execute(
+    workspace: Workspace,
+    model: str,
+    words: tuple[str, ...],
+    *,
+    keep: bool,
+    duration: float,
+    rate: float | None,
+    threads: int,
+    server: str | None,
+    scenarios: tuple[str, ...],
+    tolerance: float | None = None,
+    framework: str | None = None,
+    rebuild: bool = False,
+    jobs: int = 1,
+) -> tuple[Report, Path]:
+    """Check the words, then run the pipeline: its report, and the folder of its logs.
+
+    With ``keep`` that is a folder of its own below reports/MODEL.
+    """
+    from pipelines.progress import Steps
+    from pipelines.run import SCENARIOS, Options, Run
+    from pipelines.select import choose, spec_named
+    from pipelines.served import flavour_for, server_module
+
+    choices = choose(words)
+    for name in scenarios:
+        if name not in SCENARIOS:
+            raise unknown("scenario", name, SCENARIOS)
+    if server is not None and not any(flavour_for(choice.card, server) for choice in choices):
+        for choice in choices:
+            server_module(choice.card, server)  # raises, with the nearest names
+    context = open_context(workspace, model, "loadtest", rebuild)
+    folder = _new_folder(workspace, model) if keep else context.logs
+    if keep:
+        context = replace(context, logs=folder / "logs")
+    options = Options(
+        seconds_per_row=duration,
+        rate_per_s=rate,
+        threads=threads,
+        jobs=jobs,
+        atol=tolerance,
+        server=server,
+        scenarios=tuple(name for name in SCENARIOS if name in scenarios) or SCENARIOS,
+        framework=framework,
+    )
+    with Steps() as steps:
+        running = Run(context, spec_named(model), choices, options, steps)
+        running.execute()
+        return running.report(), folder
+
+
+def _new_folder(workspace: Workspace, model: str) -> Path:
+    """``reports/MODEL/TIMESTAMP``, of its own even if another run began in the same second."""
+    base = workspace.reports(model)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = base / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise SlipwayError(f"no free name for a report in {base}: 99 runs began at {stamp}")

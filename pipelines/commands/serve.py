@@ -1,0 +1,78 @@
+"""``slipway serve``: one server in the foreground."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.commands.base import command, open_context
+from pipelines.errors import SlipwayError, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.select import Choice
+    from serving.launch import Server
+
+
+@command("serve", "serve tf-serving", "serve torchserve --rest-port 8080")
+@click.argument("path", metavar="PATH[:VARIANT]")
+@click.option("--model", default="mnist_cnn", show_default=True)
+@click.option("--rest-port", type=click.IntRange(1, 65535), help="A free one if left out.")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help="A free one if left out.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--server", "flavour", metavar="NAME", help="Another server of this path, for example native.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Compute threads of one prediction."
+)
+def serve_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
+    """Start the server of a path, wait until it can predict, and keep it until Ctrl-C."""
+    from pipelines.progress import Steps
+    from pipelines.select import choose_one
+    from pipelines.served import server_module, started
+    from pipelines.steps import ready_artifact
+    from pipelines.workspace import scratch
+    from serving.launch import LaunchError, PortInUse
+
+    choice = choose_one(path)
+    server_module(choice.card, options["flavour"])
+    context = open_context(workspace, model, "serve")
+    with ExitStack() as stack:
+        workdir = stack.enter_context(scratch("serve"))
+        try:
+            with Steps() as steps:
+                with steps.step(f"package and verify {choice.name}"):
+                    _, artifact = ready_artifact(context, model, choice)
+                with steps.step(f"start the server of {choice.name}"):
+                    server = stack.enter_context(started(choice.card, artifact, workdir, **options))
+            _announce(server, choice, workdir, as_json)
+            server.process.wait()
+            raise SlipwayError(server.describe(f"{server.recipe.server} ended by itself ({server.exit_text()})"))
+        except PortInUse as error:
+            raise UserError(str(error)) from error
+        except LaunchError as error:
+            raise SlipwayError(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("stopping", err=True)
+
+
+def _announce(server: Server, choice: Choice, workdir: Path, as_json: bool) -> None:
+    token_file = None
+    token = server.recipe.token()
+    if token is not None:
+        token_file = workdir / "token"
+        token_file.touch(mode=0o600)
+        token_file.write_text(token)
+    endpoints = dict(server.recipe.endpoints)
+    if as_json:
+        facts = {"server": server.recipe.server, "endpoints": endpoints, "pid": server.pid}
+        click.echo(json.dumps({**facts, "token_file": str(token_file) if token_file else None}))
+        return
+    click.echo(f"{server.recipe.server} serves {choice.name}; Ctrl-C stops it")
+    auth = f" --token-file {token_file}" if token_file else ""
+    for protocol, url in endpoints.items():
+        click.echo(f"  {protocol}  {url}")
+        click.echo(f"    slipway predict {choice.name} --from-test-set 0 --url {url}{auth}")

@@ -1,0 +1,33 @@
+"""``slipway train``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipelines.commands.base import command, emit, open_context
+
+
+@command("train", "train mnist_cnn", "train mnist_cnn --framework tensorflow")
+@click.argument("model")
+@click.option("--framework", type=click.Choice(["pytorch", "tensorflow"]), help="Whose training loop: the reference.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Instead of the recipe's number.")
+@click.option("--rebuild", is_flag=True, help="Train even if nothing has changed.")
+def train_command(
+    workspace: Any, model: str, framework: str | None, epochs: int | None, rebuild: bool, as_json: bool
+) -> None:
+    """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""
+    from pipelines.progress import Steps
+    from pipelines.steps import ensure_trained
+
+    with Steps() as steps, steps.step(f"train {model}") as step:
+        context = open_context(workspace, model, "train", rebuild)
+        _, training = ensure_trained(context, model, framework, epochs)
+        step.end("cached" if training.cached else "ok")
+
+    def text() -> None:
+        click.echo(f"{model}: trained in {training.framework}, test accuracy {training.test_accuracy:.2%}")
+        click.echo(f"  weights sha256 {training.weights_sha256}\n  in {workspace.trained(model)}")
+
+    emit(training, as_json, text)

@@ -1,0 +1,154 @@
+"""HTTP/1.1 over raw asyncio protocols: a pool of keep-alive connections, requests as ready-made bytes.
+
+A library's client costs ten to a hundred times the CPU of this, on the cores that the server under test needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import urlsplit
+
+from pipelines.loadtest.http_response import BadResponseError, ResponseReader
+from pipelines.loadtest.recording import Outcome
+from pipelines.loadtest.transport import Finished
+from serving.clients import Call
+
+_IDLE = -1
+
+
+def request_bytes(call: Call, body: bytes) -> bytes:
+    """One POST request. The call has passed :func:`pipelines.loadtest.transport.check_call`."""
+    lines = [f"POST {call.path} HTTP/1.1", f"Host: {urlsplit(call.url).netloc}"]
+    own = ("host", "content-length", "transfer-encoding")
+    lines += [f"{name}: {value}" for name, value in call.headers.items() if name.lower() not in own]
+    lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+
+
+class HttpTransport:
+    """A connection for each request in flight; the one that was used last is used next."""
+
+    def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
+        address = urlsplit(call.url)
+        self._host, self._port = address.hostname or "", address.port or 80
+        self._requests = [request_bytes(call, body) for body in bodies]
+        self._loop = asyncio.get_running_loop()
+        self._busy: dict[int, _Connection | asyncio.Task[None]] = {}
+        self.idle: list[_Connection] = []
+        self._finished = finished
+
+    def send(self, index: int) -> None:
+        if self.idle:
+            connection = self.idle.pop()
+            self._busy[index] = connection
+            connection.send(index, self._requests[index % len(self._requests)])
+        else:
+            self._busy[index] = self._loop.create_task(self._open(index))
+
+    async def _open(self, index: int) -> None:
+        try:
+            _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, self._port)
+        except OSError as error:
+            self.finish(index, Outcome.BROKEN, time.monotonic_ns(), b"", f"cannot connect: {_text(error)}")
+            return
+        self._busy[index] = connection
+        connection.send(index, self._requests[index % len(self._requests)])
+
+    def abort(self, index: int) -> None:
+        carrier = self._busy.pop(index)
+        if isinstance(carrier, _Connection):
+            carrier.abort()
+        else:
+            carrier.cancel()
+
+    def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str) -> None:
+        del self._busy[index]
+        self._finished(index, outcome, done_ns, answer, error)
+
+    async def close(self) -> None:
+        for index in list(self._busy):
+            self.abort(index)
+        for connection in self.idle:
+            connection.abort()
+        self.idle.clear()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; carries one request at a time."""
+
+    def __init__(self, pool: HttpTransport) -> None:
+        self._pool = pool
+        self._reader = ResponseReader()
+        self._index = _IDLE
+        self._transport: asyncio.Transport
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, index: int, request: bytes) -> None:
+        self._index = index
+        if self._lost:  # between the connect and the first request; from the pool, lost ones are removed
+            self._fail(Outcome.BROKEN, "the connection was closed as soon as it was made")
+        else:
+            self._transport.write(request)
+
+    def abort(self) -> None:
+        self._index = _IDLE
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        done_ns = time.monotonic_ns()
+        if self._index == _IDLE:  # an answer to nothing: the connection cannot be trusted
+            self._leave_pool()
+            self._transport.abort()
+            return
+        try:
+            complete = self._reader.feed(data)
+        except BadResponseError as error:
+            self._fail(Outcome.BROKEN, str(error))
+            self._transport.abort()
+            return
+        if complete:
+            self._answered(done_ns)
+
+    def _answered(self, done_ns: int) -> None:
+        reader, index = self._reader, self._index
+        status, body, reusable = reader.status, reader.body, reader.reusable and not self._lost
+        self._index = _IDLE
+        reader.reset()
+        if reusable:
+            self._pool.idle.append(self)
+        else:
+            self._transport.close()
+        if status == 200:
+            self._pool.finish(index, Outcome.ANSWERED, done_ns, body, "")
+        else:
+            text = body[:200].decode("utf-8", "replace")
+            self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {text}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost = True
+        if self._index == _IDLE:
+            self._leave_pool()
+        elif error is None and self._reader.end_of_stream():
+            self._answered(time.monotonic_ns())
+        else:
+            reason = _text(error) if error else "closed by the server"
+            when = "within the answer" if self._reader.status else "before an answer"
+            self._fail(Outcome.BROKEN, f"connection lost {when}: {reason}")
+
+    def _fail(self, outcome: Outcome, text: str) -> None:
+        index, self._index = self._index, _IDLE
+        self._pool.finish(index, outcome, time.monotonic_ns(), b"", text)
+
+    def _leave_pool(self) -> None:
+        if self in self._pool.idle:
+            self._pool.idle.remove(self)
+
+
+def _text(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,112 @@
+"""One load test against a running server: plan, process, Scenario."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipelines.errors import UserError
+from pipelines.loadtest.plan import Plan, save_plan
+from pipelines.loadtest.recording import load_blobs, load_recording
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.summary import nothing_measured, summarise
+from pipelines.loadtest.transport import check_call
+from pipelines.results import Scenario
+from serving.clients import Call
+
+START_AND_SAVE_S = 60.0
+"""For the generator's start, its imports, and writing its files, on a machine that is busy."""
+PROGRESS_S = 0.1
+
+
+def measure(
+    call: Call,
+    bodies: Sequence[bytes],
+    check: Callable[[int, bytes], bool],
+    settings: LoadSettings,
+    folder: Path,
+    on_progress: Callable[[float], None] | None = None,
+) -> Scenario:
+    """Offers load to the server at ``call.url`` from a process of its own, and says how it did.
+
+    Request i carries ``bodies[i % len(bodies)]``. After the last answer, up to 2,000 answers of the
+    measured part, and up to 128 MiB of them (but one at least), spread evenly over the run, are
+    checked: ``check(index of the body, bytes of the answer)`` returns whether the answer is right; what
+    it raises is raised. Where a run has fewer answers, all are checked. ``folder`` is an empty folder for
+    the plan, the answers and the raw recording; of ``call``, it gets all but the headers.
+    ``on_progress`` is called about ten times a second with the share of the time that has passed, 0 to 1.
+
+    A server that is down, dies, resets connections or never answers makes errors, and a result
+    that is not valid and says why; it never makes an exception, nor a test that does not end. The
+    generator's process is ended when this function is left, however it is left.
+
+    Raises:
+        UserError: no bodies, or a call whose address, path or headers cannot be used.
+    """
+    if not bodies:
+        raise UserError("nothing to send. Received: no request bodies. Give at least one.")
+    check_call(call)
+    headers = save_plan(folder, Plan(call, bodies, settings, os.getpid()))
+    failure = _run(folder, headers, settings, on_progress)
+    if failure is not None:
+        return nothing_measured(settings, failure)
+
+    checked = matched = 0
+    for index, answer in load_blobs(folder, "answers"):
+        checked += 1
+        matched += bool(check(index % len(bodies), answer))
+    return summarise(load_recording(folder), settings, checked, matched)
+
+
+def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callable[[float], None] | None) -> str | None:
+    """Runs the generator to its end. None, or why there is no recording."""
+    planned_s = settings.warmup_s + settings.duration_s
+    # A closed loop waits for its last answers twice: after the warm-up and at the end.
+    limit_s = planned_s + 2 * settings.timeout_s + START_AND_SAVE_S
+    log = folder / "generator.log"
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.loadtest.generator", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the caller alone, who ends the process
+        )
+        try:
+            _tell(process, headers)
+            while (elapsed := time.monotonic() - started) < limit_s:
+                if on_progress is not None:
+                    on_progress(min(1.0, elapsed / planned_s))
+                try:
+                    process.wait(PROGRESS_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+            code = process.poll()
+        finally:
+            process.kill()
+            process.wait()
+    if code is None:
+        return f"the load generator did not end within {limit_s:.0f} s"
+    if code:
+        how = f"exit code {code}" if code > 0 else f"signal {-code}"
+        last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
+        return ": ".join([f"the load generator ended with {how}", *last])
+    if on_progress is not None:
+        on_progress(1.0)
+    return None
+
+
+def _tell(process: subprocess.Popen[bytes], text: str) -> None:
+    if process.stdin is None:
+        raise RuntimeError("the process was started without a pipe for its standard input")
+    try:
+        process.stdin.write(text.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        pass  # it has died already: its exit code and its log say why

@@ -1,0 +1,50 @@
+"""What a transport of the load generator offers: one file each for HTTP/1.1 and gRPC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from pipelines.errors import UserError
+from pipelines.loadtest.recording import Outcome
+from serving.clients import Call
+
+Finished = Callable[[int, Outcome, int, bytes, str], None]
+"""(request index, outcome, monotonic ns, answer's bytes, error text): called once for each request not aborted."""
+
+
+class Transport(Protocol):
+    """Sends bodies made beforehand; request ``index`` carries body ``index % number of bodies``.
+
+    ``send`` returns at once and never calls ``finished`` itself: only the event loop does, later.
+    After ``abort`` a request never finishes. ``close`` ends every connection.
+    """
+
+    def send(self, index: int) -> None: ...
+    def abort(self, index: int) -> None: ...
+    async def close(self) -> None: ...
+
+
+def check_call(call: Call) -> None:
+    """Refuses what cannot travel, or what could smuggle lines into a request.
+
+    Raises:
+        UserError: the address is not http://HOST:PORT or grpc://HOST:PORT, or the path or a header holds
+            characters that it may not hold. The value of a header is not shown: it may be a secret.
+    """
+    try:
+        parts = urlsplit(call.url)
+        usable = parts.scheme in ("http", "grpc") and parts.hostname and parts.port
+    except ValueError:  # a port that is no number
+        usable = False
+    if not usable:
+        raise UserError(
+            f"not the address of a server. Received: {call.url}. Give http://HOST:PORT or grpc://HOST:PORT."
+        )
+    if not re.fullmatch(r"/[!-~]*", call.path):
+        raise UserError(f"not a path. Received: {call.path!r}. Begin with / and leave out blanks.")
+    for name, value in call.headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or not re.fullmatch(r"[ -~]*", value):
+            raise UserError(f"not a header. Received: one named {name!r}. Use printable ASCII characters only.")

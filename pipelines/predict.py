@@ -1,0 +1,142 @@
+"""Predictions for a user's inputs: in process, or from a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines import reference
+from pipelines.commands.base import open_context
+from pipelines.errors import SlipwayError, UserError
+from pipelines.images import read_input
+from pipelines.progress import Steps
+from pipelines.select import choose_one, spec_named
+from pipelines.served import ask, softmax
+from pipelines.stages import REFERENCE
+from pipelines.steps import Context, ensure_trained, ready_artifact
+from pipelines.worker import run_stage
+from pipelines.workspace import Workspace, scratch
+from serving.clients import ProtocolError, Target
+from serving.clients.transport import Unreachable
+
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from pipelines.select import Choice
+
+Named = tuple[str, dict[str, np.ndarray], str | None]
+"""What an input is called, its arrays, its true label where known."""
+
+
+def predict_all(
+    workspace: Workspace,
+    model: str,
+    path: str,
+    inputs: Sequence[str],
+    rows: Sequence[int],
+    url: str | None,
+    token_file: Path | None,
+    resize: bool,
+    top: int,
+) -> list[dict[str, Any]]:
+    """One answer a row of input: its name, its most probable labels, the truth where known.
+
+    Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
+    """
+    choice, spec = choose_one(path), spec_named(model)
+    protocol = _protocol_for(choice, url) if url else None
+    if not inputs and not rows:
+        raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N.")
+    named: list[Named] = [(source, read_input(source, spec, resize), None) for source in inputs]
+    if rows:
+        named += _test_rows(open_context(workspace, model, "predict"), model, rows)
+    if url is None or protocol is None:
+        outputs = _in_process(workspace, model, choice, [arrays for _, arrays, _ in named])
+    else:
+        outputs = _over_the_wire(protocol, url, spec, token_file, [arrays for _, arrays, _ in named])
+    answers = []
+    for (source, _, truth), result in zip(named, outputs, strict=True):
+        probabilities = softmax(next(iter(result.values())))
+        for index, row in enumerate(probabilities):
+            best = np.argsort(-row)[:top]
+            answers.append(
+                {
+                    "input": source if len(probabilities) == 1 else f"{source}[{index}]",
+                    "labels": [{"label": spec.labels[i], "probability": float(row[i])} for i in best],
+                    "truth": truth,
+                }
+            )
+    return answers
+
+
+def _protocol_for(choice: Choice, url: str) -> str:
+    scheme, separator, _ = url.partition("://")
+    kinds = {"http": False, "grpc": True}
+    if not separator or scheme not in kinds:
+        raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
+    for protocol in choice.card.protocols:
+        if protocol.endswith("-grpc") == kinds[scheme]:
+            return protocol
+    raise UserError(f"{choice.card.name} has no server: {choice.card.no_server}. Leave --url out.")
+
+
+def _test_rows(
+    context: Context, model: str, rows: Sequence[int]
+) -> list[tuple[str, dict[str, np.ndarray], str | None]]:
+    with Steps() as steps, steps.step(f"train {model}") as step:
+        loaded, training = ensure_trained(context, model)
+        step.end("cached" if training.cached else "ok")
+    known = reference.read(loaded.weights.parent / REFERENCE)
+    count = len(known.labels)
+    for row in rows:
+        if row >= count:
+            raise UserError(f"the test data has rows 0 to {count - 1}. Received: {row}")
+    inputs = known.inputs["evaluation"]
+    return [
+        (
+            f"test row {row}",
+            {name: array[row : row + 1] for name, array in inputs.items()},
+            loaded.spec.labels[int(known.labels[row])],
+        )
+        for row in rows
+    ]
+
+
+def _in_process(
+    workspace: Workspace, model: str, choice: Choice, batches: list[dict[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    context = open_context(workspace, model, "predict")
+    with Steps() as steps, scratch("predict") as folder:
+        with steps.step(f"package and verify {choice.name}"):
+            _, artifact = ready_artifact(context, model, choice)
+        with steps.step(f"predict with {choice.name} in process"):
+            joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+            source, result = folder / "inputs.npz", folder / "outputs.npz"
+            reference.save_arrays(source, joined)
+            request = {
+                "path": choice.card.name,
+                "payload": str(artifact.payload),
+                "inputs": str(source),
+                "outputs": str(result),
+            }
+            run_stage("predict", request, context.log(f"predict-{choice.name}"), context.cancel, threads=1)
+        with np.load(result, allow_pickle=False) as file:
+            outputs = {name: file[name] for name in file.files}
+    ends = np.cumsum([len(next(iter(batch.values()))) for batch in batches])[:-1]
+    parts = {name: np.split(array, ends) for name, array in outputs.items()}
+    return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]
+
+
+def _over_the_wire(
+    protocol: str, url: str, spec: ModelSpec, token_file: Path | None, batches: list[dict[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    token = token_file.read_text().strip() if token_file else None
+    target = Target(url, spec.name, {tensor.name: tensor.dtype for tensor in spec.outputs}, token)
+    try:
+        return [ask(protocol, target, batch) for batch in batches]
+    except Unreachable as error:
+        raise UserError(f"no server answers: {error}. Start one with: slipway serve PATH") from error
+    except ProtocolError as error:
+        raise SlipwayError(f"the server at {url} refused over {protocol}: {error}") from error

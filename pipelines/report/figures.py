@@ -1,0 +1,360 @@
+"""The plots as plain dictionaries of plotly's, so that making them imports nothing.
+
+Every figure is a list of rows: the name above, the mark below, at a fixed height a row. So it reads the
+same with four rows or sixty, and on a phone. Colours are ``var(--name)``: the page fills them in, for light and dark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from pipelines.report import numbers
+from pipelines.report.lines import Line, invalid_because
+from pipelines.results import IN_PROCESS, ArtifactRow
+
+ROW_PX = 40
+AXIS_PX = 34
+COLOURS = 5
+"""Colours of the page (``--c0`` ...) that stay apart in every common colour blindness; then textures take over."""
+TEXTURES = ("", "/", "x")
+LABEL_CHARS = 46
+DOUBT = "! "
+"""In front of the name of a row whose load test is not valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One plot: ``data`` and ``layout`` are plotly's, ``label`` says in words what a picture shows."""
+
+    id: str
+    title: str
+    note: str
+    label: str
+    data: list[dict[str, Any]]
+    layout: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One row of a plot: its name, the place of its path among the paths, and its mark."""
+
+    name: str
+    path: int
+    value: float
+    text: str
+    hollow: bool = False
+
+
+def path_places(found: Sequence[Line]) -> dict[str, int]:
+    """Each path's place, by first appearance: its colour and texture in every plot."""
+    return {path: place for place, path in enumerate(dict.fromkeys(line.row.path for line in found))}
+
+
+def figures(found: Sequence[Line]) -> list[Figure]:
+    """The plots that have something to show."""
+    places = path_places(found)
+    artifacts = list({id(line.artifact): line.artifact for line in found if line.artifact}.values())
+    made = [
+        _latency("server", "Server latency, ms", "Poisson arrivals at one rate for all rows", found, places),
+        _latency("single-stream", "Single-stream latency, ms", "one request after the other", found, places),
+        _row_bars("throughput", "Offline throughput, samples/s", "higher is better", found, places, _offline),
+        _row_bars(
+            "cold-start",
+            "Cold start, s",
+            "from the start of the process to its first answer; lower is better",
+            found,
+            places,
+            lambda line: (line.row.cold_start_s, numbers.figures),
+        ),
+        _row_bars(
+            "memory",
+            "Peak memory, MB",
+            "all processes of the server; lower is better",
+            found,
+            places,
+            lambda line: (line.row.peak_memory_bytes, numbers.megabytes),
+        ),
+        _row_bars(
+            "share",
+            "Throughput against in-process, %",
+            "offline; what the server leaves of the runtime's speed",
+            found,
+            places,
+            lambda line: (line.row.share_of_in_process, numbers.whole_percent),
+        ),
+        _size(artifacts, places),
+        _parity(artifacts, places),
+        _accuracy(artifacts, places),
+    ]
+    return [figure for figure in made if figure]
+
+
+def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:
+    scenario = line.scenario("offline")
+    return (scenario.samples_per_s if scenario else None), numbers.figures
+
+
+def _row_bars(
+    figure_id: str,
+    title: str,
+    note: str,
+    found: Sequence[Line],
+    places: dict[str, int],
+    read: Callable[[Line], tuple[float | None, Callable[[float], str]]],
+) -> Figure | None:
+    bars = []
+    for line in found:
+        value, text = read(line)
+        if value is not None:
+            doubt = DOUBT if figure_id == "throughput" and invalid_because(line.scenario("offline")) else ""
+            in_process = line.row.protocol == IN_PROCESS
+            bars.append(Bar(doubt + line.name, places[line.row.path], value, text(value), hollow=in_process))
+    return _bars(figure_id, title, note, bars)
+
+
+def _size(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
+    bars = [
+        Bar(f"{one.path} {one.variant}", places[one.path], one.size_bytes, numbers.megabytes(one.size_bytes))
+        for one in artifacts
+        if one.size_bytes is not None
+    ]
+    return _bars("size", "Artifact size, MB", "the payload as it ships; lower is better", bars)
+
+
+def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure | None:
+    """Horizontal bars from zero, each with its value at its end, so that no axis is needed."""
+    if not bars:
+        return None
+    top = max(bar.value for bar in bars) or 1.0
+    data = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [bar.value for bar in bars],
+        "y": list(range(len(bars))),
+        "width": 0.28,
+        "text": [bar.text for bar in bars],
+        "textposition": "outside",
+        "constraintext": "none",
+        "textfont": {"size": 11.5},
+        "cliponaxis": False,
+        "customdata": [_text(bar.name) for bar in bars],
+        "hovertemplate": "%{customdata}: <b>%{text}</b><extra></extra>",
+        "marker": {
+            "color": [_colour(bar.path) + ("30" if bar.hollow else "") for bar in bars],
+            "line": {"color": [_colour(bar.path) for bar in bars], "width": 1.2},
+            "pattern": {"shape": [_texture(bar.path) for bar in bars], "size": 5},
+        },
+    }
+    layout = _layout([bar.name for bar in bars], axis=False)
+    layout["xaxis"] |= {"range": [0, top * 1.2], "visible": False}
+    layout["shapes"] = [_vertical(0, "var(--rule)", "solid")]
+    return Figure(figure_id, title, note, _label(title, [(bar.name, bar.text) for bar in bars]), [data], layout)
+
+
+def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places: dict[str, int]) -> Figure | None:
+    """A box of each row's quantiles: 25 to 75 %, whiskers from 1 to 99 %, the largest as a dot."""
+    rows = [(line, found_) for line in found if (found_ := line.scenario(scenario)) and len(found_.quantiles_ms) > 1]
+    if not rows:
+        return None
+    data: list[dict[str, Any]] = []
+    names, words, low, high = [], [], math.inf, -math.inf
+    for place, (line, load) in enumerate(rows):
+        at = [max(value, 1e-4) for value in load.quantiles_ms]
+        q1, q25, q50, q75, q99, largest = (at[round(q * (len(at) - 1))] for q in (0.01, 0.25, 0.5, 0.75, 0.99, 1.0))
+        low, high = min(low, q1), max(high, largest)
+        names.append((DOUBT if invalid_because(load) else "") + line.name)
+        words.append((line.name, f"median {numbers.figures(q50)} ms"))
+        colour = _colour(places[line.row.path])
+        data.append(
+            {
+                "type": "box",
+                "orientation": "h",
+                "y": [place],
+                "lowerfence": [q1],
+                "q1": [q25],
+                "median": [q50],
+                "q3": [q75],
+                "upperfence": [q99],
+                "width": 0.3,
+                "whiskerwidth": 0.6,
+                "line": {"color": colour, "width": 1.6},
+                "fillcolor": colour + ("20" if line.row.protocol == IN_PROCESS else "90"),
+                "hoverinfo": "skip",
+            }
+        )
+        hover = (
+            f"median {numbers.figures(q50)} ms, 99 % {numbers.figures(q99)} ms, largest {numbers.figures(largest)} ms"
+        )
+        data.append(_points([largest, q50], place, colour, [6, 12], f"{_text(line.name)}: {hover}", [1, 0]))
+    layout = _layout(names, axis=True)
+    layout["xaxis"] |= _log_axis(low, high, lambda value: f"{value:,g}")
+    if any(invalid_because(load) for _, load in rows):
+        note = f"{note}; {DOUBT}load test not valid"
+    note = f"{note}; box 25 to 75 %, line median, whiskers 1 to 99 %, dot the largest; log scale"
+    return Figure(f"latency-{scenario}", title, note, _label(title, words), data, layout)
+
+
+def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
+    """Largest difference and tolerance, on a log axis; no difference at all stands at its left end."""
+    rows = [(one, one.certificate) for one in artifacts if one.certificate]
+    if not rows:
+        return None
+    seen = [value for _, proof in rows for value in (proof.max_abs, proof.atol) if value > 0] or [1e-4]
+    low, high = min(seen) / 10, max(seen) * 2
+    data, words = [], []
+    for place, (one, proof) in enumerate(rows):
+        verdict = "passed" if proof.passed else "FAILED"
+        said = f"{numbers.scientific(proof.max_abs)}, tolerance {numbers.scientific(proof.atol)}, {verdict}"
+        words.append((f"{one.path} {one.variant}", said))
+        colour = _colour(places[one.path])
+        x = max(proof.max_abs, low)
+        hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
+        data.append(_points([x], place, colour, [11], hover, [1], ["circle" if proof.passed else "x"]))
+        data.append(_points([max(proof.atol, low)], place, "var(--ink)", [15], hover, [1], ["line-ns-open"]))
+    names = [f"{one.path} {one.variant}" + ("" if proof.passed else " (failed)") for one, proof in rows]
+    layout = _layout(names, axis=True)
+    layout["xaxis"] |= _log_axis(low, high, lambda value: f"{value:.0e}".replace("e-0", "e-").replace("e+00", ""))
+    note = "largest difference of any output (dot, cross if failed), tolerance (stroke); zero at the left; log scale"
+    return Figure("parity", "Parity, max abs difference", note, _label("Parity", words), data, layout)
+
+
+def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
+    rows = [(one, one.certificate) for one in artifacts if one.certificate]
+    if not rows:
+        return None
+    data, words, low = [], [], 100.0
+    references = set()
+    for place, (one, proof) in enumerate(rows):
+        colour = _colour(places[one.path])
+        said = f"top-1 agreement {numbers.percent(proof.top1)} %"
+        points, symbols = [proof.top1 * 100], ["circle"]
+        if proof.accuracy is not None:
+            points.append(proof.accuracy * 100)
+            symbols.append("diamond-open")
+            said += f", accuracy {numbers.percent(proof.accuracy)} %"
+        if proof.reference_accuracy is not None:
+            references.add(proof.reference_accuracy * 100)
+        low = min([low, *points])
+        words.append((f"{one.path} {one.variant}", said))
+        hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
+        data.append(_points(points, place, colour, [11] * len(points), hover, [1] * len(points), symbols))
+    low = min([low, *references])
+    layout = _layout([f"{one.path} {one.variant}" for one, _ in rows], axis=True)
+    span = max(100 - low, 0.1)
+    layout["xaxis"] |= {"range": [low - span * 0.12, 100 + span * 0.06], "nticks": 5, "ticksuffix": " %"}
+    layout["shapes"] = [_vertical(value, "var(--muted)", "dot") for value in sorted(references)]
+    note = "first class as the reference's (dot), accuracy on the evaluation set (diamond) and the reference's (dotted)"
+    return Figure("accuracy", "Top-1 agreement and accuracy, %", note, _label("Agreement", words), data, layout)
+
+
+def _points(
+    x: list[float],
+    place: int,
+    colour: str,
+    sizes: list[int],
+    hover: str,
+    opacity: list[int],
+    symbols: list[str] | None = None,
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": [place] * len(x),
+        "cliponaxis": False,
+        "hovertemplate": hover + "<extra></extra>",
+        "marker": {
+            "color": colour,
+            "size": sizes,
+            "opacity": opacity,
+            "symbol": symbols or ["circle"] * len(x),
+            "line": {"width": 2, "color": colour},
+        },
+    }
+
+
+def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
+    """The frame that all figures share: rows downwards, their names above their marks."""
+    rows = len(names)
+    return {
+        "height": rows * ROW_PX + (AXIS_PX if axis else 8),
+        "margin": {"l": 4, "r": 8, "t": 0, "b": AXIS_PX if axis else 8, "pad": 0},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "var(--sans)", "size": 12, "color": "var(--ink)"},
+        "hoverlabel": {"bgcolor": "var(--panel)", "bordercolor": "var(--rule)", "font": {"color": "var(--ink)"}},
+        "showlegend": False,
+        "dragmode": False,
+        "xaxis": {
+            "fixedrange": True,
+            "zeroline": False,
+            "gridcolor": "var(--grid)",
+            "tickfont": {"color": "var(--muted)", "size": 11},
+        },
+        "yaxis": {"range": [rows - 0.36, -0.64], "fixedrange": True, "visible": False},
+        "annotations": [
+            {
+                "text": _text(name),
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "left",
+                "xshift": -2,
+                "y": place,
+                "yshift": 15,
+                "showarrow": False,
+                "align": "left",
+                "bgcolor": "var(--panel)",
+                "borderpad": 0,
+                "font": {"size": 11.5, "color": "var(--muted)"},
+            }
+            for place, name in enumerate(names)
+        ],
+    }
+
+
+def _log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
+    """A log axis with few ticks: 1, 2, 5 within three decades, else powers of ten, at most seven or so."""
+    start, end = math.log10(low), math.log10(high)
+    start, end = start - 0.04 * (end - start) - 0.01, end + 0.04 * (end - start) + 0.01
+    steps = (1, 2, 5) if end - start < 3 else (1,)
+    stride = max(1, math.ceil((end - start) / 6))
+    ticks = [
+        step * 10.0**power
+        for power in range(math.floor(start), math.ceil(end) + 1)
+        for step in steps
+        if power % stride == 0 and start <= math.log10(step * 10.0**power) <= end
+    ]
+    return {
+        "type": "log",
+        "range": [start, end],
+        "tickvals": ticks,
+        "ticktext": [text(tick) for tick in ticks],
+    }
+
+
+def _vertical(x: float, colour: str, dash: str) -> dict[str, Any]:
+    line = {"color": colour, "width": 1.2, "dash": dash}
+    return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "layer": "below", "line": line}
+
+
+def _colour(place: int) -> str:
+    return f"var(--c{place % COLOURS})"
+
+
+def _texture(place: int) -> str:
+    return TEXTURES[place // COLOURS % len(TEXTURES)]
+
+
+def _text(name: str) -> str:
+    """Foreign text for plotly, which reads a little HTML: escaped, and short enough for a phone."""
+    name = numbers.plain(name).replace("\n", " ")
+    name = name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…"
+    return escape(name, quote=False)
+
+
+def _label(title: str, words: Sequence[tuple[str, str]]) -> str:
+    return f"{title}. " + "; ".join(f"{numbers.plain(name)}: {said}" for name, said in words) + "."

@@ -1,0 +1,86 @@
+"""``report.html``: one file that shows everything and loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.report import figures, numbers, views
+from pipelines.report.atomic import write_bytes
+from pipelines.report.lines import COLUMNS, lines, troubles
+from pipelines.results import Report
+
+HERE = Path(__file__).parent
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the page, whole or not at all. Raises OSError."""
+    write_bytes(path, render(report).encode("utf-8", "replace"))
+
+
+def render(report: Report) -> str:
+    """The page as text. What the report holds is foreign text: everything is escaped.
+
+    Nothing is fetched, and could not be: the page's own policy (Content-Security-Policy) forbids
+    every address, and every script but the two that are named by their hash.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "plain": lambda text: numbers.plain(str(text)),
+        "mb": numbers.megabytes,
+        "figures": numbers.figures,
+        "percent": numbers.percent,
+        "scientific": numbers.scientific,
+        "count": numbers.count,
+        "duration": numbers.duration,
+    }
+    found = lines(report)
+    plots = figures.figures(found)
+    # Plotly's script is 4.8 MB: a report without plots goes without it.
+    scripts = [get_plotlyjs()] if plots else []
+    scripts.append((HERE / "page.js").read_text("utf-8"))
+    return environment.get_template("page.html").render(
+        report=report,
+        lines=found,
+        places=figures.path_places(found),
+        colours=figures.COLOURS,
+        columns=COLUMNS,
+        groups=views.key_groups(),
+        key_cells=views.key_cells,
+        troubles=troubles(report),
+        trouble_of=_trouble_of(report),
+        statuses=[(status, sum(line.row.status == status for line in found)) for status in ("ok", "failed", "skipped")],
+        loads=views.load_tables(found),
+        parity=views.parity_rows(report.artifacts),
+        parity_headers=views.PARITY_HEADERS,
+        figures=plots,
+        figure_data=[_for_plotly(figure) for figure in plots],
+        css=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704
+        scripts=[Markup(script) for script in scripts],  # noqa: S704
+        policy=_policy(scripts),
+    )
+
+
+def _trouble_of(report: Report) -> dict[str, int]:
+    """Where each failed or skipped row's reason stands."""
+    return {name: place for place, trouble in enumerate(troubles(report)) for name in trouble.names}
+
+
+def _for_plotly(figure: figures.Figure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figure).items() if name in ("id", "data", "layout")}
+
+
+def _policy(scripts: list[str]) -> str:
+    """A Content-Security-Policy (W3C, level 3) of inline styles and these scripts alone."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    sources = " ".join(f"'sha256-{one}'" for one in hashes)
+    return f"default-src 'none'; style-src 'unsafe-inline'; script-src {sources}"

@@ -1,0 +1,159 @@
+"""The lines and columns of the key figures, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipelines.report import numbers
+from pipelines.results import ArtifactRow, Certificate, Report, Row, Scenario, Status
+
+NOT_SERVED = ""
+"""Protocol of the line of an artifact that no row mentions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the report, joined with its artifact."""
+
+    row: Row
+    artifact: ArtifactRow | None
+
+    @property
+    def name(self) -> str:
+        """``path variant protocol``, as a recommendation names it."""
+        return " ".join(part for part in (self.row.path, self.row.variant, self.row.protocol) if part)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        return self.artifact.certificate if self.artifact else None
+
+    def scenario(self, name: str) -> Scenario | None:
+        return next((scenario for scenario in self.row.scenarios if scenario.name == name), None)
+
+
+def lines(report: Report) -> list[Line]:
+    """Every row in the report's order, then every artifact that no row mentions: nothing is silently absent."""
+    artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
+    found = [Line(row, artifacts.get((row.path, row.variant))) for row in report.rows]
+    mentioned = {(row.path, row.variant) for row in report.rows}
+    for key, artifact in artifacts.items():
+        if key not in mentioned:
+            row = Row(artifact.path, artifact.variant, NOT_SERVED, artifact.status, artifact.reason)
+            found.append(Line(row, artifact))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A failed or skipped artifact or row, and every line that gives the same reason."""
+
+    names: tuple[str, ...]
+    status: Status
+    sentence: str
+    log: str
+
+
+def troubles(report: Report) -> list[Trouble]:
+    """What failed or was skipped, and why; one entry a reason."""
+    grouped: dict[tuple[str, str], Trouble] = {}
+    everything = [(f"{a.path} {a.variant}", a.status, a.reason) for a in report.artifacts]
+    everything += [(f"{r.path} {r.variant} {r.protocol}", r.status, r.reason) for r in report.rows]
+    for name, status, reason in everything:
+        if status == "ok":
+            continue
+        sentence, log = numbers.sentence_and_log(reason)
+        key = (status, reason or "")
+        entry = grouped.get(key) or Trouble((), status, sentence or "no reason was given", log)
+        grouped[key] = replace(entry, names=(*entry.names, name))
+    return list(grouped.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of a line: where it stands, its unit, how it is read and written.
+
+    ``why_missing`` says why there is none, ``doubt`` why there is one that must not be relied on.
+    """
+
+    group: str
+    title: str
+    unit: str
+    value: Callable[[Line], float | None]
+    text: Callable[[float], str]
+    why_missing: Callable[[Line], str | None] = lambda line: numbers.sentence_and_log(line.row.reason)[0] or None
+    doubt: Callable[[Line], str | None] = lambda line: None  # noqa: ARG005
+
+
+def _of_certificate(field: str) -> Callable[[Line], float | None]:
+    return lambda line: getattr(line.certificate, field) if line.certificate else None
+
+
+def _of_scenario(name: str, field: str) -> Callable[[Line], float | None]:
+    def value(line: Line) -> float | None:
+        found = line.scenario(name)
+        return getattr(found, field) if found else None
+
+    return value
+
+
+def _why_no_scenario(name: str, percentile: str) -> Callable[[Line], str | None]:
+    def why(line: Line) -> str | None:
+        found = line.scenario(name)
+        if found is None:
+            return numbers.sentence_and_log(line.row.reason)[0] or f"the {name} scenario was not run"
+        return next((text for text in found.unclaimable if percentile_of(text) == percentile), None)
+
+    return why
+
+
+def percentile_of(unclaimable: str) -> str:
+    """Which percentile an entry of ``Scenario.unclaimable`` speaks of: its first word."""
+    return unclaimable.replace(":", " ").partition(" ")[0]
+
+
+def invalid_because(scenario: Scenario | None) -> str | None:
+    """Why a load test is not valid; None if it is, or was not run."""
+    if scenario is None or scenario.valid:
+        return None
+    return numbers.plain(scenario.invalid_because or "no reason was given")
+
+
+def _matches(line: Line) -> float | None:
+    """The share of matching answers over all the scenarios that checked some."""
+    checked = [s for s in line.row.scenarios if s.match_share is not None and s.answers_checked]
+    total = sum(s.answers_checked for s in checked)
+    return sum((s.match_share or 0.0) * s.answers_checked for s in checked) / total if total else None
+
+
+def _size(line: Line) -> float | None:
+    return line.artifact.size_bytes if line.artifact else None
+
+
+def _load(scenario: str, title: str, unit: str, field: str) -> Column:
+    """A column of one scenario's figure; ``title`` is also how a percentile's excuse begins."""
+    return Column(
+        scenario,
+        title,
+        unit,
+        _of_scenario(scenario, field),
+        numbers.figures,
+        _why_no_scenario(scenario, title),
+        lambda line: invalid_because(line.scenario(scenario)),
+    )
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("artifact", "Size", "MB", _size, numbers.megabytes),
+    Column("artifact", "Max diff", "abs", _of_certificate("max_abs"), numbers.scientific),
+    Column("artifact", "Top-1", "%", _of_certificate("top1"), numbers.percent),
+    Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
+    Column("process", "Cold start", "s", lambda line: line.row.cold_start_s, numbers.figures),
+    Column("process", "Memory", "MB", lambda line: line.row.peak_memory_bytes, numbers.megabytes),
+    _load("server", "p50", "ms", "p50_ms"),
+    _load("server", "p99", "ms", "p99_ms"),
+    _load("single-stream", "p50", "ms", "p50_ms"),
+    _load("offline", "Samples", "1/s", "samples_per_s"),
+    Column("offline", "Of in-process", "%", lambda line: line.row.share_of_in_process, numbers.whole_percent),
+    Column("answers", "Matching", "%", _matches, numbers.percent),
+)

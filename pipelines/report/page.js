@@ -1,0 +1,59 @@
+"use strict";
+(() => {
+  // Plots: colours are named in the figures and looked up in the style sheet, so light and dark have one source.
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const filled = (value, style) => {
+    if (typeof value === "string") {
+      return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
+    }
+    if (Array.isArray(value)) return value.map((item) => filled(item, style));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, style)]));
+    }
+    return value;
+  };
+  const draw = () => {
+    const style = getComputedStyle(document.documentElement);
+    for (const figure of figures) {
+      const place = document.getElementById(`plot-${figure.id}`);
+      Plotly.react(place, filled(figure.data, style), filled(figure.layout, style), {
+        displayModeBar: false,
+        responsive: true,
+      });
+    }
+    document.documentElement.dataset.drawn = figures.length;
+  };
+  document.documentElement.classList.add("js");
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+  // Tables: a click on a header sorts by it; cells without a value stay at the end.
+  const key = (row, column) => {
+    const cell = row.cells[column];
+    const value = cell.dataset.v ?? cell.textContent.trim();
+    return value !== "" && Number.isFinite(+value) ? +value : value;
+  };
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const headers = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    headers.forEach((header, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...header.childNodes);
+      header.append(button);
+      button.addEventListener("click", () => {
+        const down = header.getAttribute("aria-sort") === "ascending";
+        headers.forEach((other) => other.removeAttribute("aria-sort"));
+        header.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const rows = [...table.tBodies[0].rows];
+        rows.sort((a, b) => {
+          const [x, y] = [key(a, column), key(b, column)];
+          if (x === "" || y === "") return (x === "") - (y === "");
+          return down ? compare(y, x) : compare(x, y);
+        });
+        table.tBodies[0].append(...rows);
+      });
+    });
+  }
+})();

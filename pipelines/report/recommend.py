@@ -1,0 +1,221 @@
+"""Which row to ship, and why. A pure function of a run's artifacts and rows.
+
+The rules, in order:
+
+1. Fit is a row with status ok, whose artifact passed parity, whose load tests are all valid, and
+   whose answers over the wire all equalled the in-process ones (at least one was checked).
+2. Served rows come before in-process ones, which are recommended only where no served row is fit.
+3. The lowest p99 under the ``server`` scenario wins. If a fit row cannot claim it (too few
+   samples, another choice of scenarios), all are compared by the next figure of :data:`MEASURES`
+   that all of them have: like with like.
+4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from pipelines.report import numbers
+from pipelines.report.lines import Line
+from pipelines.results import IN_PROCESS, ArtifactRow, Recommendation, Row
+
+TIE = 1.10
+"""Figures nearer than this factor are taken as equal: the noise between two runs on a shared machine."""
+
+MEASURES: tuple[tuple[str, str], ...] = (
+    ("server", "p99"),
+    ("server", "p90"),
+    ("server", "p50"),
+    ("single-stream", "p99"),
+    ("single-stream", "p90"),
+    ("single-stream", "p50"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Merit:
+    """One thing that may speak for a row: how to read it, which end is better, how to say it."""
+
+    value: Callable[[Line], float | None]
+    low_is_better: bool
+    say: Callable[[float], str]
+    praise: str
+
+
+def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> Recommendation:
+    """The row to ship by the rules above, with its figures, the runner-up, and what speaks for that one."""
+    by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
+    everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
+    served = [line for line in everything if line.row.protocol != IN_PROCESS]
+    unserved = [line for line in everything if line.row.protocol == IN_PROCESS]
+    fit = [line for line in served if unfit(line) is None]
+    preface = ""
+    if not fit:
+        preface = f"No served row is fit to ship: {_counted(served)}."
+        fit = [line for line in unserved if unfit(line) is None]
+    if not fit:
+        return Recommendation(None, f"{preface} No in-process row either: {_counted(unserved)}.")
+    measure = next(((s, p) for s, p in MEASURES if all(_latency(line, s, p) is not None for line in fit)), None)
+    best = _best(fit, measure)
+    others = [line for line in fit if line is not best]
+    parts = [preface, _verdict(best, others, measure)]
+    second = _best(others, measure) if others else None
+    if second:
+        parts.append(_runner_up(second, best, measure))
+    parts.append(_cost_of_accuracy(best, second, others, measure))
+    return Recommendation(best.name, " ".join(part for part in parts if part))
+
+
+def unfit(line: Line) -> str | None:
+    """Why a row may not be shipped, in a few words; None if it may."""
+    scenarios = line.row.scenarios
+    checked = [scenario for scenario in scenarios if scenario.answers_checked]
+    rules = (
+        (line.row.status == "skipped", "skipped"),
+        (line.row.status == "failed" or line.artifact is None or line.artifact.status != "ok", "failed"),
+        (line.certificate is None or not line.certificate.passed, "without passed parity"),
+        (not scenarios, "not load-tested"),
+        (not all(scenario.valid for scenario in scenarios), "with an invalid load test"),
+        (any(scenario.match_share != 1 for scenario in checked), "with answers that differ from the in-process ones"),
+        (line.row.protocol != IN_PROCESS and not checked, "without checked answers"),
+    )
+    return next((words for broken, words in rules if broken), None)
+
+
+def _counted(lines: Sequence[Line]) -> str:
+    """What is wrong with rows of which none is fit, and how often."""
+    counts = Counter(unfit(line) for line in lines)
+    return ", ".join(f"{count} {words}" for words, count in counts.items()) or "there is none"
+
+
+def _latency(line: Line, scenario: str, percentile: str) -> float | None:
+    found = line.scenario(scenario)
+    return getattr(found, f"{percentile}_ms") if found else None
+
+
+def _throughput(line: Line) -> float | None:
+    found = line.scenario("offline")
+    return found.samples_per_s if found else None
+
+
+def _size(line: Line) -> float | None:
+    return line.artifact.size_bytes if line.artifact else None
+
+
+def _accuracy(line: Line) -> float | None:
+    return line.certificate.accuracy if line.certificate else None
+
+
+def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
+    """The winner: lowest latency, ties broken by throughput, then by size, then by the report's order."""
+    tied = list(candidates)
+    if measure:
+        tied = _near(tied, lambda line: _latency(line, *measure), low_is_better=True)
+    tied = _near(tied, _throughput, low_is_better=False)
+    return min(tied, key=lambda line: (_size(line) is None, _size(line) or 0))
+
+
+def _near(lines: list[Line], value: Callable[[Line], float | None], *, low_is_better: bool) -> list[Line]:
+    """The lines within the tie of the best one; all, if none has the figure."""
+    known = {index: figure for index, line in enumerate(lines) if (figure := value(line)) is not None}
+    if not known:
+        return lines
+    best = min(known.values()) if low_is_better else max(known.values())
+    return [lines[i] for i, x in known.items() if (x <= best * TIE if low_is_better else x * TIE >= best)]
+
+
+_MERITS: tuple[_Merit, ...] = (
+    _Merit(_accuracy, False, lambda x: f"{numbers.percent(x)} %", "higher accuracy"),
+    _Merit(_throughput, False, lambda x: f"{numbers.figures(x)} samples/s", "higher offline throughput"),
+    _Merit(attrgetter("row.peak_memory_bytes"), True, lambda x: f"{numbers.megabytes(x)} MB", "less memory"),
+    _Merit(attrgetter("row.cold_start_s"), True, lambda x: f"{numbers.figures(x)} s", "a faster cold start"),
+    _Merit(_size, True, lambda x: f"{numbers.megabytes(x)} MB", "a smaller artifact"),
+)
+
+
+def _figures(line: Line, measure: tuple[str, str] | None) -> str:
+    """A row's figures in words: latency, throughput, size."""
+    parts = []
+    if measure and (latency := _latency(line, *measure)) is not None:
+        parts.append(f"{measure[1]} {numbers.figures(latency)} ms")
+    if (throughput := _throughput(line)) is not None:
+        parts.append(f"{numbers.figures(throughput)} samples/s offline")
+    if (size := _size(line)) is not None:
+        parts.append(f"{numbers.megabytes(size)} MB")
+    return ", ".join(parts)
+
+
+def _verdict(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
+    """Why the winner won, and its figures."""
+    return f"{_why(best, others, measure)}: {_figures(best, measure)}."
+
+
+def _why(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
+    load = best.scenario(measure[0]) if measure else None
+    rate = f" at {numbers.figures(load.offered_per_s)} requests/s" if load and load.offered_per_s else ""
+    scope = f"{measure[1]} of the {measure[0]} scenario{rate}" if measure else "offline throughput"
+    if not others:
+        return f"The only fit row ({scope})"
+    rivals = [best, *others]
+    if measure:
+        rivals = _near(rivals, lambda line: _latency(line, *measure), low_is_better=True)
+        if len(rivals) == 1:
+            return f"Lowest {scope}"
+    faster = _near(rivals, _throughput, low_is_better=False)
+    lead = f"Within 10 % of the lowest {scope}" if measure else "No latency to compare"
+    if len(faster) == 1:
+        return f"{lead}, with the highest throughput"
+    return f"{lead}, throughput equal too, the smallest artifact of {len(faster)}"
+
+
+def _runner_up(second: Line, best: Line, measure: tuple[str, str] | None) -> str:
+    merits = []
+    if measure and _ahead(_latency(second, *measure), _latency(best, *measure), low_is_better=True, margin=1):
+        merits.append(f"a lower {measure[1]}, though within 10 %")
+    for merit in _MERITS:
+        mine, other = merit.value(second), merit.value(best)
+        margin = 1 if merit.value is _accuracy else TIE
+        if mine is not None and other is not None and _ahead(mine, other, merit.low_is_better, margin):
+            merits.append(f"{merit.praise} ({merit.say(mine)} instead of {merit.say(other)})")
+    speaks = f"; it offers {_listed(merits)}" if merits else ""
+    return f"Runner-up: {second.name}, {_figures(second, measure)}{speaks}."
+
+
+def _ahead(mine: float | None, other: float | None, low_is_better: bool, margin: float) -> bool:
+    """Whether ``mine`` is better than ``other`` by more than the factor ``margin``."""
+    if mine is None or other is None:
+        return False
+    return mine * margin < other if low_is_better else mine > other * margin
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _loss(line: Line) -> float | None:
+    """Accuracy lost against the reference, as a share; None where there are no labels."""
+    certificate = line.certificate
+    if certificate is None or certificate.accuracy is None or certificate.reference_accuracy is None:
+        return None
+    return certificate.reference_accuracy - certificate.accuracy
+
+
+def _cost_of_accuracy(best: Line, second: Line | None, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
+    """What the winner's variant costs in accuracy, and the best row that costs none; empty if it costs nothing."""
+    loss, accuracy = _loss(best), _accuracy(best)
+    if loss is None or accuracy is None or loss <= 0:
+        return ""
+    text = (
+        f"Mind that {best.row.variant} costs {numbers.figures(loss * 100, 2)} points of accuracy "
+        f"({numbers.percent(accuracy)} % instead of the reference's {numbers.percent(accuracy + loss)} %)"
+    )
+    free = [line for line in others if (lost := _loss(line)) is not None and lost <= 0]
+    if not free:
+        return f"{text}."
+    lossless = _best(free, measure)
+    if lossless is second:
+        return f"{text}; the runner-up costs none."
+    return f"{text}; the best row that costs none is {lossless.name}, {_figures(lossless, measure)}."

@@ -1,0 +1,42 @@
+"""The JSON Schema of ``report.json``, made from the dataclasses: ``python -m pipelines.report.schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.report.atomic import write_bytes
+from pipelines.report.fields import FIELDS
+from pipelines.report.json_face import adapter
+from pipelines.results import SCHEMA_VERSION
+
+SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "report-schema.json"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema (JSON Schema 2020-12, as pydantic writes it), every field described."""
+    schema = adapter().json_schema(mode="serialization")
+    definitions = schema["$defs"]
+    for name, definition in [*definitions.items(), ("Report", schema)]:
+        definition.pop("title", None)
+        for field, content in definition["properties"].items():
+            content.pop("title", None)
+            content["description"] = FIELDS[f"{name}.{field}"]
+    schema["properties"]["schema_version"]["const"] = SCHEMA_VERSION
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "report.json",
+        "description": "Everything that one run of slipway learned. A value that was not measured is null, never zero.",
+        **schema,
+    }
+
+
+def dumps() -> bytes:
+    """The bytes of ``docs/report-schema.json``."""
+    return (json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+if __name__ == "__main__":
+    write_bytes(SCHEMA_FILE, dumps())
+    print(SCHEMA_FILE)

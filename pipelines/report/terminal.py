@@ -1,0 +1,167 @@
+"""The report in a terminal: as many tables as the width needs, the reasons, the recommendation last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.report import numbers
+from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
+from pipelines.results import Report, Status
+
+STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
+MARKS: dict[Status, str] = {"ok": "✓", "failed": "✗", "skipped": "–"}
+GAP = 2
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print the report. Colour and width are the console's: none and 80 columns through a pipe."""
+    console = console or Console()
+    found = lines(report)
+    console.print(_header(report, found))
+    for table in tables(found, console.width):
+        console.print(table)
+        console.print()
+    _print_reasons(report, console)
+    _print_doubts(found, console)
+    _print_recommendation(report, console)
+
+
+def tables(found: Sequence[Line], width: int) -> list[Table]:
+    """The key figures in as few tables as fit ``width`` columns, each with the rows' names in front.
+
+    No figure is ever cut: a column that does not fit opens the next table. Where one table does
+    not do, the names are shortened: an artifact's name stands once, its protocols below it.
+    """
+    if not found:
+        return []
+    columns = _columns(found)
+    key = _Column(Text("\n\nrow"), tuple(Text(numbers.plain(line.name), style="bold") for line in found))
+    if key.width + sum(GAP + column.width for column in columns) > width:
+        sections, key = _in_sections(found)
+        columns = _columns(sections)
+    key_width = min(key.width, max(20, width // 2))
+    pages: list[list[_Column]] = [[]]
+    room = width - key_width
+    for column in columns:
+        if pages[-1] and room < column.width + GAP:
+            pages.append([])
+            room = width - key_width
+        pages[-1].append(column)
+        room -= column.width + GAP
+    return [_table(key, key_width, page) for page in pages]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column as text: its header of three lines, and one cell a line of the table."""
+
+    header: Text
+    cells: tuple[Text, ...]
+    justify: Literal["left", "right"] = "left"
+
+    @property
+    def width(self) -> int:
+        return max(line.cell_len for text in (self.header, *self.cells) for line in text.split("\n"))
+
+
+def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
+    """The lines with a heading (None) in front of each artifact's, and the names that fit such a table."""
+    sections: list[Line | None] = []
+    names = []
+    for (path, variant), group in groupby(found, key=lambda line: (line.row.path, line.row.variant)):
+        members = list(group)
+        sections += [None, *members]
+        names.append(Text(numbers.plain(f"{path} {variant}"), style="bold"))
+        names += [Text(f"  {numbers.plain(line.row.protocol)}") for line in members]
+    return sections, _Column(Text("\n\nrow"), tuple(names))
+
+
+def _columns(found: Sequence[Line | None]) -> list[_Column]:
+    """Status and every key figure; None is a heading, whose cells are empty."""
+    empty = Text("")
+    status = (
+        Text(f"{MARKS[line.row.status]} {line.row.status}", STYLES[line.row.status]) if line else empty
+        for line in found
+    )
+    columns = [_Column(Text("\n\nstatus"), tuple(status))]
+    for column in COLUMNS:
+        cells = tuple(_cell(column, line) if line else empty for line in found)
+        columns.append(_Column(Text(f"{column.group}\n{column.title}\n{column.unit}"), cells, "right"))
+    return columns
+
+
+def _cell(column: Column, line: Line) -> Text:
+    """A figure, a dash where there is none, a mark where it must not be relied on."""
+    value = column.value(line)
+    if value is None:
+        return Text(numbers.DASH, "dim")
+    return Text(f"! {column.text(value)}", "yellow") if column.doubt(line) else Text(column.text(value))
+
+
+def _table(key: _Column, key_width: int, columns: Sequence[_Column]) -> Table:
+    # The divider of the box is the second blank of the gap.
+    table = Table(box=SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column(key.header, width=key_width, overflow="fold")
+    for column in columns:
+        table.add_column(column.header, justify=column.justify, width=column.width, overflow="fold")
+    for cells in zip(key.cells, *(column.cells for column in columns), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _header(report: Report, found: Sequence[Line]) -> Text:
+    counts = ", ".join(f"{n} {status}" for status in STYLES if (n := sum(line.row.status == status for line in found)))
+    machine = report.machine
+    text = Text(numbers.plain(report.title), style="bold")
+    text.append(
+        f"\n{numbers.plain(report.model)} · {counts or 'no rows'} · {numbers.duration(report.wall_s)} · "
+        f"{numbers.plain(machine.cpu)}, {machine.cores} cores\n",
+        style="not bold dim",
+    )
+    if report.interrupted:
+        text.append("Interrupted: what follows is whole, but not everything was run.\n", style="not bold yellow")
+    return text
+
+
+def _print_reasons(report: Report, console: Console) -> None:
+    """Every failed or skipped line with its reason, and the log's tail below it; nothing is cut."""
+    for trouble in troubles(report):
+        style = STYLES[trouble.status]
+        names = Text(f"{MARKS[trouble.status]} {trouble.status} ", style=style)
+        names.append(numbers.plain(", ".join(trouble.names)), style="not dim bold")
+        console.print(names, overflow="fold")
+        console.print(Padding(Text(trouble.sentence, overflow="fold"), (0, 0, 0, 2), expand=False))
+        if trouble.log:
+            console.print(Padding(Text(trouble.log, style="dim", overflow="fold"), (0, 0, 0, 4), expand=False))
+
+
+def _print_doubts(found: Sequence[Line], console: Console) -> None:
+    """Every load test whose figures are marked, and why, unless the row has failed for that very reason."""
+    for line in found:
+        for scenario in line.row.scenarios:
+            why = invalid_because(scenario)
+            if why and why not in numbers.plain(line.row.reason or ""):
+                text = Text("! load test not valid ", style="yellow")
+                text.append(f"{numbers.plain(line.name)}, {scenario.name}", style="bold not dim")
+                console.print(text, overflow="fold")
+                console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _print_recommendation(report: Report, console: Console) -> None:
+    recommendation = report.recommendation
+    text = Text("\n")
+    if recommendation.row:
+        text.append(f"Ship {numbers.plain(recommendation.row)}", style="bold green")
+    else:
+        text.append("Nothing to ship", style="bold red")
+    text.append(f"\n{numbers.plain(recommendation.reason)}")
+    console.print(text, overflow="fold")

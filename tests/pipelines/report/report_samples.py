@@ -1,0 +1,321 @@
+"""Reports made up for the faces: one like a real run with everything awkward in it, and the edges."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from pipelines.report.recommend import recommend
+from pipelines.results import (
+    IN_PROCESS,
+    ArtifactRow,
+    Certificate,
+    FileEntry,
+    Flip,
+    Machine,
+    Parity,
+    Recommendation,
+    Report,
+    Row,
+    Scenario,
+    Settings,
+    StageUsage,
+    Training,
+)
+
+INJECTION = '<script>alert("x")</script><img src="https://example.invalid/x.png" onerror="alert(1)"> & {{ 7*7 }}'
+LOG = "\n".join(
+    ["Traceback (most recent call last):"]
+    + [
+        f'  File "worker.py", line {n}, in stage_{n}\n    \x1b[31mraise\x1b[0m Überlauf("{INJECTION}")'
+        for n in range(6)
+    ]
+    + ["x" * 400]
+)
+LONG_REASON = (
+    "the converter stopped: 'tf.Conv2D' op is neither a custom op nor a flex op, and the quantised kernel for a "
+    "depthwise convolution with dilation 3 and asymmetric padding is not there. Received: model 日本語 "
+    f"{INJECTION}. Install it with: pip install 'slipway[litert]'\n{LOG}"
+)
+SKIPPED_REASON = "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'"
+
+# path, framework, {variant: (size, max abs, top-1, accuracy)}, protocols, latency factor
+PATHS = (
+    (
+        "tf-serving",
+        "tensorflow",
+        {"fp32": (19_400_000, 8.6e-6, 1.0, 0.9912), "xla": (19_400_000, 7.1e-6, 1.0, 0.9912)},
+        ("tf-serving-rest", "tf-serving-grpc"),
+        1.3,
+    ),
+    (
+        "litert",
+        "tensorflow",
+        {
+            "fp32": (18_600_000, 0.0, 1.0, 0.9912),
+            "fp16": (9_300_000, 2.2e-3, 0.9998, 0.9911),
+            "int8-dynamic": (5_000_000, 0.12, 0.9951, 0.9893),
+            "int8": (5_300_000, 0.31, 0.9912, 0.9871),
+        },
+        (),
+        0.8,
+    ),
+    (
+        "torchserve",
+        "torch",
+        {"eager": (18_900_000, 0.0, 1.0, 0.9912), "traced": (19_100_000, 2.4e-6, 1.0, 0.9912)},
+        ("torchserve-rest", "torchserve-grpc"),
+        2.6,
+    ),
+    (
+        "onnxruntime",
+        "torch",
+        {"fp32": (18_700_000, 7.9e-6, 1.0, 0.9912), "int8-dynamic": (4_900_000, 0.09, 0.9962, 0.9899)},
+        ("open-inference-rest", "open-inference-grpc"),
+        1.0,
+    ),
+)
+
+
+def scenario(name: str = "server", p99: float | None = 8.0, **changes: object) -> Scenario:
+    """One valid load test whose latencies have the median p99 / 2.5 and a long tail."""
+    top = p99 if p99 is not None else 20.0
+    draw = random.Random(f"{name}{top}")  # noqa: S311
+    sorted_ms = sorted(top / 2.5 * draw.lognormvariate(0, 0.32) for _ in range(600))
+    quantiles = (*(round(sorted_ms[min(599, 6 * q)], 4) for q in range(100)), round(top * 2.2, 4))
+    found = Scenario(
+        name=name,  # type: ignore[arg-type]
+        valid=True,
+        invalid_because=None,
+        duration_s=10.02,
+        batch=32 if name == "offline" else 1,
+        concurrency=1 if name == "single-stream" else 8,
+        offered_per_s=100.0 if name == "server" else None,
+        rate_per_s=99.7 if name == "server" else 2500 / top,
+        samples_per_s=99.7 if name == "server" else 2500 / top * (32 if name == "offline" else 1) / 10,
+        requests=1002,
+        errors=0,
+        error_examples=(),
+        mean_ms=top / 2.3,
+        p50_ms=top / 2.5,
+        p90_ms=top / 1.5,
+        p99_ms=p99,
+        max_ms=top * 2.2,
+        unclaimable=() if p99 is not None else ("p99: 212 requests, 459 are needed for 99 % confidence",),
+        quantiles_ms=quantiles,
+        answers_checked=64,
+        match_share=1.0,
+        send_lag_p50_us=61.0,
+        send_lag_p99_us=212.0,
+        client_cpu_us_per_request=94.0,
+        server_cpu_ms_per_request=None if name == "offline" else 2.31,
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def certificate(
+    max_abs: float = 8.6e-6, top1: float = 1.0, accuracy: float | None = 0.9912, **changes: object
+) -> Certificate:
+    """A passed verdict; a flip for every row that ``top1`` loses."""
+    atol = 1e-4 if max_abs < 1e-4 else 0.5
+    found = Certificate(
+        artifact_sha256="5f" * 32,
+        basis_sha256="6e" * 32,
+        reference="torch 2.13.0 eager fp32",
+        atol=atol,
+        min_top1=1.0 if atol < 1e-3 else 0.98,
+        tolerance_source="variant",
+        passed=True,
+        breaches=(),
+        max_abs=max_abs,
+        cosine=1 - max_abs / 1000,
+        top1=top1,
+        accuracy=accuracy,
+        reference_accuracy=None if accuracy is None else 0.9912,
+        checks=tuple(
+            Parity(kind, batch, 1000 if kind == "evaluation" else 64, max_abs, max_abs * 40, 1 - max_abs / 1000, top1)
+            for kind in ("evaluation", "random")
+            for batch in (1, 2, 3, 5, 8, 16)
+        ),
+        flips=tuple(
+            Flip("evaluation", 37 * n, n % 10, (n + 3) % 10, 0.004 * (n + 1)) for n in range(round((1 - top1) * 1000))
+        ),
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def artifact(
+    path: str = "onnxruntime", variant: str = "fp32", size: int = 18_700_000, **changes: object
+) -> ArtifactRow:
+    """An artifact that was packaged and passed parity."""
+    found = ArtifactRow(
+        path=path,
+        variant=variant,
+        framework="torch",
+        summary=f"{variant} of {path}",
+        status="ok",
+        reason=None,
+        folder=f"/home/somebody/.cache/slipway/artifacts/efficientnet_lite0/{path}/{variant}/5f5f5f5f5f5f",
+        size_bytes=size,
+        files=(
+            FileEntry("payload/model.onnx", size - 1000, "a1" * 32),
+            FileEntry(f"payload/assets/{'deep/' * 12}labels <b>.txt", 1000, "b2" * 32),
+        ),
+        package=StageUsage(14.2, 16.9, 1_240_000_000),
+        verify=StageUsage(6.1, 9.8, 820_000_000),
+        certificate=certificate(),
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def row(
+    path: str = "onnxruntime",
+    variant: str = "fp32",
+    protocol: str = "open-inference-grpc",
+    p99: float | None = 8.0,
+    **changes: object,
+) -> Row:
+    """A row that was load-tested in all three scenarios."""
+    found = Row(
+        path=path,
+        variant=variant,
+        protocol=protocol,
+        status="ok",
+        reason=None,
+        server=None if protocol == IN_PROCESS else f"{path} 1.0 on loopback",
+        cold_start_s=2.4,
+        peak_memory_bytes=310_000_000,
+        share_of_in_process=None if protocol == IN_PROCESS else 0.83,
+        answer="tiger cat (0.61)",
+        scenarios=(
+            scenario("single-stream", None if p99 is None else p99 * 0.7),
+            scenario("offline", p99),
+            scenario("server", p99),
+        ),
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def report(artifacts: tuple[ArtifactRow, ...], rows: tuple[Row, ...], **changes: object) -> Report:
+    """A report of these artifacts and rows, with the recommendation that they lead to."""
+    found = Report(
+        model="efficientnet_lite0",
+        title="EfficientNet-Lite0, ImageNet, 224 x 224",
+        started="2026-11-22T20:41:41+00:00",
+        wall_s=1243.7,
+        machine=Machine("Linux 6.1 x86_64", "3.11.9", "AMD EPYC 7B13", 2, 8_200_000_000),
+        versions={
+            "torch": "2.13.0",
+            "tensorflow": "2.21.0",
+            "onnxruntime": "1.32.0",
+            "numpy": "2.4.1",
+            "keras": "3.15.1",
+        },
+        settings=Settings(
+            "slipway run efficientnet_lite0 --paths tf-serving,litert,torchserve,onnxruntime --seconds 10 --rate 100",
+            10.0,
+            100.0,
+            1,
+            ("single-stream", "offline", "server"),
+        ),
+        training=Training("torch", "c3" * 32, 0.9912, 4_652_008, 181.0, False),
+        artifacts=artifacts,
+        rows=rows,
+        recommendation=recommend(artifacts, rows),
+        parent_peak_rss_bytes=142_000_000,
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def full() -> Report:
+    """Four paths, ten artifacts, sixteen rows and more: failed, skipped, invalid and unclaimable ones among them."""
+    draw = random.Random(7)  # noqa: S311
+    artifacts, rows = [], []
+    for path, framework, variants, protocols, factor in PATHS:
+        for variant, (size, max_abs, top1, accuracy) in variants.items():
+            proof = certificate(max_abs, top1, accuracy)
+            artifacts.append(artifact(path, variant, size, framework=framework, certificate=proof))
+            for protocol in (IN_PROCESS, *protocols):
+                slow = 1.0 if protocol == IN_PROCESS else 1.5 if protocol.endswith("grpc") else 3.1
+                rows.append(
+                    row(
+                        path,
+                        variant,
+                        protocol,
+                        9.0 * factor * slow * draw.uniform(0.9, 1.1),
+                        cold_start_s=2.1 * factor * draw.uniform(0.6, 3),
+                        peak_memory_bytes=int(210e6 * factor * slow),
+                        share_of_in_process=None if protocol == IN_PROCESS else 1 / slow,
+                    )
+                )
+    failed = replace(artifacts[4], status="failed", reason=LONG_REASON, certificate=None, size_bytes=None, files=())
+    breached = certificate(
+        0.9, 0.951, 0.94, passed=False, breaches=("max abs 0.9 is over 0.5", "top-1 0.951 is under 0.98")
+    )
+    artifacts[4] = replace(failed, package=None, verify=None, folder=None)
+    artifacts[5] = replace(
+        artifacts[5], status="failed", reason="parity: max abs 0.9 is over 0.5", certificate=breached
+    )
+    artifacts[7] = ArtifactRow("torchserve", "traced", "torch", "TorchScript", "skipped", SKIPPED_REASON)
+    verdicts = {(a.path, a.variant): a for a in artifacts}
+    for index, one in enumerate(rows):
+        verdict = verdicts[one.path, one.variant]
+        if verdict.status != "ok":
+            rows[index] = Row(one.path, one.variant, one.protocol, verdict.status, verdict.reason)
+    index = next(i for i, one in enumerate(rows) if one.protocol == "torchserve-rest")
+    single, offline, _ = rows[index].scenarios
+    rows[index] = replace(
+        rows[index],
+        scenarios=(
+            replace(single, p99_ms=None, unclaimable=("p99: 212 requests, 459 are needed for 99 % confidence",)),
+            replace(offline, errors=3, error_examples=("503 Service Unavailable", f"timeout after 10 s {INJECTION}")),
+            scenario(
+                "server", 61.0, valid=False, invalid_because="sent 61.2 of 100 requests/s: the server cannot keep up"
+            ),
+        ),
+    )
+    rows[1] = replace(
+        rows[1], status="failed", reason=f"the server died: {INJECTION}\n{LOG}", scenarios=(), cold_start_s=None
+    )
+    return report(tuple(artifacts), tuple(rows))
+
+
+def everything_failed() -> Report:
+    """Nothing worked, every optional value is null, and every text is somebody's attack."""
+    artifacts = tuple(
+        ArtifactRow(f"{INJECTION} {n}", "日本語", "?", INJECTION, "failed", LONG_REASON) for n in range(3)
+    )
+    rows = (Row(artifacts[0].path, "日本語", INJECTION, "failed", LONG_REASON), Row("ghost", "a", "b", "skipped", None))
+    return report(
+        artifacts, rows, title=INJECTION, model=INJECTION, versions={}, interrupted=True, parent_peak_rss_bytes=None
+    )
+
+
+def nulls() -> Report:
+    """Rows that are ok, and have no figure but those that must be there."""
+    empty = scenario(
+        "server", None, mean_ms=None, p50_ms=None, p90_ms=None, max_ms=None, quantiles_ms=(), match_share=None,
+        send_lag_p50_us=None, send_lag_p99_us=None, client_cpu_us_per_request=None, server_cpu_ms_per_request=None,
+        offered_per_s=None, requests=0, answers_checked=0,
+    )  # fmt: skip
+    bare = Row("litert", "fp32", IN_PROCESS, "ok", None, scenarios=(empty, replace(empty, name="offline")))
+    return report((ArtifactRow("litert", "fp32", "tensorflow", "", "ok", None),), (bare, replace(bare, path="orphan")))
+
+
+def nothing() -> Report:
+    """No artifact, no row."""
+    return report((), (), recommendation=Recommendation(None, "No row is served."))
+
+
+def many() -> Report:
+    """Fifteen paths: nobody may know how many there are."""
+    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(15))
+    rows = tuple(
+        row(f"path-{n}", "fp32", protocol, 4.0 + n)
+        for n in range(15)
+        for protocol in (IN_PROCESS, "open-inference-grpc")
+    )
+    return report(artifacts, rows)
+
+
+REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many)}

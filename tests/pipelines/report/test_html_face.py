@@ -1,0 +1,160 @@
+"""The page: everything is in it, escaped, and nothing is loaded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from plotly.offline import get_plotlyjs
+from report_samples import INJECTION, full, many, nothing
+
+from pipelines.report import figures, html_face
+from pipelines.report.lines import lines, troubles
+from pipelines.report.numbers import plain
+from pipelines.results import Report
+
+LOADING = {"src", "href", "srcset", "data", "action", "poster", "background", "formaction", "xlink:href"}
+
+
+class Reader(HTMLParser):
+    """The text that a reader sees, the tags and attributes, the scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.inside: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag in self.inside:
+            self.inside[tag].append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.lasttag in self.inside and self.cdata_elem:
+            self.inside[self.lasttag][-1] += data
+        else:
+            self.text.append(data)
+
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def test_every_row_and_reason_is_there(any_report: Report) -> None:
+    read = Reader(html_face.render(any_report))
+    text = read.words()
+    for trouble in troubles(any_report):
+        assert " ".join(trouble.sentence.split()) in text
+        assert " ".join(trouble.log.split()) in text
+    for line in lines(any_report):
+        for part in (line.row.path, line.row.variant, line.row.protocol):
+            assert plain(part) in text
+    assert " ".join(any_report.recommendation.reason.split()) in text
+    headers = [attributes for tag, attributes in read.tags if tag == "th" and attributes.get("scope") == "row"]
+    assert len(headers) >= len(lines(any_report))
+
+
+def test_foreign_text_makes_no_tag(any_report: Report) -> None:
+    page = html_face.render(any_report)
+    assert INJECTION not in page
+    read = Reader(page)
+    assert not [tag for tag, _ in read.tags if tag in {"img", "iframe", "object", "embed", "link", "base", "form"}]
+    assert not [name for _, attributes in read.tags for name in attributes if name.startswith("on")]
+    assert "49" not in [word.strip() for word in read.text if "7*7" in word]
+    assert len(read.inside["script"]) == (3 if figures.figures(lines(any_report)) else 2)
+
+
+def test_nothing_is_loaded(any_report: Report) -> None:
+    read = Reader(html_face.render(any_report))
+    addresses = [value for _, attributes in read.tags for name, value in attributes.items() if name in LOADING]
+    assert addresses
+    assert all(re.fullmatch(r"#[\w-]+", address) for address in addresses)
+    styles = " ".join(read.inside["style"] + [attributes.get("style", "") for _, attributes in read.tags])
+    assert not re.search(r"@import|url\(|image-set\(|//", styles)
+    own = [script for script in read.inside["script"] if script != get_plotlyjs()]
+    assert not re.search(r"https?:|fetch\(|XMLHttpRequest|import\(|WebSocket", own[-1])
+
+
+def test_the_policy_forbids_every_address_and_every_other_script(full_report: Report) -> None:
+    read = Reader(html_face.render(full_report))
+    policy = next(
+        a["content"] for tag, a in read.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+    for script in read.inside["script"][1:]:
+        assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
+
+
+def test_links_lead_somewhere(any_report: Report) -> None:
+    read = Reader(html_face.render(any_report))
+    ids = [attributes["id"] for _, attributes in read.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for tag, a in read.tags if tag == "a"} <= set(ids)
+
+
+def test_a_reader_without_scripts_or_eyes_gets_everything(full_report: Report) -> None:
+    read = Reader(html_face.render(full_report))
+    tags = [tag for tag, _ in read.tags]
+    assert tags.count("caption") == tags.count("table")
+    assert "noscript" in tags
+    plots = [a for tag, a in read.tags if tag == "div" and a.get("class") == "plot"]
+    assert len(plots) == 9
+    assert all(plot["role"] == "img" and len(plot["aria-label"]) > 40 for plot in plots)
+
+
+def test_a_missing_percentile_says_why(full_report: Report) -> None:
+    read = Reader(html_face.render(full_report))
+    titles = [a.get("title", "") for tag, a in read.tags if tag == "td"]
+    assert "p99: 212 requests, 459 are needed for 99 % confidence" in titles
+    assert "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'" in titles
+
+
+def test_without_plots_the_page_is_small() -> None:
+    assert len(html_face.render(nothing())) < 40_000
+
+
+def test_write_replaces_whole_files(full_report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    html_face.write(full_report, path)
+    assert path.read_text("utf-8") == html_face.render(full_report)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_one_colour_a_path_in_every_plot() -> None:
+    """Every bar's colour is its path's, and fifteen paths differ in colour or texture."""
+    found = lines(many())
+    assert set(figures.path_places(found).values()) == set(range(15))
+    looks = {(figures._colour(place), figures._texture(place)) for place in range(15)}
+    assert len(looks) == 15
+    for figure in figures.figures(found):
+        for trace in figure.data:
+            if trace["type"] == "bar":
+                for name, colour in zip(trace["customdata"], trace["marker"]["color"], strict=True):
+                    place = int(name.split()[0].removeprefix("path-"))
+                    assert colour.startswith(figures._colour(place)), figure.id
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (0.5, 9.0), (0.01, 40_000.0), (1e-7, 1.0)])
+def test_log_axes_have_ticks_enough_and_not_too_many(low: float, high: float) -> None:
+    axis = figures._log_axis(low, high, str)
+    assert len(axis["ticktext"]) <= 10
+    assert len(axis["ticktext"]) >= (1 if low == high else 3)
+
+
+def test_labels_are_escaped_for_plotly_and_short() -> None:
+    label = figures._text("<a href='https://example.invalid'>" + "x" * 100)
+    assert label.startswith("&lt;a href")
+    assert len(figures._text("x" * 100)) == figures.LABEL_CHARS
+
+
+def test_values_of_the_sample_stand_in_the_plots() -> None:
+    made = {figure.id: figure for figure in figures.figures(lines(full()))}
+    assert made["size"].data[0]["text"][0] == "19.4"
+    assert made["share"].data[0]["y"] == list(range(len(made["share"].data[0]["x"])))
+    assert "! torchserve eager torchserve-rest" in [a["text"] for a in made["latency-server"].layout["annotations"]]
