@@ -1,0 +1,96 @@
+"""The Open Inference Protocol, version 2, over gRPC; tensors travel as raw bytes, little-endian.
+
+Messages: ``grpc_predict_v2.proto`` of the protocol, package ``inference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from serving.clients import Call, ProtocolError, Target
+from serving.clients.messages import messages
+from serving.open_inference.datatypes import DATATYPES, NUMPY
+
+PACKAGE = "inference"
+METHOD = f"/{PACKAGE}.GRPCInferenceService/ModelInfer"
+_TENSOR = {
+    "name": "string = 1",
+    "datatype": "string = 2",
+    "shape": "repeated int64 = 3",
+    "contents": "InferTensorContents = 5",
+}
+TABLE = {
+    "InferTensorContents": {
+        "bool_contents": "repeated bool = 1",
+        "int_contents": "repeated int32 = 2",
+        "int64_contents": "repeated int64 = 3",
+        "uint_contents": "repeated uint32 = 4",
+        "uint64_contents": "repeated uint64 = 5",
+        "fp32_contents": "repeated float = 6",
+        "fp64_contents": "repeated double = 7",
+    },
+    "ModelInferRequest": {
+        "model_name": "string = 1",
+        "inputs": "repeated ModelInferRequest.InferInputTensor = 5",
+        "raw_input_contents": "repeated bytes = 7",
+    },
+    "ModelInferRequest.InferInputTensor": _TENSOR,
+    "ModelInferResponse": {
+        "model_name": "string = 1",
+        "outputs": "repeated ModelInferResponse.InferOutputTensor = 5",
+        "raw_output_contents": "repeated bytes = 6",
+    },
+    "ModelInferResponse.InferOutputTensor": _TENSOR,
+}
+_CLASSES = messages(PACKAGE, TABLE)
+# Where typed contents of a datatype are; FP16 has none, it is always raw.
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+
+
+def call(target: Target) -> Call:
+    return Call(target.url, METHOD, {"authorization": f"Bearer {target.token}"} if target.token else {})
+
+
+def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
+    request = _CLASSES["ModelInferRequest"](model_name=target.model)
+    for name, array in inputs.items():
+        request.inputs.add(name=name, datatype=DATATYPES[array.dtype.name], shape=array.shape)
+        request.raw_input_contents.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+    return bytes(request.SerializeToString())
+
+
+def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
+    try:
+        response = _CLASSES["ModelInferResponse"].FromString(body)
+        raw = response.raw_output_contents
+        arrays = {
+            output.name: _array(output, raw[index] if raw else None) for index, output in enumerate(response.outputs)
+        }
+        return {name: arrays[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
+    except (DecodeError, KeyError, IndexError, ValueError) as error:
+        raise ProtocolError(
+            f"no inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
+        ) from error
+
+
+def _array(output: Any, raw: bytes | None) -> np.ndarray:
+    dtype = np.dtype(NUMPY[output.datatype])
+    if raw is not None:
+        return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(output.shape)
+    return np.array(getattr(output.contents, _CONTENTS[output.datatype]), dtype).reshape(output.shape)

@@ -1,0 +1,108 @@
+"""TensorFlow Serving's REST API: JSON in columnar format, ``{"inputs": {...}}`` for ``{"outputs": ...}``.
+
+Columnar format is the shorter one: names travel once, not once a row. Strings (object arrays of
+bytes) travel as ``{"b64": ...}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import orjson
+
+from serving.clients import Call, ProtocolError, Target
+
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+
+
+def call(target: Target) -> Call:
+    """A POST to the model's newest version, with the bearer token if there is one."""
+    headers = {"Content-Type": "application/json"}
+    if target.token:
+        headers["Authorization"] = f"Bearer {target.token}"
+    return Call(target.url, f"/v1/models/{quote(target.model, safe='')}:predict", headers)
+
+
+def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:  # noqa: ARG001 - the contract of clients
+    """The body of a request."""
+    document = {"inputs": {name: _json_value(array) for name, array in inputs.items()}}
+    if all(np.isfinite(array).all() for array in inputs.values() if array.dtype.kind == "f"):
+        return orjson.dumps(document, option=_OPTIONS)
+    # orjson would write null for NaN and the infinities, which are bare tokens of this API.
+    return json.dumps(document, default=lambda array: array.tolist()).encode()
+
+
+def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
+    """The outputs of a response body.
+
+    Raises:
+        ProtocolError: it is no JSON object, says "error", lacks an output, or holds ragged data or another dtype.
+    """
+    document = _parse(body)
+    if not isinstance(document, dict):
+        raise ProtocolError(f"a JSON object is expected. Received: {body[:200]!r}")
+    if "error" in document:
+        raise ProtocolError(f"the server says: {document['error']}")
+    if "outputs" not in document:
+        raise ProtocolError(f"the key 'outputs' is missing. Received: {', '.join(document) or 'no key'}")
+    values = document["outputs"]
+    if len(target.outputs) == 1:
+        (name,) = target.outputs
+        if not isinstance(values, dict) or set(values) == {"b64"}:
+            values = {name: values}  # a single output travels without its name
+    if not isinstance(values, dict):
+        raise ProtocolError(f"an object of outputs is expected. Received: {type(values).__name__}")
+    missing = [name for name in target.outputs if name not in values]
+    if missing:
+        raise ProtocolError(f"outputs are missing: {', '.join(missing)}. Received: {', '.join(values) or 'none'}")
+    return {name: _array(name, values[name], dtype) for name, dtype in target.outputs.items()}
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # perhaps NaN or Infinity, which are no JSON but belong to this API
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not JSON ({error}). Received: {body[:200]!r}") from error
+
+
+def _json_value(array: np.ndarray) -> Any:
+    if array.dtype.kind in "OSU":
+        return _strings(array.tolist())
+    return np.ascontiguousarray(array) if array.ndim else array.item()
+
+
+def _strings(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_strings(item) for item in value]
+    content = value.encode() if isinstance(value, str) else value
+    return {"b64": base64.b64encode(content).decode("ascii")}
+
+
+def _array(name: str, value: Any, dtype: str) -> np.ndarray:
+    try:
+        array = np.array(value)
+        if dtype == "object":
+            return np.vectorize(_bytes, otypes=[object])(np.array(value, dtype=object))
+        kinds = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}[np.dtype(dtype).kind]
+        if array.size and array.dtype.kind not in kinds:
+            raise ValueError(f"values of kind {array.dtype}")
+        return array.astype(dtype, copy=False)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProtocolError(f"output {name} is no array of {dtype}: {error}") from error
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, dict):
+        return base64.b64decode(value["b64"], validate=True)
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} in place of a string")
+    return value.encode()

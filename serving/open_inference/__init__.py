@@ -1,0 +1,1 @@
+"""ONNX Runtime behind the Open Inference Protocol, version 2, by KServe's Python server."""

@@ -1,0 +1,14 @@
+"""A server that speaks TensorFlow Serving's API, on the TensorFlow runtime of this Python.
+
+``python -m serving.tf_serving --help`` lists its flags, which are tensorflow_model_server's own.
+
+A request comes in through one of two faces and meets in the middle: ``rest.py`` (with ``urls.py``,
+``json_text.py``, ``json_to_tensors.py`` and ``tensors_to_json.py``) or ``grpc_service.py`` (with
+``tensor_proto.py``), then ``handlers.py``, then a signature of a ``servable.py``. ``manager.py``
+keeps the servables that ``config.py`` names: it watches their folders (``versions.py``), loads,
+warms up (``warmup.py``) and drops them. ``server.py`` holds all of it from start to end, and
+``recipe.py`` is how the rest of slipway starts it as a process.
+
+The messages and status codes are those of tensorflow/serving: an interface that its users' code
+relies on. Each module names the source file that it follows.
+"""

@@ -1,0 +1,88 @@
+"""``python -m serving.tf_serving``: the command. Exit code 2 for a mistake in the flags, 1 for a port in use."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from serving.tf_serving.errors import ServingError
+from serving.tf_serving.flags import FlagError, Flags, parse, usage
+
+BAD_FLAGS = 2
+CANNOT_LISTEN = 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the server; returns the exit code."""
+    signal.signal(signal.SIGTERM, _leave)  # until the server runs, there is nothing to finish
+    if {"--help", "-h"} & set(argv):
+        print(usage())
+        return 0
+    try:
+        flags = parse(argv)
+    except FlagError as error:
+        return _say(str(error), BAD_FLAGS)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
+    return _serve(flags)
+
+
+def _serve(flags: Flags) -> int:
+    from serving.tf_serving.ports import PortTakenError, check_port
+
+    try:
+        for port in {flags.port, flags.rest_api_port} - {0}:
+            check_port(flags.bind_address, port)  # before TensorFlow is imported, which takes seconds
+    except PortTakenError as error:
+        return _say(str(error), CANNOT_LISTEN)
+    _set_up_tensorflow(flags)
+    from serving.tf_serving.config import model_configs
+    from serving.tf_serving.server import run
+
+    try:
+        models = model_configs(flags)
+    except ServingError as error:
+        return _say(f"Failed to start server. Error: {error}", BAD_FLAGS)
+    try:
+        _event_loop_policy()
+        asyncio.run(run(flags, models))
+    except PortTakenError as error:
+        return _say(str(error), CANNOT_LISTEN)
+    return 0
+
+
+def _set_up_tensorflow(flags: Flags) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(flags.tensorflow_intra_op_parallelism)
+    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
+
+
+def _event_loop_policy() -> None:
+    try:
+        import uvloop
+    except ImportError:
+        return  # not on every platform; asyncio's own loop does the same, slower
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+def _say(line: str, code: int) -> int:
+    print(f"tf_serving: {line}", file=sys.stderr)
+    return code
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: a model that is being loaded would be waited for, or torn down under its thread.
+    os._exit(code)

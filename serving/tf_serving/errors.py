@@ -1,0 +1,81 @@
+"""What a request or a model can fail with: a status code of TensorFlow's (and gRPC's) and a message."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Names by number, the same in gRPC, absl::Status and tensorflow.error.Code."""
+
+HTTP_STATUS = {
+    "OK": 200,
+    "CANCELLED": 499,
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNKNOWN": 500,
+    "INTERNAL": 500,
+    "DATA_LOSS": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""As tensorflow/serving answers over HTTP (model_servers/http_server.cc, ToHTTPStatusCode)."""
+
+HTTP_REASON = {499: "Client Closed Request"} | {
+    code: HTTPStatus(code).phrase for code in HTTP_STATUS.values() if code != 499
+}
+
+# What Python's front end puts around a kernel's message: where the node was defined, and the name of the call.
+_GRAPH_NOISE = re.compile(
+    r"^Graph execution error:\s*|Detected at node [^\n]*\n(?:<stack traces unavailable>\n)?|\s*\[Op:[^\]]*\]\s*$"
+)
+
+
+class ServingError(Exception):
+    """A request, or the loading of a model, failed: ``code`` is one of :data:`CODES`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def invalid(message: str) -> ServingError:
+    """The error of a request that is not as it should be."""
+    return ServingError("INVALID_ARGUMENT", message)
+
+
+def from_tensorflow(error: Any) -> ServingError:
+    """The same error as TensorFlow's ``tf.errors.OpError``."""
+    code = CODES[error.error_code] if error.error_code < len(CODES) else "UNKNOWN"
+    return ServingError(code, _GRAPH_NOISE.sub("", error.message))

@@ -1,0 +1,116 @@
+"""How to start a server of TensorFlow Serving's API: the embedded one, or Google's."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.metadata
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from urllib.parse import quote
+
+from serving.clients import ProtocolError
+from serving.launch import LaunchError, LaunchRequest, Recipe
+
+FLAVOURS = ("embedded", "native")
+NATIVE = "tensorflow_model_server"
+
+_PROBE_S = 5.0
+
+
+def recipe(request: LaunchRequest) -> Recipe:
+    """The command line, the endpoints and the readiness of a server for ``request.payload``, a model's base path.
+
+    The embedded server listens on ``request.host`` only; tensorflow_model_server has no flag for an
+    address and listens on all of them.
+
+    Raises:
+        LaunchError: an unknown flavour, a payload that is no folder, or a server that is not installed.
+    """
+    flavour = request.flavour or FLAVOURS[0]
+    if flavour not in FLAVOURS:
+        raise LaunchError(f"unknown flavour of the TF Serving server. Received: {flavour!r}. Known: {FLAVOURS}.")
+    if not request.payload.is_dir():
+        raise LaunchError(f"the payload is no folder with versions of a model. Received: {request.payload}")
+    command, server = _embedded(request) if flavour == "embedded" else _native()
+    flags = {
+        "port": request.grpc_port,
+        "rest_api_port": request.rest_port,
+        "model_name": request.model,
+        "model_base_path": request.payload.resolve(),
+        "tensorflow_intra_op_parallelism": request.threads,
+        "tensorflow_inter_op_parallelism": 1,  # requests run side by side, operations of one do not
+    }
+    return Recipe(
+        server=server,
+        argv=(*command, *(f"--{name}={value}" for name, value in flags.items())),
+        endpoints={
+            "tf-serving-rest": f"http://{_bracketed(request.host)}:{request.rest_port}",
+            "tf-serving-grpc": f"grpc://{_bracketed(request.host)}:{request.grpc_port}",
+        },
+        ready=lambda: _is_available(request) and _accepts(request.host, request.grpc_port),
+    )
+
+
+def _embedded(request: LaunchRequest) -> tuple[tuple[str, ...], str]:
+    try:
+        version = importlib.metadata.version("tensorflow")
+    except importlib.metadata.PackageNotFoundError as error:
+        raise LaunchError('TensorFlow is not installed. Run: pip install "slipway[tf-serving]"') from error
+    command = (sys.executable, "-m", "serving.tf_serving", f"--bind_address={request.host}")
+    return command, f"slipway's TF Serving API server (TensorFlow {version})"
+
+
+def _native() -> tuple[tuple[str, ...], str]:
+    path = shutil.which(NATIVE)
+    if path is None:
+        raise LaunchError(f"{NATIVE} is not on PATH. Install it, or use the flavour {FLAVOURS[0]!r}.")
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LaunchError(f"{path} --version does not work: {error}") from error
+    first = next(iter(answer.stdout.splitlines()), "")  # "TensorFlow ModelServer: 2.20.0-rc0+..."
+    return (path,), f"{NATIVE} ({first.removeprefix('TensorFlow ModelServer: ') or 'version unknown'})"
+
+
+def _is_available(request: LaunchRequest) -> bool:
+    """Whether some version can predict.
+
+    Raises:
+        LaunchError: the model failed to load, with the server's reason: there is nothing to wait for.
+        ProtocolError: what answers is not this API.
+        OSError: nothing answers.
+    """
+    connection = http.client.HTTPConnection(request.host, request.rest_port, timeout=_PROBE_S)
+    try:
+        connection.request("GET", f"/v1/models/{quote(request.model, safe='')}")
+        response = connection.getresponse()
+        body = response.read()
+    except http.client.HTTPException as error:
+        raise ProtocolError(f"not an HTTP server: {error}") from error
+    finally:
+        connection.close()
+    if response.status == http.HTTPStatus.NOT_FOUND:
+        return False  # the base path has not been looked at yet
+    try:
+        versions = json.loads(body)["model_version_status"]
+        states = {version["state"]: version["status"] for version in versions}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"not a model status. Received: {body[:200]!r}") from error
+    if set(states) == {"END"}:
+        failure = states["END"]
+        raise LaunchError(
+            f"the server could not load {request.model}: {failure['error_code']}: {failure['error_message']}"
+        )
+    return "AVAILABLE" in states
+
+
+def _accepts(host: str, port: int) -> bool:
+    with socket.create_connection((host, port), timeout=_PROBE_S):
+        return True
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,317 @@
+"""The handler that TorchServe's workers run; a copy of this file is inside every model archive.
+
+It needs torch, numpy, safetensors and Pillow, and nothing of this project. What it serves is in the
+archive's ``model-config.yaml``, section ``slipway`` (see :class:`Settings`).
+
+Requests, by content type over REST, or by the key of the input over gRPC (which has no content type):
+
+============================  =====  ====================================  ===============================
+REST content type             gRPC   request                               answer
+============================  =====  ====================================  ===============================
+``application/json``          json   ``{"inputs": {NAME: nested list}}``   ``{"outputs": {NAME: ...}}``
+``application/octet-stream``  data   safetensors file of the inputs        safetensors file of the outputs
+``image/png, image/jpeg``     image  one encoded picture                   ``{LABEL: probability}``, top 5
+============================  =====  ====================================  ===============================
+
+Dimension 0 is the batch. The requests that TorchServe gathered into one batch are run together. A bad
+one is answered with a 4xx status and ``{"code", "type", "message"}``; its neighbours are not touched.
+TorchServe 0.12 has no gRPC status for a single request of a batch: there, the bad one gets OK and the
+same JSON; a request that is alone in its batch gets INVALID_ARGUMENT.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Arrays = dict[str, np.ndarray]
+Program = Callable[..., Any]
+
+TOP = 5
+MAX_PIXELS = 25_000_000  # a decoded picture of 75 MB; more is a bomb or a mistake
+_BODY_KEYS = {"data": "application/octet-stream", "json": "application/json", "image": "image/png"}
+
+
+class RequestError(Exception):
+    """A request that the client must change; ``status`` is its HTTP code."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The section ``slipway`` of ``model-config.yaml``.
+
+    ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
+    ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
+    dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``.
+    """
+
+    format: str
+    program: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: tuple[str, ...]
+    preprocessing: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, section: Mapping[str, Any]) -> Settings:
+        tensors = {
+            key: tuple(Tensor(entry["name"], entry["dtype"], tuple(entry["shape"])) for entry in section[key])
+            for key in ("inputs", "outputs")
+        }
+        return cls(
+            format=section["format"],
+            program=section["program"],
+            labels=tuple(section["labels"]),
+            preprocessing=section["preprocessing"],
+            **tensors,
+        )
+
+
+def load_program(file: Path | io.BytesIO, settings: Settings) -> Program:
+    """The network: tensors in the signature's order in, a tensor or a sequence of tensors out."""
+    if settings.format == "export":
+        # Shapes are checked here, with better messages than the program's own guards have.
+        return torch.export.load(file).module(check_guards=False)
+    return torch.jit.load(file, map_location="cpu").eval()
+
+
+def run(program: Program, inputs: Arrays, settings: Settings) -> Arrays:
+    """One call of the program. Arrays in and out have the signature's names, dimension 0 the batch."""
+    tensors = [torch.from_numpy(np.ascontiguousarray(inputs[tensor.name])) for tensor in settings.inputs]
+    with torch.inference_mode():
+        result = program(*tensors)
+    results = [result] if isinstance(result, torch.Tensor) else list(result)
+    return {tensor.name: value.numpy() for tensor, value in zip(settings.outputs, results, strict=True)}
+
+
+# -- Reading a request, writing its answer -------------------------------------------------------
+
+
+def read_json(body: Any, settings: Settings) -> Arrays:
+    """The arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
+    try:
+        # TorchServe's worker has decoded the body already, unless decode_input_request is off.
+        document = json.loads(body) if isinstance(body, bytes | bytearray) else body
+    except ValueError as error:  # also what is no UTF-8
+        raise RequestError(f"the body is no JSON: {error}") from error
+    inputs = document.get("inputs") if isinstance(document, dict) else None
+    if not isinstance(inputs, dict):
+        raise RequestError(f'the body must be {{"inputs": {{NAME: nested list}}}}. Received: {_shorten(document)}')
+    declared = {tensor.name: tensor.dtype for tensor in settings.inputs}
+    return {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+
+
+def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        if dtype is not None and array.dtype.kind in "biuf" and np.can_cast(array.dtype, dtype, "same_kind"):
+            return array.astype(dtype)
+    except (ValueError, OverflowError) as error:  # rows of unequal length
+        raise RequestError(f"input {name!r} is no array of numbers: {error}") from error
+    return array
+
+
+def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read
+    """The arrays of a safetensors file."""
+    try:
+        return safetensors.numpy.load(bytes(body))
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:  # also a dtype that numpy lacks
+        raise RequestError(f"the body is no safetensors file of numpy's types: {error}") from error
+
+
+def read_picture(body: Any, settings: Settings) -> Arrays:
+    """One picture as a batch of one: upright, scaled (bicubic) and cropped in the centre to the model's size."""
+    rule = settings.preprocessing
+    if len(settings.inputs) != 1:
+        raise RequestError("this model takes no picture: it has several inputs", 415)
+    try:
+        with Image.open(io.BytesIO(bytes(body)), formats=("PNG", "JPEG")) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise RequestError(
+                    f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}", 413
+                )
+            picture = ImageOps.exif_transpose(opened).convert("L" if rule["channels"] == 1 else "RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise RequestError(f"the body is no PNG or JPEG picture: {error}") from error
+    picture = ImageOps.fit(picture, (rule["width"], rule["height"]), Image.Resampling.BICUBIC)
+    pixels = (np.asarray(picture, "float32") - rule["offset"]) / rule["scale"]
+    return {settings.inputs[0].name: pixels[np.newaxis].astype(settings.inputs[0].dtype)}
+
+
+def write_json(outputs: Arrays, settings: Settings) -> bytes:  # noqa: ARG001
+    return json.dumps({"outputs": {name: array.tolist() for name, array in outputs.items()}}).encode()
+
+
+def write_tensors(outputs: Arrays, settings: Settings) -> bytes:  # noqa: ARG001
+    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in outputs.items()})
+
+
+def write_labels(outputs: Arrays, settings: Settings) -> bytes:
+    """The probabilities (softmax of the first output) of the likeliest labels, likeliest first."""
+    logits = outputs[settings.outputs[0].name][0].astype("float64")
+    likelihoods = np.exp(logits - logits.max())
+    probabilities = likelihoods / likelihoods.sum()
+    likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
+    return json.dumps({settings.labels[index]: float(probabilities[index]) for index in likeliest}).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of request: how its body is read, and how its answer is written."""
+
+    read: Callable[[Any, Settings], Arrays]
+    write: Callable[[Arrays, Settings], bytes]
+    answer: str
+
+
+_PICTURE = Kind(read_picture, write_labels, "application/json")
+KINDS: dict[str, Kind] = {
+    "application/json": Kind(read_json, write_json, "application/json"),
+    "application/octet-stream": Kind(read_tensors, write_tensors, "application/octet-stream"),
+    "image/png": _PICTURE,
+    "image/jpeg": _PICTURE,
+}
+
+
+def kind_and_body(parameters: Mapping[str, Any], content_types: Mapping[str, str]) -> tuple[Kind, Any]:
+    """The kind of a request, and its body, from TorchServe's parameters and their content types."""
+    if len(parameters) != 1:
+        raise RequestError(f"a request has one body. Received: {', '.join(sorted(parameters)) or 'none'}")
+    ((key, body),) = parameters.items()
+    content_type = content_types.get(key, "").split(";")[0].strip().lower() or _BODY_KEYS.get(key, "")
+    if content_type not in KINDS:
+        raise RequestError(
+            f"the content type must be one of {', '.join(KINDS)}. Received: {content_type or 'none'}", 415
+        )
+    return KINDS[content_type], body
+
+
+def check(arrays: Arrays, settings: Settings) -> Arrays:
+    """``arrays`` if they have the signature's names, dtypes and shapes, and the same number of rows."""
+    expected = {tensor.name for tensor in settings.inputs}
+    if set(arrays) != expected:
+        raise RequestError(
+            f"the inputs must be {', '.join(sorted(expected))}. Received: {', '.join(sorted(arrays)) or 'none'}"
+        )
+    for tensor in settings.inputs:
+        array = arrays[tensor.name]
+        fits = array.ndim == len(tensor.shape) and all(
+            size in (None, received) for size, received in zip(tensor.shape, array.shape, strict=True)
+        )
+        if array.dtype != np.dtype(tensor.dtype) or not fits or array.shape[0] == 0:
+            raise RequestError(
+                f"input {tensor.name!r} must be {_describe(tensor.dtype, tensor.shape)} with one row or more. "
+                f"Received: {_describe(str(array.dtype), array.shape)}"
+            )
+    if len({array.shape[0] for array in arrays.values()}) > 1:
+        raise RequestError(
+            f"the inputs must have the same number of rows. Received: { {n: len(a) for n, a in arrays.items()} }"
+        )
+    return arrays
+
+
+def _describe(dtype: str, shape: Sequence[int | None]) -> str:
+    return f"{dtype} of shape ({', '.join('N' if size is None else str(size) for size in shape)})"
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# -- What TorchServe calls ----------------------------------------------------------------------
+
+
+def answer(
+    requests: Sequence[tuple[Mapping[str, Any], Mapping[str, str]]], program: Program, settings: Settings
+) -> list[tuple[int, str, bytes]]:
+    """Status, content type and body for each request (its parameters, their content types) of a batch."""
+    answers: list[tuple[int, str, bytes]] = []
+    runs: dict[tuple[tuple[int, ...], ...], list[tuple[int, Kind, Arrays]]] = {}
+    for index, (parameters, content_types) in enumerate(requests):
+        try:
+            kind, body = kind_and_body(parameters, content_types)
+            arrays = check(kind.read(body, settings), settings)
+        except RequestError as error:
+            refusal = {"code": error.status, "type": "RequestError", "message": str(error)}
+            answers.append((error.status, "application/json", json.dumps(refusal).encode()))
+            continue
+        answers.append((200, kind.answer, b""))
+        # Rows of unequal shapes, where the signature leaves another dimension free, cannot be one array.
+        shapes = tuple(arrays[tensor.name].shape[1:] for tensor in settings.inputs)
+        runs.setdefault(shapes, []).append((index, kind, arrays))
+    for together in runs.values():
+        names = [tensor.name for tensor in settings.inputs]
+        joined = {name: np.concatenate([arrays[name] for _, _, arrays in together]) for name in names}
+        outputs = run(program, joined, settings)
+        start = 0
+        for index, kind, arrays in together:
+            stop = start + len(arrays[names[0]])
+            rows = {name: array[start:stop] for name, array in outputs.items()}
+            answers[index] = (200, kind.answer, kind.write(rows, settings))
+            start = stop
+    return answers
+
+
+_loaded: dict[str, Any] = {}
+
+
+def initialize(context: Any) -> None:
+    """Load the program of this worker, once, and run it once, so that the first request is not the slow one."""
+    settings = Settings.of(context.model_yaml_config["slipway"])
+    program = load_program(Path(context.system_properties["model_dir"], settings.program), settings)
+    ones = {
+        tensor.name: np.ones([1 if size is None else size for size in tensor.shape], tensor.dtype)
+        for tensor in settings.inputs
+    }
+    run(program, ones, settings)
+    _loaded.update(program=program, settings=settings)
+    # The worker prints two or more lines a request at level INFO, which the frontend parses with
+    # regular expressions: a third of the CPU time of a tiny network.
+    logging.getLogger().setLevel(logging.WARNING)
+    # What is wrong with a request is in its answer; a stack for each one in the log is for nobody.
+    logging.getLogger("ts.service").addFilter(lambda record: record.msg != "Prediction error")
+
+
+def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
+    """What TorchServe calls: with None when the worker starts, then with the requests of one batch."""
+    if data is None:
+        initialize(context)
+        return []
+    requests = [(parameters, _content_types(parameters, context, index)) for index, parameters in enumerate(data)]
+    answers = answer(requests, _loaded["program"], _loaded["settings"])
+    if len(answers) == 1 and answers[0][0] != 200:
+        from ts.utils.util import PredictionException
+
+        raise PredictionException(json.loads(answers[0][2])["message"], answers[0][0])
+    for index, (status, content_type, _) in enumerate(answers):
+        context.set_response_status(code=status, idx=index)
+        context.set_response_content_type(index, content_type)
+    return [body for _, _, body in answers]
+
+
+def _content_types(parameters: Mapping[str, Any], context: Any, index: int) -> dict[str, str]:
+    # A header of the request that has the name of a parameter takes its place in TorchServe's table.
+    headers = {key: context.get_request_header(index, key) for key in parameters}
+    return {key: header["content-type"] or "" for key, header in headers.items() if isinstance(header, dict)}

@@ -1,0 +1,136 @@
+"""Model archives: equal to the trained model, the same bytes each time, and read with care."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from models.trained import TrainedModel
+from pipelines.errors import SlipwayError, UserError
+from pipelines.paths import path_module, torchserve
+
+ARCHIVE = "model-store/mnist_cnn.mar"
+
+
+@pytest.fixture(scope="module", params=list(torchserve.CARD.variants))
+def packaged(
+    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp(request.param)
+    torchserve.package(trained, folder, request.param)
+    return request.param, folder
+
+
+@pytest.fixture(scope="module")
+def images(trained: TrainedModel) -> np.ndarray:
+    return trained.evaluation().inputs["image"][:16]
+
+
+def test_the_card() -> None:
+    assert path_module("torchserve").CARD is torchserve.CARD
+    assert torchserve.CARD.missing() == []
+    assert next(iter(torchserve.CARD.variants)) == "export"
+
+
+def test_reading_the_card_imports_no_framework() -> None:
+    heavy = {"torch", "ts", "yaml", "model_archiver"}
+    code = f"import sys, pipelines.paths.torchserve; assert not {heavy} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 16])
+def test_it_computes_what_the_trained_model_does(
+    packaged: tuple[str, Path], trained: TrainedModel, images: np.ndarray, rows: int
+) -> None:
+    variant, folder = packaged
+    inputs = {"image": images[:rows]}
+    outputs = torchserve.load(folder, 1)(inputs)
+    assert list(outputs) == ["logits"]
+    assert np.abs(outputs["logits"] - trained.reference(inputs)["logits"]).max() <= (
+        torchserve.CARD.variants[variant].tolerance.atol
+    )
+
+
+def test_what_is_in_the_archive(packaged: tuple[str, Path], trained: TrainedModel) -> None:
+    variant, folder = packaged
+    with zipfile.ZipFile(folder / ARCHIVE) as file:
+        names = file.namelist()
+        config = yaml.safe_load(file.read("model-config.yaml"))
+        manifest = json.loads(file.read("MAR-INF/MANIFEST.json"))
+    program = {"export": "model.pt2", "torchscript": "model.pt"}[variant]
+    assert names == sorted(["MAR-INF/MANIFEST.json", "handler.py", "model-config.yaml", program])
+    assert manifest["model"] == {
+        "modelName": "mnist_cnn",
+        "serializedFile": program,
+        "handler": "handler.py",
+        "modelVersion": "1.0",
+        "configFile": "model-config.yaml",
+    }
+    assert config["slipway"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": [None, 28, 28]}]
+    assert config["slipway"]["labels"] == list(trained.spec.labels)
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == [ARCHIVE]
+
+
+def test_the_same_model_gives_the_same_bytes(trained: TrainedModel, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        torchserve.package(trained, tmp_path / name, "export")
+    assert (tmp_path / "first" / ARCHIVE).read_bytes() == (tmp_path / "second" / ARCHIVE).read_bytes()
+
+
+def test_the_exported_program_holds_no_path_of_this_machine(trained: TrainedModel, tmp_path: Path) -> None:
+    torchserve.package(trained, tmp_path, "export")
+    with (
+        zipfile.ZipFile(tmp_path / ARCHIVE) as file,
+        file.open("model.pt2") as program,
+        zipfile.ZipFile(program) as inner,
+    ):
+        content = b"".join(inner.read(name) for name in inner.namelist())
+    assert b"torch_net.py" not in content
+    assert str(Path.cwd()).encode() not in content
+
+
+def test_an_unknown_variant_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown variant of torchserve: 'exprt'. Did you mean export\?"):
+        torchserve.package(trained, tmp_path, "exprt")
+
+
+def archive(folder: Path, members: dict[str, bytes]) -> Path:
+    (folder / "model-store").mkdir()
+    with zipfile.ZipFile(folder / ARCHIVE, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["../evil.py", "/etc/evil", "a/../../evil", "C:/evil", "a\\..\\evil"])
+def test_members_outside_of_the_archive_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SlipwayError, match="a member outside of itself"):
+        torchserve.load(archive(tmp_path, {name: b""}), 1)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torchserve, "MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(SlipwayError, match=r"may unpack to 1000 bytes. Received: 1001"):
+        torchserve.load(archive(tmp_path, {"big": b"0" * 1001}), 1)
+
+
+def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SlipwayError, match=r"one model archive \(.mar\). Received: 0"):
+        torchserve.load(tmp_path, 1)
+    (tmp_path / "model-store").mkdir()
+    (tmp_path / ARCHIVE).write_bytes(b"no zip file")
+    with pytest.raises(SlipwayError, match="no model archive"):
+        torchserve.load(tmp_path, 1)
+
+
+def test_an_archive_of_another_tool_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SlipwayError, match=r"lacks MAR-INF/MANIFEST.json, model-config.yaml"):
+        torchserve.load(archive(tmp_path, {"model.pt": b""}), 1)

@@ -1,0 +1,140 @@
+"""The Open Inference Protocol's clients without a server: the bytes they make, and the bytes they refuse."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from serving.clients import ProtocolError, Target, client, open_inference_grpc
+from serving.open_inference.datatypes import DATATYPES, NUMPY
+
+INPUTS = {"image": np.arange(6, dtype="float32").reshape(2, 3), "flag": np.array([[1], [0]], "int64")}
+OUTPUTS = {"logits": "float32", "label": "int64"}
+REST = Target("http://127.0.0.1:1", "digits", OUTPUTS)
+GRPC = Target("grpc://127.0.0.1:1", "digits", OUTPUTS)
+MESSAGES = open_inference_grpc._CLASSES
+
+
+def test_the_messages_are_those_of_the_installed_kserve() -> None:
+    from kserve.protocol.grpc import grpc_predict_v2_pb2
+
+    official = grpc_predict_v2_pb2.DESCRIPTOR
+    assert official.package == open_inference_grpc.PACKAGE
+    assert (
+        f"/{official.services_by_name['GRPCInferenceService'].full_name}/"
+        f"{official.services_by_name['GRPCInferenceService'].methods_by_name['ModelInfer'].name}"
+    ) == open_inference_grpc.METHOD
+    for name, made in MESSAGES.items():
+        message = official.message_types_by_name[name.split(".")[0]]
+        for part in name.split(".")[1:]:
+            message = message.nested_types_by_name[part]
+        for field in made.DESCRIPTOR.fields:
+            declared = message.fields_by_name[field.name]
+            assert (field.number, field.type, field.is_repeated) == (
+                declared.number,
+                declared.type,
+                declared.is_repeated,
+            )
+
+
+def test_the_datatypes_are_those_of_the_installed_kserve() -> None:
+    from kserve.utils.numpy_codec import from_np_dtype
+
+    assert {name: from_np_dtype(np.dtype(name)) for name in DATATYPES} == DATATYPES
+    assert {datatype: np.dtype(name).name for datatype, name in NUMPY.items()} == NUMPY
+
+
+def test_paths() -> None:
+    assert client("open-inference-rest").call(REST).path == "/v2/models/digits/infer"
+    assert client("open-inference-grpc").call(GRPC).path == "/inference.GRPCInferenceService/ModelInfer"
+    assert "authorization" not in client("open-inference-grpc").call(GRPC).headers
+
+
+def test_rest_request() -> None:
+    transposed = {**INPUTS, "image": np.asfortranarray(INPUTS["image"])}
+    assert json.loads(client("open-inference-rest").encode(REST, transposed)) == {
+        "inputs": [
+            {"name": "image", "shape": [2, 3], "datatype": "FP32", "data": [0, 1, 2, 3, 4, 5]},
+            {"name": "flag", "shape": [2, 1], "datatype": "INT64", "data": [1, 0]},
+        ]
+    }
+
+
+def test_grpc_request_is_raw_and_little_endian() -> None:
+    swapped = {**INPUTS, "flag": INPUTS["flag"].astype(">i8")}
+    request = MESSAGES["ModelInferRequest"].FromString(client("open-inference-grpc").encode(GRPC, swapped))
+    assert request.model_name == "digits"
+    assert [(tensor.name, tensor.datatype, list(tensor.shape)) for tensor in request.inputs] == [
+        ("image", "FP32", [2, 3]),
+        ("flag", "INT64", [2, 1]),
+    ]
+    assert list(request.raw_input_contents) == [array.tobytes() for array in INPUTS.values()]
+
+
+def test_rest_answers_have_the_declared_types_and_order() -> None:
+    body = {
+        "outputs": [
+            {"name": "label", "datatype": "INT64", "shape": [2], "data": [3, 4]},
+            {"name": "logits", "datatype": "FP32", "shape": [2, 1], "data": [0.5, 1.5]},
+        ]
+    }
+    outputs = client("open-inference-rest").decode(REST, json.dumps(body).encode())
+    assert list(outputs) == list(OUTPUTS)
+    assert {name: str(array.dtype) for name, array in outputs.items()} == OUTPUTS
+    assert outputs["logits"].tolist() == [[0.5], [1.5]]
+    assert outputs["label"].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("dtype", [name for name in DATATYPES if name != "float16"])
+def test_grpc_answers_in_both_forms(dtype: str, raw: bool) -> None:
+    values = np.array([[0, 1], [1, 0]], dtype)
+    response = MESSAGES["ModelInferResponse"]()
+    output = response.outputs.add(name="y", datatype=DATATYPES[dtype], shape=values.shape)
+    if raw:
+        response.raw_output_contents.append(values.tobytes())
+    else:
+        getattr(output.contents, open_inference_grpc._CONTENTS[DATATYPES[dtype]]).extend(values.ravel().tolist())
+    target = Target("grpc://127.0.0.1:1", "digits", {"y": dtype})
+    outputs = client("open-inference-grpc").decode(target, response.SerializeToString())
+    assert outputs["y"].dtype == dtype
+    assert np.array_equal(outputs["y"], values)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"error": "no"}',
+        b'{"outputs": []}',
+        b'{"outputs": [{"name": "logits", "shape": [2], "data": [1]}, {"name": "label", "shape": [1], "data": [1]}]}',
+    ],
+)
+def test_what_is_no_rest_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("open-inference-rest").decode(REST, body)
+
+
+def response_with(**tensor: object) -> bytes:
+    response = MESSAGES["ModelInferResponse"](raw_output_contents=[b"1234"])
+    response.outputs.add(**tensor)
+    return bytes(response.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xff",
+        response_with(name="logits", datatype="FP32", shape=[2]),
+        response_with(name="logits", datatype="BYTES", shape=[1]),
+        response_with(name="other", datatype="FP32", shape=[1]),
+    ],
+)
+def test_what_is_no_grpc_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("open-inference-grpc").decode(GRPC, body)

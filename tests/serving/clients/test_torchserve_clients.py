@@ -1,0 +1,143 @@
+"""TorchServe's clients without a server: the bytes they make, and the bytes they refuse."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+
+from serving.clients import ProtocolError, Target, client, torchserve_grpc
+
+INPUTS = {"image": np.arange(6, dtype="float32").reshape(2, 3), "flag": np.array([[1], [0]], "int64")}
+OUTPUTS = {"logits": "float32", "label": "int64"}
+REST = Target("http://127.0.0.1:1", "digits", OUTPUTS, token="secret")  # noqa: S106 - no secret
+GRPC = Target("grpc://127.0.0.1:1", "digits", OUTPUTS, token="secret")  # noqa: S106
+RESPONSE = torchserve_grpc._CLASSES["PredictionResponse"]
+
+
+def test_the_messages_are_those_of_the_installed_torchserve(tmp_path: Path) -> None:
+    spec = importlib.util.find_spec("ts")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    jar = Path(spec.submodule_search_locations[0]) / "frontend" / "model-server.jar"
+    with zipfile.ZipFile(jar) as file:
+        for name in ("inference.proto", "google/rpc/status.proto"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(file.read(name))
+    included = importlib.util.find_spec("grpc_tools")
+    assert included is not None
+    assert included.submodule_search_locations is not None
+    descriptor = tmp_path / "inference.bin"
+    command = [
+        "protoc",
+        f"-I{tmp_path}",
+        f"-I{included.submodule_search_locations[0]}/_proto",
+        f"--descriptor_set_out={descriptor}",
+        "inference.proto",
+    ]
+    assert protoc.main(command) == 0
+    file = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file[0]
+    assert file.package == torchserve_grpc.PACKAGE
+    methods = {f"/{file.package}.{service.name}/{m.name}": m for service in file.service for m in service.method}
+    method = methods[torchserve_grpc.METHOD]
+    assert (method.input_type, method.output_type) == (
+        f".{file.package}.PredictionsRequest",
+        f".{file.package}.PredictionResponse",
+    )
+    declared = {message.name: {field.name: field for field in message.field} for message in file.message_type}
+    for name, fields in torchserve_grpc.TABLE.items():
+        for field in torchserve_grpc._CLASSES[name].DESCRIPTOR.fields:
+            official = declared[name][field.name]
+            assert (field.number, field.type, field.is_repeated) == (
+                official.number,
+                official.type,
+                official.label == official.LABEL_REPEATED,
+            )
+        assert set(fields) <= set(declared[name])
+
+
+@pytest.mark.parametrize("target", [REST, GRPC])
+def test_the_token_travels_and_is_not_shown(target: Target) -> None:
+    call = client(f"torchserve-{'rest' if target is REST else 'grpc'}").call(target)
+    assert call.headers["authorization"] == "Bearer secret"
+    assert "secret" not in repr(call) + repr(target)
+
+
+def test_paths() -> None:
+    assert client("torchserve-rest").call(REST).path == "/predictions/digits"
+    assert client("torchserve-grpc").call(GRPC).path == (
+        "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
+    )
+
+
+def test_rest_request() -> None:
+    body = json.loads(client("torchserve-rest").encode(REST, {**INPUTS, "image": INPUTS["image"].T.copy().T}))
+    assert body == {"inputs": {"image": [[0, 1, 2], [3, 4, 5]], "flag": [[1], [0]]}}
+
+
+def test_grpc_request() -> None:
+    request = torchserve_grpc._CLASSES["PredictionsRequest"].FromString(client("torchserve-grpc").encode(GRPC, INPUTS))
+    assert request.model_name == "digits"
+    assert list(request.input) == ["data"]
+    tensors = safetensors.numpy.load(request.input["data"])
+    assert all(np.array_equal(tensors[name], array) for name, array in INPUTS.items())
+
+
+def test_answers_have_the_declared_types_and_order() -> None:
+    rows = {"label": np.array([3, 4], "int64"), "logits": np.array([[0.5], [1.5]], "float32"), "more": np.zeros(1)}
+    bodies = {
+        "torchserve-rest": json.dumps({"outputs": {name: array.tolist() for name, array in rows.items()}}).encode(),
+        "torchserve-grpc": RESPONSE(prediction=safetensors.numpy.save(rows)).SerializeToString(),
+    }
+    for protocol, body in bodies.items():
+        outputs = client(protocol).decode(REST, body)
+        assert {name: str(array.dtype) for name, array in outputs.items()} == OUTPUTS
+        assert list(outputs) == list(OUTPUTS)
+        assert all(np.array_equal(outputs[name], rows[name]) for name in OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'{"code": 503}', b'{"outputs": {}}', b'{"outputs": {"logits": [[1], [2, 3]], "label": []}}'],
+)
+def test_what_is_no_rest_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("torchserve-rest").decode(REST, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xff",
+        RESPONSE(prediction=b'{"code": 400, "message": "bad shape"}').SerializeToString(),
+        RESPONSE(prediction=safetensors.numpy.save({"logits": np.zeros(1, "float32")})).SerializeToString(),
+    ],
+)
+def test_what_is_no_grpc_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("torchserve-grpc").decode(GRPC, body)
+
+
+def test_a_refusal_that_came_as_an_ok_message_is_told() -> None:
+    body = RESPONSE(prediction=b'{"code": 400, "message": "bad shape"}').SerializeToString()
+    with pytest.raises(ProtocolError, match="bad shape"):
+        client("torchserve-grpc").decode(GRPC, body)
+
+
+def test_clients_import_no_framework() -> None:
+    code = (
+        "import sys\nfrom serving.clients import PROTOCOLS, client\n"
+        "[client(name) for name in PROTOCOLS if not name.startswith('tf')]\n"
+        "assert not {'torch', 'tensorflow', 'kserve', 'onnxruntime', 'ts'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
