@@ -17,7 +17,7 @@ import pytest
 from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.worker import StageFailed, run_stage
 
-STAGES = '''
+STAGES = """
 import os, signal, subprocess, sys, time
 from pipelines.errors import SlipwayError, UserError
 
@@ -54,7 +54,7 @@ def hang(pid_file):
     open(pid_file + ".new", "w").write(str(os.getpid()))
     os.rename(pid_file + ".new", pid_file)
     time.sleep(600)
-'''
+"""
 
 
 @pytest.fixture
