@@ -25,7 +25,7 @@ from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario, Se
 from pipelines.select import Choice
 from pipelines.served import flavour_for, judged, measure_served
 from pipelines.stages import ANSWERS, OFFLINE_BATCH
-from pipelines.steps import Context, attempt, ensure_trained, prepare, start_row
+from pipelines.steps import Context, HowTrained, attempt, ensure_trained, prepare, start_row
 from pipelines.worker import run_stage
 from serving.launch import peak_rss_bytes
 
@@ -86,8 +86,9 @@ class Run:
 
     def execute(self) -> None:
         """Do everything; on Ctrl-C, end what runs and keep what is known."""
+        how = HowTrained(self.options.framework) if self.options.framework else None
         with self.steps.step(f"train {self.spec.name}") as step:
-            self.model, self.training = ensure_trained(self.context, self.spec.name, self.options.framework)
+            self.model, self.training = ensure_trained(self.context, self.spec.name, how)
             note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
             step.end("cached" if self.training.cached else "ok", note)
         try:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ from pipelines.workspace import Workspace, link
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
-DEFAULT_FRAMEWORK = "pytorch"
+HOW = "how.json"
 TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboard"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
 """Framework -> the distributions that shape a training."""
 
@@ -50,15 +50,22 @@ def pip_command(extra: str) -> str:
     return f"pip install 'slipway[{extra}]'"
 
 
-def ensure_trained(
-    context: Context, model: str, framework: str | None = None, epochs: int | None = None
-) -> tuple[TrainedModel, Training]:
+@dataclass(frozen=True, slots=True)
+class HowTrained:
+    """Whose training loop, and how many epochs instead of the recipe's."""
+
+    framework: str = "pytorch"
+    epochs: int | None = None
+
+
+def ensure_trained(context: Context, model: str, how: HowTrained | None = None) -> tuple[TrainedModel, Training]:
     """The trained model, trained now if it is not there or its sources have changed.
 
-    Without ``framework`` it is the one that trained last, PyTorch at first. Raises MissingExtra.
+    Without ``how`` it is trained as it was the last time. Raises MissingExtra.
     """
     place = context.workspace.trained(model)
-    chosen = framework or _framework_of(place) or DEFAULT_FRAMEWORK
+    how = how or _last(place) or HowTrained()
+    chosen, epochs = how.framework, how.epochs
     missing = [name for name in TRAINERS[chosen] if version_of(name) is None]
     if missing:
         raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
@@ -74,6 +81,7 @@ def ensure_trained(
         request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
         usage.append(run_stage("train", request, log, context.cancel).usage)
         run_stage("refer", {"folder": str(folder)}, log, context.cancel)
+        (folder / HOW).write_text(json.dumps(asdict(how)) + "\n")
 
     folder, cached = store.build(context.workspace.store, key, _is_trained, fill, context.rebuild)
     link(place, folder)
@@ -89,8 +97,8 @@ def ensure_trained(
     )
 
 
-def _framework_of(place: Path) -> str | None:
-    return trained.load(place).framework if _is_trained(place) else None
+def _last(place: Path) -> HowTrained | None:
+    return HowTrained(**json.loads((place / HOW).read_text())) if _is_trained(place) else None
 
 
 def _is_trained(folder: Path) -> bool:
@@ -98,7 +106,7 @@ def _is_trained(folder: Path) -> bool:
         trained.load(folder)
     except (OSError, ValueError, TypeError, KeyError):
         return False  # not there, or damaged: it is trained again
-    return (folder / REFERENCE).exists()
+    return (folder / REFERENCE).exists() and (folder / HOW).exists()
 
 
 def start_row(choice: Choice) -> ArtifactRow:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from models.trained import TrainedModel
 
 SLIPWAY = [sys.executable, "-m", "pipelines"]
 MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
+
+SESSION = "SLIPWAY_TEST_SESSION"
+os.environ[SESSION] = uuid.uuid4().hex
 
 
 class Cli:
@@ -71,10 +75,10 @@ def nothing_left() -> Iterator[Callable[[], list[str]]]:
         found = []
         for process in psutil.process_iter():
             try:
-                words = " ".join(process.cmdline())
-                ours = "pipelines." in words or "serving." in words or "org.pytorch.serve" in words
+                # Inherited by whatever a test starts, so that other work on the machine is told apart.
+                ours = process.environ().get(SESSION) == os.environ[SESSION]
                 if process.pid not in before and ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(words)
+                    found.append(" ".join(process.cmdline()))
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return found

@@ -6,24 +6,29 @@ from typing import Any
 
 import click
 
+from models.trained import FRAMEWORKS
 from pipelines.commands.base import command, emit, open_context
 
 
 @command("train", "train mnist_cnn", "train mnist_cnn --framework tensorflow")
 @click.argument("model")
-@click.option("--framework", type=click.Choice(["pytorch", "tensorflow"]), help="Whose training loop: the reference.")
+@click.option(
+    "--framework",
+    type=click.Choice(FRAMEWORKS),
+    default=FRAMEWORKS[0],
+    show_default=True,
+    help="Whose training loop, and so the reference.",
+)
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Instead of the recipe's number.")
 @click.option("--rebuild", is_flag=True, help="Train even if nothing has changed.")
-def train_command(
-    workspace: Any, model: str, framework: str | None, epochs: int | None, rebuild: bool, as_json: bool
-) -> None:
+def train_command(workspace: Any, model: str, framework: str, epochs: int | None, rebuild: bool, as_json: bool) -> None:
     """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""
     from pipelines.progress import Steps
-    from pipelines.steps import ensure_trained
+    from pipelines.steps import HowTrained, ensure_trained
 
     with Steps() as steps, steps.step(f"train {model}") as step:
         context = open_context(workspace, model, "train", rebuild)
-        _, training = ensure_trained(context, model, framework, epochs)
+        _, training = ensure_trained(context, model, HowTrained(framework, epochs))
         step.end("cached" if training.cached else "ok")
 
     def text() -> None:

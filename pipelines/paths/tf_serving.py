@@ -30,14 +30,16 @@ CARD = Card(
 VERSION = "1"
 IMAGE_SIGNATURE = "serving_image_bytes"
 WARMUP_BATCHES = (1, 16)
+LUMA = (0.299, 0.587, 0.114)
+"""Grey from red, green and blue: ITU-R BT.601, as Pillow's mode L has it."""
 
 
 def package(model: TrainedModel, folder: Path, variant: str) -> None:
     """Write ``1/saved_model.pb`` with its variables and warm-up file.
 
     Signatures: ``serving_default`` takes the spec's inputs as they are; ``serving_image_bytes``
-    takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, BMP or GIF), decodes and
-    preprocesses them in the graph, and gives the same outputs.
+    takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, GIF, or BMP of 24 bits),
+    decodes and preprocesses them in the graph, and gives the same outputs.
     """
     import tensorflow as tf
     from keras.export import ExportArchive
@@ -72,10 +74,13 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
     rule = spec.preprocessing
 
     def decode_one(encoded: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_image(encoded, channels=rule.channels, expand_animations=False)
-        pixels.set_shape((None, None, rule.channels))
+        # Three channels from every format: TensorFlow's GIF and BMP decoders know no other number.
+        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        pixels.set_shape((None, None, 3))
+        if rule.channels == 1:
+            pixels = tf.round(tf.tensordot(tf.cast(pixels, tf.float32), LUMA, 1))[..., tf.newaxis]
         # Area-averaging as PIL does when it shrinks; a picture of the right size is left as it is.
-        resized = tf.image.resize(pixels, (rule.height, rule.width), method="bilinear", antialias=True)
+        resized = tf.image.resize(pixels, (rule.height, rule.width), method="bicubic", antialias=True)
         values = (resized - rule.offset) / rule.scale
         return values[..., 0] if rule.channels == 1 else values
 

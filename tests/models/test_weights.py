@@ -48,11 +48,11 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     state = weights.from_torch(torch_net.build())
     missing = {name: array for name, array in state.items() if name != "conv1.weight"}
     for into, network in ((weights.into_torch, torch_net.build()), (weights.into_keras, keras_net.build())):
-        with pytest.raises(weights.WeightsError, match="conv1.weight"):
+        with pytest.raises(weights.WeightsError, match=r"conv1\.weight"):
             into(missing, network)
         with pytest.raises(weights.WeightsError, match="unexpected"):
             into({**state, "extra.weight": np.zeros(3, np.float32)}, network)
-        with pytest.raises(weights.WeightsError, match="conv1.weight"):
+        with pytest.raises(weights.WeightsError, match=r"conv1\.weight"):
             into({**state, "conv1.weight": np.zeros((2, 1, 3, 3), np.float32)}, network)
 
 

@@ -76,7 +76,7 @@ def test_an_array_that_does_not_fit_says_what_was_expected(tmp_path: Path, name:
 def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "evil.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="not a readable .npy file"):
+    with pytest.raises(UserError, match=r"not a readable \.npy file"):
         read_input(str(path), SPEC, False)
 
 

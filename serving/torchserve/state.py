@@ -1,0 +1,50 @@
+"""What a running TorchServe says of itself: its keys, and whether a worker has loaded the model.
+
+Standard library only: in a container this is asked every few seconds, by a process of its own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+KEY_FILE = "key_file.json"  # TorchServe writes it into its working folder
+_TIMEOUT_S = 5.0
+
+
+def key(workdir: Path, kind: str) -> str:
+    """The key of ``kind`` (inference or management). Raises OSError as long as TorchServe has not written it."""
+    try:
+        return str(json.loads((workdir / KEY_FILE).read_text())[kind]["key"])
+    except ValueError as error:
+        raise OSError(f"{KEY_FILE} is not complete yet") from error
+
+
+def is_ready(model: str, management_port: int, workdir: Path) -> bool:
+    """Whether a worker has loaded the model; ``/ping`` answers long before that.
+
+    Raises:
+        OSError: nothing answers yet.
+    """
+    connection = http.client.HTTPConnection(LOOPBACK, management_port, timeout=_TIMEOUT_S)
+    try:
+        headers = {"Authorization": f"Bearer {key(workdir, 'management')}"}
+        connection.request("GET", f"/models/{model}", headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+    except http.client.HTTPException as error:
+        raise OSError(f"TorchServe's management API: {error}") from error
+    finally:
+        connection.close()
+    if response.status != http.HTTPStatus.OK:
+        return False
+    return any(worker["status"] == "READY" for worker in json.loads(body)[0]["workers"])
+
+
+def accepts(host: str, port: int) -> bool:
+    """True. Raises OSError when nobody listens."""
+    with socket.create_connection((host, port), timeout=_TIMEOUT_S):
+        return True

@@ -1,0 +1,86 @@
+"""The tf-serving path: layout, signatures, warm-up file, the compiled variant."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.trained import TrainedModel
+from pipelines.paths import tf_serving
+
+
+@pytest.fixture(scope="module")
+def payloads(cli: Any, trained: TrainedModel) -> dict[str, Path]:
+    rows = cli.json("package", trained.name, "tf-serving")["artifacts"]
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    return {row["variant"]: Path(row["folder"]) / "payload" for row in rows}
+
+
+def test_the_layout_is_versioned(payloads: dict[str, Path]) -> None:
+    for payload in payloads.values():
+        assert [entry.name for entry in payload.iterdir()] == ["1"]
+        assert (payload / "1" / "saved_model.pb").is_file()
+        assert (payload / "1" / "variables" / "variables.index").is_file()
+
+
+def test_signatures_have_the_specs_names_and_a_free_batch(payloads: dict[str, Path]) -> None:
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(payloads["fp32"] / "1")).signatures
+    assert set(signatures) == {"serving_default", "serving_image_bytes"}
+    _, inputs = signatures["serving_default"].structured_input_signature
+    assert inputs == {"image": tf.TensorSpec((None, 28, 28), tf.float32, name="image")}
+    for signature in signatures.values():
+        (logits,) = signature.structured_outputs.values()
+        assert signature.structured_outputs.keys() == {"logits"}
+        assert (logits.shape.as_list(), logits.dtype) == ([None, 10], tf.float32)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "JPEG"])
+def test_encoded_pictures_are_decoded_in_the_graph(payloads: dict[str, Path], trained: TrainedModel, kind: str) -> None:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(payloads["fp32"] / "1"))
+    rows = np.rint(trained.evaluation().inputs["image"][:3] * 255).astype(np.uint8)
+    encoded, decoded = [], []
+    for row in rows:
+        file = io.BytesIO()
+        Image.fromarray(row).convert("RGB" if kind == "BMP" else "L").save(file, kind)
+        encoded.append(file.getvalue())
+        with Image.open(file) as opened:
+            decoded.append(np.asarray(opened.convert("L"), np.float32) / 255)
+    from_bytes = loaded.signatures["serving_image_bytes"](image_bytes=tf.constant(encoded))["logits"].numpy()
+    from_floats = loaded.signatures["serving_default"](image=tf.constant(np.stack(decoded)))["logits"].numpy()
+    # JPEG decoders may round a pixel otherwise; the others are exact.
+    assert np.abs(from_bytes - from_floats).max() < (0.2 if kind == "JPEG" else 1e-4)
+
+
+def test_the_warmup_file_holds_predict_requests(payloads: dict[str, Path]) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = payloads["fp32"] / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    shapes = []
+    for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        assert request.model_spec.name == "mnist_cnn"
+        assert request.model_spec.signature_name == "serving_default"
+        shapes.append(tf.make_ndarray(request.inputs["image"]).shape)
+    assert shapes == [(batch, 28, 28) for batch in tf_serving.WARMUP_BATCHES]
+
+
+def test_the_xla_variant_is_compiled_and_the_default_is_not(payloads: dict[str, Path]) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    def compiled(payload: Path) -> int:
+        saved = saved_model_pb2.SavedModel.FromString((payload / "1" / "saved_model.pb").read_bytes())
+        functions = saved.meta_graphs[0].graph_def.library.function
+        return sum(function.attr["_XlaMustCompile"].b for function in functions)
+
+    assert compiled(payloads["xla"]) > 0
+    assert compiled(payloads["fp32"]) == 0
