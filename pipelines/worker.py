@@ -26,7 +26,7 @@ import psutil
 from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.results import StageUsage
 from pipelines.workspace import scratch
-from serving.guard import tie_to_parent
+from serving.guard import interrupts_deferred, tie_to_parent
 from serving.launch import log_tail, peak_rss_bytes
 
 DEFAULT_TIMEOUT_S = 1_800.0
@@ -71,19 +71,23 @@ def run_stage(
         request_file.write_text(json.dumps(request))
         limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         started = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.worker", stage, str(request_file), str(answer_file), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **QUIET, **limits, "TMPDIR": str(folder)},
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "pipelines.worker", stage, str(request_file), str(answer_file)]
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with interrupts_deferred():
+                process = subprocess.Popen(
+                    [*command, str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **QUIET, **limits, "TMPDIR": str(folder)},
+                    start_new_session=True,
+                )
             status, cpu_s = _wait(process, started, timeout_s, cancel)
             wall_s = time.monotonic() - started
         finally:
-            _end(process)
+            if process is not None:
+                _end(process)
         answer = json.loads(answer_file.read_text()) if answer_file.exists() else None
     if answer is not None and "error" in answer:
         kind = _KINDS.get(answer["kind"])

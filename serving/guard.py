@@ -11,6 +11,10 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -24,6 +28,33 @@ def tie_to_parent(parent_pid: int | None = None) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if parent_pid is not None and os.getppid() != parent_pid:
         sys.exit(1)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block ends: a process that it starts is never lost half-way.
+
+    Only the main thread receives signals; in another thread nothing is held back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    previous = {
+        number: signal.signal(number, lambda number, frame: held.append((number, frame)))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for received, frame in held:
+        handler = previous[signal.Signals(received)]
+        if callable(handler):
+            handler(received, frame)
+        elif handler == signal.SIG_DFL:
+            signal.raise_signal(received)
 
 
 if __name__ == "__main__":

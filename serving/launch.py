@@ -17,6 +17,7 @@ from typing import IO
 import psutil
 
 from serving import guard
+from serving.guard import interrupts_deferred
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
@@ -232,9 +233,12 @@ def peak_rss_bytes(process: psutil.Process) -> int:
 @contextmanager
 def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[Server]:
     """A server that is ready to predict, for as long as the block runs; stopped however it ends."""
-    server = Server(recipe, workdir)
+    server: Server | None = None
     try:
+        with interrupts_deferred():
+            server = Server(recipe, workdir)
         server.wait_until_ready(timeout_s)
         yield server
     finally:
-        server.stop()
+        if server is not None:
+            server.stop()

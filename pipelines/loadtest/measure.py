@@ -17,6 +17,7 @@ from pipelines.loadtest.summary import nothing_measured, summarise
 from pipelines.loadtest.transport import check_call
 from pipelines.results import Scenario
 from serving.clients import Call
+from serving.guard import interrupts_deferred
 
 START_AND_SAVE_S = 60.0
 """For the generator's start, its imports, and writing its files, on a machine that is busy."""
@@ -70,14 +71,16 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
     log = folder / "generator.log"
     started = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.loadtest.generator", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the caller alone, who ends the process
-        )
+        process: subprocess.Popen[bytes] | None = None
         try:
+            with interrupts_deferred():
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "pipelines.loadtest.generator", str(folder)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C reaches the caller alone, who ends the process
+                )
             _tell(process, headers)
             while (elapsed := time.monotonic() - started) < limit_s:
                 if on_progress is not None:
@@ -89,8 +92,9 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
                     continue
             code = process.poll()
         finally:
-            process.kill()
-            process.wait()
+            if process is not None:
+                process.kill()
+                process.wait()
     if code is None:
         return f"the load generator did not end within {limit_s:.0f} s"
     if code:

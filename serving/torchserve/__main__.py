@@ -16,11 +16,12 @@ from serving.torchserve.state import LOOPBACK, accepts, is_ready, key
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
+USAGE = "%(prog)s {serve,ready,token} [--FLAG=VALUE ...]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line, with TorchServe's default ports. A mistake ends the process with exit code 2 and one line."""
-    parser = argparse.ArgumentParser(prog="python -m serving.torchserve", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m serving.torchserve", usage=USAGE, allow_abbrev=False)
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", help="the model, and the stem of its archive's name")
     parser.add_argument("--model_store", type=Path, help="folder that holds MODEL_NAME.mar")
@@ -35,17 +36,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     if chosen.command != "token" and not chosen.model_name:
         parser.error(f"{chosen.command} needs --model_name=NAME. Received: none")
-    if chosen.command == "serve":
-        if chosen.model_store is None:
-            parser.error("serve needs --model_store=FOLDER. Received: none")
-        archive = chosen.model_store / f"{chosen.model_name}.mar"
-        if not archive.is_file() or not os.access(archive, os.R_OK):
-            parser.error(
-                f"no model archive that can be read. Received: {archive}. "
-                f"Package the model first: slipway package {chosen.model_name} torchserve"
-            )
-        if not os.access(chosen.workdir, os.W_OK):
-            parser.error(f"--workdir must be a folder that can be written to. Received: {chosen.workdir}")
+    if chosen.command == "serve" and chosen.model_store is None:
+        parser.error("serve needs --model_store=FOLDER. Received: none")
     return chosen
 
 
@@ -57,6 +49,15 @@ def serve(chosen: argparse.Namespace) -> int:
     names = ("host", "http_port", "grpc_port", "management_port", "metrics_port", "grpc_management_port", "threads")
     given = {"rest_port" if name == "http_port" else name: getattr(chosen, name) for name in names}
     workdir = chosen.workdir.resolve()
+    archive = chosen.model_store / f"{chosen.model_name}.mar"
+    if not os.access(archive, os.R_OK):
+        return _say(
+            f"no model archive that can be read. Received: {archive}. "
+            f"Package the model first: slipway package {chosen.model_name} torchserve",
+            BAD_ARGUMENTS,
+        )
+    if not os.access(workdir, os.W_OK):
+        return _say(f"--workdir must be a folder that can be written to. Received: {workdir}", BAD_ARGUMENTS)
     try:
         argv, environment = prepare(Frontend(chosen.model_name, chosen.model_store.resolve(), workdir, **given))
     except LaunchError as error:
