@@ -28,7 +28,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/main_job.py
 
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py

@@ -23,6 +23,8 @@ NO_FILE = "no such file"
 class Manifest:
     """What an artifact is made of. ``artifact_sha256`` covers every payload file's path and bytes.
 
+    ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's).
+
     ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free).
     """
 
@@ -31,7 +33,7 @@ class Manifest:
     path: str
     variant: str
     framework: str
-    model_framework: str
+    model_training: dict[str, Any]
     model_sha256: str
     artifact_sha256: str
     size_bytes: int
@@ -164,6 +166,7 @@ def differences(expected: Manifest, row: ArtifactRow) -> list[str]:
 
 def _reproduce(manifest: Manifest) -> str:
     versions = "\n".join(f"#   {name} {version}" for name, version in sorted(manifest.versions.items()))
+    options = "".join(f" --{name} {value}" for name, value in manifest.model_training.items() if value is not None)
     return f"""#!/bin/sh
 # Builds this artifact again, from training on, in a workspace of its own, and compares every file
 # with manifest.json. Needs slipway on PATH; built with:
@@ -172,6 +175,6 @@ def _reproduce(manifest: Manifest) -> str:
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 workspace=${{1:-$(mktemp -d)}}
-slipway --workspace "$workspace" train {manifest.model} --framework {manifest.model_framework}
+slipway --workspace "$workspace" train {manifest.model}{options}
 slipway --workspace "$workspace" package {manifest.model} {manifest.path}:{manifest.variant} --expect "$here/{MANIFEST}"
 """

@@ -162,7 +162,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             path=card.name,
             variant=variant,
             framework=card.framework,
-            model_framework=model.framework,
+            model_training=asdict(_last(model.weights.parent) or HowTrained(model.framework)),
             model_sha256=model.sha256,
             artifact_sha256=artifacts.digest_of(files),
             size_bytes=sum(entry.bytes for entry in files),

@@ -57,10 +57,10 @@ def build(
     store.mkdir(parents=True, exist_ok=True)
     final = store / key
     with _locked(store / f"{key}.lock"):
-        if not rebuild and final.exists() and is_whole(final):
-            return final, True
         for leftover in store.glob(f"{key}.aside-*"):
             shutil.rmtree(leftover)  # of a build that was killed: we hold the lock, so nobody writes to it
+        if not rebuild and final.exists() and is_whole(final):
+            return final, True
         aside = store / f"{key}.aside-new"
         try:
             aside.mkdir()

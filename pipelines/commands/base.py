@@ -30,6 +30,8 @@ class Commands(click.Group):
             fail(error, error.exit_code)
         except KeyboardInterrupt:
             fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
+        except BrokenPipeError:
+            raise  # whoever reads our output has enough: click ends quietly
         except OSError as error:
             # A full disk, a folder that went away: the user's to mend, and no bug of ours.
             fail(UserError(f"{error.strerror or error}: {error.filename or ctx.obj.root}"), 2)

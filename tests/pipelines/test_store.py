@@ -97,6 +97,14 @@ def test_a_killed_build_is_never_taken_for_a_whole_one_and_is_swept_up(tmp_path:
     assert sorted(path.name for path in folder.iterdir()) == ["done", "payload"]
 
 
+def test_what_a_killed_rebuild_left_is_swept_up_though_the_old_one_is_whole(tmp_path: Path) -> None:
+    store.build(tmp_path, "key", whole, fill)
+    (tmp_path / "key.aside-new").mkdir()
+    _, cached = store.build(tmp_path, "key", whole, fill)
+    assert cached
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.lock"]
+
+
 def _build_slowly(root: Path, marks: Path) -> None:
     def slow(folder: Path) -> None:
         (marks / str(os.getpid())).touch()

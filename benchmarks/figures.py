@@ -1,0 +1,118 @@
+"""Writes the README's tables from the measurements in results/: ``python benchmarks/figures.py [--check]``.
+
+Each table stands between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``. With ``--check`` nothing
+is written; exit code 1 says that the README does not show what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with so many significant digits; a dash for what was not measured."""
+    if value is None:
+        return "–"
+    if value >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def rows_table(results: dict[str, Any]) -> str:
+    """One line a row of the report."""
+    lines = [
+        "| path | served over | size MB | max diff | accuracy | cold start s | memory MB "
+        "| single-stream p50 ms | server p50 ms | server p99 ms | offline samples/s | of in-process |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in results["rows"]:
+        share = row["share_of_in_process"]
+        cells = [
+            f"`{row['path']}:{row['variant']}`",
+            row["protocol"],
+            number(row["size_bytes"] and row["size_bytes"] / 1e6),
+            f"{row['max_abs']:.1e}",
+            f"{row['accuracy']:.1%}",
+            number(row["cold_start_s"], 2),
+            number(row["peak_memory_bytes"] and row["peak_memory_bytes"] / 1e6),
+            number(row["single_stream_p50_ms"], 2),
+            number(row["server_p50_ms"], 2),
+            number(row["server_p99_ms"], 2),
+            number(row["offline_samples_per_s"]),
+            "–" if share is None else f"{share:.0%}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", about(results)])
+
+
+def about(results: dict[str, Any]) -> str:
+    """Where and how the figures came about."""
+    machine, versions = results["machine"], results["versions"]
+    shown = ", ".join(f"{name} {versions[name]}" for name in ("torch", "tensorflow", "onnxruntime") if name in versions)
+    return (
+        f"Medians of {results['runs']} runs by `{results['command']}` on {results['measured'][:10]}: "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system'].split()[0]}, Python {machine['python']}, "
+        f"{shown}. `server` offers {results['rate_per_s']:g} requests/s; one compute thread everywhere; server and "
+        "load generator share the cores."
+    )
+
+
+def cost_table(results: dict[str, Any]) -> str:
+    """What the tool itself costs."""
+
+    def of(name: str) -> str:
+        value = results[name]
+        return f"{value['median']:.2f} s ({value['min']:.2f} to {value['max']:.2f})"
+
+    training = results["training"]
+    lines = [
+        "| what | measured |",
+        "|---|---|",
+        f"| `slipway run mnist_cnn`, nothing cached, 5 s of load a row | {results['run_nothing_cached_s']:.0f} s |",
+        f"| the same, everything cached | {results['run_all_cached_s']['median']:.0f} s |",
+        f"| packaging and verifying all artifacts, everything cached | {of('package_and_verify_all_cached_s')} |",
+        f"| `slipway list` | {of('list_s')} |",
+        f"| `slipway --help` | {of('help_s')} |",
+        f"| peak memory of the parent process of a run | {results['parent_peak_rss_bytes'] / 1e6:.0f} MB |",
+        f"| training | {training['wall_s']:.0f} s, test accuracy {training['test_accuracy']:.1%} |",
+    ]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "rows": ("main_job.json", rows_table),
+    "cost": ("main_job.json", cost_table),
+}
+"""Name of a table in the README -> the results that it shows, and how."""
+
+
+def filled(text: str) -> str:
+    """The README with every table as it was measured."""
+    for name, (source, show) in TABLES.items():
+        table = show(json.loads((HERE / "results" / source).read_text()))
+        pattern = rf"(<!-- figures:{name} -->\n).*?(<!-- /figures -->)"
+        filling = f"\\g<1>{table.replace(chr(92), chr(92) * 2)}\n\\g<2>"
+        text, count = re.subn(pattern, filling, text, flags=re.DOTALL)
+        if count != 1:
+            raise SystemExit(f"{README} should hold the table {name!r} once. Found: {count}")
+    return text
+
+
+def main() -> None:
+    old = README.read_text()
+    new = filled(old)
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if new == old else "README.md does not show the figures in benchmarks/results; run: make figures")
+    README.write_text(new)
+
+
+if __name__ == "__main__":
+    main()

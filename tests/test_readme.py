@@ -1,0 +1,77 @@
+"""What the README claims: its commands work, its tables are what was measured, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+LINES = [line.partition("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+SERVE = [line for line in LINES if line.startswith("slipway serve")]
+REMOTE = [line for line in LINES if "--url" in line]
+PLAIN = [line for line in LINES if line.startswith("slipway") and line not in [*SERVE, *REMOTE]]
+
+
+def test_the_two_commands_are_targets_and_demo_is_the_main_job() -> None:
+    assert [line for line in LINES if line.startswith("make")] == ["make demo", "make test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert "\ndemo: $(READY)\n\t$(BIN)/slipway run mnist_cnn\n" in makefile
+    assert "\ntest: lint\n\t$(BIN)/python -m pytest" in makefile
+
+
+def test_every_line_of_a_block_is_tested_here() -> None:
+    assert len(PLAIN) >= 8
+    assert sorted(["make demo", "make test", *PLAIN, *SERVE, *REMOTE]) == sorted(LINES)
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_a_command_of_the_readme_works(cli: Any, trained: Any, line: str) -> None:
+    done = cli(*shlex.split(line)[1:])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_served_commands_of_the_readme_work(cli: Any, trained: Any) -> None:
+    (serve,) = SERVE
+    process = cli.start(*shlex.split(serve)[1:])
+    try:
+        assert process.stdout is not None
+        assert "Ctrl-C stops it" in process.stdout.readline()
+        for line in REMOTE:
+            done = cli(*shlex.split(line)[1:])
+            assert done.returncode == 0, done.stderr
+            assert "(truth: " in done.stdout
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_the_tables_show_what_was_measured() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_to_files(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
+    assert [target for target in targets if not target.startswith("http") and not (ROOT / target).exists()] == []
+
+
+def test_the_arrows_of_the_house_hold() -> None:
+    wrong = []
+    for package, others in (("models", "serving|pipelines"), ("serving", "models|pipelines")):
+        for file in (ROOT / package).rglob("*.py"):
+            found = re.findall(rf"^\s*(?:from|import) (?:{others})\b.*", file.read_text(), re.MULTILINE)
+            wrong += [f"{file.relative_to(ROOT)}: {line.strip()}" for line in found]
+    assert wrong == []
