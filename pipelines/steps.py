@@ -28,7 +28,7 @@ from pipelines.workspace import Workspace, link
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
 HOW = "how.json"
-TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboard"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
+TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboardX"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
 """Framework -> the distributions that shape a training."""
 
 

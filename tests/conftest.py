@@ -8,11 +8,17 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+
+with suppress(ModuleNotFoundError):
+    # Comes with PyTorch's CUDA build. The product never has it and TensorFlow in one process, but the tests
+    # do, and loaded after TensorFlow its LLVM crashes: so it is loaded first.
+    import triton  # noqa: F401
 
 from models import trained as trained_models
 from models.trained import TrainedModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models import weights
-from models.mnist_cnn import data, keras_net, torch_net
+from models.mnist_cnn import data
 from models.training import Augment, Epoch, OnEpoch, Recipe, batches, one_cycle
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ RECIPE = Recipe(epochs=14, batch=64, peak_rate=5e-3, seed=7, augment=Augment(shi
 def pytorch(recipe: Recipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarray]:
     """Train in PyTorch; returns the weights. TensorBoard events go to ``logs``."""
     import torch
-    from torch.utils.tensorboard import SummaryWriter
+
+    # Not torch.utils.tensorboard: it imports TensorFlow, whose LLVM and that of PyTorch's CUDA build (Triton)
+    # crash each other in one process.
+    from tensorboardX import SummaryWriter
+
+    from models.mnist_cnn import torch_net
 
     torch.manual_seed(recipe.seed)
     torch.use_deterministic_algorithms(True)
@@ -55,6 +60,8 @@ def tensorflow(recipe: Recipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.nd
     """Train the twin in TensorFlow; returns the weights under PyTorch's names. Events go to ``logs``."""
     import keras
     import tensorflow as tf
+
+    from models.mnist_cnn import keras_net
 
     keras.utils.set_random_seed(recipe.seed)
     tf.config.threading.set_intra_op_parallelism_threads(1)
