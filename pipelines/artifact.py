@@ -11,9 +11,10 @@ from typing import Any
 
 from pipelines import store
 from pipelines.errors import UserError
+from pipelines.files import link
 from pipelines.paths import Card
 from pipelines.results import ArtifactRow, FileEntry
-from pipelines.workspace import Workspace, link
+from pipelines.workspace import Workspace
 
 MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
 NO_FILE = "no such file"

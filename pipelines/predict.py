@@ -11,6 +11,7 @@ import numpy as np
 from pipelines import reference
 from pipelines.commands.base import open_context
 from pipelines.errors import SlipwayError, UserError
+from pipelines.files import scratch
 from pipelines.images import read_input
 from pipelines.progress import Steps
 from pipelines.select import choose_one, spec_named
@@ -18,7 +19,7 @@ from pipelines.served import ask, softmax
 from pipelines.stages import REFERENCE
 from pipelines.steps import Context, ensure_trained, ready_artifact
 from pipelines.worker import run_stage
-from pipelines.workspace import Workspace, scratch
+from pipelines.workspace import Workspace
 from serving.clients import ProtocolError, Target
 from serving.clients.transport import Unreachable
 

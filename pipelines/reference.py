@@ -9,7 +9,7 @@ One ``reference.npz`` (arrays only, read without pickle) beside the weights::
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.files import write_bytes
 from pipelines.parity import BATCHES, PROBE_ROWS, Probe, SetName, chunks, random_inputs
 
 if TYPE_CHECKING:
@@ -83,10 +84,6 @@ def read(path: Path) -> Reference:
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write named arrays as one .npz, whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        with aside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    write_bytes(path, content.getvalue())

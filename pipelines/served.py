@@ -13,13 +13,13 @@ import numpy as np
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.errors import SlipwayError, UserError, unknown
+from pipelines.files import scratch
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.paths import Card
 from pipelines.results import Row, Scenario
 from pipelines.stages import ANSWERS, Answers
-from pipelines.workspace import scratch
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable, send
 from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Server, check_port, free_port, log_tail, serve

@@ -14,12 +14,12 @@ import numpy as np
 from models import trained
 from pipelines import reference
 from pipelines.artifact import CERTIFICATE
+from pipelines.files import write_text
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.parity import Probe, certify, chunks, compare, merge
 from pipelines.paths import Predict, path_module
 from pipelines.results import Flip, Parity, Scenario
-from pipelines.workspace import write_text
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 

@@ -18,12 +18,13 @@ from pipelines import artifact as artifacts
 from pipelines import store
 from pipelines.artifact import CERTIFICATE, Artifact, Manifest
 from pipelines.errors import MissingExtra, SlipwayError, UserError
+from pipelines.files import link
 from pipelines.paths import PATHS, Card, version_of
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.select import Choice
 from pipelines.stages import ANSWERS, REFERENCE
 from pipelines.worker import run_stage
-from pipelines.workspace import Workspace, link
+from pipelines.workspace import Workspace
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 

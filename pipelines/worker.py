@@ -24,8 +24,8 @@ from typing import Any
 import psutil
 
 from pipelines.errors import MissingExtra, SlipwayError, UserError
+from pipelines.files import scratch
 from pipelines.results import StageUsage
-from pipelines.workspace import scratch
 from serving.guard import interrupts_deferred, tie_to_parent
 from serving.launch import log_tail, peak_rss_bytes
 

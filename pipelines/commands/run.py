@@ -86,7 +86,7 @@ def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: boo
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     from pipelines import report as faces
     from pipelines.report import terminal
-    from pipelines.workspace import link
+    from pipelines.files import link
 
     report, folder = execute(workspace, model, paths, keep=True, **options)
     written = faces.write_all(report, folder)

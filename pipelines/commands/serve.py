@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 )
 def serve_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
     """Start the server of a path, wait until it can predict, and keep it until Ctrl-C."""
+    from pipelines.files import scratch
     from pipelines.progress import Steps
     from pipelines.select import choose_one
     from pipelines.served import server_module, started
     from pipelines.steps import ready_artifact
-    from pipelines.workspace import scratch
     from serving.launch import LaunchError, PortInUse
 
     choice = choose_one(path)

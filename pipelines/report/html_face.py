@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipelines.files import write_bytes
 from pipelines.report import figures, numbers, views
-from pipelines.report.atomic import write_bytes
 from pipelines.report.lines import COLUMNS, lines, troubles
 from pipelines.results import Report
 

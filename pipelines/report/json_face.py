@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import SlipwayError, UserError
-from pipelines.report.atomic import write_bytes
+from pipelines.files import write_bytes
 from pipelines.results import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
