@@ -85,8 +85,8 @@ def loadtest_command(workspace: Any, model: str, paths: tuple[str, ...], as_json
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     from pipelines import report as faces
-    from pipelines.report import terminal
     from pipelines.files import link
+    from pipelines.report import terminal
 
     report, folder = execute(workspace, model, paths, keep=True, **options)
     written = faces.write_all(report, folder)
