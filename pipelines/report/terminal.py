@@ -32,6 +32,7 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print()
     _print_reasons(report, console)
     _print_doubts(found, console)
+    _print_servers(report, console)
     _print_recommendation(report, console)
 
 
@@ -154,6 +155,19 @@ def _print_doubts(found: Sequence[Line], console: Console) -> None:
                 text.append(f"{numbers.plain(line.name)}, {scenario.name}", style="bold not dim")
                 console.print(text, overflow="fold")
                 console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _print_servers(report: Report, console: Console) -> None:
+    """Which program answered for each path, or why none did."""
+    seen: dict[tuple[str, str], None] = {}
+    for row in report.rows:
+        what = row.server or (row.reason if row.status == "ok" else None)
+        if what:
+            seen[row.path, what] = None
+    for path, what in seen:
+        text = Text(numbers.plain(path), style="bold")
+        text.append(f": {numbers.plain(what)}", style="not bold")
+        console.print(text, overflow="fold")
 
 
 def _print_recommendation(report: Report, console: Console) -> None:

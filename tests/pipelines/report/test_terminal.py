@@ -9,6 +9,7 @@ import pytest
 from report_samples import full, nothing
 from rich.console import Console
 
+from pipelines.report import numbers
 from pipelines.report.lines import COLUMNS, lines, troubles
 from pipelines.report.terminal import show, tables
 from pipelines.results import Report
@@ -86,3 +87,10 @@ def test_nothing_at_all() -> None:
     text = printed(nothing(), 80)
     assert "no rows" in text
     assert text.rstrip().endswith("Nothing to ship\nNo row is served.")
+
+
+def test_it_says_which_program_answered_and_which_path_has_none(any_report: Report) -> None:
+    shown = " ".join(printed(any_report, 120).split())
+    for row in any_report.rows:
+        if row.server:
+            assert " ".join(numbers.plain(f"{row.path}: {row.server}").split()) in shown
