@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def whole(folder: Path) -> Artifact | None:
         return None
     try:
         manifest = read_manifest(folder / MANIFEST)
-    except UserError:
+    except (UserError, OSError):
         return None  # of an older version, or damaged: it is built again
     return Artifact(folder, manifest) if entries(folder / PAYLOAD) == manifest.files else None
 
@@ -129,6 +130,7 @@ def build(
     fill: Callable[[Path], None],
     describe: Callable[[tuple[FileEntry, ...]], Manifest],
     rebuild: bool = False,
+    cancel: threading.Event | None = None,
 ) -> tuple[Artifact, bool]:
     """The artifact of ``key`` and whether it was there already; ``fill`` writes its payload."""
 
@@ -140,7 +142,9 @@ def build(
         (folder / REPRODUCE).chmod(0o755)
         (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
-    folder, cached = store.build(workspace.store, key, lambda folder: whole(folder) is not None, fill_all, rebuild)
+    folder, cached = store.build(
+        workspace.store, key, lambda folder: whole(folder) is not None, fill_all, rebuild, cancel
+    )
     return Artifact(folder, read_manifest(folder / MANIFEST)), cached
 
 

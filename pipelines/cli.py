@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import sys
 import threading
 from pathlib import Path
 
@@ -43,6 +45,9 @@ def main(ctx: click.Context, workspace: Path) -> None:
     # A supervisor's SIGTERM is handled as Ctrl-C is: servers stopped, workers ended, nothing left.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets the report
     ctx.obj = Workspace(workspace.absolute())
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
+import tokenize
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.spec import ModelSpec, TensorSpec
 from pipelines.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 NPY_MAGIC = b"\x93NUMPY"
 MAX_BYTES = 256 * 1024 * 1024
@@ -31,6 +36,8 @@ def read_input(source: str, spec: ModelSpec, resize: bool) -> dict[str, np.ndarr
 
 def _bytes_of(source: str) -> bytes:
     if source == "-":
+        if sys.stdin is None:
+            raise UserError("expected a picture or an .npy file on standard input. Received: it is closed")
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
         path = Path(source)
@@ -51,13 +58,16 @@ def _from_npy(data: bytes, source: str, tensor: TensorSpec) -> np.ndarray:
     wanted = f"{tensor.dtype} of shape {_shape(tensor.shape)} or {_shape(tensor.shape[1:])}"
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, OverflowError, MemoryError, SyntaxError, tokenize.TokenError) as error:
+        # The header is Python source: what is wrong with it comes as any of these.
         raise UserError(f"{source} is not a readable .npy file: expected {wanted}. Received: {error}") from error
     if array.shape == tensor.shape[1:]:
         array = array[np.newaxis]
     fits = array.ndim == len(tensor.shape) and array.shape[1:] == tensor.shape[1:] and len(array) > 0
     if array.dtype != np.dtype(tensor.dtype) or not fits:
         raise UserError(f"{source}: expected {wanted}. Received: {array.dtype} of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise UserError(f"{source}: expected finite numbers. Received: NaN or infinity")
     return np.ascontiguousarray(array)
 
 
@@ -65,8 +75,19 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("N" if size is None else str(size) for size in shape) + ")"
 
 
+def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
+    """A picture of 16 bits a pixel, scaled to 8: Pillow's own conversion would clip it."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture, np.uint32) // 257).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise UserError(f"{source}: expected 8 or 16 bits a pixel. Received: a picture of mode {picture.mode}")
+    return picture
+
+
 def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     rule = spec.preprocessing
     wanted = f"a picture of {rule.width}x{rule.height} pixels"
@@ -77,7 +98,7 @@ def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np
                 raise UserError(
                     f"{source}: expected {wanted}. Received: {picture.width}x{picture.height}. Use --resize to fit it."
                 )
-            fitted = picture.convert(MODES[rule.channels])
+            fitted = _eight_bits(ImageOps.exif_transpose(picture), source).convert(MODES[rule.channels])
             if fitted.size != (rule.width, rule.height):
                 fitted = fitted.resize((rule.width, rule.height), Image.Resampling.BICUBIC)
             pixels = np.asarray(fitted, np.float32)

@@ -125,6 +125,7 @@ def certify(
     *,
     artifact_sha256: str,
     basis_sha256: str,
+    answers_sha256: str,
     reference: str,
     tolerance: Tolerance,
     from_user: bool,
@@ -148,6 +149,7 @@ def certify(
     return Certificate(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
+        answers_sha256=answers_sha256,
         reference=reference,
         atol=tolerance.atol,
         min_top1=tolerance.min_top1,

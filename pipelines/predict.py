@@ -15,7 +15,7 @@ from pipelines.files import scratch
 from pipelines.images import read_input
 from pipelines.progress import Steps
 from pipelines.select import choose_one, spec_named
-from pipelines.served import ask, softmax
+from pipelines.served import ask, check_outputs, softmax
 from pipelines.stages import REFERENCE
 from pipelines.steps import Context, ensure_trained, ready_artifact
 from pipelines.worker import run_stage
@@ -130,13 +130,28 @@ def _in_process(
     return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]
 
 
+def _read_token(path: Path) -> str:
+    """The token in a file. Raises UserError, which never shows what is in the file."""
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
+        raise UserError(f"cannot read the token: {reason}. Received: {path}") from error
+    if not token or not token.isprintable() or " " in token:
+        raise UserError(f"expected a file that holds one token on one line. Received: {path}")
+    return token
+
+
 def _over_the_wire(
     protocol: str, url: str, spec: ModelSpec, token_file: Path | None, batches: list[dict[str, np.ndarray]]
 ) -> list[dict[str, np.ndarray]]:
-    token = token_file.read_text().strip() if token_file else None
+    token = _read_token(token_file) if token_file else None
     target = Target(url, spec.name, {tensor.name: tensor.dtype for tensor in spec.outputs}, token)
     try:
-        return [ask(protocol, target, batch) for batch in batches]
+        answers = [ask(protocol, target, batch) for batch in batches]
+        for batch, answer in zip(batches, answers, strict=True):
+            check_outputs(answer, spec, len(next(iter(batch.values()))))
+        return answers
     except Unreachable as error:
         raise UserError(f"no server answers: {error}. Start one with: slipway serve PATH") from error
     except ProtocolError as error:

@@ -101,12 +101,14 @@ class Parity:
 class Certificate:
     """The parity verdict of one artifact, bound to its bytes by ``artifact_sha256``.
 
-    ``basis_sha256`` covers what it was compared with and by which code. ``max_abs`` and ``cosine``
-    are the worst of the checks that the tolerance judges.
+    ``basis_sha256`` covers what it was compared with, by which code and within which tolerance;
+    ``answers_sha256`` the artifact's own answers, with which answers over the wire are compared.
+    ``max_abs`` and ``cosine`` are the worst of the checks that the tolerance judges.
     """
 
     artifact_sha256: str
     basis_sha256: str
+    answers_sha256: str
     reference: str
     atol: float
     min_top1: float
@@ -145,9 +147,12 @@ class ArtifactRow:
 class Row:
     """One variant of one path behind one protocol, or in process.
 
-    ``cold_start_s`` runs from the start of the process to its first answer.
-    ``share_of_in_process`` is the ``offline`` throughput over that of the same artifact in process
-    with the same number of threads. ``peak_memory_bytes`` sums the peaks of all its processes.
+    ``cold_start_s`` runs from the start of the process to its first answer; the protocols of one
+    server share the start. ``share_of_in_process`` is the ``offline`` throughput over that of the same
+    artifact in process, with the same number of threads a prediction: one caller there, several
+    requests outstanding here, so a server that answers them side by side can exceed 1.
+    ``peak_memory_bytes`` sums the peaks of all processes of the server until then, so that the
+    second protocol of a server includes the first.
     """
 
     path: str

@@ -59,6 +59,8 @@ def started(
     Raises UserError, PortInUse or LaunchError.
     """
     module = server_module(card, flavour)
+    if rest_port is not None and rest_port == grpc_port:
+        raise UserError(f"REST and gRPC need a port each. Received: {rest_port} for both")
     request = LaunchRequest(
         model=artifact.manifest.model,
         payload=artifact.payload,
@@ -83,6 +85,18 @@ def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[st
     """One request and its decoded answer. Raises Unreachable or ProtocolError."""
     speaker = client(protocol)
     return speaker.decode(target, send(speaker.call(target), speaker.encode(target, inputs)))
+
+
+def check_outputs(outputs: dict[str, np.ndarray], spec: ModelSpec, rows: int) -> None:
+    """Raises ProtocolError for an answer that no model of this spec gives: other shapes, or what is no number."""
+    for tensor in spec.outputs:
+        shape = (rows, *tensor.shape[1:])
+        got = outputs.get(tensor.name)
+        if got is None or got.shape != shape:
+            received = sorted(outputs) if got is None else got.shape
+            raise ProtocolError(f"expected output {tensor.name!r} of shape {shape}. Received: {received}")
+        if not np.isfinite(got).all():
+            raise ProtocolError(f"expected finite numbers in output {tensor.name!r}. Received: NaN or infinity")
 
 
 def describe_answer(outputs: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
@@ -112,24 +126,33 @@ def measure_served(
     rows: list[Row] = []
     left = list(card.protocols)
     while left:
-        with scratch("serve") as workdir:
-            try:
-                with started(card, artifact, workdir, threads=threads, flavour=flavour) as server:
+        try:
+            with scratch("serve") as workdir:
+                log = logs / f"serve-{artifact.name.replace(':', '-')}.log"
+                with (
+                    _kept(workdir / "server.log", log),
+                    started(card, artifact, workdir, threads=threads, flavour=flavour) as server,
+                ):
                     while left and server.process.poll() is None:
-                        protocol = left.pop(0)
-                        rows.append(_measure_protocol(card, artifact, spec, protocol, server, settings, workdir))
-            except (LaunchError, SlipwayError) as error:
-                rows += [Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)) for protocol in left]
-                left = []
-            _keep_log(workdir / "server.log", logs / f"serve-{artifact.name.replace(':', '-')}.log")
+                        rows.append(_measure_protocol(card, artifact, spec, left[0], server, settings, workdir))
+                        del left[0]
+        except (LaunchError, SlipwayError, OSError) as error:
+            # What stands in the way of one row stands in the way of the path's others, and of no other path's.
+            rows += [Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)) for protocol in left]
+            left = []
     return rows
 
 
-def _keep_log(source: Path, kept: Path) -> None:
-    if source.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.open("ab") as file:
-            file.write(source.read_bytes())
+@contextmanager
+def _kept(source: Path, kept: Path) -> Iterator[None]:
+    """After the block, append the file ``source`` to ``kept``, if it is there."""
+    try:
+        yield
+    finally:
+        if source.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.open("ab") as file:
+                file.write(source.read_bytes())
 
 
 def _measure_protocol(

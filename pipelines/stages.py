@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import time
+import zipfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models import trained
-from pipelines import reference
+from pipelines import reference, store
 from pipelines.artifact import CERTIFICATE
+from pipelines.errors import SlipwayError
 from pipelines.files import write_text
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.parity import Probe, certify, chunks, compare, merge
-from pipelines.paths import Predict, path_module
+from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Parity, Scenario
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
@@ -71,20 +73,21 @@ def verify(
         if probe.batch == reference.EVALUATION_BATCH:
             hits = _hits(probe, received, answers.labels)
             right, wrong = right + hits, wrong + probe.batch - hits
-    tolerance = module.CARD.variants[variant].tolerance
+    answers_file = Path(out) / ANSWERS
+    _save_answers(predict, answers.inputs["evaluation"], answers_file)
     weights = trained.load(Path(model))
     certificate = certify(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
         reference=f"{weights.framework}, eager, fp32, weights sha256 {weights.sha256[:12]}",
-        tolerance=tolerance if atol is None else replace(tolerance, atol=atol),
+        answers_sha256=store.hash_tree(answers_file),
+        tolerance=tolerance_for(path, variant, atol),
         from_user=atol is not None,
         checks=merge(checks),
         flips=list(dict.fromkeys(flips)),
         accuracy=right / (right + wrong),
         reference_accuracy=_accuracy(answers),
     )
-    _save_answers(predict, answers.inputs["evaluation"], Path(out) / ANSWERS)
     write_text(Path(out) / CERTIFICATE, json.dumps(asdict(certificate), indent=2, allow_nan=False) + "\n")
     return asdict(certificate)
 
@@ -117,8 +120,11 @@ class Answers:
     """The inputs of a load test, and the in-process answers that they must get."""
 
     def __init__(self, path: Path) -> None:
-        with np.load(path, allow_pickle=False) as file:
-            self._arrays = {key: file[key] for key in file.files}
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                self._arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise SlipwayError(f"the artifact's own answers cannot be read: {error}. Verify it again.") from error
 
     def _of(self, prefix: str, part: slice) -> dict[str, np.ndarray]:
         return {key.removeprefix(prefix): array[part] for key, array in self._arrays.items() if key.startswith(prefix)}

@@ -19,7 +19,7 @@ from pipelines import store
 from pipelines.artifact import CERTIFICATE, Artifact, Manifest
 from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.files import link
-from pipelines.paths import PATHS, Card, version_of
+from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.select import Choice
 from pipelines.stages import ANSWERS, REFERENCE
@@ -68,8 +68,6 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
     how = how or _last(place) or HowTrained()
     chosen, epochs = how.framework, how.epochs
     missing = [name for name in TRAINERS[chosen] if version_of(name) is None]
-    if missing:
-        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
     key = store.key_of(
         {"train": model, "framework": chosen, "epochs": epochs},
         [store.ROOT / "models", store.ROOT / "pipelines" / "reference.py", store.ROOT / "pipelines" / "parity.py"],
@@ -82,10 +80,18 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
         request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
         usage.append(run_stage("train", request, log, context.cancel).usage)
         run_stage("refer", {"folder": str(folder)}, log, context.cancel)
-        (folder / HOW).write_text(json.dumps(asdict(how)) + "\n")
+        facts = {**asdict(how), "reference_sha256": store.hash_tree(folder / REFERENCE)}
+        (folder / HOW).write_text(json.dumps(facts) + "\n")
 
-    folder, cached = store.build(context.workspace.store, key, _is_trained, fill, context.rebuild)
-    link(place, folder)
+    if missing and _last(place) == how:
+        folder, cached = place.resolve(), True  # what is there can be used without what would train it
+    elif missing:
+        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
+    else:
+        folder, cached = store.build(
+            context.workspace.store, key, lambda made: _last(made) == how, fill, context.rebuild, context.cancel
+        )
+        link(place, folder)
     loaded = trained.load(folder)
     facts = json.loads((folder / trained.TRAINING).read_text())
     return loaded, Training(
@@ -99,15 +105,15 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
 
 
 def _last(place: Path) -> HowTrained | None:
-    return HowTrained(**json.loads((place / HOW).read_text())) if _is_trained(place) else None
-
-
-def _is_trained(folder: Path) -> bool:
+    """How the model in ``place`` was trained, None if there is no whole one."""
     try:
-        trained.load(folder)
+        trained.load(place)
+        facts = json.loads((place / HOW).read_text())
+        how = HowTrained(facts["framework"], facts["epochs"])
+        whole = facts["reference_sha256"] == store.hash_tree(place / REFERENCE) and how.framework in TRAINERS
     except (OSError, ValueError, TypeError, KeyError):
-        return False  # not there, or damaged: it is trained again
-    return (folder / REFERENCE).exists() and (folder / HOW).exists()
+        return None  # not there, or damaged: it is trained again
+    return how if whole else None
 
 
 def start_row(choice: Choice) -> ArtifactRow:
@@ -173,7 +179,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             labels=model.spec.labels,
         )
 
-    artifact, cached = artifacts.build(context.workspace, key, fill, describe, context.rebuild)
+    artifact, cached = artifacts.build(context.workspace, key, fill, describe, context.rebuild, context.cancel)
     artifacts.publish(context.workspace, artifact)
     return artifact, cached, usage[0] if usage else None
 
@@ -186,9 +192,9 @@ def verify(
     ``atol`` replaces the variant's tolerance. Raises MissingExtra or SlipwayError.
     """
     manifest = artifact.manifest
-    basis = _basis(model)
+    basis = _basis(model, tolerance_for(manifest.path, manifest.variant, atol), atol is not None)
     present = _certificate(artifact)
-    if present is not None and not context.rebuild and present.basis_sha256 == basis and _same_tolerance(present, atol):
+    if present is not None and not context.rebuild and present.basis_sha256 == basis:
         return present, True, None
     request = {
         "path": manifest.path,
@@ -204,29 +210,23 @@ def verify(
     return TypeAdapter(Certificate).validate_python(outcome.value), False, outcome.usage
 
 
-def _basis(model: TrainedModel) -> str:
-    """What a certificate rests on besides the artifact: the reference's answers and the comparing code."""
+def _basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
+    """What a certificate rests on besides the artifact: the reference's answers, the comparing code, the tolerance."""
     code = [store.ROOT / "pipelines" / name for name in ("parity.py", "reference.py", "stages.py")]
     files = [model.weights.parent / REFERENCE, *code]
-    return hashlib.sha256("".join(store.hash_tree(file) for file in files).encode()).hexdigest()
+    parts = [*(store.hash_tree(file) for file in files), json.dumps([asdict(tolerance), from_user])]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def _certificate(artifact: Artifact) -> Certificate | None:
     """The certificate beside the artifact if it is about these very bytes, else None."""
-    file = artifact.folder / CERTIFICATE
-    if not file.exists() or not (artifact.folder / ANSWERS).exists():
-        return None
     try:
-        certificate = TypeAdapter(Certificate).validate_json(file.read_bytes())
-    except ValueError:
-        return None  # of an older version, or damaged: verified again
-    return certificate if certificate.artifact_sha256 == artifact.manifest.artifact_sha256 else None
-
-
-def _same_tolerance(certificate: Certificate, atol: float | None) -> bool:
-    if atol is None:
-        return certificate.tolerance_source == "variant"
-    return certificate.tolerance_source == "user" and certificate.atol == atol
+        certificate = TypeAdapter(Certificate).validate_json((artifact.folder / CERTIFICATE).read_bytes())
+        answers = store.hash_tree(artifact.folder / ANSWERS)
+    except (OSError, ValueError):
+        return None  # not there, of an older version, or damaged: verified again
+    bound = (certificate.artifact_sha256, certificate.answers_sha256)
+    return certificate if bound == (artifact.manifest.artifact_sha256, answers) else None
 
 
 def prepare(

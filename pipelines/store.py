@@ -7,15 +7,20 @@ import hashlib
 import json
 import platform
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines.errors import SlipwayError
 from pipelines.paths import version_of
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY_LENGTH = 24
+LOCK_POLL_S = 0.05
+ALWAYS = ("numpy", "protobuf", "safetensors")
+"""Distributions that whatever is built goes through."""
 
 
 def key_of(parts: dict[str, Any], sources: Iterable[Path], distributions: Iterable[str]) -> str:
@@ -23,7 +28,7 @@ def key_of(parts: dict[str, Any], sources: Iterable[Path], distributions: Iterab
     everything = {
         **parts,
         "sources": {source.relative_to(ROOT).as_posix(): hash_tree(source) for source in sources},
-        "versions": versions(distributions),
+        "versions": versions([*ALWAYS, *distributions]),
         "machine": platform.machine(),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
@@ -47,16 +52,22 @@ def hash_tree(source: Path) -> str:
 
 
 def build(
-    store: Path, key: str, is_whole: Callable[[Path], bool], fill: Callable[[Path], None], rebuild: bool = False
+    store: Path,
+    key: str,
+    is_whole: Callable[[Path], bool],
+    fill: Callable[[Path], None],
+    rebuild: bool = False,
+    cancel: threading.Event | None = None,
 ) -> tuple[Path, bool]:
     """The folder of ``key``, and whether it was there already.
 
     ``fill`` writes into an empty folder aside, which gets its final name when it is complete. Of
-    two that want the same, the second waits and takes what the first made.
+    two that want the same, the second waits and takes what the first made. Raises SlipwayError when
+    ``cancel`` is set while it waits.
     """
     store.mkdir(parents=True, exist_ok=True)
     final = store / key
-    with _locked(store / f"{key}.lock"):
+    with _locked(store / f"{key}.lock", cancel):
         for leftover in store.glob(f"{key}.aside-*"):
             shutil.rmtree(leftover)  # of a build that was killed: we hold the lock, so nobody writes to it
         if not rebuild and final.exists() and is_whole(final):
@@ -76,8 +87,14 @@ def build(
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, cancel: threading.Event | None) -> Iterator[None]:
     """Hold an exclusive lock on a file; the kernel lets go of it if the process dies."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if (cancel or threading.Event()).wait(LOCK_POLL_S):
+                    raise SlipwayError("cancelled while another slipway was building the same") from None
         yield

@@ -27,12 +27,12 @@ from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.files import scratch
 from pipelines.results import StageUsage
 from serving.guard import interrupts_deferred, tie_to_parent
-from serving.launch import log_tail, peak_rss_bytes
+from serving.launch import NO_TELEMETRY, log_tail, peak_rss_bytes
 
 DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
 # What a framework prints about itself while it is imported would bury what it says about the user's model.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"}
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
 _OWN = ("models", "pipelines", "serving")  # of ours, a module that is not there is a bug, not a missing extra
 _KINDS = {"user": UserError, "missing": MissingExtra, "slipway": SlipwayError}
 
@@ -71,7 +71,7 @@ def run_stage(
         request_file.write_text(json.dumps(request))
         limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         started = time.monotonic()
-        command = [sys.executable, "-m", "pipelines.worker", stage, str(request_file), str(answer_file)]
+        command = [sys.executable, "-P", "-m", "pipelines.worker", stage, str(request_file), str(answer_file)]
         process: subprocess.Popen[bytes] | None = None
         try:
             with interrupts_deferred():
@@ -132,17 +132,22 @@ def _kind(error: BaseException) -> str:
 
 def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
     tie_to_parent(int(parent))
+    failure = None
     try:
         function = getattr(importlib.import_module("pipelines.stages"), stage)
         value = function(**json.loads(Path(request_file).read_text()))
         answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
     except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason
-        traceback.print_exc()
+        failure = traceback.format_exc()
         text = str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
         answer = {"error": text, "kind": _kind(error)}
+    # The answer first: the log may lie on a disk that is full.
     Path(answer_file).write_text(json.dumps(answer))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        if failure:
+            sys.stderr.write(failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Some runtimes hang or crash while the interpreter unloads them; the answer is written, nothing is left to save.
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""``python -m serving.guard COMMAND ...``: becomes COMMAND, which the kernel ends when its parent dies.
+"""``guard.py PARENT COMMAND ...``: becomes COMMAND, which the kernel ends when the process PARENT dies.
 
 A server that outlives a killed test or run would hold its port and its memory. Linux can tie a
 child to its parent (prctl(2), PR_SET_PDEATHSIG); the setting survives exec, so this module sets it
@@ -58,5 +58,5 @@ def interrupts_deferred() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    tie_to_parent()
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - no shell is wanted
+    tie_to_parent(int(sys.argv[1]))
+    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - no shell is wanted

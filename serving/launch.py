@@ -21,6 +21,8 @@ from serving.guard import interrupts_deferred
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime reports its use to its maker unless the environment says no."""
 LOG_TAIL_LINES = 12
 
 
@@ -81,9 +83,20 @@ class Usage:
 
 def free_port(host: str = LOOPBACK) -> int:
     """A port of ``host`` that nobody listened on a moment ago."""
-    with socket.socket() as probe:
+    with socket.socket(family_of(host)) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """The address family of a host. Raises LaunchError for one that this machine cannot listen on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host or "?", 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except OSError as error:
+        raise PortInUse(f"cannot listen on this host: {error.strerror or error}. Received: {host!r}") from error
+    return family
 
 
 def check_port(host: str, port: int) -> int:
@@ -92,7 +105,7 @@ def check_port(host: str, port: int) -> int:
     Raises:
         PortInUse: it is taken, reserved, or no port number.
     """
-    with socket.socket() as probe:
+    with socket.socket(family_of(host)) as probe:
         # As servers do: a port whose last connections linger in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -126,11 +139,17 @@ class Server:
         self._output: IO[bytes] = self.log.open("ab")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, guard.__file__, *recipe.argv],  # by its file: cwd may not be where -m finds it
+            [
+                sys.executable,
+                "-P",
+                guard.__file__,
+                str(os.getpid()),
+                *recipe.argv,
+            ],  # by its file: cwd may not be where -m finds it
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **recipe.env},
+            env={**os.environ, **NO_TELEMETRY, **recipe.env},
             cwd=recipe.cwd,
             start_new_session=True,  # a group of its own, so that the group can be ended as a whole
         )
@@ -241,4 +260,5 @@ def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[S
         yield server
     finally:
         if server is not None:
-            server.stop()
+            with interrupts_deferred():  # an impatient second Ctrl-C does not leave half of it running
+                server.stop()

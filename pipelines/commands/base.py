@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
@@ -34,7 +35,8 @@ class Commands(click.Group):
             raise  # whoever reads our output has enough: click ends quietly
         except OSError as error:
             # A full disk, a folder that went away: the user's to mend, and no bug of ours.
-            fail(UserError(f"{error.strerror or error}: {error.filename or ctx.obj.root}"), 2)
+            where = f": {error.filename}" if error.filename else ""
+            fail(UserError(f"{error.strerror or error}{where}"), 2)
 
 
 def fail(error: Exception, code: int) -> None:
@@ -56,6 +58,13 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.C
 def model_and_paths(function: Callable[..., Any]) -> Callable[..., Any]:
     """The arguments MODEL and any number of PATH or PATH:VARIANT."""
     return click.argument("model")(click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function))
+
+
+def finite(_ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
+    """Refuses NaN and infinity, which click's ranges let through."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"expected a finite number. Received: {value}", param=option)
+    return value
 
 
 def emit(value: Any, as_json: bool, text: Callable[[], None]) -> None:

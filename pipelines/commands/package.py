@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands.base import command, emit, exit_for, model_and_paths, open_context, plain
+from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, open_context, plain
 
 
 def _prepare(
@@ -68,6 +68,7 @@ def package_command(
 @model_and_paths
 @click.option(
     "--tolerance",
+    callback=finite,
     type=click.FloatRange(min=0),
     help="Largest absolute difference of an output.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,6 @@ from pipelines.commands.base import command, emit
 from pipelines.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipelines.results import Report
     from pipelines.workspace import Workspace
 
@@ -24,7 +23,10 @@ def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> 
     from pipelines.report import html_face, terminal
 
     report, folder = reread(workspace, model, run_name)
-    html_face.write(report, folder / "report.html")
+    try:
+        html_face.write(report, folder / "report.html")
+    except OSError as error:
+        click.echo(f"slipway: report.html could not be written anew: {error.strerror or error}", err=True)
 
     def text() -> None:
         terminal.show(report)
@@ -41,7 +43,7 @@ def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
     spec_named(model)
     base = workspace.reports(model)
     folder = base / name
-    if not (folder / "report.json").exists():
+    if Path(name).name != name or not (folder / "report.json").exists():
         known = sorted(path.parent.name for path in base.glob("*/report.json"))
         if not known:
             raise UserError(f"no report of {model} in {base}. Run: slipway run {model}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.trained import FRAMEWORKS
-from pipelines.commands.base import command, emit, end_with, model_and_paths, open_context
-from pipelines.errors import SlipwayError, unknown
+from pipelines.commands.base import command, emit, end_with, finite, model_and_paths, open_context
+from pipelines.errors import SlipwayError, UserError, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,9 @@ def loadtest_command(workspace: Any, model: str, paths: tuple[str, ...], as_json
 @command("run", "run mnist_cnn", "run mnist_cnn litert tf-serving:fp32 --duration 10")
 @model_and_paths
 @_load_options
-@click.option("--tolerance", type=click.FloatRange(min=0), help="Largest absolute difference of an output.")
+@click.option(
+    "--tolerance", type=click.FloatRange(min=0), callback=finite, help="Largest absolute difference of an output."
+)
 @click.option("--framework", type=click.Choice(FRAMEWORKS), help="Whose training loop, and so the reference.")
 @click.option("--rebuild", is_flag=True, help="Train, package and verify even if nothing has changed.")
 @click.option(
@@ -89,15 +91,15 @@ def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: boo
     from pipelines.report import terminal
 
     report, folder = execute(workspace, model, paths, keep=True, **options)
-    written = faces.write_all(report, folder)
-    latest = workspace.reports(model) / "latest"
-    link(latest, folder)
-
-    def text() -> None:
-        terminal.show(report)
-        click.echo(f"report: {latest / written['html'].name}")
-
-    emit(report, as_json, text)
+    # Shown before it is written: a full disk costs the files, not what was measured.
+    emit(report, as_json, lambda: terminal.show(report))
+    try:
+        written = faces.write_all(report, folder)
+        latest = workspace.reports(model) / "latest"
+        link(latest, folder)
+    except OSError as error:
+        raise UserError(f"the report could not be written to {folder}: {error.strerror or error}") from error
+    click.echo(f"report: {latest / written['html'].name}", err=as_json)
     end_with(report)
 
 

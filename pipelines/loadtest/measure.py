@@ -75,7 +75,7 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
         try:
             with interrupts_deferred():
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "pipelines.loadtest.generator", str(folder)],
+                    [sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -102,6 +102,12 @@ def path_module(name: str) -> PathModule:
     if name not in PATHS:
         raise unknown("path", name, PATHS)
     return cast(PathModule, importlib.import_module(PATHS[name]))
+
+
+def tolerance_for(path: str, variant: str, atol: float | None) -> Tolerance:
+    """The tolerance of a path's variant; ``atol`` is the user's in place of the variant's."""
+    own = path_module(path).CARD.variants[variant].tolerance
+    return own if atol is None else replace(own, atol=atol)
 
 
 def version_of(distribution: str) -> str | None:

@@ -49,6 +49,7 @@ FIELDS: dict[str, str] = {
     "Parity.cosine": "Cosine similarity of the outputs, smallest over the rows.",
     "Parity.top1": "Share (0 to 1) of rows whose largest output is the reference's.",
     "Certificate.artifact_sha256": "Hash of the artifact's manifest of files: what the verdict is bound to.",
+    "Certificate.answers_sha256": "Hash of the artifact's own answers, with which those over the wire are compared.",
     "Certificate.basis_sha256": "Hash of what the artifact was compared with, and by which code.",
     "Certificate.reference": "What the artifact was compared with.",
     "Certificate.atol": "Largest absolute difference that passes.",

@@ -51,7 +51,7 @@ def read(path: Path) -> Report:
         raise UserError(f"cannot read the report. Received: {path} ({error.strerror}). Name a report.json.") from error
     try:
         data = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"the report is not valid JSON. Received: {path} ({error}). Name a whole report.json."
         ) from error

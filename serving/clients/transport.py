@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import time
 from urllib.parse import urlsplit
 
 from serving.clients import Call, ProtocolError
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
 
 class Unreachable(Exception):
@@ -27,10 +30,26 @@ def send(call: Call, body: bytes, timeout_s: float = 30.0) -> bytes:
         Unreachable: no connection, a broken connection or no answer within ``timeout_s``.
         Refused: an HTTP status other than 200, or a gRPC status other than OK.
     """
-    parts = urlsplit(call.url)
-    if parts.scheme not in _SENDERS or not parts.hostname or not parts.port:
-        raise Unreachable(f"not an address of the form http://HOST:PORT or grpc://HOST:PORT. Received: {call.url}")
-    return _SENDERS[parts.scheme](call, f"{parts.hostname}:{parts.port}", body, timeout_s)
+    scheme, address = split_url(call.url)
+    return _SENDERS[scheme](call, address, body, timeout_s)
+
+
+def split_url(url: str) -> tuple[str, str]:
+    """Scheme and ``HOST:PORT`` of a server's address.
+
+    Raises Unreachable for what is no such address: another scheme, no port, a path, a user's name.
+    """
+    try:
+        parts = urlsplit(url)
+        extra = parts.path.strip("/") or parts.query or parts.username or parts.password
+        if parts.scheme in _SENDERS and parts.hostname and parts.port and not extra:
+            parts.hostname.encode("idna")
+            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+            return parts.scheme, f"{host}:{parts.port}"
+    except ValueError:  # a port that is no number, brackets that do not close, a name that is none
+        pass
+    shown = url.rpartition("@")[2]  # what stands before an @ may be a password
+    raise Unreachable(f"not an address of the form http://HOST:PORT or grpc://HOST:PORT. Received: {shown}")
 
 
 def _send_http(call: Call, address: str, body: bytes, timeout_s: float) -> bytes:
@@ -38,7 +57,7 @@ def _send_http(call: Call, address: str, body: bytes, timeout_s: float) -> bytes
     try:
         connection.request("POST", call.path, body=body, headers=dict(call.headers))
         response = connection.getresponse()
-        answer = response.read()
+        answer = _read(response, time.monotonic() + timeout_s)
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(f"http://{address}{call.path}: {error}") from error
     finally:
@@ -46,6 +65,21 @@ def _send_http(call: Call, address: str, body: bytes, timeout_s: float) -> bytes
     if response.status != 200:
         raise Refused(str(response.status), answer[:500].decode("utf-8", "replace").strip())
     return answer
+
+
+def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """The whole body. Raises OSError when it is too long, or not complete by the deadline."""
+    parts, size = [], 0
+    while part := response.read1(65_536):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise OSError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer was not complete in time")
+    if response.length:  # read1 does not complain of a body that ends early
+        raise http.client.IncompleteRead(b"".join(parts), response.length)
+    return b"".join(parts)
 
 
 def _send_grpc(call: Call, address: str, body: bytes, timeout_s: float) -> bytes:

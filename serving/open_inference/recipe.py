@@ -26,7 +26,13 @@ def recipe(request: LaunchRequest) -> Recipe:
     kserve, runtime = (importlib.metadata.version(name) for name in ("kserve", "onnxruntime"))
     return Recipe(
         server=f"KServe {kserve} Python server, ONNX Runtime {runtime}",
-        argv=(sys.executable, "-m", "serving.open_inference", *(part for pair in options.items() for part in pair)),
+        argv=(
+            sys.executable,
+            "-P",
+            "-m",
+            "serving.open_inference",
+            *(part for pair in options.items() for part in pair),
+        ),
         endpoints={
             "open-inference-rest": f"http://{request.host}:{request.rest_port}",
             "open-inference-grpc": f"grpc://{request.host}:{request.grpc_port}",

@@ -59,7 +59,7 @@ def _embedded(request: LaunchRequest) -> tuple[tuple[str, ...], str]:
         version = importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError as error:
         raise LaunchError('TensorFlow is not installed. Run: pip install "slipway[tf-serving]"') from error
-    command = (sys.executable, "-m", "serving.tf_serving", f"--bind_address={request.host}")
+    command = (sys.executable, "-P", "-m", "serving.tf_serving", f"--bind_address={request.host}")
     return command, f"slipway's TF Serving API server (TensorFlow {version})"
 
 

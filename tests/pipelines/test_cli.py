@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +195,132 @@ def test_output_is_quiet_json_on_stdout_and_progress_on_stderr(cli: Any, trained
     done = cli("train", "mnist_cnn", "--json")
     assert done.stdout.startswith("{")
     assert "train mnist_cnn" in done.stderr
+
+
+def test_a_folder_that_is_named_like_ours_is_not_imported(cli: Any, trained: Any, tmp_path: Path) -> None:
+    for name in ("models", "pipelines", "serving"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('a foreign module was imported')")
+    (tmp_path / "random.py").write_text("raise SystemExit('a foreign module was imported')")
+    slipway = Path(sys.executable).parent / "slipway"
+    words = [str(slipway), "--workspace", str(cli.workspace), "loadtest", "mnist_cnn", "onnxruntime:pytorch"]
+    command = [*words, "--duration", "1", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+TOKENS = {"empty": b"", "two lines": b"SECRET\nTOKEN", "binary": b"\xff\xfeSECRET"}
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_a_token_file_that_holds_none_is_refused_and_never_shown(cli: Any, picture: Path, name: str) -> None:
+    token = picture.with_name("token")
+    token.write_bytes(TOKENS[name])
+    words = ["predict", "torchserve", str(picture), "--url", "http://127.0.0.1:9", "--token-file", str(token)]
+    done = cli(*words)
+    assert done.returncode == 2
+    assert "token" in done.stderr
+    assert "SECRET" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+ADDRESSES = (
+    "http://127.0.0.1:99999",
+    "http://127.0.0.1:abc",
+    "http://[::1",
+    "http://a..b:80",
+    "grpc://:1",
+    "http://h:1/x",
+)
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_an_address_that_is_none(cli: Any, picture: Path, url: str) -> None:
+    done = cli("predict", "tf-serving", str(picture), "--url", url)
+    assert done.returncode == 2
+    assert "http://HOST:PORT or grpc://HOST:PORT. Received: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "3", '{"outputs": [[1, 2, 3]]}', '{"outputs": [[1,2,3,4,5,6,7,8,9,Infinity]]}']
+)
+def test_an_answer_that_is_none_of_the_models(cli: Any, picture: Path, answer: str) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_: Any) -> None:
+            return None
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        done = cli("predict", "tf-serving", str(picture), "--url", f"http://127.0.0.1:{server.server_port}")
+        thread.join(10)
+    assert done.returncode == 1
+    assert "refused over tf-serving-rest" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_tolerance_is_a_finite_number(cli: Any, value: str) -> None:
+    for command in ("verify", "run"):
+        done = cli(command, "mnist_cnn", "litert", "--tolerance", value)
+        assert done.returncode == 2
+        assert "expected a finite number" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["nosuch.invalid", "256.1.1.1", "8.8.8.8", ""])
+def test_a_host_that_is_not_this_machine(cli: Any, trained: Any, host: str) -> None:
+    done = cli("serve", "onnxruntime", "--host", host)
+    assert done.returncode == 2
+    assert "cannot listen on this host: " in done.stderr
+    assert f"Received: {host!r}" in done.stderr
+
+
+def test_one_port_for_both(cli: Any, trained: Any) -> None:
+    done = cli("serve", "onnxruntime", "--rest-port", "18080", "--grpc-port", "18080")
+    assert done.returncode == 2
+    assert "REST and gRPC need a port each. Received: 18080 for both" in done.stderr
+
+
+def test_a_reader_who_has_enough_is_no_error(cli: Any) -> None:
+    process = cli.start("list")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert "slipway:" not in process.stderr.read()
+    process.wait(20)
+    process.stderr.close()
+
+
+DAMAGE = {
+    "how.json": b"{",
+    "reference.npz": b"garbage",
+    "training.json": b"[]",
+    "weights.safetensors": b"x",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any, name: str) -> None:
+    fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
+    (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(DAMAGE[name])
+    again = fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
+    assert again["cached"] is False
+    assert fresh_cli.json("train", "mnist_cnn", "--epochs", "1")["cached"] is True
+
+
+def test_damaged_answers_are_verified_again(cli: Any, trained: Any) -> None:
+    (row,) = cli.json("package", "mnist_cnn", "litert:fp16")["artifacts"]
+    answers = Path(row["folder"]) / "answers.npz"
+    answers.write_bytes(b"PK\x03\x04junk")
+    (row,) = cli.json("package", "mnist_cnn", "litert:fp16")["artifacts"]
+    assert row["package"] is None
+    assert row["verify"] is not None
+    assert answers.stat().st_size > 1000

@@ -109,3 +109,27 @@ def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
         read_input(str(tmp_path / "nowhere.png"), SPEC, False)
     with pytest.raises(UserError, match="cannot read the input: Is a directory"):
         read_input(str(tmp_path), SPEC, False)
+
+
+def test_sixteen_bits_a_pixel_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    eight = np.arange(784, dtype=np.uint32).reshape(28, 28) % 256
+    Image.fromarray((eight * 257).astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(eight.astype(np.uint8)).save(tmp_path / "plain.png")
+    deep, plain = (read_input(str(tmp_path / name), SPEC, False)["image"] for name in ("deep.png", "plain.png"))
+    assert np.array_equal(deep, plain)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_refused(tmp_path: Path, bad: float) -> None:
+    value = np.zeros((28, 28), np.float32)
+    value[3, 3] = bad
+    with pytest.raises(UserError, match="expected finite numbers"):
+        read_input(array(tmp_path / "bad.npy", value), SPEC, False)
+
+
+def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
+    header = str({"descr": "<f4", "fortran_order": False, "shape": (10**12, 28, 28)}).encode().ljust(117) + b"\n"
+    path = tmp_path / "huge.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(UserError, match=r"not a readable \.npy file"):
+        read_input(str(path), SPEC, False)

@@ -23,6 +23,7 @@ def verdict(checks: list[Parity], tolerance: Tolerance, flips: list | None = Non
     return certify(
         artifact_sha256="a" * 64,
         basis_sha256="b" * 64,
+        answers_sha256="c" * 64,
         reference="test",
         tolerance=tolerance,
         from_user=False,

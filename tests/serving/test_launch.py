@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from serving import guard
 from serving.clients.transport import Unreachable
 from serving.launch import LOOPBACK, LaunchError, PortInUse, Recipe, Server, check_port, free_port, log_tail, serve
 
@@ -143,6 +144,12 @@ def test_a_server_dies_with_a_killed_parent(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     wait_for(lambda: not psutil.pid_exists(pid))
+
+
+def test_a_parent_that_died_before_the_tie_is_noticed() -> None:
+    command = [sys.executable, guard.__file__, str(os.getpid() + 100_000), sys.executable, "-c", "print('ran')"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_ports() -> None:

@@ -121,6 +121,7 @@ def certificate(
     found = Certificate(
         artifact_sha256="5f" * 32,
         basis_sha256="6e" * 32,
+        answers_sha256="7f" * 32,
         reference="torch 2.13.0 eager fp32",
         atol=atol,
         min_top1=1.0 if atol < 1e-3 else 0.98,
