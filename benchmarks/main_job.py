@@ -83,9 +83,13 @@ def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=3, help="full runs, the first with nothing cached (default 3)")
-    runs = parser.parse_args().runs
+    parser.add_argument(
+        "--workspace", help="an empty folder that keeps artifacts and reports (default: a temporary one)"
+    )
+    options = parser.parse_args()
+    runs = options.runs
     with tempfile.TemporaryDirectory() as folder:
-        here = ["--workspace", folder]
+        here = ["--workspace", options.workspace or folder]
         reports, walls = [], []
         for number in range(runs):
             print(f"run {number + 1} of {runs} ...", file=sys.stderr, flush=True)

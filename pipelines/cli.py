@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands.base import Commands
+from pipelines.commands.conform import conform_command
 from pipelines.commands.listing import list_command
 from pipelines.commands.package import package_command, verify_command
 from pipelines.commands.predict import predict_command
@@ -61,5 +62,6 @@ for each in (
     loadtest_command,
     run_command,
     report_command,
+    conform_command,
 ):
     main.add_command(each)

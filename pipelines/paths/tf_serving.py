@@ -22,7 +22,7 @@ CARD = Card(
         "xla": Variant("SavedModel, float32, the forward pass compiled by XLA"),
     },
     extra="tf-serving",
-    requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp"),
+    requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp", "pysimdjson"),
     server="serving.tf_serving.recipe",
     protocols=("tf-serving-rest", "tf-serving-grpc"),
 )

@@ -27,6 +27,8 @@ def main(argv: Sequence[str]) -> int:
         flags = parse(argv)
     except FlagError as error:
         return _say(str(error), BAD_FLAGS)
+    if flags.version:
+        return _show_version()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     return _serve(flags)
 
@@ -45,13 +47,19 @@ def _serve(flags: Flags) -> int:
 
     try:
         models = model_configs(flags)
-    except ServingError as error:
-        return _say(f"Failed to start server. Error: {error}", BAD_FLAGS)
-    try:
         _event_loop_policy()
         asyncio.run(run(flags, models))
     except PortTakenError as error:
         return _say(str(error), CANNOT_LISTEN)
+    except ServingError as error:
+        return _say(f"Failed to start server. Error: {error}", BAD_FLAGS)
+    return 0
+
+
+def _show_version() -> int:
+    from importlib.metadata import version
+
+    print(f"TensorFlow ModelServer: slipway {version('slipway')}\nTensorFlow Library: {version('tensorflow')}")
     return 0
 
 
@@ -59,8 +67,9 @@ def _set_up_tensorflow(flags: Flags) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(flags.tensorflow_intra_op_parallelism)
-    tf.config.threading.set_inter_op_parallelism_threads(flags.tensorflow_inter_op_parallelism)
+    both = flags.tensorflow_session_parallelism
+    tf.config.threading.set_intra_op_parallelism_threads(both or flags.tensorflow_intra_op_parallelism)
+    tf.config.threading.set_inter_op_parallelism_threads(both or flags.tensorflow_inter_op_parallelism)
 
 
 def _event_loop_policy() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
 _THREADS = 4 * (os.cpu_count() or 1)
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -26,37 +28,102 @@ class Flags:
     """The settings of one server. A port of 0 turns that face off."""
 
     port: int = 8500
+    grpc_socket_path: str = ""
     rest_api_port: int = 0
     bind_address: str = LOOPBACK
     model_name: str = "default"
     model_base_path: str = ""
     model_config_file: str = ""
+    model_config_file_poll_wait_seconds: int = 0
+    allow_version_labels_for_unavailable_models: bool = False
+    force_allow_any_version_labels_for_unavailable_models: bool = False
     file_system_poll_wait_seconds: int = 1
+    max_num_load_retries: int = 5
+    load_retry_interval_micros: int = 60_000_000
     enable_model_warmup: bool = True
+    enable_batching: bool = False
+    batching_parameters_file: str = ""
+    prefer_tflite_model: bool = False
+    num_request_iterations_for_warmup: int = 0
+    saved_model_tags: str = "serve"
+    enable_signature_method_name_check: bool = False
     enable_serialization_as_tensor_content: bool = False
+    tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 1
-    tensorflow_inter_op_parallelism: int = 1
+    tensorflow_inter_op_parallelism: int = 0
     grpc_max_threads: int = _THREADS
+    grpc_channel_arguments: str = ""
+    ssl_config_file: str = ""
+    enable_grpc_healthcheck_service: bool = False
     rest_api_num_threads: int = _THREADS
+    rest_api_timeout_in_ms: int = 30_000
+    rest_api_max_request_bytes: int = 2**31 - 1
+    rest_api_enable_cors_support: bool = False
+    monitoring_config_file: str = ""
+    version: bool = False
 
 
 _HELP = {
     "port": "port of the gRPC API, 0 for none",
+    "grpc_socket_path": "path of a UNIX socket on which gRPC listens as well",
     "rest_api_port": "port of the REST API, 0 for none",
     "bind_address": "address to listen on",
     "model_name": "name of the model under --model_base_path",
     "model_base_path": "absolute path of a folder with one numbered folder per version of the model",
     "model_config_file": "file with a ModelServerConfig in protobuf's text format; names the models instead",
+    "model_config_file_poll_wait_seconds": "pause between two readings of --model_config_file, 0 for a single one",
+    "allow_version_labels_for_unavailable_models": "let a new label name a version that is not available yet",
+    "force_allow_any_version_labels_for_unavailable_models": "let any label name a version that is not available yet",
     "file_system_poll_wait_seconds": "pause between two looks for new versions, 0 for a single look",
+    "max_num_load_retries": "how often a version that failed to load is tried again before it is given up",
+    "load_retry_interval_micros": "microseconds between two tries to load a version, negative for no pause",
     "enable_model_warmup": "run assets.extra/tf_serving_warmup_requests before a version is available",
+    "enable_batching": "run requests that arrive at about the same time together",
+    "batching_parameters_file": "file with BatchingParameters in protobuf's text format",
+    "prefer_tflite_model": "run a version's model.tflite by LiteRT where there is one",
+    "num_request_iterations_for_warmup": "how often each warm-up request is run, 0 for once",
+    "saved_model_tags": "tags of the graph to load; only serve is supported",
+    "enable_signature_method_name_check": "classify and regress only by signatures that were made for it",
     "enable_serialization_as_tensor_content": "answer over gRPC with tensor_content, which is cheaper to read",
+    "tensorflow_session_parallelism": "sets both of the next two, 0 to leave them",
     "tensorflow_intra_op_parallelism": "threads that one operation computes on, 0 for one per core",
     "tensorflow_inter_op_parallelism": "operations that run at the same time, 0 for one per core",
     "grpc_max_threads": "gRPC requests that are worked on at the same time",
+    "grpc_channel_arguments": "comma-separated settings of the gRPC server, such as grpc.max_connection_age_ms=2000",
+    "ssl_config_file": "file with an SSLConfig in protobuf's text format: gRPC speaks TLS (REST never does)",
+    "enable_grpc_healthcheck_service": "answer grpc.health.v1.Health too",
     "rest_api_num_threads": "REST requests that are worked on at the same time",
+    "rest_api_timeout_in_ms": "time for one REST request, and for its body to arrive",
+    "rest_api_max_request_bytes": "largest body of a REST request, compressed or not",
+    "rest_api_enable_cors_support": "let pages of other origins call the REST API",
+    "monitoring_config_file": "file with a MonitoringConfig in protobuf's text format: turns the metrics on",
+    "version": "print the version and end",
 }
-_AT_LEAST = {"grpc_max_threads": 1, "rest_api_num_threads": 1}
-_AT_MOST = {"port": 65535, "rest_api_port": 65535}
+_AT_LEAST = {
+    "grpc_max_threads": 1,
+    "rest_api_num_threads": 1,
+    "rest_api_timeout_in_ms": 1,
+    "rest_api_max_request_bytes": 1,
+    "load_retry_interval_micros": -(2**63),
+}
+_AT_MOST = {
+    "port": 65535,
+    "rest_api_port": 65535,
+    "load_retry_interval_micros": 2**63 - 1,
+    "rest_api_max_request_bytes": 2**63 - 1,
+}
+
+WITHOUT_EFFECT = {
+    "flush_filesystem_caches": "TensorFlow's Python API keeps no such caches",
+    "num_load_threads": "versions load one after the other",
+    "num_unload_threads": "versions unload one after the other",
+    "per_process_gpu_memory_fraction": "this server computes on CPUs",
+    "remove_unused_fields_from_bundle_metagraph": "the graph is kept by TensorFlow",
+    "xla_cpu_compilation_enabled": "a model that asks for XLA gets it",
+    "enable_profiler": "there is no profiler service",
+    "use_tfrt": "there is one runtime",
+}
+"""Flags of tensorflow_model_server that are accepted and change nothing, with the reason."""
 
 
 def parse(argv: Sequence[str]) -> Flags:
@@ -71,6 +138,10 @@ def parse(argv: Sequence[str]) -> Flags:
     while words:
         word = words.pop(0)
         name, equals, text = word.removeprefix("--").partition("=")
+        if word.startswith("--") and name in WITHOUT_EFFECT:
+            if not equals and words and not words[0].startswith("--"):
+                words.pop(0)
+            continue
         if not word.startswith("--") or name not in kinds:
             raise FlagError(f"unknown flag. Received: {word}. {_hint(name, list(kinds))}")
         if not equals:
@@ -82,9 +153,13 @@ def parse(argv: Sequence[str]) -> Flags:
                 text = words.pop(0)
         values[name] = _value(name, kinds[name], text)
     flags = Flags(**values)
+    if flags.version:
+        return flags
+    if flags.saved_model_tags != "serve":
+        raise FlagError(f"flag --saved_model_tags takes serve only. Received: {flags.saved_model_tags!r}")
     if not flags.model_base_path and not flags.model_config_file:
         raise FlagError("no model to serve. Received: neither --model_base_path=PATH nor --model_config_file=FILE")
-    if not flags.port and not flags.rest_api_port:
+    if not flags.port and not flags.rest_api_port and not flags.grpc_socket_path:
         raise FlagError("nothing to listen on. Received: --port=0 without --rest_api_port=PORT")
     return flags
 
@@ -97,7 +172,7 @@ def _value(name: str, kind: type, text: str) -> Any:
             raise FlagError(f"flag --{name} takes true or false. Received: {text!r}")
         return _WORDS[text.lower()]
     least, most = _AT_LEAST.get(name, 0), _AT_MOST.get(name, 2**31 - 1)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    if not (_INTEGER.fullmatch(text) and least <= int(text) <= most):
         raise FlagError(f"flag --{name} takes a whole number from {least} to {most}. Received: {text!r}")
     return int(text)
 
@@ -110,4 +185,6 @@ def _hint(name: str, known: list[str]) -> str:
 def usage() -> str:
     """What ``--help`` prints."""
     rows = [f"  --{field.name}={field.default or ''}\n      {_HELP[field.name]}" for field in fields(Flags)]
-    return "\n".join(["usage: python -m serving.tf_serving --model_base_path=PATH [--flag=value ...]", "", *rows])
+    ignored = [f"  --{name}\n      {reason}" for name, reason in WITHOUT_EFFECT.items()]
+    first = "usage: python -m serving.tf_serving --model_base_path=PATH [--flag=value ...]"
+    return "\n".join([first, "", *rows, "", "Accepted without effect:", *ignored])

@@ -3,66 +3,74 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
-from serving.tf_serving import handlers
-from serving.tf_serving.errors import ServingError, invalid
+from serving.tf_serving import classification, handlers, inference, metrics, regression
+from serving.tf_serving.config import from_message
+from serving.tf_serving.deadlines import begin
+from serving.tf_serving.errors import CODES, ServingError, invalid
+from serving.tf_serving.flags import Flags
 from serving.tf_serving.manager import Manager
-from serving.tf_serving.ports import taken
 
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 1024
 """Characters of an error's message that travel; the rest is cut (tensorflow/serving, util/status_util)."""
 
-_OPTIONS = [
-    ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-]
+Answer = Callable[[Any], Any]
 
 
-def grpc_server(manager: Manager, host: str, port: int, threads: int, as_content: bool) -> grpc.Server:
-    """A gRPC server that is bound to a port and not yet started; ``as_content`` as in the flags.
+def services(manager: Manager, flags: Flags) -> list[Any]:
+    """The handlers of both services, for a gRPC server."""
+    from tensorflow_serving.apis import (
+        classification_pb2,
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        inference_pb2,
+        model_management_pb2,
+        predict_pb2,
+        regression_pb2,
+    )
 
-    Raises:
-        PortTakenError: the port could not be bound.
-    """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="grpc")
-    server = grpc.server(pool, options=_OPTIONS)
-    server.add_generic_rpc_handlers(tuple(_services(manager, as_content)))
-    try:
-        server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-    except RuntimeError as error:
-        raise taken(host, port, "gRPC could not bind it") from error
-    return server
-
-
-def _services(manager: Manager, as_content: bool) -> list[Any]:
-    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+    as_content, check = flags.enable_serialization_as_tensor_content, flags.enable_signature_method_name_check
 
     def predict(request: Any) -> Any:
         return handlers.predict_proto(handlers.find(manager, request), request, as_content)
 
+    def classify(request: Any) -> Any:
+        response = classification_pb2.ClassificationResponse()
+        return inference.infer_proto(handlers.find(manager, request), classification, request, response, check)
+
+    def regress(request: Any) -> Any:
+        response = regression_pb2.RegressionResponse()
+        return inference.infer_proto(handlers.find(manager, request), regression, request, response, check)
+
+    def multi_inference(request: Any) -> Any:
+        return inference.multi_inference(manager, request, check)
+
     methods = {
         "PredictionService": {
-            "Predict": _method(predict_pb2.PredictRequest, predict),
+            "Predict": _counted("Predict", predict_pb2.PredictRequest, predict, _model_of_spec),
+            "Classify": _counted("Classify", classification_pb2.ClassificationRequest, classify, _model_of_spec),
+            "Regress": _counted("Regress", regression_pb2.RegressionRequest, regress, _model_of_spec),
+            "MultiInference": _counted(
+                "MultiInference", inference_pb2.MultiInferenceRequest, multi_inference, _model_of_first_task
+            ),
             "GetModelMetadata": _method(
                 get_model_metadata_pb2.GetModelMetadataRequest, lambda request: handlers.metadata(manager, request)
             ),
-            "Classify": _missing("Classify"),
-            "Regress": _missing("Regress"),
-            "MultiInference": _missing("MultiInference"),
         },
         "ModelService": {
             "GetModelStatus": _method(
                 get_model_status_pb2.GetModelStatusRequest, lambda request: handlers.status(manager, request)
             ),
-            "HandleReloadConfigRequest": _missing("HandleReloadConfigRequest"),
+            "HandleReloadConfigRequest": _method(
+                model_management_pb2.ReloadConfigRequest, lambda request: _reload(manager, request)
+            ),
         },
     }
     return [
@@ -71,11 +79,53 @@ def _services(manager: Manager, as_content: bool) -> list[Any]:
     ]
 
 
-def _method(request_class: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+def _reload(manager: Manager, request: Any) -> Any:
+    from tensorflow_serving.apis import model_management_pb2
+
+    if request.config.WhichOneof("config") != "model_config_list":
+        raise invalid(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+            "Only ModelConfigList is currently supported"
+        )
+    manager.reload(from_message(request.config))
+    response = model_management_pb2.ReloadConfigResponse()
+    response.status.error_code = CODES.index("OK")
+    return response
+
+
+def _model_of_spec(request: Any) -> str:
+    return request.model_spec.name
+
+
+def _model_of_first_task(request: Any) -> str:
+    return request.tasks[0].model_spec.name if request.tasks else ""
+
+
+def _counted(api: str, request_class: Any, answer: Answer, model_of: Callable[[Any], str]) -> grpc.RpcMethodHandler:
+    """A method whose requests are counted and timed, by model."""
+
+    def counted(request: Any) -> Any:
+        start, model, status = time.perf_counter(), model_of(request), "INTERNAL"
+        try:
+            response = answer(request)
+            status = "OK"
+        except ServingError as error:
+            status = error.code
+            raise
+        finally:
+            metrics.REQUESTS.add(model, status)
+        metrics.REQUEST_LATENCY.observe(model, api, "GRPC", value=(time.perf_counter() - start) * 1e6)
+        return response
+
+    return _method(request_class, counted)
+
+
+def _method(request_class: Any, answer: Answer) -> grpc.RpcMethodHandler:
     from google.protobuf.message import DecodeError
 
     # Bytes in and out: a request that does not parse is then answered here, like any other bad request.
     def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
+        begin(context.time_remaining())
         try:
             try:
                 request = request_class.FromString(body)
@@ -87,14 +137,6 @@ def _method(request_class: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodH
         except Exception as error:  # a fault of this server must reach its log, and the client as what it is
             log.exception("Unexpected error")
             _fail(context, ServingError("INTERNAL", f"{type(error).__name__}: {error}"))
-        return b""
-
-    return grpc.unary_unary_rpc_method_handler(handle)
-
-
-def _missing(name: str) -> grpc.RpcMethodHandler:
-    def handle(_: bytes, context: grpc.ServicerContext) -> bytes:
-        _fail(context, ServingError("UNIMPLEMENTED", f"{name} is not implemented by this server"))
         return b""
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -13,9 +13,11 @@ import numpy as np
 
 from serving.tf_serving.dtypes import dtype_name
 from serving.tf_serving.errors import CODES, ServingError, invalid
-from serving.tf_serving.json_to_tensors import document, predict_inputs
-from serving.tf_serving.manager import Manager, VersionState
+from serving.tf_serving.manager import Manager
+from serving.tf_serving.predict_request import PredictRequest
+from serving.tf_serving.runtime import run_signature
 from serving.tf_serving.servable import DEFAULT_SIGNATURE, Servable, Signature
+from serving.tf_serving.states import VersionState
 from serving.tf_serving.tensor_proto import TensorParsingError, from_array, to_array
 from serving.tf_serving.tensors_to_json import predict_body
 
@@ -43,14 +45,14 @@ def predict_json(manager: Manager, name: str, version: int | None, label: str | 
     """The REST predict call: a JSON body for a JSON body. Raises ServingError."""
     if label is not None:
         manager.find(name, version, label)  # a label is looked up before the body is read
-    request = document(body)
+    request = PredictRequest(body)
     servable = manager.find(name, version, label)
-    signature_name = request.get("signature_name") or DEFAULT_SIGNATURE
+    signature_name = request.signature_name or DEFAULT_SIGNATURE
     signature = servable.signature(signature_name)
     if signature is None:
         raise invalid(f'Serving signature name: "{signature_name}" not found in signature def')
-    arrays, rows = predict_inputs(request, signature.inputs)
-    return predict_body(signature.run(arrays, list(signature.outputs)), rows)
+    arrays, rows = request.inputs(signature.inputs)
+    return predict_body(run_signature(servable, "Predict", signature, arrays, list(signature.outputs)), rows)
 
 
 def predict_proto(servable: Servable, request: Any, as_content: bool) -> Any:
@@ -62,9 +64,10 @@ def predict_proto(servable: Servable, request: Any, as_content: bool) -> Any:
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
     arrays = _proto_inputs(signature, request.inputs)
-    results = signature.run(arrays, _wanted(signature, request.output_filter))
+    wanted = _wanted(signature, request.output_filter)
+    results = run_signature(servable, "Predict", signature, arrays, wanted)
     response = predict_pb2.PredictResponse()
-    _fill_spec(response.model_spec, servable, signature.name)
+    fill_spec(response.model_spec, servable, signature.name)
     for alias, array in results.items():
         info = signature.outputs[alias]
         from_array(response.outputs[alias], array, info.dtype, info.enum, as_content)
@@ -84,7 +87,7 @@ def metadata(manager: Manager, request: Any) -> Any:
             raise invalid(f"Metadata field {field} is not supported")
     servable = find(manager, request)
     response = get_model_metadata_pb2.GetModelMetadataResponse()
-    _fill_spec(response.model_spec, servable, "")
+    fill_spec(response.model_spec, servable, "")
     response.metadata[SIGNATURE_DEF].CopyFrom(servable.metadata)
     return response
 
@@ -112,7 +115,8 @@ def _status_message(state: VersionState) -> Any:
     return message
 
 
-def _fill_spec(spec: Any, servable: Servable, signature_name: str) -> None:
+def fill_spec(spec: Any, servable: Servable, signature_name: str) -> None:
+    """Fills the ``model_spec`` of an answer, with the version that gave it."""
     spec.name = servable.name
     spec.version.value = servable.version
     spec.signature_name = signature_name

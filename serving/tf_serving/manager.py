@@ -1,51 +1,53 @@
-"""Keeps models served: watches their folders, loads new versions, drops old ones, and remembers each one's state.
+"""Keeps models served: what is configured, what is available now, and the thread that brings the two together.
 
-A new version is loaded before the old one is dropped, and the old one stays if the new one fails
-(tensorflow/serving's AvailabilityPreservingPolicy). A version that failed is tried again when its
-files change: it may have been copied while it was looked at.
+Rules are those of tensorflow/serving: labels and the change of a configuration of server_core.cc, the
+versions of core/availability_preserving_policy.h: a new version is loaded before the old one is dropped,
+and the old one stays if the new one fails.
 """
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from dataclasses import dataclass, field
 
-from serving.tf_serving.config import ModelConfig
+from serving.tf_serving.config import ModelConfig, Models, validated
 from serving.tf_serving.errors import ServingError, invalid
+from serving.tf_serving.labels import LabelRules, assign
+from serving.tf_serving.loader import Load, Loader, Retries
 from serving.tf_serving.servable import Servable
-from serving.tf_serving.versions import aspired, fingerprint, versions_on_disk
+from serving.tf_serving.states import States, VersionState
+from serving.tf_serving.versions import aspired, versions_on_disk
 
 log = logging.getLogger(__name__)
 
-Load = Callable[[str, int, Path], Servable]
-
 
 @dataclass(frozen=True, slots=True)
-class VersionState:
-    """Where a version is in its life: START, LOADING, AVAILABLE, UNLOADING or END; ``error`` is why it failed."""
+class Rules:
+    """How a manager works: ``poll_wait_s`` is the pause between two looks for versions, 0 for a single look."""
 
-    version: int
-    state: str
-    error: ServingError | None = None
+    poll_wait_s: float = 1.0
+    retries: Retries = field(default_factory=Retries)
+    labels: LabelRules = field(default_factory=LabelRules)
 
 
 class Manager:
     """The models of one server. Thread-safe; the loading happens in one thread of its own."""
 
-    def __init__(self, models: Sequence[ModelConfig], load: Load, poll_wait_s: float) -> None:
-        self._models = tuple(models)
-        self._load = load
-        self._poll_wait_s = poll_wait_s
-        self._lock = threading.Lock()  # of _states; _serving is replaced as a whole, never changed
-        self._states: dict[str, dict[int, VersionState]] = {model.name: {} for model in self._models}
-        self._serving: dict[str, dict[int, Servable]] = {model.name: {} for model in self._models}
-        self._failed: dict[tuple[str, int], frozenset[tuple[str, int, int]]] = {}
+    def __init__(self, models: Models | None, load: Load, rules: Rules) -> None:
+        """Nothing is loaded yet. Raises ServingError: FAILED_PRECONDITION, a label that may not be given."""
+        self._rules = rules
+        self._states = States()
+        self._loader = Loader(load, self._states, rules.retries)
+        self._is_configured = models is not None
+        self._models: Models = validated(models or ())
+        self._labels = assign(self._models, {}, self._is_available, rules.labels)
+        self._configuring = threading.Lock()
+        self._done: Models = ()  # the configuration that was last brought about
         self._complaints: dict[str, str] = {}
-        self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
 
     def start(self) -> None:
@@ -54,7 +56,9 @@ class Manager:
 
     def stop(self) -> None:
         """Look for no more versions. A version that is being loaded is not waited for."""
-        self._stopping.set()
+        self._is_stopping = True
+        self._wake.set()
+        self._states.stir()
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
         """The available version of a model: the one asked for, the labelled one, or the newest.
@@ -64,9 +68,12 @@ class Manager:
         """
         if not name:
             raise invalid("ModelSpec has no name specified.")
-        serving = self._serving.get(name, {})
         if label is not None:
-            version = self._labelled(name, label, serving)
+            try:
+                version = self._labels[name][label]
+            except KeyError:
+                raise invalid(f"Unrecognized servable version label: {label}") from None
+        serving = self._loader.serving.get(name, {})
         if version is None:
             if not serving:
                 raise ServingError("NOT_FOUND", f"Servable not found for request: Latest({name})")
@@ -81,98 +88,100 @@ class Manager:
         Raises:
             ServingError: NOT_FOUND, there is none.
         """
-        with self._lock:
-            known = dict(self._states.get(name, {}))
+        known = self._states.of(name)
         if version is not None:
             if version not in known:
                 raise ServingError("NOT_FOUND", f"Could not find version {version} of model {name}")
             return [known[version]]
         if not known:
             raise ServingError("NOT_FOUND", f"Could not find any versions of model {name}")
-        return [known[number] for number in sorted(known, reverse=True)]
+        return list(known.values())
 
-    def _labelled(self, name: str, label: str, serving: dict[int, Servable]) -> int:
-        for model in self._models:
-            # A label is only assigned to a version that is available.
-            if model.name == name and model.labels.get(label) in serving:
-                return model.labels[label]
-        raise invalid(f"Unrecognized servable version label: {label}")
+    def reload(self, models: Models | None) -> None:
+        """Serve ``models`` from now on, and no others; returns when those that are new are available.
+
+        Raises:
+            ServingError: the configuration may not take the place of the present one, which then stays; or
+                UNKNOWN, a new model did not become available.
+        """
+        with self._configuring:
+            if models is None:
+                if self._is_configured:
+                    raise ServingError(
+                        "FAILED_PRECONDITION",
+                        "Cannot transition to requested config. It is only legal to transition "
+                        "from one ModelConfigList to another.",
+                    )
+                log.info("Taking no action for empty config.")
+                return
+            validated(models, self._models)
+            labels = assign(models, self._labels, self._is_available, self._rules.labels)
+            present = {model.name for model in self._models}
+            new = [model for model in models if model.name not in present]
+            for model in new:
+                if not self._loader.serving.get(model.name):
+                    self._states.forget(model.name)
+            self._labels, self._models, self._is_configured = labels, models, True
+            self._wake.set()
+            self._states.wait(lambda: self._is_stopping or self._is_settled(models, new))
+            _check_available([(model.name, self._states.of(model.name)) for model in new])
+
+    def _is_available(self, name: str, version: int) -> bool:
+        return version in self._loader.serving.get(name, {})
+
+    def _is_settled(self, models: Models, new: list[ModelConfig]) -> bool:
+        states = [state.state for model in new for state in self._states.of(model.name).values()]
+        return self._done is models and set(states) <= {"AVAILABLE", "END"}
 
     def _watch(self) -> None:
-        while not self._stopping.is_set():
-            for model in self._models:
-                self._update(model)
-            if not self._poll_wait_s:
+        next_look = 0.0
+        while not self._is_stopping:
+            is_changed = self._wake.is_set()
+            self._wake.clear()  # before the models are read: what changes after it wakes this thread again
+            models = self._models
+            is_due = is_changed or time.monotonic() >= next_look
+            if is_due:
+                next_look = time.monotonic() + (self._rules.poll_wait_s or float("inf"))
+            for model in models:
+                if self._is_stopping:
+                    return
+                self._update(model, is_due)
+            self._loader.drop_all_but({model.name for model in models})
+            self._done = models
+            self._states.stir()
+            until = min(next_look, self._loader.next_retry())
+            self._wake.wait(min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX))
+
+    def _update(self, model: ModelConfig, look: bool) -> None:
+        if look:
+            try:
+                on_disk = versions_on_disk(model.base_path)
+            except OSError as error:
+                self._complain(model, f"Could not find base path {model.base_path} for servable {model.name}: {error}")
                 return
-            self._stopping.wait(self._poll_wait_s)
-
-    def _update(self, model: ModelConfig) -> None:
-        try:
-            on_disk = versions_on_disk(model.base_path)
-        except OSError as error:
-            self._complain(model, f"Could not find base path {model.base_path} for servable {model.name}: {error}")
-            return
-        wanted = aspired(on_disk, model.policy)
-        if wanted:
-            self._complaints.pop(model.name, None)
-        else:
-            self._complain(model, f"No versions of servable {model.name} found under base path {model.base_path}")
-        new = {version: folder for version, folder in wanted.items() if self._is_new(model.name, version, folder)}
-        for version in new:
-            self._set(model.name, VersionState(version, "START"))
-        for version, folder in new.items():
-            if self._stopping.is_set():
-                return
-            self._bring_up(model.name, version, folder)
-        serving = self._serving[model.name]
-        if not wanted or any(version in serving for version in wanted):
-            for version in sorted(set(serving) - set(wanted)):
-                self._take_down(model.name, version)
-
-    def _is_new(self, name: str, version: int, folder: Path) -> bool:
-        if version in self._serving[name]:
-            return False
-        return self._failed.get((name, version)) != fingerprint(folder)
-
-    def _bring_up(self, name: str, version: int, folder: Path) -> None:
-        identity = f"{{name: {name} version: {version}}}"
-        seen = fingerprint(folder)
-        self._set(name, VersionState(version, "LOADING"))
-        log.info("Loading servable version %s from %s", identity, folder)
-        try:
-            servable = self._load(name, version, folder)
-        except ServingError as error:
-            self._fail(name, version, seen, error)
-        except Exception as error:  # the loader's thread must outlive whatever one model makes it raise
-            log.exception("Unexpected error")
-            self._fail(name, version, seen, ServingError("INTERNAL", f"{type(error).__name__}: {error}"))
-        else:
-            self._failed.pop((name, version), None)
-            self._publish(name, {**self._serving[name], version: servable})
-            self._set(name, VersionState(version, "AVAILABLE"))
-            log.info("Successfully loaded servable version %s", identity)
-
-    def _fail(self, name: str, version: int, seen: frozenset[tuple[str, int, int]], error: ServingError) -> None:
-        self._failed[name, version] = seen
-        self._set(name, VersionState(version, "END", error))
-        log.error("Loading servable: {name: %s version: %s} failed: %s", name, version, error)
-
-    def _take_down(self, name: str, version: int) -> None:
-        self._set(name, VersionState(version, "UNLOADING"))
-        # Requests that run hold the servable until they are done.
-        self._publish(name, {number: kept for number, kept in self._serving[name].items() if number != version})
-        gc.collect()  # a loaded model is full of reference cycles
-        self._set(name, VersionState(version, "END"))
-        log.info("Done unloading servable version {name: %s version: %s}", name, version)
-
-    def _publish(self, name: str, serving: dict[int, Servable]) -> None:
-        self._serving = {**self._serving, name: serving}
-
-    def _set(self, name: str, state: VersionState) -> None:
-        with self._lock:
-            self._states[name][state.version] = state
+            wanted = aspired(on_disk, model.policy)
+            self._loader.want(model, wanted)
+            if wanted:
+                self._complaints.pop(model.name, None)
+            else:
+                self._complain(model, f"No versions of servable {model.name} found under base path {model.base_path}")
+        self._loader.bring_about(model, lambda: self._is_stopping)
 
     def _complain(self, model: ModelConfig, complaint: str) -> None:
         if self._complaints.get(model.name) != complaint:  # once, not at every look
             self._complaints[model.name] = complaint
             log.warning("%s", complaint)
+
+
+def _check_available(new: list[tuple[str, dict[int, VersionState]]]) -> None:
+    """Raises the error of a configuration whose new models did not all become available."""
+    failed = []
+    for name, states in new:
+        if any(state.state == "AVAILABLE" for state in states.values()):
+            continue
+        newest = next(iter(states.values()), None)
+        identity = f"{{name: {name} version: {newest.version}}}" if newest else f"{{name: {name}}}"
+        why = f" due to error: {newest.error}" if newest and newest.error else ""
+        failed.append(f"{{{identity}{why}}}, ")
+    if failed:
+        raise ServingError("UNKNOWN", f"{len(failed)} model(s) did not become available: {{{''.join(failed)}}}")

@@ -40,8 +40,9 @@ def recipe(request: LaunchRequest) -> Recipe:
         "rest_api_port": request.rest_port,
         "model_name": request.model,
         "model_base_path": request.payload.resolve(),
+        "max_num_load_retries": 0,  # what is packaged here loads at once or never
         "tensorflow_intra_op_parallelism": request.threads,
-        "tensorflow_inter_op_parallelism": 1,  # requests run side by side, operations of one do not
+        "tensorflow_inter_op_parallelism": 0,  # one per core: with a single one, requests would run one by one
     }
     return Recipe(
         server=server,

@@ -5,58 +5,137 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from serving.tf_serving import handlers
+from serving.tf_serving import handlers, inference, metrics
+from serving.tf_serving.deadlines import begin
 from serving.tf_serving.errors import HTTP_REASON, HTTP_STATUS, ServingError
+from serving.tf_serving.http_body import (
+    GZIP,
+    MIN_COMPRESSED,
+    BodyTooLargeError,
+    accepts_gzip,
+    compressed,
+    decompressed,
+)
 from serving.tf_serving.manager import Manager
 from serving.tf_serving.tensors_to_json import error_body
 from serving.tf_serving.urls import Route, VersionError, route
 
 log = logging.getLogger(__name__)
 
-_HEADERS = {"Content-Type": "application/json"}
-_NOT_FOUND = b"<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>"
+ANSWER_S = 0.1
+"""Beyond the time-out, for an answer that names a better reason: it passed while the request waited for a batch."""
+_JSON = "application/json"
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+
+
+@dataclass(frozen=True, slots=True)
+class RestRules:
+    """How the REST face works. ``metrics_path`` is where the metrics are, empty for nowhere."""
+
+    timeout_s: float = 30.0
+    max_request_bytes: int = 2**31 - 1
+    with_cors: bool = False
+    metrics_path: str = ""
+    check_method: bool = False
 
 
 class RestFace:
     """Answers HTTP requests; predictions run in ``pool``, so that every core takes part."""
 
-    def __init__(self, manager: Manager, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, manager: Manager, pool: ThreadPoolExecutor, rules: RestRules) -> None:
         self._manager = manager
         self._pool = pool
+        self._rules = rules
 
     def server(self) -> web.Server:
         """aiohttp's server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
-        return web.Server(self._answer, request_factory=_unlimited_request, access_log=None)
+        # Bodies are decompressed here, where their size is limited.
+        return web.Server(self._answer, request_factory=self._request, access_log=None, auto_decompress=False)
+
+    def _request(
+        self, message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+    ) -> web.BaseRequest:
+        loop, limit = asyncio.get_running_loop(), self._rules.max_request_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
+        path = request.raw_path
+        if self._rules.metrics_path and path.partition("?")[0] == self._rules.metrics_path:
+            return self._metrics(path)
         try:
-            found = route(request.method, request.raw_path)
+            if request.headers.get("Expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
+                request.writer.output_size = 0
+            if self._rules.with_cors and request.method == "OPTIONS" and _is_web_origin(request):
+                return self._response(request, 200, b"")
+            found = route(request.method, path)
             if found is None:
-                return web.Response(status=404, body=_NOT_FOUND, content_type="text/html")
+                return _html(404, "Not Found")
             if request.method == "GET":
                 body = self._describe(found)
             else:
-                body = await self._infer(found, await request.read())
+                body = await self._counted(found, request)
         except VersionError:
-            return _response(400, b"")
+            return self._response(request, 400, b"")
         except ServingError as error:
-            return _response(HTTP_STATUS[error.code], error_body(error.message))
+            return self._response(request, HTTP_STATUS[error.code], error_body(error.message))
+        except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
+            return _html(413, "Request Entity Too Large")
+        except ConnectionError:  # the client is gone, in the middle of its body: nobody reads this answer
+            return self._response(request, HTTP_STATUS["CANCELLED"], b"")
         except Exception as error:  # a fault of this server must reach its log, and the client as what it is
             log.exception("Unexpected error")
-            return _response(500, error_body(f"{type(error).__name__}: {error}"))
-        return _response(200, body)
+            return self._response(request, 500, error_body(f"{type(error).__name__}: {error}"))
+        return self._response(request, 200, body)
 
-    async def _infer(self, found: Route, body: bytes) -> bytes:
-        if found.method != "predict":
-            raise ServingError("UNIMPLEMENTED", f"{found.method} is not implemented by this server; use predict")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._pool, handlers.predict_json, self._manager, found.model, found.version, found.label, body
-        )
+    async def _counted(self, found: Route, request: web.BaseRequest) -> bytes:
+        start, status = time.perf_counter(), "INTERNAL"
+        try:
+            try:
+                async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
+                    body = await self._infer(found, await request.read(), request.headers.get("Content-Encoding", ""))
+            except TimeoutError as error:
+                # The thread goes on to its end: TensorFlow's Python API cannot cancel one of several calls.
+                raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
+            status = "OK"
+        except ServingError as error:
+            status = error.code
+            raise
+        except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
+            status = "INVALID_ARGUMENT"
+            raise
+        except ConnectionError:
+            status = "CANCELLED"
+            raise
+        finally:
+            metrics.REQUESTS.add(found.model, status)
+        microseconds = (time.perf_counter() - start) * 1e6
+        metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
+        return body
+
+    async def _infer(self, found: Route, body: bytes, encoding: str) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, body, encoding)
+
+    def _infer_now(self, found: Route, body: bytes, encoding: str) -> bytes:
+        begin(self._rules.timeout_s)
+        if GZIP in encoding.lower():
+            body = decompressed(body, self._rules.max_request_bytes)
+        model = (found.model, found.version, found.label)
+        if found.method == "predict":
+            return handlers.predict_json(self._manager, *model, body)
+        return inference.infer_json(self._manager, found.method, model, body, self._rules.check_method)
 
     def _describe(self, found: Route) -> bytes:
         from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
@@ -76,16 +155,28 @@ class RestFace:
         }
         return json.dumps(content).encode()
 
+    def _metrics(self, path: str) -> web.Response:
+        if path == self._rules.metrics_path:
+            return web.Response(body=metrics.page().encode(), content_type=metrics.CONTENT_TYPE)
+        text = f"Unexpected path: {path}. Should be {self._rules.metrics_path}"
+        return web.Response(status=400, body=text.encode(), content_type=metrics.CONTENT_TYPE)
 
-def _unlimited_request(
-    message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
-) -> web.BaseRequest:
-    # 0 is "no limit"; aiohttp's own is 1 MiB, less than a few pictures.
-    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=0)
+    def _response(self, request: web.BaseRequest, status: int, body: bytes) -> web.Response:
+        headers = {"Content-Type": _JSON}
+        if self._rules.with_cors:
+            headers.update(_CORS)
+        if len(body) >= MIN_COMPRESSED and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            body = compressed(body)
+            headers.update({"Content-Encoding": GZIP, "Vary": "Accept-Encoding"})
+        return web.Response(status=status, reason=HTTP_REASON[status], body=body, headers=headers)
 
 
-def _response(status: int, body: bytes) -> web.Response:
-    return web.Response(status=status, reason=HTTP_REASON[status], body=body, headers=_HEADERS)
+def _is_web_origin(request: web.BaseRequest) -> bool:
+    return request.headers.get("Origin", "").lower().startswith(("http://", "https://"))
+
+
+def _html(status: int, reason: str) -> web.Response:
+    return web.Response(status=status, reason=reason, body=_HTML.format(reason).encode(), content_type="text/html")
 
 
 def _fill_spec(spec: Any, found: Route, with_label: bool) -> None:

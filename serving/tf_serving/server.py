@@ -6,63 +6,64 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
-from serving.tf_serving import handlers
-from serving.tf_serving.config import ModelConfig
+from serving.tf_serving.batch_queue import Scheduler
+from serving.tf_serving.batching_config import BatchingParameters, batching_parameters
+from serving.tf_serving.config import Models
+from serving.tf_serving.config_file import ConfigFile
 from serving.tf_serving.flags import Flags
-from serving.tf_serving.grpc_service import grpc_server
-from serving.tf_serving.manager import Load, Manager
+from serving.tf_serving.grpc_server import grpc_server
+from serving.tf_serving.labels import LabelRules
+from serving.tf_serving.loader import Load, Retries
+from serving.tf_serving.manager import Manager, Rules
+from serving.tf_serving.monitoring import metrics_path
 from serving.tf_serving.ports import bound, taken
-from serving.tf_serving.rest import RestFace
+from serving.tf_serving.rest import RestFace, RestRules
 from serving.tf_serving.servable import Servable, load
-from serving.tf_serving.warmup import run_warmup
+from serving.tf_serving.warmup import warm_up
 
 log = logging.getLogger(__name__)
 
 FINISH_S = 60.0
 """How long running requests may take after a signal to end."""
+MAX_WAITING = 64
+"""Threads of each face that batching may ask for beyond the flags; an idle one costs 50 KB."""
 
 
-async def run(flags: Flags, models: Sequence[ModelConfig]) -> None:
+async def run(flags: Flags, models: Models | None) -> None:
     """Serve until SIGTERM or SIGINT, then finish what runs.
 
     Raises:
         PortTakenError: somebody else listens on one of the ports.
+        ServingError: a label, a certificate or another setting that cannot be used.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    manager = Manager(models, _loader(flags), flags.file_system_poll_wait_seconds)
-    rest_port = flags.rest_api_port
-    if rest_port and rest_port == flags.port:
-        log.error("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API.")
-        rest_port = 0
+    batching = batching_parameters(flags.enable_batching, flags.batching_parameters_file)
+    flags = _with_threads(flags, batching)
+    manager = Manager(models, _loader(flags, batching), _rules(flags))
+    rest_rules = _rest_rules(flags)
     grpc_face = None
-    if flags.port:
-        as_content = flags.enable_serialization_as_tensor_content
-        grpc_face = grpc_server(manager, flags.bind_address, flags.port, flags.grpc_max_threads, as_content)
+    if flags.port or flags.grpc_socket_path:
+        grpc_face = grpc_server(manager, flags)
         grpc_face.start()
-        log.info("Running gRPC ModelServer at %s:%s", flags.bind_address, flags.port)
-    runner = None
-    if rest_port:
-        pool = ThreadPoolExecutor(flags.rest_api_num_threads, thread_name_prefix="rest")
-        runner = web.ServerRunner(RestFace(manager, pool).server(), shutdown_timeout=FINISH_S)
-        await runner.setup()
-        listening = bound(flags.bind_address, rest_port)
-        try:
-            await web.SockSite(runner, listening).start()
-        except OSError as error:
-            raise taken(flags.bind_address, rest_port, error.strerror or str(error)) from error
-        log.info("Exporting HTTP/REST API at: %s:%s", flags.bind_address, rest_port)
+        log.info("Running gRPC ModelServer at %s:%s %s", flags.bind_address, flags.port, flags.grpc_socket_path)
+    runner = await _rest_runner(manager, flags, rest_rules)
+    _leave_alone_what_stays()
     manager.start()
+    config_file = ConfigFile(manager, flags.model_config_file, flags.model_config_file_poll_wait_seconds)
+    if flags.model_config_file and flags.model_config_file_poll_wait_seconds:
+        config_file.start()
     await stop.wait()
     log.info("Finishing what runs")
+    config_file.stop()
     manager.stop()
     finished = grpc_face.stop(FINISH_S) if grpc_face else None
     if runner:
@@ -71,11 +72,75 @@ async def run(flags: Flags, models: Sequence[ModelConfig]) -> None:
         await loop.run_in_executor(None, finished.wait)
 
 
-def _loader(flags: Flags) -> Load:
+def _leave_alone_what_stays() -> None:
+    """Hides what is imported from the garbage collector: 390,000 objects, none of which will go.
+
+    A full collection takes 0.7 ms instead of 330, in which every request would wait; one comes with each version that
+    is dropped, and with some of the requests that are read as lists (20 ms of CPU instead of 90 for 3 MB).
+    """
+    gc.collect()
+    gc.freeze()
+
+
+async def _rest_runner(manager: Manager, flags: Flags, rules: RestRules) -> web.ServerRunner | None:
+    if not flags.rest_api_port:
+        return None
+    if flags.rest_api_port == flags.port:
+        log.error("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API.")
+        return None
+    pool = ThreadPoolExecutor(flags.rest_api_num_threads, thread_name_prefix="rest")
+    runner = web.ServerRunner(RestFace(manager, pool, rules).server(), shutdown_timeout=FINISH_S)
+    await runner.setup()
+    listening = bound(flags.bind_address, flags.rest_api_port)
+    try:
+        await web.SockSite(runner, listening).start()
+    except OSError as error:
+        raise taken(flags.bind_address, flags.rest_api_port, error.strerror or str(error)) from error
+    log.info("Exporting HTTP/REST API at: %s:%s", flags.bind_address, flags.rest_api_port)
+    return runner
+
+
+def _with_threads(flags: Flags, batching: BatchingParameters | None) -> Flags:
+    """Enough threads to fill a batch: a request that waits to be batched holds one."""
+    if batching is None:
+        return flags
+    wanted = min(2 * batching.max_execution_batch_size, MAX_WAITING)
+    return replace(
+        flags,
+        grpc_max_threads=max(wanted, flags.grpc_max_threads),
+        rest_api_num_threads=max(wanted, flags.rest_api_num_threads),
+    )
+
+
+def _rules(flags: Flags) -> Rules:
+    return Rules(
+        flags.file_system_poll_wait_seconds,
+        Retries(flags.max_num_load_retries, max(0, flags.load_retry_interval_micros) / 1e6),
+        LabelRules(
+            flags.allow_version_labels_for_unavailable_models,
+            flags.force_allow_any_version_labels_for_unavailable_models,
+        ),
+    )
+
+
+def _rest_rules(flags: Flags) -> RestRules:
+    return RestRules(
+        flags.rest_api_timeout_in_ms / 1000,
+        flags.rest_api_max_request_bytes,
+        flags.rest_api_enable_cors_support,
+        metrics_path(flags.monitoring_config_file),
+        flags.enable_signature_method_name_check,
+    )
+
+
+def _loader(flags: Flags, batching: BatchingParameters | None) -> Load:
+    scheduler = Scheduler(batching) if batching else None
+
     def load_and_warm_up(name: str, version: int, folder: Path) -> Servable:
-        servable = load(name, version, folder)
+        servable = load(name, version, folder, scheduler, flags.prefer_tflite_model)
         if flags.enable_model_warmup:
-            count = run_warmup(folder, lambda request: handlers.predict_proto(servable, request, False))
+            iterations = flags.num_request_iterations_for_warmup or 1
+            count = warm_up(servable, folder, iterations, flags.enable_signature_method_name_check)
             if count:
                 log.info("Ran %d warm-up requests of %s", count, folder)
         gc.collect()

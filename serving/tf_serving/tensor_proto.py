@@ -97,6 +97,7 @@ def _fill(values: np.ndarray, count: int, numpy: np.dtype[Any]) -> np.ndarray:
 def from_array(proto: Any, array: np.ndarray, dtype: str, enum: int, as_content: bool) -> None:
     """Fills an empty message: ``tensor_content`` if ``as_content``, else the repeated field of the dtype."""
     proto.dtype = enum
+    proto.tensor_shape.SetInParent()  # a scalar's shape is there, and empty
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if dtype == "string":

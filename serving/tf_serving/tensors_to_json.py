@@ -103,7 +103,10 @@ def _dump(content: Any, with_tokens: bool = False) -> bytes:
         except orjson.JSONEncodeError:
             pass  # text that is not UTF-8: the bytes go out as they are
     text = json.dumps(content, ensure_ascii=False, default=_plain)  # writes NaN and Infinity where orjson writes null
-    return text.encode("utf-8", "surrogateescape")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair, escaped in a request that a message quotes
+        return text.encode("utf-8", "replace")
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,8 @@ from serving.tf_serving.config import VersionPolicy
 
 _MAX_INT64 = 2**63 - 1
 
+Fingerprint = frozenset[tuple[str, int, int]]
+
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
     """The folders of ``base_path`` whose names are whole numbers (leading zeros allowed), by number.
@@ -29,7 +31,7 @@ def aspired(on_disk: dict[int, Path], policy: VersionPolicy) -> dict[int, Path]:
     return {version: on_disk[version] for version in chosen}
 
 
-def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
+def fingerprint(folder: Path) -> Fingerprint:
     """What tells whether files of a version have changed: paths, sizes in bytes, times of change in ns."""
     found = set()
     for file in folder.rglob("*"):

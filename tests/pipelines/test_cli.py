@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.paths import PATHS, path_module
 
-COMMANDS = ("list", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report")
+COMMANDS = ("conform", "list", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

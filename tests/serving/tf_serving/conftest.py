@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import grpc
 import pytest
 
 from serving.launch import LOOPBACK, Recipe, Server, free_port, serve
+from serving.tf_serving.conformance.write import BAD, MONITORING_FILE, models_config, write_models
 
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
 
@@ -30,6 +32,10 @@ class Running:
     grpc_port: int
     models: Path
     process: Server
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.rest}"
 
     def ask(self, path: str, body: bytes | str | None = None, method: str | None = None) -> tuple[int, bytes, str]:
         """Status, body and content type of one HTTP request; POST if there is a body."""
@@ -50,122 +56,37 @@ class Running:
         return grpc.insecure_channel(f"{LOOPBACK}:{self.grpc_port}")
 
 
-def _signatures():
-    import tensorflow as tf
-
-    def spec(dtype, name, shape=None):
-        return tf.TensorSpec(shape, dtype, name=name)
-
-    def function(*specs):
-        return tf.function(input_signature=list(specs))
-
-    class HalfPlusTwo(tf.Module):
-        @function(spec(tf.float32, "x", [None, 1]))
-        def predict(self, x):
-            return {"y": 0.5 * x + 2.0}
-
-        @function(spec(tf.string, "inputs", [None]))
-        def regress(self, inputs):
-            x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
-            return {"outputs": 0.5 * x + 2.0}
-
-    class Zoo(tf.Module):
-        def __init__(self):
-            self.total = tf.Variable(0.0)
-            self.kernel = tf.Variable(tf.ones([3, 2]))
-
-        @function()
-        def get_counter(self):
-            return {"output": self.total.read_value()}
-
-        @function(spec(tf.float32, "delta", []))
-        def incr_counter_by(self, delta):
-            return {"output": self.total.assign_add(delta)}
-
-        @function(spec(tf.int32, "n"), spec(tf.string, "s"), spec(tf.float32, "f"), spec(tf.float64, "d"))
-        def named(self, n, s, f, d):
-            return {"n": n, "s": s, "f": f, "d": d}
-
-        @function(spec(tf.string, "text"))
-        def texts(self, text):
-            return {"text": text, "text_bytes": text}
-
-        @function(spec(tf.float32, "x"))
-        def shapes(self, x):
-            return {"sum": tf.reduce_sum(x), "x": x}
-
-        @function(spec(tf.float32, "x"))
-        def uneven(self, x):
-            return {"a": x, "b": x[:1]}
-
-        @function(spec(tf.float32, "x", [None]))
-        def none_left(self, x):
-            return {"y": tf.boolean_mask(x, x > 1e30)}
-
-        @function(spec(tf.float32, "x", [None, 3]))
-        def dense(self, x):
-            return {"y": x @ self.kernel}
-
-        @function(spec(tf.float16, "x"))
-        def half(self, x):
-            return {"y": tf.cast(x, tf.float32)}
-
-        @function(spec(tf.float32, "x"))
-        def to_complex(self, x):
-            return {"y": tf.complex(x, x)}
-
-        @function(spec(tf.bool, "b"), spec(tf.int64, "i"), spec(tf.uint8, "u"))
-        def others(self, b, i, u):
-            return {"b": b, "i": i, "u": u}
-
-        @function(spec(tf.float32, "x", [None]))
-        def slow(self, x):
-            """About two seconds of computing."""
-            start = tf.timestamp()
-            (y,) = tf.while_loop(lambda _: tf.timestamp() - start < 2.0, lambda y: (tf.sin(y),), [x])
-            return {"y": y}
-
-    return HalfPlusTwo, Zoo
-
-
 @pytest.fixture(scope="session")
-def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A version's folder of half_plus_two."""
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the models that the cases of the API are about, as ``slipway conform`` writes them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-
-    folder = tmp_path_factory.mktemp("half_plus_two") / "version"
-    model = _signatures()[0]()
-    signatures = {"serving_default": model.predict, "regress_x_to_y": model.regress}
-    tf.saved_model.save(model, str(folder), signatures=signatures)
+    folder = tmp_path_factory.mktemp("models")
+    write_models(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def zoo(half_plus_two: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A version's folder of a model with many signatures."""
-    import tensorflow as tf
-
-    folder = tmp_path_factory.mktemp("zoo") / "version"
-    model = _signatures()[1]()
-    functions = [name for name in vars(type(model)) if hasattr(getattr(model, name), "get_concrete_function")]
-    tf.saved_model.save(model, str(folder), signatures={name: getattr(model, name) for name in functions})
-    return folder
+def half_plus_two(written: Path) -> Path:
+    """A version's folder of half_plus_two."""
+    return written / "half_plus_two/00000123"
 
 
 @pytest.fixture(scope="session")
-def half_plus_two_v1(half_plus_two: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def half_plus_two_v1(written: Path) -> Path:
     """The same computation as TensorFlow 1 saved it: a graph without objects."""
-    import tensorflow as tf
+    return written / "half_plus_two_tf1/00000123"
 
-    v1 = tf.compat.v1
-    folder = tmp_path_factory.mktemp("half_plus_two_v1") / "version"
-    with tf.Graph().as_default(), v1.Session() as session:
-        x = v1.placeholder(tf.float32, [None, 1], "x")
-        half = v1.get_variable("half", initializer=0.5)
-        session.run(v1.global_variables_initializer())
-        v1.saved_model.simple_save(session, str(folder), {"x": x}, {"y": half * x + 2.0})
-    return folder
+
+@pytest.fixture(scope="session")
+def zoo(written: Path) -> Path:
+    """A version's folder of a model with many signatures."""
+    return written / "echo/1"
+
+
+@pytest.fixture(scope="session")
+def slow(written: Path) -> Path:
+    """A version's folder of a model that computes for two seconds."""
+    return written / "slow/1"
 
 
 def write_warmup(folder: Path, records: list[bytes]) -> None:
@@ -188,69 +109,87 @@ def warmup_record(name: str, values: list[float]) -> bytes:
     return log.SerializeToString()
 
 
-CONFIG = """
-model_config_list {{
-  config {{ name: "m" base_path: "{root}/m" model_platform: "tensorflow" version_labels {{ key: "stable" value: 123 }}
-            version_labels {{ key: "gone" value: 5 }} }}
-  config {{ name: "zoo" base_path: "{root}/zoo" model_platform: "tensorflow" }}
-  config {{ name: "v1" base_path: "{root}/v1" model_platform: "tensorflow" }}
-  config {{ name: "two" base_path: "{root}/two" model_platform: "tensorflow" model_version_policy {{ all {{}} }} }}
-  config {{ name: "switch" base_path: "{root}/switch" model_platform: "tensorflow" }}
-  config {{ name: "broken" base_path: "{root}/broken" model_platform: "tensorflow" }}
-  config {{ name: "absent" base_path: "{root}/absent" model_platform: "tensorflow" }}
-  config {{ name: "warm" base_path: "{root}/warm" model_platform: "tensorflow" }}
-  config {{ name: "warm_empty" base_path: "{root}/warm_empty" model_platform: "tensorflow" }}
-  config {{ name: "warm_failing" base_path: "{root}/warm_failing" model_platform: "tensorflow" }}
-  config {{ name: "warm_text" base_path: "{root}/warm_text" model_platform: "tensorflow" }}
-  config {{ name: "warm_other" base_path: "{root}/warm_other" model_platform: "tensorflow" }}
-  config {{ name: "warm_many" base_path: "{root}/warm_many" model_platform: "tensorflow" }}
-  config {{ name: "odd!#$%&'()*+,/:;=?@[]" base_path: "{root}/m" model_platform: "tensorflow"
-            version_labels {{ key: "odd!#$%&'()*+,/:;=?@[]" value: 123 }} }}
-}}
-"""
+def every_kind_of_record() -> list[bytes]:
+    """A warm-up record for each API, and one that asks for nothing."""
+    from google.protobuf import text_format
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    features = 'feature { key: "x" value { float_list { value: 2 } } }'
+    given = f"input {{ example_list {{ examples {{ features {{ {features} }} }} }} }}"
+    spec = 'model_spec { name: "any" signature_name: "%s" }'
+    texts = (
+        f"classify_log {{ request {{ {spec % 'classify_x_to_y'} {given} }} }}",
+        f"regress_log {{ request {{ {spec % 'regress_x_to_y'} {given} }} }}",
+        f"multi_inference_log {{ request {{ tasks {{ {spec % 'regress_x_to_y2'} "
+        f'method_name: "tensorflow/serving/regress" }} {given} }} }}',
+        "",
+    )
+    logs = [text_format.Parse(text, prediction_log_pb2.PredictionLog()) for text in texts]
+    return [warmup_record("x", [1.0]), *(log.SerializeToString() for log in logs)]
+
+
+EXTRA = ("switch", "spare", "broken", "absent", "warm", "warm_kinds", "warm_empty", "warm_failing", "warm_text")
+EXTRA += ("warm_other", "warm_many", "linked")
 
 
 @pytest.fixture(scope="session")
-def models(half_plus_two: Path, zoo: Path, half_plus_two_v1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def models(written: Path, half_plus_two: Path, half_plus_two_v1: Path) -> Path:
     """The folder of every model that the server of these tests serves, and its configuration."""
-    root = tmp_path_factory.mktemp("models")
-    folders = {"m/00000123": half_plus_two, "zoo/1": zoo, "v1/1": half_plus_two_v1, "switch/1": half_plus_two}
-    folders |= {f"two/{version}": half_plus_two for version in (3, 4)}
-    folders |= {f"{name}/1": half_plus_two for name in ("warm", "warm_empty", "warm_failing", "warm_text")}
-    folders |= {f"{name}/1": half_plus_two for name in ("warm_other", "warm_many", "broken")}
-    for path, source in folders.items():
-        shutil.copytree(source, root / path)
-    (root / "m/not_a_version").mkdir()
-    (root / "m/999").write_text("a file, not a folder")
-    graph = root / "broken/1/saved_model.pb"
-    graph.write_bytes(graph.read_bytes()[:100])
+    root = written
+    for name in EXTRA:
+        if name not in ("absent", "broken", "warm_kinds", "linked"):
+            shutil.copytree(half_plus_two, root / name / "1")
+    shutil.copytree(root / BAD / "00000123", root / "broken/1")
+    shutil.copytree(half_plus_two_v1, root / "warm_kinds/1")
+    (root / "linked").mkdir()
+    (root / "linked/1").symlink_to(half_plus_two)
+    (root / "half_plus_two/not_a_version").mkdir()
+    (root / "half_plus_two/999").write_text("a file, not a folder")
     write_warmup(root / "warm/1", [warmup_record("x", [1.0, 2.0])] * 3)
+    write_warmup(root / "warm_kinds/1", every_kind_of_record())
     write_warmup(root / "warm_empty/1", [])
     write_warmup(root / "warm_failing/1", [warmup_record("wrong_name", [1.0])])
     write_warmup(root / "warm_other/1", [b"\xff\xff not a PredictionLog"])
     write_warmup(root / "warm_many/1", [warmup_record("x", [1.0])] * 1001)
     (root / "warm_text/1" / WARMUP).parent.mkdir(parents=True)
     (root / "warm_text/1" / WARMUP).write_text("this is no TFRecord file, though long enough to have a header")
-    (root / "config.txt").write_text(CONFIG.format(root=root))
+    more = "".join(f'  config {{ name: "{n}" base_path: "{root / n}" model_platform: "tensorflow" }}\n' for n in EXTRA)
+    (root / "config.txt").write_text(models_config(root, more))
     return root
 
 
 @pytest.fixture(scope="session")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The server under test, once every model has been tried."""
-    rest, grpc_port = free_port(), free_port()
-    workdir = tmp_path_factory.mktemp("server")
-    flags = [f"--port={grpc_port}", "--rest_api_port", str(rest), f"--model_config_file={models}/config.txt"]
+    flags = (
+        f"--model_config_file={models}/config.txt",
+        f"--monitoring_config_file={models}/{MONITORING_FILE}",
+        "--allow_version_labels_for_unavailable_models",
+        "--rest_api_enable_cors_support=true",
+        "--max_num_load_retries=0",
+    )
+    with running(tmp_path_factory.mktemp("server"), models, "linked", *flags) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Callable[..., AbstractContextManager[Running]]:
+    """:func:`running`, for the tests that need a server with flags of their own."""
+    return running
+
+
+@contextmanager
+def running(workdir: Path, models: Path, last: str, *flags: str) -> Iterator[Running]:
+    """A server with flags; it is ready when the model ``last`` has been tried."""
+    rest = free_port()
+    grpc_port = next(port for port in iter(free_port, None) if port != rest)  # the system may offer one twice
+    words = (sys.executable, "-m", "serving.tf_serving", f"--port={grpc_port}", "--rest_api_port", str(rest), *flags)
 
     def ready() -> bool:
-        url = f"http://{LOOPBACK}:{rest}/v1/models/warm_many"  # loaded late, and bound to fail
-        with urllib.request.urlopen(url, timeout=5) as response:
-            return b'"END"' in response.read() and b"AVAILABLE" in probe(
-                rest, "odd%21%23%24%25%26%27()*+,%2F%3A%3B=%3F%40%5B%5D"
-            )
+        answer = probe(rest, last)
+        return b'"END"' in answer or b"AVAILABLE" in answer
 
-    recipe = Recipe("TF Serving API server", (sys.executable, "-m", "serving.tf_serving", *flags), {}, ready)
-    with serve(recipe, workdir, timeout_s=90) as process:
+    with serve(Recipe("TF Serving API server", words, {}, ready), workdir, timeout_s=90) as process:
         yield Running(rest, grpc_port, models, process)
 
 

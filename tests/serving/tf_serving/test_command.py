@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from serving.launch import LOOPBACK, free_port
-from serving.tf_serving.flags import FlagError, Flags, parse, usage
+from serving.tf_serving.config import model_configs
+from serving.tf_serving.errors import ServingError
+from serving.tf_serving.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
+from serving.tf_serving.grpc_server import grpc_server
+from serving.tf_serving.manager import Manager, Rules
+from serving.tf_serving.monitoring import metrics_path
 
 
 def test_both_forms_of_a_flag():
@@ -19,7 +24,7 @@ def test_both_forms_of_a_flag():
     assert flags == Flags(port=1, rest_api_port=2, model_base_path="/a=b", enable_model_warmup=False)
     on = parse(["--enable_serialization_as_tensor_content", "--model_config_file", "/c"])
     assert (on.enable_serialization_as_tensor_content, on.model_config_file) == (True, "/c")
-    assert (on.bind_address, on.tensorflow_intra_op_parallelism, on.tensorflow_inter_op_parallelism) == (LOOPBACK, 1, 1)
+    assert (on.bind_address, on.tensorflow_intra_op_parallelism, on.tensorflow_inter_op_parallelism) == (LOOPBACK, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,8 @@ def test_both_forms_of_a_flag():
         (["--grpc_max_threads=0"], "from 1 to"),
         (["--model_base_path"], "flag --model_base_path needs a value"),
         (["--enable_model_warmup=maybe"], "takes true or false. Received: 'maybe'"),
+        (["--load_retry_interval_micros=x"], "takes a whole number from -9223372036854775808 to"),
+        (["--saved_model_tags=serve,gpu"], "takes serve only. Received: 'serve,gpu'"),
         ([], "no model to serve"),
         (["--model_base_path=/m", "--port=0"], "nothing to listen on"),
     ],
@@ -49,6 +56,17 @@ def test_bad_flags(argv, message):
 def test_help_names_every_flag():
     text = usage()
     assert all(f"--{name}=" in text for name in Flags.__dataclass_fields__)
+    assert all(f"--{name}\n" in text for name in WITHOUT_EFFECT)
+
+
+def test_flags_without_effect():
+    argv = ["--num_load_threads=4", "--use_tfrt", "--num_unload_threads", "2", "--model_base_path=/m"]
+    assert parse(argv) == Flags(model_base_path="/m")
+
+
+def test_version(command):
+    code, out, _ = ended(command("--version"))
+    assert (code, out.splitlines()[0][:24]) == (0, "TensorFlow ModelServer: ")
 
 
 def ended(process, limit_s: float = 60.0) -> tuple[int, str, str]:
@@ -75,21 +93,51 @@ def test_a_port_in_use(command, flag):
     assert f"cannot listen on {LOOPBACK}:{taken}" in err
 
 
+@pytest.mark.parametrize("case", ["H2"])
+def test_a_bad_configuration(command, tmp_path, case):
+    file = tmp_path / "config.txt"
+    file.write_text("model_config_list { config { nam")
+    code, _, err = ended(command(f"--port={free_port()}", f"--model_config_file={file}"))
+    assert code == 2
+    assert "Error parsing text-format tensorflow.serving.ModelServerConfig" in err
+    assert f"Invalid protobuf file: '{file}'" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("flag", "text", "message"),
     [
-        ("model_config_list { config { nam", "Error parsing text-format tensorflow.serving.ModelServerConfig"),
-        (None, "cannot read --model_config_file"),
+        ("model_config_file", None, "cannot read --model_config_file: No such file or directory. Received: "),
+        ("ssl_config_file", None, "cannot read --ssl_config_file"),
+        ("ssl_config_file", "server_key: 1", "Error parsing text-format tensorflow.serving.SSLConfig"),
+        ("ssl_config_file", "client_verify: true", "an SSLConfig needs server_key and server_cert"),
+        ("monitoring_config_file", "prometheus", "Error parsing text-format tensorflow.serving.MonitoringConfig"),
+        ("grpc_channel_arguments", "a", "--grpc_channel_arguments takes NAME=VALUE,NAME=VALUE. Received: "),
     ],
 )
-def test_a_bad_configuration(command, tmp_path, text, message):
+def test_other_bad_files(tmp_path, flag, text, message):
     file = tmp_path / "config.txt"
     if text is not None:
         file.write_text(text)
-    code, _, err = ended(command(f"--port={free_port()}", f"--model_config_file={file}"))
+    flags = Flags(model_base_path="/m", **{flag: str(file)})
+
+    def start():
+        model_configs(flags)
+        metrics_path(flags.monitoring_config_file)
+        grpc_server(Manager((), lambda *_: None, Rules()), flags)
+
+    with pytest.raises(ServingError) as caught:
+        start()
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize("case", ["H10"])
+def test_batching_parameters_without_batching(command, tmp_path, case):
+    (tmp_path / "batching").write_text("max_batch_size { value: 8 }")
+    flags = (f"--port={free_port()}", "--model_base_path=/m", f"--batching_parameters_file={tmp_path}/batching")
+    code, _, err = ended(command(*flags))
     assert code == 2
-    assert message in err
-    assert "Traceback" not in err
+    assert "Failed to start server. Error: INVALID_ARGUMENT: " in err
 
 
 def test_a_relative_base_path(command):
@@ -98,7 +146,7 @@ def test_a_relative_base_path(command):
     assert "Expected model m to have an absolute path or URI" in err
 
 
-def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, zoo: Path, until, tmp_path):
+def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, until):
     """Two slow requests run, one over each face, when the signal comes: both are answered, and the exit code is 0."""
     import grpc
     import numpy as np
@@ -106,22 +154,22 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, zoo: Path, un
     from serving.clients import Target, tf_serving_grpc, tf_serving_rest
     from serving.clients.transport import Unreachable, send
 
-    (tmp_path / "1").symlink_to(zoo)
     rest, port = free_port(), free_port()
-    process = command(f"--port={port}", f"--rest_api_port={rest}", "--model_name=zoo", f"--model_base_path={tmp_path}")
-    until(lambda: reads(rest, "/v1/models/zoo", "AVAILABLE"), 60)
+    process = command(
+        f"--port={port}", f"--rest_api_port={rest}", "--model_name=slow", f"--model_base_path={slow.parent}"
+    )
+    until(lambda: reads(rest, "/v1/models/slow", "AVAILABLE"), 60)
     answers: dict[str, object] = {}
 
     def ask_rest():
-        call = tf_serving_rest.call(Target(f"http://{LOOPBACK}:{rest}", "zoo", {"y": "float32"}))
-        answers["rest"] = send(call, b'{"signature_name":"slow","inputs":[1.0]}')
+        call = tf_serving_rest.call(Target(f"http://{LOOPBACK}:{rest}", "slow", {"y": "float32"}))
+        answers["rest"] = send(call, b'{"inputs":[1.0]}')
 
     def ask_grpc():
-        target = Target(f"grpc://{LOOPBACK}:{port}", "zoo", {"y": "float32"})
+        target = Target(f"grpc://{LOOPBACK}:{port}", "slow", {"y": "float32"})
         request = tf_serving_grpc.MESSAGES["PredictRequest"].FromString(
             tf_serving_grpc.encode(target, {"x": np.ones(1, np.float32)})
         )
-        request.model_spec.signature_name = "slow"
         answers["grpc"] = send(tf_serving_grpc.call(target), request.SerializeToString())
 
     threads = [threading.Thread(target=ask) for ask in (ask_rest, ask_grpc)]
@@ -136,9 +184,9 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, zoo: Path, un
     assert set(answers) == {"rest", "grpc"}
     assert ended(process)[0] == 0
     with pytest.raises(Unreachable):
-        send(tf_serving_rest.call(Target(f"http://{LOOPBACK}:{rest}", "zoo", {})), b"{}")
+        send(tf_serving_rest.call(Target(f"http://{LOOPBACK}:{rest}", "slow", {})), b"{}")
     with pytest.raises((Unreachable, grpc.RpcError)):
-        send(tf_serving_grpc.call(Target(f"grpc://{LOOPBACK}:{port}", "zoo", {})), b"", 5)
+        send(tf_serving_grpc.call(Target(f"grpc://{LOOPBACK}:{port}", "slow", {})), b"", 5)
 
 
 def test_sigterm_while_starting(command, tmp_path, until):
@@ -149,7 +197,8 @@ def test_sigterm_while_starting(command, tmp_path, until):
     assert ended(process)[0] == 0
 
 
-def test_the_same_port_twice_leaves_grpc(command, until):
+@pytest.mark.parametrize("case", ["H11"])
+def test_the_same_port_twice_leaves_grpc(command, until, case):
     port = free_port()
     process = command(f"--port={port}", f"--rest_api_port={port}", "--model_base_path=/nowhere/at/all")
     until(lambda: not refuses(port), 60)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.tf_serving.config import ModelConfig, VersionPolicy, model_configs, parse_config
+from serving.tf_serving.config import ModelConfig, VersionPolicy, model_configs, parse_config, validated
 from serving.tf_serving.errors import ServingError
 from serving.tf_serving.flags import Flags
 
@@ -35,13 +35,19 @@ def test_models_of_a_file():
     ("text", "message"),
     [
         ("model_config_list { config: ", "Error parsing text-format tensorflow.serving.ModelServerConfig"),
-        ("", "Invalid ServerModelConfig"),
-        (config('name: "a" base_path: "/a"'), "Illegal setting neither model_type(deprecated) nor model_platform."),
+        (
+            config('name: "a" base_path: "/a"'),
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform.",
+        ),
         (
             config('name: "a" base_path: "/a" model_platform: "tensorflow" model_type: TENSORFLOW'),
-            "Illegal setting both model_type(deprecated) and model_platform.",
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform.",
         ),
-        (config('name: "a" base_path: "/a" model_platform: "other"'), 'must be of the platform "tensorflow"'),
+        (
+            config('name: "a" base_path: "/a" model_type: OTHER'),
+            "ModelServerConfig::model_type choice 2 not supported.",
+        ),
+        ('custom_model_config { type_url: "a/b" }', "does not yet support custom model config"),
         (
             config('name: "a" base_path: "a" model_platform: "tensorflow"'),
             "Expected model a to have an absolute path or URI",
@@ -51,13 +57,29 @@ def test_models_of_a_file():
             "Illegal to list model a multiple times in config list",
         ),
         (config('name: "a" base_path: "gs://b/a" model_platform: "tensorflow"'), "must be on a local file system"),
-        (config('base_path: "/a" model_platform: "tensorflow"'), "has no name"),
     ],
 )
 def test_refused(text, message):
     with pytest.raises(ServingError) as caught:
         parse_config(text, "here")
     assert message in caught.value.message
+
+
+def test_no_configuration_is_none_and_no_models_are_some():
+    assert parse_config("", "here") is None
+    assert parse_config("model_config_list {}", "here") == ()
+
+
+def test_platforms():
+    tensorflow, other = (ModelConfig("m", Path("/m"), platform=platform) for platform in ("tensorflow", "other"))
+    assert validated((tensorflow,), (tensorflow,)) == (tensorflow,)
+    with pytest.raises(ServingError, match="Model m requests unsupported platform other"):
+        validated((other,))
+    with pytest.raises(
+        ServingError,
+        match=r"Illegal to change a model's platform\. For model m platform was tensorflow and new platform requested",
+    ):
+        validated((other,), (tensorflow,))
 
 
 def test_the_file_goes_before_the_folder(tmp_path):

@@ -1,0 +1,57 @@
+"""KServe's Python server over a SavedModel: what the benchmark's numbers stand beside.
+
+    python benchmarks/tf_serving/kserve_server.py NAME FOLDER HTTP_PORT GRPC_PORT
+
+The model is as good as it can be made in KServe's own terms: V1 REST, V2 gRPC, and TensorFlow with the same
+threads and the same inner call as slipway's server. Only the server differs.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kserve import InferOutput, InferRequest, InferResponse, Model
+
+from serving.open_inference.server import HostModelServer
+from serving.tf_serving.saved_model import definitions, load_functions, runner
+
+
+class SavedModel(Model):
+    """One SavedModel with the input ``x`` and the output ``y``."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name)
+        self.folder = folder
+
+    def load(self) -> bool:
+        self._kept, functions = load_functions(self.folder)
+        self._run = runner(functions["serving_default"], definitions(self.folder)["serving_default"])
+        self.ready = True
+        return True
+
+    def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:  # noqa: ARG002 - KServe's
+        if isinstance(payload, InferRequest):
+            y = self._run({"x": payload.inputs[0].as_numpy()}, ["y"])["y"]
+            output = InferOutput("y", list(y.shape), "FP32")
+            output.set_data_from_numpy(y, binary_data=True)
+            return InferResponse(payload.id or "", self.name, [output])
+        x = np.array(payload["instances"], np.float32)
+        return {"predictions": self._run({"x": x}, ["y"])["y"].tolist()}
+
+
+def main(name: str, folder: str, http_port: str, grpc_port: str) -> None:
+    """Serve until SIGTERM."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    model = SavedModel(name, Path(folder))
+    model.load()
+    sys.argv[1:] = []  # KServe reads the command line itself
+    HostModelServer("127.0.0.1", int(http_port), int(grpc_port)).start([model])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

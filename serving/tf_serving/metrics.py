@@ -1,0 +1,135 @@
+"""Counters and histograms, and their page in Prometheus' text format.
+
+Names map as in tensorflow/serving (util/prometheus_exporter.cc): ``/tensorflow/serving/request_count``
+becomes ``:tensorflow:serving:request_count``. Values are kept per combination of label values; beyond
+:data:`MAX_CELLS` combinations of one metric, further ones share a cell whose labels say "other", since
+clients choose the names of models that they ask for.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
+
+MAX_CELLS = 1000
+CONTENT_TYPE = "text/plain"
+
+_BAD_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
+_BAD_IN_LABEL = re.compile(r"[^a-zA-Z0-9]")
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+
+def exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
+    """``count`` upper limits of buckets, each ``growth`` times the one before; infinity is implied."""
+    return tuple(scale * growth**power for power in range(count))
+
+
+LATENCY_US = exponential(10, 1.8, 33)
+"""Buckets of every latency: microseconds, up to about 20 minutes (servables/tensorflow/util.cc)."""
+
+
+class Metric:
+    """What counters and histograms share: a name, labels, and one list of numbers for each combination of values."""
+
+    kind = "untyped"
+    size = 1  # numbers in a cell
+
+    def __init__(self, path: str, *labels: str) -> None:
+        self.name = _metric_name(path)
+        self.labels = tuple(map(_label_name, labels))
+        self._cells: dict[tuple[str, ...], list[float]] = {}
+        self._lock = threading.Lock()
+        with _REGISTRY_LOCK:
+            _REGISTRY[self.name] = self
+
+    def _cell(self, values: tuple[str, ...]) -> list[float]:
+        cell = self._cells.get(values)
+        if cell is None:
+            if len(self._cells) >= MAX_CELLS:
+                values = ("other",) * len(self.labels)
+            cell = self._cells.setdefault(values, [0] * self.size)
+        return cell
+
+    def lines(self) -> list[str]:
+        """The metric in Prometheus' text format, one line each."""
+        with self._lock:
+            cells = {values: list(cell) for values, cell in self._cells.items()}
+        found = [f"# TYPE {self.name} {self.kind}"]
+        for values, cell in sorted(cells.items()):
+            pairs = zip(self.labels, values, strict=True)
+            found += self._points(",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in pairs), cell)
+        return found
+
+    def _points(self, labels: str, cell: list[float]) -> list[str]:
+        raise NotImplementedError
+
+
+class Counter(Metric):
+    """A number that only grows."""
+
+    kind = "counter"
+
+    def add(self, *values: str, by: int = 1) -> None:
+        """Add to the cell of these label values."""
+        with self._lock:
+            self._cell(values)[0] += by
+
+    def _points(self, labels: str, cell: list[float]) -> list[str]:
+        return [f"{self.name}{{{labels}}} {cell[0]}"]
+
+
+class Histogram(Metric):
+    """How often values fell at or below each of ``limits``; their sum and number."""
+
+    kind = "histogram"
+
+    def __init__(self, path: str, *labels: str, limits: Sequence[float]) -> None:
+        self.limits = tuple(limits)
+        self.size = len(self.limits) + 2  # the last bucket is unlimited; then the sum
+        super().__init__(path, *labels)
+
+    def observe(self, *values: str, value: float) -> None:
+        """Count one value in the cell of these label values."""
+        bucket = bisect_left(self.limits, value)
+        with self._lock:
+            cell = self._cell(values)
+            cell[bucket] += 1
+            cell[-1] += value
+
+    def _points(self, labels: str, cell: list[float]) -> list[str]:
+        found, count = [], 0
+        for limit, number in zip([*(f"{limit:g}" for limit in self.limits), "+Inf"], cell[:-1], strict=True):
+            count += int(number)
+            found.append(f'{self.name}_bucket{{{labels}{"," if labels else ""}le="{limit}"}} {count}')
+        return [*found, f"{self.name}_sum{{{labels}}} {cell[-1]}", f"{self.name}_count{{{labels}}} {count}"]
+
+
+def page() -> str:
+    """Every metric, by name."""
+    with _REGISTRY_LOCK:
+        metrics = sorted(_REGISTRY.items())
+    return "".join(f"{line}\n" for _, metric in metrics for line in metric.lines())
+
+
+def _metric_name(path: str) -> str:
+    name = _BAD_IN_NAME.sub(":", path)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def _label_name(name: str) -> str:
+    name = _BAD_IN_LABEL.sub("_", name)
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+_REGISTRY: dict[str, Metric] = {}
+_REGISTRY_LOCK = threading.Lock()
+
+REQUESTS = Counter("/tensorflow/serving/request_count", "model_name", "status")
+REQUEST_LATENCY = Histogram("/tensorflow/serving/request_latency", "model_name", "API", "entrypoint", limits=LATENCY_US)
+RUNTIME_LATENCY = Histogram("/tensorflow/serving/runtime_latency", "model_name", "API", "runtime", limits=LATENCY_US)
+EXAMPLES = Histogram("/tensorflow/serving/request_example_counts", "model", limits=exponential(1, 2, 15))
+EXAMPLES_TOTAL = Counter("/tensorflow/serving/request_example_count_total", "model")
+WARMUP_LATENCY = Histogram("/tensorflow/serving/model_warmup_latency", "model_path", "status", limits=LATENCY_US)
+LOADS = Counter("/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status")

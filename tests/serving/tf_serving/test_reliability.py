@@ -1,0 +1,175 @@
+"""What must hold while requests come in: new versions, a signal to end, connections that misbehave."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from serving.launch import LOOPBACK, free_port
+
+SWITCHES = Path(__file__).parents[3] / "benchmarks" / "tf_serving" / "switches.py"
+PATH = "/v1/models/half_plus_two:predict"
+BODY = b'{"instances":[2.0]}'
+LIMIT_BYTES = 200_000
+
+
+def test_versions_switch_under_load():
+    """SLIPWAY_SWITCHES=50 makes it the long form."""
+    count = os.environ.get("SLIPWAY_SWITCHES", "4")
+    command = [sys.executable, str(SWITCHES), "--switches", count, "--rate", "200", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["switches"] == int(count)
+    assert found["versions_seen"] == int(count) + 1
+    assert (found["failed"], found["wrong_version"]) == (0, 0)
+    assert found["answers"] > 50 * int(count)
+
+
+@pytest.fixture(scope="module")
+def limited(run_server, half_plus_two: Path, tmp_path_factory) -> Iterator:
+    flags = (f"--model_base_path={half_plus_two.parent}", "--model_name=half_plus_two")
+    limits = (f"--rest_api_max_request_bytes={LIMIT_BYTES}", "--rest_api_timeout_in_ms=2000")
+    workdir = tmp_path_factory.mktemp("limited")
+    with run_server(workdir, half_plus_two.parent, "half_plus_two", *flags, *limits) as running:
+        yield running
+
+
+def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two: Path, until):
+    """Clients keep asking: each gets a right answer or none at all, and the exit code is 0."""
+    rest, grpc_port = free_port(), free_port()
+    base = half_plus_two.parent
+    process = command(
+        *(f"--port={grpc_port}", f"--rest_api_port={rest}"),
+        *("--model_name=half_plus_two", f"--model_base_path={base}"),
+    )
+    outcomes: Counter[object] = Counter()
+    until(lambda: ask(rest) == (200, {"predictions": [3.0]}), 60)
+
+    def keep_asking():
+        while True:
+            try:
+                outcomes[str(ask(rest))] += 1
+            except ConnectionRefusedError:
+                return  # it takes nothing new
+            except (ConnectionError, http.client.RemoteDisconnected):
+                outcomes["reset"] += 1  # it was not accepted yet
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: sum(outcomes.values()) > 100)
+    process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join(30)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert set(outcomes) <= {str((200, {"predictions": [3.0]})), "reset"}
+    assert outcomes["reset"] <= len(threads)
+    assert "Traceback" not in err
+
+
+def ask(port: int, body: bytes = BODY) -> tuple[int, dict]:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+    try:
+        connection.request("POST", PATH, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def head(length: int) -> bytes:
+    return f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection((LOOPBACK, port), timeout=30)
+
+
+def test_slow_clients_do_not_keep_others_waiting(limited):
+    slow = [connect(limited.rest) for _ in range(100)]
+    try:
+        for index, connection in enumerate(slow):
+            connection.sendall(head(50)[: 30 if index % 2 else None])
+        for _ in range(20):
+            assert ask(limited.rest) == (200, {"predictions": [3.0]})
+        # A body that does not arrive in time is answered; tensorflow/serving's limit for a request.
+        answer = slow[0].recv(65536)
+        assert b" 504 " in answer.split(b"\r\n")[0]
+    finally:
+        for connection in slow:
+            connection.close()
+
+
+def test_a_half_closed_connection_gets_its_answer(limited):
+    with connect(limited.rest) as connection:
+        connection.sendall(head(len(BODY)) + BODY)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert not answer or answer.endswith(b'{"predictions":[3.0]}')
+    assert ask(limited.rest)[0] == 200
+
+
+def test_hanging_up_leaves_nothing_in_the_log(limited):
+    for length in (0, 10, len(BODY)):
+        with connect(limited.rest) as connection:
+            connection.sendall(head(len(BODY)) + BODY[:length])
+    assert ask(limited.rest)[0] == 200
+    assert "Traceback" not in limited.process.log.read_text()
+
+
+@pytest.mark.parametrize("size", [LIMIT_BYTES + 1, 50 * LIMIT_BYTES])
+def test_a_body_over_the_limit_is_refused(limited, size):
+    with connect(limited.rest) as connection:
+        answer = b""
+        try:
+            connection.sendall(head(size) + b" " * size)
+            answer = connection.recv(65536)
+        except ConnectionError:
+            pass  # it hung up before all was sent
+    assert not answer or b" 413 " in answer.split(b"\r\n")[0]
+    assert ask(limited.rest)[0] == 200
+
+
+@pytest.mark.parametrize("key", ["x", "inputs", "signature_name"])
+def test_deep_json_is_answered(server, key):
+    deep = "[" * 500_000 + "]" * 500_000
+    status, answer, _ = server.ask(PATH, f'{{"instances":[2.0],"{key}":{deep}}}')
+    assert (status, "error" in json.loads(answer)) == ((200, False) if key == "x" else (400, True))
+
+
+def test_flipped_bits_of_a_grpc_request(server):
+    import grpc
+    import numpy as np
+
+    from serving.clients import Target, tf_serving_grpc
+
+    body = tf_serving_grpc.encode(Target("", "half_plus_two", {}), {"x": np.float32([[1.0], [2.0]])})
+    codes: Counter[str] = Counter()
+    with server.channel() as channel:
+        call = channel.unary_unary(tf_serving_grpc.METHOD)
+        for bit in range(len(body) * 8):
+            flipped = bytearray(body)
+            flipped[bit // 8] ^= 1 << bit % 8
+            try:
+                call(bytes(flipped), timeout=30)
+                codes["OK"] += 1
+            except grpc.RpcError as error:
+                codes[error.code().name] += 1
+    assert set(codes) <= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
+    assert codes["OK"] >= 64  # of the eight bytes of content, every bit
+    assert codes["INVALID_ARGUMENT"] > 0
