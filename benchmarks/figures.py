@@ -87,9 +87,21 @@ def cost_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def tf_serving_table(results: dict[str, Any]) -> str:
+    """The embedded server of TF Serving's API against what it should reach, met or not."""
+    lines = ["| load | what | measured | to reach | |", "|---|---|--:|--:|---|"]
+    for row in results["rows"]:
+        met = "reached" if row["reached"] else "not reached"
+        lines.append(f"| {row['load']} | {row['what']} | {number(row['value'])} | {row['to_reach']} | {met} |")
+    machine = results["machine"]
+    runs = f"Medians of {results['runs']} runs by `python benchmarks/tf_serving/run.py`"
+    return "\n".join([*lines, "", f"{runs}: {machine}. The file with the results has KServe's figures beside them."])
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
+    "tf-serving": ("tf_serving.json", tf_serving_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
 

@@ -100,6 +100,7 @@ _HELP = {
     "version": "print the version and end",
 }
 _AT_LEAST = {
+    "tensorflow_inter_op_parallelism": -1,
     "grpc_max_threads": 1,
     "rest_api_num_threads": 1,
     "rest_api_timeout_in_ms": 1,
