@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
 
@@ -30,7 +31,7 @@ LATENCY_US = exponential(10, 1.8, 33)
 """Buckets of every latency: microseconds, up to about 20 minutes (servables/tensorflow/util.cc)."""
 
 
-class Metric:
+class Metric(ABC):
     """What counters and histograms share: a name, labels, and one list of numbers for each combination of values."""
 
     kind = "untyped"
@@ -62,8 +63,9 @@ class Metric:
             found += self._points(",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in pairs), cell)
         return found
 
+    @abstractmethod
     def _points(self, labels: str, cell: list[float]) -> list[str]:
-        raise NotImplementedError
+        """The lines of one combination of labels."""
 
 
 class Counter(Metric):
