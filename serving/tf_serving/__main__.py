@@ -59,7 +59,8 @@ def _serve(flags: Flags) -> int:
 def _show_version() -> int:
     from importlib.metadata import version
 
-    print(f"TensorFlow ModelServer: slipway {version('slipway')}\nTensorFlow Library: {version('tensorflow')}")
+    api = version("tensorflow-serving-api")
+    print(f"TensorFlow ModelServer: {api} (slipway's, of that API)\nTensorFlow Library: {version('tensorflow')}")
     return 0
 
 
