@@ -73,7 +73,9 @@ def _native() -> tuple[tuple[str, ...], str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LaunchError(f"{path} --version does not work: {error}") from error
     first = next(iter(answer.stdout.splitlines()), "")  # "TensorFlow ModelServer: 2.20.0-rc0+..."
-    return (path,), f"{NATIVE} ({first.removeprefix('TensorFlow ModelServer: ') or 'version unknown'})"
+    version = first.removeprefix("TensorFlow ModelServer: ") or "version unknown"
+    # It has no flag for the address to listen on: whoever reads the report or starts it should know.
+    return (path,), f"{NATIVE} ({version}; it listens on every address)"
 
 
 def _is_available(request: LaunchRequest) -> bool:
