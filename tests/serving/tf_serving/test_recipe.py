@@ -46,7 +46,7 @@ def test_flavours(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\necho 'TensorFlow ModelServer: 2.20.0'\n")
     program.chmod(0o755)
     made = recipe(request_for(tmp_path, tmp_path / "work", flavour="native"))
-    assert made.server == f"{NATIVE} (2.20.0)"
+    assert made.server == f"{NATIVE} (2.20.0; it listens on every address)"
     assert made.argv[0] == str(program)
     assert not any("bind_address" in word for word in made.argv)
 
