@@ -109,13 +109,17 @@ def side_by_side(built: dict[str, networks.Model], runs: int, seconds: float) ->
     # By run: what else the machine does changes from one to the next.
     share = statistics.median(one[OURS] / one[IN_PROCESS]["rate_per_s"] for one in taken)
     call = statistics.median(one[IN_PROCESS]["cpu_ms"] for one in taken)
+    # Two threads in process keep two cores busy, unless something else does: then their share says nothing.
+    cores = rates[IN_PROCESS] * call / 1e3
+    is_quiet = cores >= 0.9 * min(2, os.cpu_count() or 1)
     return [
         {
             "load": f"gRPC, heavy ({call:.1f} ms a call), 2 clients",
             "what": "share of in-process throughput",
             "value": share,
             "to_reach": ">= 0.90",
-            "reached": share >= 0.90,
+            "reached": is_quiet and share >= 0.90,
+            "machine_was_busy": not is_quiet,
             "rate_per_s": rates,
         }
     ]
@@ -189,6 +193,8 @@ def sentence(row: Row) -> str:
         if name in row
     )
     verdict = "reached" if row["reached"] else "NOT REACHED"
+    if row.get("machine_was_busy"):
+        verdict = "NOT VALID, something else kept the machine busy"
     return f"{row['load']}: {row['what']} {row['value']:.3g} (to reach {row['to_reach']}): {verdict}  [{measured}]"
 
 

@@ -25,7 +25,8 @@ def request_for(payload: Path, workdir: Path, **changes) -> LaunchRequest:
 def test_flags(tmp_path):
     request = request_for(tmp_path, tmp_path / "work", threads=3)
     made = recipe(request)
-    assert made.argv[:3] == (sys.executable, "-m", "serving.tf_serving")
+    # -P: nothing is imported from the folder that the user stands in.
+    assert made.argv[:4] == (sys.executable, "-P", "-m", "serving.tf_serving")
     assert "--tensorflow_intra_op_parallelism=3" in made.argv
     assert f"--bind_address={request.host}" in made.argv
     assert made.server.startswith("slipway's TF Serving API server (TensorFlow 2.")
