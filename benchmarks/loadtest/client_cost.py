@@ -80,7 +80,7 @@ SERVERS = {"http": serve_http, "grpc": serve_grpc}
 
 @contextlib.contextmanager
 def echo_server(kind: str) -> Iterator[Call]:
-    command = [sys.executable, "-m", "serving.guard", sys.executable, __file__, "--serve", kind]
+    command = [sys.executable, "-m", "serving.guard", str(os.getpid()), sys.executable, __file__, "--serve", kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Truth:
 @contextlib.contextmanager
 def truth_server(kind: str) -> Iterator[Truth]:
     script = Path(__file__).with_name("truth_server.py")
-    guarded = [sys.executable, "-m", "serving.guard", sys.executable, str(script), kind]
+    guarded = [sys.executable, "-m", "serving.guard", str(os.getpid()), sys.executable, str(script), kind]
     with subprocess.Popen(guarded, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
