@@ -31,7 +31,7 @@ class Model:
         return np.random.default_rng(7).random((rows, *self.shape), np.float32)
 
 
-SHAPES = {"digits": (28, 28), "pictures": (224, 224, 3), "heavy": (32, 32, 3)}
+SHAPES = {"digits": (28, 28), "pictures": (224, 224, 3), "heavy": (64, 64, 8)}
 
 
 def build(root: Path) -> dict[str, Model]:
@@ -53,7 +53,6 @@ def build(root: Path) -> dict[str, Model]:
         ],
         "pictures": [layers.AveragePooling2D(32), layers.Flatten(), layers.Dense(10)],
         "heavy": [
-            layers.UpSampling2D(2),
             *(layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(11)),
             layers.GlobalAveragePooling2D(),
             layers.Dense(10),
