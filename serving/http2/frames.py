@@ -1,0 +1,183 @@
+"""The framing layer of HTTP/2: bytes to frames and frames to bytes (RFC 9113, sections 4 and 6)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""What a client sends first (section 3.4)."""
+
+# Numbers, not an enumeration: they are compared several times a request.
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+
+END_STREAM = ACK = 0x1
+END_HEADERS = 0x4
+PADDED = 0x8
+HAS_PRIORITY = 0x20
+
+HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = (
+    range(1, 7)
+)
+DEFAULT_WINDOW = 65_535
+DEFAULT_FRAME = 16_384
+LARGEST_FRAME = 2**24 - 1
+LARGEST_WINDOW = 2**31 - 1
+
+_HEAD = struct.Struct(">HBBBL")  # length in 24 bits, type, flags, stream
+_SETTING = struct.Struct(">HL")
+_NUMBER = struct.Struct(">L")
+_TWO_NUMBERS = struct.Struct(">LL")
+
+Frame = tuple[int, int, int, bytes]
+"""Type, flags, stream and payload."""
+
+
+class Code(IntEnum):
+    """Error codes (section 7)."""
+
+    NO_ERROR = 0
+    PROTOCOL_ERROR = 1
+    INTERNAL_ERROR = 2
+    FLOW_CONTROL_ERROR = 3
+    SETTINGS_TIMEOUT = 4
+    STREAM_CLOSED = 5
+    FRAME_SIZE_ERROR = 6
+    REFUSED_STREAM = 7
+    CANCEL = 8
+    COMPRESSION_ERROR = 9
+    CONNECT_ERROR = 10
+    ENHANCE_YOUR_CALM = 11
+    INADEQUATE_SECURITY = 12
+    HTTP_1_1_REQUIRED = 13
+
+
+class ProtocolError(Exception):
+    """The peer broke a rule, and the connection cannot go on (a connection error, section 5.4.1)."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FrameReader:
+    """Cuts what arrives into frames; ``limit`` is the largest payload that was announced to the peer, in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []  # of a frame that has not arrived whole
+        self._have = 0
+        self._need = 9
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete now.
+
+        Raises:
+            ProtocolError: FRAME_SIZE_ERROR, a frame is larger than was announced.
+        """
+        if self._parts:
+            self._parts.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return []
+            data = b"".join(self._parts)
+            self._parts.clear()
+        frames = []
+        position, end = 0, len(data)
+        while end - position >= 9:
+            high, low, kind, flags, stream = _HEAD.unpack_from(data, position)
+            size = high << 8 | low
+            if size > self._limit:
+                raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; the limit is {self._limit}")
+            after = position + 9 + size
+            if after > end:
+                self._need = 9 + size
+                break
+            frames.append((kind, flags, stream & 0x7FFFFFFF, data[position + 9 : after]))
+            position = after
+        else:
+            self._need = 9
+        if position < end:
+            self._parts.append(data[position:])
+            self._have = end - position
+        return frames
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """One frame as it travels."""
+    size = len(payload)
+    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
+
+
+def head(kind: int, flags: int, stream: int, size: int) -> bytes:
+    """The nine bytes before a payload of ``size`` bytes."""
+    return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream)
+
+
+def settings(values: dict[int, int]) -> bytes:
+    """A SETTINGS frame."""
+    return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(name, value) for name, value in values.items()))
+
+
+def read_settings(payload: bytes) -> list[tuple[int, int]]:
+    """The settings of a frame, in order. Raises ProtocolError if it cannot hold settings."""
+    if len(payload) % _SETTING.size:
+        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a SETTINGS frame of {len(payload)} bytes")
+    return list(_SETTING.iter_unpack(payload))
+
+
+def window_update(stream: int, size: int) -> bytes:
+    """A WINDOW_UPDATE frame; stream 0 is the connection."""
+    return frame(WINDOW_UPDATE, 0, stream, _NUMBER.pack(size))
+
+
+def reset(stream: int, code: Code) -> bytes:
+    """A RST_STREAM frame."""
+    return frame(RST_STREAM, 0, stream, _NUMBER.pack(code))
+
+
+def goaway(last_stream: int, code: Code, text: str = "") -> bytes:
+    """A GOAWAY frame."""
+    return frame(GOAWAY, 0, 0, _TWO_NUMBERS.pack(last_stream, code) + text.encode("utf-8", "replace")[:256])
+
+
+def read_goaway(payload: bytes) -> tuple[int, int, str]:
+    """The last stream, the error code and the text of a GOAWAY frame. Raises ProtocolError if it is too short."""
+    if len(payload) < _TWO_NUMBERS.size:
+        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a GOAWAY frame of {len(payload)} bytes")
+    last, code = _TWO_NUMBERS.unpack_from(payload)
+    return last & 0x7FFFFFFF, code, payload[8:264].decode("utf-8", "replace")
+
+
+def code_name(code: int) -> str:
+    """The name of an error code, or its number if it has none."""
+    return Code(code).name if code in Code._value2member_map_ else str(code)
+
+
+def read_number(payload: bytes, what: str) -> int:
+    """The 32 bits of a frame that holds nothing else. Raises ProtocolError if its size is another."""
+    if len(payload) != _NUMBER.size:
+        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a {what} frame of {len(payload)} bytes")
+    number: int = _NUMBER.unpack(payload)[0]
+    return number
+
+
+def without_padding(flags: int, payload: bytes) -> bytes:
+    """What a DATA or HEADERS frame carries. Raises ProtocolError if there is more padding than frame."""
+    if not flags & PADDED:
+        return payload
+    if not payload or payload[0] >= len(payload):
+        raise ProtocolError(Code.PROTOCOL_ERROR, "a frame with more padding than bytes")
+    return payload[1 : len(payload) - payload[0]]
+
+
+def data_frames(stream: int, body: bytes | memoryview, size: int, last: bool) -> Sequence[bytes | memoryview]:
+    """A body in DATA frames of at most ``size`` bytes, as parts to be written one after the other."""
+    view = memoryview(body)
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(view), size):
+        chunk = view[start : start + size]
+        ends = last and start + size >= len(view)
+        parts += (head(DATA, END_STREAM if ends else 0, stream, len(chunk)), chunk)
+    return parts

@@ -1,0 +1,111 @@
+"""What gRPC puts into HTTP/2: length-prefixed messages, and a status in the last fields of an answer.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+CONTENT_TYPE = b"application/grpc"
+PREFIX_BYTES = 5
+CODES = (
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+"""Names of the status codes by number (google.rpc.Code)."""
+
+_PREFIX = struct.Struct(">BL")
+_PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != 0x25)
+_UNITS_S = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
+ENCODINGS = b"identity, deflate, gzip"
+
+
+class MessageError(Exception):
+    """A body that is not exactly one message; ``code`` is the status that says so."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def prefix(size: int) -> bytes:
+    """What precedes an uncompressed message of ``size`` bytes."""
+    return _PREFIX.pack(0, size)
+
+
+def declared_size(start: bytes) -> int:
+    """The size that a prefix declares; ``start`` has five bytes or more."""
+    size: int = _PREFIX.unpack_from(start)[1]
+    return size
+
+
+def message(body: bytes, encoding: bytes = b"identity", limit: int = 2**31 - 1) -> bytes:
+    """The one message of a body.
+
+    Raises:
+        MessageError: INTERNAL, there is none, a part of one, more than one, or one compressed by no encoding;
+            UNIMPLEMENTED, an encoding that is not known; RESOURCE_EXHAUSTED, over ``limit`` bytes decompressed.
+    """
+    if len(body) < PREFIX_BYTES:
+        raise MessageError("INTERNAL", f"a gRPC message of {len(body)} bytes")
+    flag, size = _PREFIX.unpack_from(body)
+    if size != len(body) - PREFIX_BYTES:
+        raise MessageError("INTERNAL", f"a gRPC message of {len(body) - PREFIX_BYTES} bytes, which declares {size}")
+    content = body[PREFIX_BYTES:]
+    return content if flag == 0 else _decompressed(flag, content, encoding, limit)
+
+
+def _decompressed(flag: int, content: bytes, encoding: bytes, limit: int) -> bytes:
+    if flag != 1 or encoding == b"identity":
+        raise MessageError("INTERNAL", f"a gRPC message with the compressed flag {flag} and encoding {encoding!r}")
+    if encoding not in _WINDOW_BITS:
+        raise MessageError("UNIMPLEMENTED", f"grpc-encoding {encoding.decode('ascii', 'replace')} is not known")
+    reader = zlib.decompressobj(_WINDOW_BITS[encoding])
+    try:
+        plain = reader.decompress(content, limit + 1)
+    except zlib.error as error:
+        raise MessageError("INTERNAL", f"a gRPC message that is not {encoding.decode()}: {error}") from error
+    if len(plain) > limit:
+        raise MessageError("RESOURCE_EXHAUSTED", f"a gRPC message of over {limit} bytes")
+    if not reader.eof or reader.unused_data:
+        raise MessageError(
+            "INTERNAL", f"a gRPC message that is not {encoding.decode()}: it does not end where it should"
+        )
+    return plain
+
+
+def timeout_s(value: bytes) -> float | None:
+    """The seconds of a grpc-timeout field: one to eight digits and a unit; None if it is none."""
+    digits, unit = value[:-1], _UNITS_S.get(value[-1:])
+    if unit is None or not digits.isdigit() or len(digits) > 8:
+        return None
+    return int(digits) * unit
+
+
+def encoded_text(text: str) -> bytes:
+    """A status message as it travels: printable ASCII, the rest percent-encoded."""
+    return quote_from_bytes(text.encode("utf-8", "replace"), safe=_PRINTABLE).encode("ascii")
+
+
+def decoded_text(value: bytes) -> str:
+    """A status message from the wire."""
+    return unquote_to_bytes(value).decode("utf-8", "replace")
