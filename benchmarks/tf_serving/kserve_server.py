@@ -3,7 +3,7 @@
     python benchmarks/tf_serving/kserve_server.py NAME FOLDER HTTP_PORT GRPC_PORT
 
 The model is as good as it can be made in KServe's own terms: V1 REST, V2 gRPC, and TensorFlow with the same
-threads and the same inner call as slipway's server. Only the server differs.
+threads and the same call as slipway's server. Only the server differs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from serving.open_inference.server import HostModelServer
-from serving.tf_serving.saved_model import definitions, load_functions, runner
+from serving.tf_serving.saved_model import Parallelism, definitions, load_session, runner
 
 
 class SavedModel(Model):
@@ -27,8 +27,8 @@ class SavedModel(Model):
         self.folder = folder
 
     def load(self) -> bool:
-        self._kept, functions = load_functions(self.folder)
-        self._run = runner(functions["serving_default"], definitions(self.folder)["serving_default"])
+        session = load_session(self.folder, Parallelism())
+        self._run = runner(session, definitions(self.folder)["serving_default"])
         self.ready = True
         return True
 

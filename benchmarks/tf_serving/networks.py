@@ -63,10 +63,10 @@ def build(root: Path) -> dict[str, Model]:
         network = keras.Sequential([keras.Input(SHAPES[name], name="x"), *stack])
         model = Model(name, root / name, SHAPES[name])
         spec = tf.TensorSpec((None, *model.shape), tf.float32, name="x")
-        call = _call(tf, network, spec)
-        module = tf.Module()
-        module.network, module.call = network, call
-        tf.saved_model.save(module, str(model.folder), signatures={"serving_default": call})
+        archive = keras.export.ExportArchive()
+        archive.track(network)
+        archive.add_endpoint("serving_default", _call(network), input_signature=[spec])
+        archive.write_out(str(model.folder), verbose=False)
         models[name] = model
     return models
 
@@ -80,9 +80,5 @@ def _block(layers: Any, filters: int, pool: bool) -> list[Any]:
     return [*block, layers.MaxPooling2D(2)] if pool else block
 
 
-def _call(tf: Any, network: Any, spec: Any) -> Any:
-    @tf.function(input_signature=[spec])
-    def call(x: Any) -> dict[str, Any]:
-        return {"y": network(x, training=False)}
-
-    return call
+def _call(network: Any) -> Any:
+    return lambda x: {"y": network(x, training=False)}

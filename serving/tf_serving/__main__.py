@@ -68,9 +68,10 @@ def _set_up_tensorflow(flags: Flags) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     import tensorflow as tf
 
-    both = flags.tensorflow_session_parallelism
-    tf.config.threading.set_intra_op_parallelism_threads(both or flags.tensorflow_intra_op_parallelism)
-    tf.config.threading.set_inter_op_parallelism_threads(both or flags.tensorflow_inter_op_parallelism)
+    tf.get_logger().setLevel(logging.ERROR)  # it says at each load that sessions are of TensorFlow 1
+    # The threads within an operation are the process's, not a session's.
+    intra_op = flags.tensorflow_session_parallelism or flags.tensorflow_intra_op_parallelism
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
 
 
 def _event_loop_policy() -> None:

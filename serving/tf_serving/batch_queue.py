@@ -22,11 +22,13 @@ _FULL = "The batch scheduling queue to which this task was submitted is full; "
 
 
 class Task:
-    """A request, or a part of one, in a queue. ``done`` is held until ``outputs`` or ``error`` is there."""
+    """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is there."""
 
-    __slots__ = ("arrays", "deadline", "done", "enqueued", "error", "has_begun", "outputs", "size")
+    __slots__ = ("arrays", "deadline", "ended", "enqueued", "error", "has_begun", "outputs", "size")
 
-    def __init__(self, arrays: Mapping[str, np.ndarray], size: int, deadline: float | None) -> None:
+    def __init__(
+        self, arrays: Mapping[str, np.ndarray], size: int, deadline: float | None, ended: Callable[[], None]
+    ) -> None:
         self.arrays = arrays
         self.size = size
         self.deadline = deadline
@@ -34,8 +36,7 @@ class Task:
         self.outputs: Mapping[str, np.ndarray] = {}
         self.error: ServingError | None = None
         self.has_begun = False
-        self.done = threading.Lock()  # the cheapest thing to wait for: one futex, no condition around it
-        self.done.acquire()
+        self.ended = ended
 
 
 class Batch:
@@ -119,7 +120,7 @@ class Scheduler:
         for number in range(parameters.num_batch_threads):
             threading.Thread(target=self._work, name=f"{parameters.thread_pool_name}-{number}", daemon=True).start()
 
-    def submit(self, queue: Queue, size: int, split: Callable[[int], Sequence[Task]]) -> Sequence[Task]:
+    def submit(self, queue: Queue, size: int, split: Callable[[int], Sequence[Task]]) -> None:
         """Enqueue a request of ``size`` rows; ``split`` makes its tasks, given the room in the open batch.
 
         Raises:
@@ -137,7 +138,6 @@ class Scheduler:
             # Only what changes the moment at which a thread has to wake up is worth waking it.
             if self._idle and queue.due() != due:
                 self._changed.notify()
-        return tasks
 
     def _work(self) -> None:
         while True:

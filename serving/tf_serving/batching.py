@@ -6,6 +6,7 @@ requests are merged only with those that ask for the same outputs of the same si
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -31,6 +32,40 @@ QUEUING_LATENCY = metrics.Histogram(
 )
 
 
+class Waiting:
+    """A request whose tasks are in the queue. ``ended`` is called with it by the thread that ends the last one."""
+
+    __slots__ = ("_ended", "_left", "_lock", "_wanted", "tasks")
+
+    def __init__(self, wanted: Sequence[str], ended: Callable[[Waiting], None]) -> None:
+        self.tasks: Sequence[Task] = ()
+        self._wanted = wanted
+        self._left = 0
+        self._lock = threading.Lock()
+        self._ended = ended
+
+    def consist_of(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Takes its tasks, before any of them can run."""
+        self.tasks, self._left = tasks, len(tasks)
+        return tasks
+
+    def task_ended(self) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left:
+                return
+        self._ended(self)
+
+    def outputs(self) -> Arrays:
+        """The outputs, once all has ended. Raises ServingError: what any of its tasks failed with."""
+        for task in self.tasks:
+            if task.error is not None:
+                raise task.error
+        if len(self.tasks) == 1:
+            return self.tasks[0].outputs
+        return {alias: np.concatenate([task.outputs[alias] for task in self.tasks]) for alias in self._wanted}
+
+
 class Batcher:
     """Runs one signature of one version. ``names`` are the graph's names of its inputs by alias, for messages."""
 
@@ -44,22 +79,38 @@ class Batcher:
         """The wanted outputs, once the batch has run that these arrays became part of.
 
         Raises:
-            ServingError: what the model says; INVALID_ARGUMENT, inputs that cannot be batched or are too large;
-                UNAVAILABLE, too many wait; RESOURCE_EXHAUSTED, the deadline passed while this one waited.
+            ServingError: what the model says; what :meth:`submit` raises; RESOURCE_EXHAUSTED, the deadline of
+                this thread's request passed while it waited.
+        """
+        limit, done = deadline(), threading.Lock()  # the cheapest thing to wait for: one futex
+        done.acquire()
+        waiting = self.submit(arrays, wanted, limit, lambda _: done.release())
+        if limit is None:
+            done.acquire()
+        elif not done.acquire(timeout=max(0.0, limit - time.monotonic())):
+            if not all(task.has_begun for task in waiting.tasks):
+                raise _too_late()  # it stays in the queue, and nobody reads its outputs
+            done.acquire()
+        return waiting.outputs()
+
+    def submit(
+        self, arrays: Arrays, wanted: Sequence[str], limit: float | None, ended: Callable[[Waiting], None]
+    ) -> Waiting:
+        """Puts a request into the queue; ``ended`` is called when it has run, by a thread of the scheduler.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT, inputs that cannot be batched or are too large; UNAVAILABLE, too many wait.
         """
         size = _rows(arrays)
         for _ in arrays:
             INPUT_BATCH_SIZE.observe(value=size)
-        limit = deadline()
-        tasks = self._scheduler.submit(self._queue(wanted), size, lambda room: self._split(arrays, size, room, limit))
-        for task in tasks:
-            _wait(task)
-        for task in tasks:
-            if task.error is not None:
-                raise task.error
-        if len(tasks) == 1:
-            return tasks[0].outputs
-        return {alias: np.concatenate([task.outputs[alias] for task in tasks]) for alias in wanted}
+        waiting = Waiting(wanted, ended)
+
+        def split(room: int) -> Sequence[Task]:
+            return waiting.consist_of(self._split(arrays, size, room, limit, waiting.task_ended))
+
+        self._scheduler.submit(self._queue(wanted), size, split)
+        return waiting
 
     def _queue(self, wanted: Sequence[str]) -> Queue:
         key = tuple(sorted(wanted))
@@ -69,15 +120,17 @@ class Batcher:
             queue = self._queues.setdefault(key, made)
         return queue
 
-    def _split(self, arrays: Arrays, size: int, room: int, limit: float | None) -> list[Task]:
+    def _split(
+        self, arrays: Arrays, size: int, room: int, limit: float | None, ended: Callable[[], None]
+    ) -> list[Task]:
         parameters = self._scheduler.parameters
         if size <= room or not parameters.enable_large_batch_splitting:
-            return [Task(arrays, size, limit)]
+            return [Task(arrays, size, limit, ended)]
         tasks, start = [], 0
         while start < size:
             stop = min(size, start + (room if start == 0 and room else parameters.max_execution_batch_size))
             part = {alias: array[start:stop] for alias, array in arrays.items()}
-            tasks.append(Task(part, stop - start, limit))
+            tasks.append(Task(part, stop - start, limit, ended))
             start = stop
         return tasks
 
@@ -92,7 +145,7 @@ class Batcher:
                 task.error = ServingError("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
             for task in tasks:
-                task.done.release()
+                task.ended()
 
     def _answer(self, tasks: Sequence[Task], wanted: Sequence[str]) -> None:
         now, parameters = time.monotonic(), self._scheduler.parameters
@@ -112,15 +165,6 @@ class Batcher:
         for task in tasks:
             task.outputs = {alias: array[start : start + task.size] for alias, array in outputs.items()}
             start += task.size
-
-
-def _wait(task: Task) -> None:
-    if task.deadline is None:
-        task.done.acquire()
-    elif not task.done.acquire(timeout=max(0.0, task.deadline - time.monotonic())):
-        if not task.has_begun:
-            raise _too_late()  # it stays in the queue, and nobody reads its outputs
-        task.done.acquire()
 
 
 def _too_late() -> ServingError:

@@ -1,64 +1,69 @@
-"""The gRPC server: where it listens, by which credentials, and with which settings."""
+"""The gRPC server: where it listens, by which certificates, and how it ends."""
 
 from __future__ import annotations
 
-import re
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+import os
+import ssl
+import tempfile
 from pathlib import Path
-from typing import Any
 
-import grpc
-
+from serving.http2.grpc_server import Method, Rules
+from serving.http2.server_connection import ServerConnection
+from serving.tf_serving.channel_arguments import with_arguments
 from serving.tf_serving.errors import invalid
 from serving.tf_serving.flags import Flags
-from serving.tf_serving.grpc_service import services
-from serving.tf_serving.health import health_handler
-from serving.tf_serving.manager import Manager
-from serving.tf_serving.ports import PortTakenError, taken
+from serving.tf_serving.health import health_service
+from serving.tf_serving.ports import PortTakenError, bound
 from serving.tf_serving.text_proto import read_text
 
 MAX_MESSAGE_BYTES = 2**31 - 1
 """tensorflow/serving's limit (model_servers/server.cc, SetMaxMessageSize)."""
 
-_INT32 = re.compile(r"-?[0-9]{1,10}")
+
+class GrpcServer:
+    """Listens on the port and the socket that the flags name, from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, methods: dict[bytes, Method], flags: Flags) -> None:
+        """Nothing is opened yet. Raises ServingError: the SSLConfig or the channel arguments cannot be used."""
+        offered = methods | health_service() if flags.enable_grpc_healthcheck_service else methods
+        self._rules = with_arguments(Rules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
+        self._tls = _tls(flags.ssl_config_file)
+        self._flags = flags
+        self._servers: list[asyncio.Server] = []
+        self._alive: set[ServerConnection] = set()
+
+    async def start(self) -> None:
+        """Listens. Raises PortTakenError: the port or the socket could not be bound."""
+        loop, flags = asyncio.get_running_loop(), self._flags
+        if flags.port:
+            opened = bound(flags.bind_address, flags.port)
+            self._servers.append(await loop.create_server(self._connection, sock=opened, ssl=self._tls))
+        if flags.grpc_socket_path:
+            # Who may reach it is a matter of its folder's permissions; as in tensorflow/serving it is without TLS.
+            path = Path(flags.grpc_socket_path).absolute()
+            try:
+                self._servers.append(await loop.create_unix_server(self._connection, str(path)))
+            except OSError as error:
+                raise PortTakenError(
+                    f"cannot listen on the socket {path}. Choose a path that can be written."
+                ) from error
+
+    def _connection(self) -> ServerConnection:
+        return ServerConnection(self._rules, self._alive)
+
+    async def stop(self, seconds: float) -> None:
+        """Listens no more; returns when the requests that run have their answers, or the time is over."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._alive):
+            connection.drain()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._alive and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
 
 
-def grpc_server(manager: Manager, flags: Flags) -> grpc.Server:
-    """A gRPC server that is bound to its port and socket and not yet started.
-
-    Raises:
-        PortTakenError: the port or the socket could not be bound.
-        ServingError: the SSLConfig or the channel arguments cannot be used.
-    """
-    pool = ThreadPoolExecutor(flags.grpc_max_threads, thread_name_prefix="grpc")
-    server = grpc.server(pool, options=_options(flags.grpc_channel_arguments))
-    handlers: list[Any] = services(manager, flags)
-    if flags.enable_grpc_healthcheck_service:
-        handlers.append(health_handler())
-    server.add_generic_rpc_handlers(tuple(handlers))
-    credentials = _credentials(flags.ssl_config_file)
-    if flags.port:
-        host = f"[{flags.bind_address}]" if ":" in flags.bind_address else flags.bind_address
-        _bind(server, f"{host}:{flags.port}", credentials, taken(flags.bind_address, flags.port, "gRPC cannot bind it"))
-    if flags.grpc_socket_path:
-        # Who may reach the socket is a matter of its folder's permissions; as in tensorflow/serving it is without TLS.
-        path = Path(flags.grpc_socket_path).absolute()
-        problem = PortTakenError(f"cannot listen on the socket {path}. Choose a path that can be written.")
-        _bind(server, f"unix:{path}", None, problem)
-    return server
-
-
-def _bind(server: grpc.Server, address: str, credentials: Any, problem: PortTakenError) -> None:
-    try:
-        if credentials is None:
-            server.add_insecure_port(address)
-        else:
-            server.add_secure_port(address, credentials)
-    except RuntimeError as error:
-        raise problem from error
-
-
-def _credentials(ssl_config_file: str) -> Any:
+def _tls(ssl_config_file: str) -> ssl.SSLContext | None:
     if not ssl_config_file:
         return None
     config = read_text(ssl_config_file, "ssl_config_file", "SSLConfig")
@@ -66,22 +71,25 @@ def _credentials(ssl_config_file: str) -> Any:
         raise invalid(f"an SSLConfig needs server_key and server_cert. Received: {ssl_config_file}")
     if config.client_verify and not config.custom_ca:
         raise invalid(f"client_verify needs custom_ca, to verify clients with. Received: {ssl_config_file}")
-    return grpc.ssl_server_credentials(
-        [(config.server_key.encode(), config.server_cert.encode())],
-        config.custom_ca.encode() if config.client_verify else None,
-        require_client_auth=config.client_verify,
-    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 9113, 9.2
+    context.set_alpn_protocols(["h2"])
+    try:
+        _load_certificate(context, config.server_cert + "\n" + config.server_key)
+        if config.client_verify:
+            context.load_verify_locations(cadata=config.custom_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (ssl.SSLError, ValueError) as error:
+        raise invalid(f"a certificate or key cannot be used: {error}. Received: {ssl_config_file}") from error
+    return context
 
 
-def _options(arguments: str) -> list[tuple[str, int | str]]:
-    options: dict[str, int | str] = {
-        "grpc.so_reuseport": 0,  # a second server on the port must fail, not share it
-        "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
-        "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    }
-    for argument in filter(None, arguments.split(",")):
-        name, equals, value = argument.partition("=")
-        if not name or not equals:
-            raise invalid(f"--grpc_channel_arguments takes NAME=VALUE,NAME=VALUE. Received: {argument}")
-        options[name] = int(value) if _INT32.fullmatch(value) else value
-    return list(options.items())
+def _load_certificate(context: ssl.SSLContext, pem: str) -> None:
+    """OpenSSL reads keys from files only: from one that nobody else may read, for as long as that takes."""
+    descriptor, path = tempfile.mkstemp()
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(pem)
+        context.load_cert_chain(path)
+    finally:
+        Path(path).unlink()

@@ -7,6 +7,7 @@ model_servers/get_model_status_impl.cc) and of tensorflow/cc/saved_model/util.cc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,21 +56,39 @@ def predict_json(manager: Manager, name: str, version: int | None, label: str | 
     return predict_body(run_signature(servable, "Predict", signature, arrays, list(signature.outputs)), rows)
 
 
-def predict_proto(servable: Servable, request: Any, as_content: bool) -> Any:
-    """The gRPC Predict call: a PredictResponse for a PredictRequest. Raises ServingError."""
-    from tensorflow_serving.apis import predict_pb2
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a PredictRequest asks for, checked."""
 
+    servable: Servable
+    signature: Signature
+    arrays: Mapping[str, np.ndarray]
+    wanted: Sequence[str]
+
+
+def read_predict(servable: Servable, request: Any) -> Prediction:
+    """What a PredictRequest asks of a servable. Raises ServingError."""
     signature = servable.signature(request.model_spec.signature_name)
     if signature is None:
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
     arrays = _proto_inputs(signature, request.inputs)
-    wanted = _wanted(signature, request.output_filter)
-    results = run_signature(servable, "Predict", signature, arrays, wanted)
+    return Prediction(servable, signature, arrays, _wanted(signature, request.output_filter))
+
+
+def run_predict(asked: Prediction) -> Mapping[str, np.ndarray]:
+    """The outputs that were asked for, by name. Raises ServingError."""
+    return run_signature(asked.servable, "Predict", asked.signature, asked.arrays, asked.wanted)
+
+
+def predict_response(asked: Prediction, outputs: Mapping[str, np.ndarray], as_content: bool) -> Any:
+    """The PredictResponse with these outputs."""
+    from tensorflow_serving.apis import predict_pb2
+
     response = predict_pb2.PredictResponse()
-    fill_spec(response.model_spec, servable, signature.name)
-    for alias, array in results.items():
-        info = signature.outputs[alias]
+    fill_spec(response.model_spec, asked.servable, asked.signature.name)
+    for alias, array in outputs.items():
+        info = asked.signature.outputs[alias]
         from_array(response.outputs[alias], array, info.dtype, info.enum, as_content)
     return response
 

@@ -5,34 +5,27 @@ As in tensorflow/serving it does not know about models: it serves as soon as the
 
 from __future__ import annotations
 
-from typing import Any
-
-import grpc
+from serving.http2.grpc_server import Call, Method
 
 SERVICES = frozenset({"", "ModelService", "PredictionService"})
 _SERVING = b"\x08\x01"  # HealthCheckResponse with field 1, status, set to SERVING = 1
 _MAX_NAME = 127  # bytes; longer than any name that is known, and its length is one byte on the wire
 
 
-def health_handler() -> Any:
-    """A handler of grpc.health.v1.Health, for a gRPC server."""
-    methods = {
-        "Check": grpc.unary_unary_rpc_method_handler(_check),
-        "Watch": grpc.unary_stream_rpc_method_handler(_watch),
-    }
-    return grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods)
+def health_service() -> dict[bytes, Method]:
+    """The methods of grpc.health.v1.Health, by path."""
+    return {b"/grpc.health.v1.Health/Check": _check, b"/grpc.health.v1.Health/Watch": _watch}
 
 
-def _check(body: bytes, context: grpc.ServicerContext) -> bytes:
-    if _service(body) not in SERVICES:
-        context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-    return _SERVING
+def _check(call: Call) -> None:
+    if _service(call.body) in SERVICES:
+        call.answer(_SERVING)
+    else:
+        call.fail("NOT_FOUND", "unknown service")
 
 
-def _watch(_body: bytes, context: grpc.ServicerContext) -> Any:
-    # A watcher would hold one of the threads that answer predictions.
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "Watch is not supported; use Check")
-    yield b""
+def _watch(call: Call) -> None:
+    call.fail("UNIMPLEMENTED", "Watch is not supported; use Check")
 
 
 def _service(body: bytes) -> str | None:

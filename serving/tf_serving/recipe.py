@@ -42,7 +42,7 @@ def recipe(request: LaunchRequest) -> Recipe:
         "model_base_path": request.payload.resolve(),
         "max_num_load_retries": 0,  # what is packaged here loads at once or never
         "tensorflow_intra_op_parallelism": request.threads,
-        "tensorflow_inter_op_parallelism": 0,  # one per core: with a single one, requests would run one by one
+        "tensorflow_inter_op_parallelism": -1,  # each request in its own thread; with 1, they would run one by one
     }
     return Recipe(
         server=server,

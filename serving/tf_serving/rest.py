@@ -129,7 +129,7 @@ class RestFace:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, body, encoding)
 
     def _infer_now(self, found: Route, body: bytes, encoding: str) -> bytes:
-        begin(self._rules.timeout_s)
+        begin(time.monotonic() + self._rules.timeout_s)
         if GZIP in encoding.lower():
             body = decompressed(body, self._rules.max_request_bytes)
         model = (found.model, found.version, found.label)

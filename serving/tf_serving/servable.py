@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from serving.tf_serving.batch_queue import Scheduler
 from serving.tf_serving.batching import Batcher
 from serving.tf_serving.dtypes import TensorInfo, dtype_name, tensor_infos
 from serving.tf_serving.errors import ServingError, invalid
+from serving.tf_serving.pace import Pace
 from serving.tf_serving.tensor_proto import to_array
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -28,7 +29,7 @@ class Signature:
 
     ``method`` is the API it was made for ("tensorflow/serving/predict", ".../classify", ".../regress").
     ``defaults`` are inputs that a request may leave out, ``shapes`` the declared ones. ``compute`` runs the
-    model; with a ``batcher``, requests are run together.
+    model; with a ``batcher``, requests are run together. ``pace`` is how long that took lately.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Signature:
     compute: Callable[[Arrays, Sequence[str]], dict[str, np.ndarray]]
     method: str = ""
     batcher: Batcher | None = None
+    pace: Pace = field(default_factory=Pace)
 
     def run(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
         """The ``wanted`` outputs for an array of each input.
@@ -46,11 +48,15 @@ class Signature:
         Raises:
             ServingError: what the model's kernels refuse; INVALID_ARGUMENT if the request is to blame.
         """
+        self.check_dtypes(arrays)
+        return self.run_now(arrays, wanted) if self.batcher is None else self.batcher.run(arrays, wanted)
+
+    def check_dtypes(self, arrays: Arrays) -> None:
+        """Raises ServingError: INVALID_ARGUMENT, an array is not of its input's dtype."""
         for index, (alias, info) in enumerate(self.inputs.items()):
             given = arrays[alias].dtype
             if given != info.numpy:
                 raise invalid(f"Expects arg[{index}] to be {info.dtype} but {_dtype_text(given)} is provided")
-        return self.run_now(arrays, wanted) if self.batcher is None else self.batcher.run(arrays, wanted)
 
     def run_now(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
         """As :meth:`run`, without batching, for arrays of the right dtypes."""
@@ -81,7 +87,12 @@ class Servable:
 
 
 def load(
-    name: str, version: int, folder: Path, scheduler: Scheduler | None = None, prefer_tflite: bool = False
+    name: str,
+    version: int,
+    folder: Path,
+    scheduler: Scheduler | None = None,
+    prefer_tflite: bool = False,
+    parallelism: saved_model.Parallelism = saved_model.Parallelism(),
 ) -> Servable:
     """A version from its folder, ready to run: its SavedModel, or its model.tflite where that is preferred.
 
@@ -100,9 +111,12 @@ def load(
         runners = {key: tflite.runner(model, key) for key in definitions}
     else:
         definitions = saved_model.definitions(folder)
-        model, functions = saved_model.load_functions(folder)
-        # Not every definition is a signature: the initialisation of the model is among them.
-        runners = {key: saved_model.runner(functions[key], definitions[key]) for key in functions if key in definitions}
+        model = saved_model.load_session(folder, parallelism)
+        runners = {
+            key: saved_model.runner(model, definition)
+            for key, definition in definitions.items()
+            if key not in saved_model.NOT_TO_BE_RUN
+        }
     metadata = any_pb2.Any()
     metadata.Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=definitions))
     signatures = {key: _signature(key, definitions[key], run, scheduler) for key, run in runners.items()}

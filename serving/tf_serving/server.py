@@ -17,15 +17,18 @@ from serving.tf_serving.batching_config import BatchingParameters, batching_para
 from serving.tf_serving.config import Models
 from serving.tf_serving.config_file import ConfigFile
 from serving.tf_serving.flags import Flags
-from serving.tf_serving.grpc_server import grpc_server
+from serving.tf_serving.grpc_server import GrpcServer
+from serving.tf_serving.grpc_service import services
 from serving.tf_serving.labels import LabelRules
 from serving.tf_serving.loader import Load, Retries
 from serving.tf_serving.manager import Manager, Rules
 from serving.tf_serving.monitoring import metrics_path
 from serving.tf_serving.ports import bound, taken
 from serving.tf_serving.rest import RestFace, RestRules
+from serving.tf_serving.saved_model import Parallelism
 from serving.tf_serving.servable import Servable, load
 from serving.tf_serving.warmup import warm_up
+from serving.tf_serving.workers import Outbox, Workers
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +55,9 @@ async def run(flags: Flags, models: Models | None) -> None:
     rest_rules = _rest_rules(flags)
     grpc_face = None
     if flags.port or flags.grpc_socket_path:
-        grpc_face = grpc_server(manager, flags)
-        grpc_face.start()
+        workers, outbox = Workers(flags.grpc_max_threads, "grpc"), Outbox(loop)
+        grpc_face = GrpcServer(services(manager, flags, workers, outbox), flags)
+        await grpc_face.start()
         log.info("Running gRPC ModelServer at %s:%s %s", flags.bind_address, flags.port, flags.grpc_socket_path)
     runner = await _rest_runner(manager, flags, rest_rules)
     _leave_alone_what_stays()
@@ -65,11 +69,10 @@ async def run(flags: Flags, models: Models | None) -> None:
     log.info("Finishing what runs")
     config_file.stop()
     manager.stop()
-    finished = grpc_face.stop(FINISH_S) if grpc_face else None
+    endings = [grpc_face.stop(FINISH_S)] if grpc_face else []
     if runner:
-        await runner.cleanup()
-    if finished:
-        await loop.run_in_executor(None, finished.wait)
+        endings.append(runner.cleanup())
+    await asyncio.gather(*endings)
 
 
 def _leave_alone_what_stays() -> None:
@@ -135,9 +138,13 @@ def _rest_rules(flags: Flags) -> RestRules:
 
 def _loader(flags: Flags, batching: BatchingParameters | None) -> Load:
     scheduler = Scheduler(batching) if batching else None
+    both = flags.tensorflow_session_parallelism
+    parallelism = Parallelism(
+        both or flags.tensorflow_intra_op_parallelism, both or flags.tensorflow_inter_op_parallelism
+    )
 
     def load_and_warm_up(name: str, version: int, folder: Path) -> Servable:
-        servable = load(name, version, folder, scheduler, flags.prefer_tflite_model)
+        servable = load(name, version, folder, scheduler, flags.prefer_tflite_model, parallelism)
         if flags.enable_model_warmup:
             iterations = flags.num_request_iterations_for_warmup or 1
             count = warm_up(servable, folder, iterations, flags.enable_signature_method_name_check)

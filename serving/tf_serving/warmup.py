@@ -13,7 +13,7 @@ from typing import Any
 
 from serving.tf_serving import classification, metrics, regression
 from serving.tf_serving.errors import ServingError, from_tensorflow, invalid
-from serving.tf_serving.handlers import predict_proto
+from serving.tf_serving.handlers import read_predict, run_predict
 from serving.tf_serving.inference import infer_proto, multi_inference_on
 from serving.tf_serving.servable import Servable
 
@@ -65,7 +65,7 @@ def run_log(servable: Servable, log: Any, check_method: bool) -> None:
 
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
-        predict_proto(servable, log.predict_log.request, False)
+        run_predict(read_predict(servable, log.predict_log.request))
     elif kind == "classify_log":
         response = classification_pb2.ClassificationResponse()
         infer_proto(servable, classification, log.classify_log.request, response, check_method)

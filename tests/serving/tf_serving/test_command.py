@@ -14,8 +14,7 @@ from serving.launch import LOOPBACK, free_port
 from serving.tf_serving.config import model_configs
 from serving.tf_serving.errors import ServingError
 from serving.tf_serving.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
-from serving.tf_serving.grpc_server import grpc_server
-from serving.tf_serving.manager import Manager, Rules
+from serving.tf_serving.grpc_server import GrpcServer
 from serving.tf_serving.monitoring import metrics_path
 
 
@@ -24,7 +23,11 @@ def test_both_forms_of_a_flag():
     assert flags == Flags(port=1, rest_api_port=2, model_base_path="/a=b", enable_model_warmup=False)
     on = parse(["--enable_serialization_as_tensor_content", "--model_config_file", "/c"])
     assert (on.enable_serialization_as_tensor_content, on.model_config_file) == (True, "/c")
-    assert (on.bind_address, on.tensorflow_intra_op_parallelism, on.tensorflow_inter_op_parallelism) == (LOOPBACK, 1, 0)
+    assert (on.bind_address, on.tensorflow_intra_op_parallelism, on.tensorflow_inter_op_parallelism) == (
+        LOOPBACK,
+        1,
+        -1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,7 @@ def test_a_bad_configuration(command, tmp_path, case):
         ("ssl_config_file", "client_verify: true", "an SSLConfig needs server_key and server_cert"),
         ("monitoring_config_file", "prometheus", "Error parsing text-format tensorflow.serving.MonitoringConfig"),
         ("grpc_channel_arguments", "a", "--grpc_channel_arguments takes NAME=VALUE,NAME=VALUE. Received: "),
+        ("ssl_config_file", "server_key: 'a' server_cert: 'b'", "a certificate or key cannot be used"),
     ],
 )
 def test_other_bad_files(tmp_path, flag, text, message):
@@ -124,7 +128,7 @@ def test_other_bad_files(tmp_path, flag, text, message):
     def start():
         model_configs(flags)
         metrics_path(flags.monitoring_config_file)
-        grpc_server(Manager((), lambda *_: None, Rules()), flags)
+        GrpcServer({}, flags)
 
     with pytest.raises(ServingError) as caught:
         start()
