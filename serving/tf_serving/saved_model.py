@@ -33,6 +33,10 @@ class Parallelism:
     inter_op: int = -1
 
 
+ONE_THREAD = Parallelism()
+"""A request's own thread does it all: requests run side by side instead."""
+
+
 def definitions(folder: Path) -> dict[str, Any]:
     """The SignatureDefs of a version, by name.
 

@@ -92,7 +92,7 @@ def load(
     folder: Path,
     scheduler: Scheduler | None = None,
     prefer_tflite: bool = False,
-    parallelism: saved_model.Parallelism = saved_model.Parallelism(),
+    parallelism: saved_model.Parallelism = saved_model.ONE_THREAD,
 ) -> Servable:
     """A version from its folder, ready to run: its SavedModel, or its model.tflite where that is preferred.
 
