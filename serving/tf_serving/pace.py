@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-_FORGETS = 0.1
-"""The weight of a value that is below what was expected; one above it counts at once."""
+from collections.abc import Callable
+
+_WEIGHT = 0.1
+"""Of a new value: one that something else held up does not count for much."""
 
 
 class Pace:
-    """Seconds by size, in powers of two. Used by several threads: a value that gets lost does no harm."""
+    """Seconds by size, in powers of two. Used by several threads: a value that gets lost does no harm.
 
-    __slots__ = ("_seconds",)
+    ``clock`` is what they are taken with. Best is ``time.thread_time``, which does not count waiting for others,
+    but it sees only what the calling thread does itself.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_seconds", "clock")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self._seconds: dict[int, float] = {}
 
     def expected(self, size: int) -> float:
-        """Seconds, on the safe side; infinity for a size that has not been seen."""
+        """Seconds, a running average; infinity for a size that has not been seen."""
         return self._seconds.get(size.bit_length(), float("inf"))
 
     def note(self, size: int, seconds: float) -> None:
         """It took so long."""
         key = size.bit_length()
-        known = self._seconds.get(key, 0.0)
-        self._seconds[key] = seconds if seconds >= known else known + _FORGETS * (seconds - known)
+        known = self._seconds.get(key, seconds)
+        self._seconds[key] = known + _WEIGHT * (seconds - known)

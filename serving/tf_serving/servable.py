@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class Signature:
     compute: Callable[[Arrays, Sequence[str]], dict[str, np.ndarray]]
     method: str = ""
     batcher: Batcher | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: Pace = field(default_factory=lambda: Pace(time.perf_counter))
 
     def run(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
         """The ``wanted`` outputs for an array of each input.
@@ -119,11 +120,14 @@ def load(
         }
     metadata = any_pb2.Any()
     metadata.Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=definitions))
-    signatures = {key: _signature(key, definitions[key], run, scheduler) for key, run in runners.items()}
+    clock = time.thread_time if parallelism.inter_op < 0 else time.perf_counter
+    signatures = {key: _signature(key, definitions[key], run, clock, scheduler) for key, run in runners.items()}
     return Servable(name, version, signatures, metadata, model)
 
 
-def _signature(name: str, definition: Any, compute: Any, scheduler: Scheduler | None) -> Signature:
+def _signature(
+    name: str, definition: Any, compute: Any, clock: Callable[[], float], scheduler: Scheduler | None
+) -> Signature:
     import tensorflow as tf
 
     inputs = tensor_infos(definition.inputs)
@@ -134,7 +138,7 @@ def _signature(name: str, definition: Any, compute: Any, scheduler: Scheduler | 
     }
     shapes = {alias: tf.TensorShape(info.tensor_shape) for alias, info in definition.inputs.items()}
     outputs = tensor_infos(definition.outputs)
-    signature = Signature(name, inputs, outputs, defaults, shapes, compute, definition.method_name)
+    signature = Signature(name, inputs, outputs, defaults, shapes, compute, definition.method_name, pace=Pace(clock))
     if scheduler is None:
         return signature
     names = {alias: info.tensor for alias, info in inputs.items()}
