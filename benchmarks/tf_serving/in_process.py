@@ -1,9 +1,10 @@
 """The same calls without a server, in a process of their own: what the servers are compared with.
 
-    python benchmarks/tf_serving/in_process.py FOLDER SHAPE SECONDS CALLERS
+    python benchmarks/tf_serving/in_process.py FOLDER SHAPE SECONDS CALLERS HOW
 
 Prints one line of JSON: CPU milliseconds a call, calls a second of so many threads, peak resident bytes, seconds
-from the start of the process to the first answer.
+from the start of the process to the first answer. SHAPE is that of the input, rows included. HOW is "documented", a
+call of the function that tf.saved_model.load gives, or "session", the call that the server makes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 import psutil
 
 
-def main(folder: str, shape: str, seconds: str, callers: str) -> None:
-    """Imports TensorFlow, loads the SavedModel and calls its signature as its documentation says."""
+def main(folder: str, shape: str, seconds: str, callers: str, how: str) -> None:
+    """Imports TensorFlow, loads the SavedModel and calls its signature."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import numpy as np
     import tensorflow as tf
@@ -27,12 +28,22 @@ def main(folder: str, shape: str, seconds: str, callers: str) -> None:
     from serving.launch import peak_rss_bytes
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # as the server does: calls run side by side
-    model = tf.saved_model.load(folder)
-    signature = model.signatures["serving_default"]
-    x = np.random.default_rng(7).random((1, *json.loads(shape)), np.float32)
+    x = np.random.default_rng(7).random(json.loads(shape), np.float32)
+    if how == "documented":
+        model = tf.saved_model.load(folder)
+        signature = model.signatures["serving_default"]
 
-    def call() -> np.ndarray:
-        return signature(x=tf.constant(x))["y"].numpy()
+        def call() -> np.ndarray:
+            return signature(x=tf.constant(x))["y"].numpy()
+
+    else:
+        from serving.tf_serving.saved_model import ONE_THREAD, definitions, load_session, runner
+
+        session = load_session(Path(folder), ONE_THREAD)
+        run = runner(session, definitions(Path(folder))["serving_default"])
+
+        def call() -> np.ndarray:
+            return run({"x": x}, ["y"])["y"]
 
     call()
     process = psutil.Process()

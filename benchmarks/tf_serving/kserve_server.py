@@ -16,7 +16,7 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from serving.open_inference.server import HostModelServer
-from serving.tf_serving.saved_model import Parallelism, definitions, load_session, runner
+from serving.tf_serving.saved_model import ONE_THREAD, definitions, load_session, runner
 
 
 class SavedModel(Model):
@@ -27,7 +27,7 @@ class SavedModel(Model):
         self.folder = folder
 
     def load(self) -> bool:
-        session = load_session(self.folder, Parallelism())
+        session = load_session(self.folder, ONE_THREAD)
         self._run = runner(session, definitions(self.folder)["serving_default"])
         self.ready = True
         return True

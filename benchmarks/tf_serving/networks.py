@@ -1,7 +1,8 @@
 """The benchmark's models, built here with TensorFlow: nothing is trained, nothing is downloaded.
 
-``digits`` is the network of mnist_cnn (28x28 -> 10), ``pictures`` a cheap one over 224x224x3, so that
-the server and not the network is what is measured, and ``heavy`` takes 10 ms and more a call.
+``digits`` is the network of mnist_cnn (28x28 -> 10), ``pictures`` a cheap one over 224x224x3, so that the server and
+not the network is what is measured; ``heavy`` takes 10 ms and more a call, for a small input; and ``wide`` is of dense
+layers only, whose weights are read from memory once a call, however many rows it has.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Model:
         return np.random.default_rng(7).random((rows, *self.shape), np.float32)
 
 
-SHAPES = {"digits": (28, 28), "pictures": (224, 224, 3), "heavy": (64, 64, 8)}
+SHAPES = {"digits": (28, 28), "pictures": (224, 224, 3), "heavy": (32, 32, 3), "wide": (28, 28)}
 
 
 def build(root: Path) -> dict[str, Model]:
@@ -53,8 +54,14 @@ def build(root: Path) -> dict[str, Model]:
         ],
         "pictures": [layers.AveragePooling2D(32), layers.Flatten(), layers.Dense(10)],
         "heavy": [
+            layers.UpSampling2D(2),
             *(layers.Conv2D(64, 3, padding="same", activation="relu") for _ in range(11)),
             layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ],
+        "wide": [
+            layers.Flatten(),
+            *(layers.Dense(2048, activation="relu") for _ in range(2)),
             layers.Dense(10),
         ],
     }

@@ -92,10 +92,11 @@ def offer(target: Running, load: Load) -> Measured:
     return Measured(1e3 * used / (found.requests + found.warmup_requests), found.rate_per_s, found.p50_ms, found.p99_ms)
 
 
-def in_process(model: Model, seconds: float, callers: int) -> dict[str, float]:
+def in_process(model: Model, seconds: float, callers: int, how: str = "session", rows: int = 1) -> dict[str, float]:
     """What ``in_process.py`` prints."""
-    command = [sys.executable, str(HERE / "in_process.py"), str(model.folder), json.dumps(model.shape)]
-    done = subprocess.run([*command, str(seconds), str(callers)], capture_output=True, text=True, check=True)
+    shape = json.dumps([rows, *model.shape])
+    command = [sys.executable, str(HERE / "in_process.py"), str(model.folder), shape]
+    done = subprocess.run([*command, str(seconds), str(callers), how], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
