@@ -7,13 +7,12 @@ example's own, in the wire form: parsing the concatenation merges the two.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 import numpy as np
 
 from serving.tf_serving.errors import ServingError, invalid
+from serving.tf_serving.json_base64 import decode_base64, is_base64
 from serving.tf_serving.json_text import brief, encode_text, type_name
 
 _KINDS = {"int64": "int64_list", "float": "float_list", "bytes": "bytes_list"}
@@ -81,7 +80,7 @@ def _fill(feature: Any, name: str, items: list[Any]) -> None:
         if kind == "int64" and not -(2**63) <= value < 2**63:
             raise invalid(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
         if kind == "bytes" and isinstance(value, dict):
-            value = _decode_base64(value["b64"])
+            value = decode_base64(value)
         first = kind
         values.append(value)
     if first == "float":
@@ -99,18 +98,9 @@ def _feature_value(name: str, item: Any) -> tuple[str, Any]:
         return "float", item
     if isinstance(item, str):
         return "bytes", encode_text(item)
-    if isinstance(item, dict) and len(item) == 1 and isinstance(item.get("b64"), str):
+    if is_base64(item):
         return "bytes", item
     raise invalid(f"Feature: {name} has element with unexpected JSON type: {type_name(item)}")
-
-
-def _decode_base64(text: str) -> bytes:
-    # Both alphabets, with or without padding, as absl::Base64Unescape takes them.
-    text = text.rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
 
 
 def _text(name: str) -> str:

@@ -7,8 +7,6 @@ name the first offender.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -17,6 +15,7 @@ import numpy as np
 
 from serving.tf_serving.dtypes import TensorInfo
 from serving.tf_serving.errors import ServingError, invalid
+from serving.tf_serving.json_base64 import decode_base64, is_base64
 from serving.tf_serving.json_text import brief, encode_text, parse, type_name
 
 MAX_RANK = 64
@@ -70,7 +69,7 @@ def predict_inputs(request: dict[str, Any], inputs: Mapping[str, TensorInfo]) ->
 
 
 def _columns(value: Any, inputs: Mapping[str, TensorInfo]) -> Arrays:
-    if not isinstance(value, dict) or _is_base64(value):
+    if not isinstance(value, dict) or is_base64(value):
         if len(inputs) > 1:
             raise invalid(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required "
@@ -190,7 +189,7 @@ def _strings(leaves: list[Any], _info: TensorInfo) -> np.ndarray | None:
     if not set(map(type, leaves)) <= {str, dict}:
         return None
     array = np.empty(len(leaves), object)
-    array[:] = [_decode_base64(leaf) if isinstance(leaf, dict) else encode_text(leaf) for leaf in leaves]
+    array[:] = [decode_base64(leaf) if isinstance(leaf, dict) else encode_text(leaf) for leaf in leaves]
     return array
 
 
@@ -202,23 +201,8 @@ _LEAVES: dict[str, Callable[[list[Any], TensorInfo], np.ndarray | None]] = {
 }
 
 
-def _is_base64(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
-
-
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_base64(value)
-
-
-def _decode_base64(value: dict[str, Any]) -> bytes:
-    if not _is_base64(value):
-        raise invalid(f"JSON Value: {brief(value)} not formatted correctly for base64 data")
-    # Both alphabets, with or without padding, as absl::Base64Unescape takes them.
-    text = value["b64"].rstrip("=").replace("-", "+").replace("_", "/")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
+    return isinstance(value, dict) and not is_base64(value)
 
 
 def _first_offender(value: Any, info: TensorInfo) -> ServingError:

@@ -71,6 +71,31 @@ def test_bytes(server):
 
 
 @pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("aGVsbG8=", "hello"),
+        ("aGVsbG8", "hello"),
+        (" aGV sbG8=\\n", "hello"),
+        ("aGVsbG8.", "hello"),
+        ("aGVsbG9", "hello"),
+        ("", ""),
+        ("aGVsbG8==", None),
+        ("aGVsbA=", None),
+        ("=", None),
+        ("a", None),
+        ("aG=VsbG8", None),
+        ("é", None),
+    ],
+)
+def test_base64(server, text, decoded):
+    """White space and padding as absl::Base64Unescape has it."""
+    body = f'{{"signature_name":"string","inputs":{{"b64":"{text}"}}}}'
+    status, answer = server.json("/v1/models/echo:predict", body)
+    assert (status, answer) == ((200, {"outputs": decoded}) if decoded is not None else (400, answer))
+    assert decoded is not None or answer == {"error": "Unable to base64 decode"}
+
+
+@pytest.mark.parametrize(
     ("dtype", "values"),
     [("bool", [[True], [False]]), ("int64", [-(2**63), 2**63 - 1]), ("uint8", 255)],
 )
