@@ -16,6 +16,10 @@ class BodyTooLargeError(Exception):
     """A body has more bytes than are allowed, once decompressed."""
 
 
+class ExpectationError(Exception):
+    """A request expects what this server does not know."""
+
+
 def decompressed(body: bytes, limit: int) -> bytes:
     """The content of a gzipped body; nothing if it is none, as tensorflow/serving reads it.
 

@@ -22,23 +22,30 @@ BRIEF_CHARACTERS = 256
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_WORDS |= {"-NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}  # RapidJSON takes these, too
 _WORD = re.compile("|".join(_WORDS))
+_KEYS = {key: f'"{key}"'.encode() for key in ("signature_name", "instances", "inputs", "examples", "context")}
 _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
 def parse(body: bytes) -> Any:
     """The first JSON document of ``body``, as dicts, lists, str, int, float, bool and None.
 
-    An integer that does not fit in 64 bits is read as a float. Bytes of a string that are not UTF-8
+    An integer that does not fit in 64 bits is read as a float. Of the keys of a request, the first of two alike
+    counts, as RapidJSON finds it. Bytes of a string that are not UTF-8
     become lone surrogates ("surrogateescape"), so that :func:`encode_text` gives them back.
 
     Raises:
         ServingError: INVALID_ARGUMENT with the offset of what is not JSON.
     """
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+        pass
+    else:
+        if not _may_have_twins(body, value):
+            return value
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     try:
         return _DECODER.raw_decode(text, _skip(text, 0))[0]
     except (RecursionError, ValueError):
@@ -147,7 +154,21 @@ def _integer(text: str) -> int | float:
     return float(text)
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer)
+def _may_have_twins(body: bytes, value: Any) -> bool:
+    """Whether a key of a request, of which orjson keeps the last, may be there twice."""
+    return isinstance(value, dict) and any(key in value and body.count(text) > 1 for key, text in _KEYS.items())
+
+
+def _first_of_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        members.clear()
+        for key, value in pairs:
+            members.setdefault(key, value)
+    return members
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_first_of_twins)
 
 
 def _skip(text: str, position: int) -> int:

@@ -8,6 +8,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
@@ -19,13 +20,15 @@ from serving.tf_serving.http_body import (
     GZIP,
     MIN_COMPRESSED,
     BodyTooLargeError,
+    ExpectationError,
     accepts_gzip,
     compressed,
     decompressed,
 )
+from serving.tf_serving.http_connection import Connection, HttpServer, html
 from serving.tf_serving.manager import Manager
 from serving.tf_serving.tensors_to_json import error_body
-from serving.tf_serving.urls import Route, VersionError, route
+from serving.tf_serving.urls import Route, VersionError, route, target
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ _CORS = {
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+_NOT_ALLOWED = ("CONNECT", "TRACE")  # the rest is answered, if only that it is malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +62,38 @@ class RestFace:
         self._pool = pool
         self._rules = rules
 
-    def server(self) -> web.Server:
-        """aiohttp's server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
+    def server(self) -> HttpServer:
+        """A server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
         # Bodies are decompressed here, where their size is limited.
-        return web.Server(self._answer, request_factory=self._request, access_log=None, auto_decompress=False)
+        return HttpServer(
+            self._answer,
+            head_s=self._rules.timeout_s,
+            request_factory=self._request,
+            access_log=None,
+            auto_decompress=False,
+        )
 
     def _request(
-        self, message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+        self, message: Any, payload: Any, protocol: Connection, writer: Any, task: asyncio.Task[None]
     ) -> web.BaseRequest:
+        protocol.last_asked = payload
         loop, limit = asyncio.get_running_loop(), self._rules.max_request_bytes
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        path = request.raw_path
+        if request.method in _NOT_ALLOWED:
+            return html(HTTPStatus.NOT_IMPLEMENTED)
+        path = target(request.raw_path)
+        if path is None:
+            return html(HTTPStatus.BAD_REQUEST)
         if self._rules.metrics_path and path.partition("?")[0] == self._rules.metrics_path:
             return self._metrics(path)
         try:
-            if request.headers.get("Expect", "").lower() == "100-continue":
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
-                request.writer.output_size = 0
             if self._rules.with_cors and request.method == "OPTIONS" and _is_web_origin(request):
                 return self._response(request, 200, b"")
             found = route(request.method, path)
             if found is None:
-                return _html(404, "Not Found")
+                return html(HTTPStatus.NOT_FOUND)
             if request.method == "GET":
                 body = self._describe(found)
             else:
@@ -92,7 +103,11 @@ class RestFace:
         except ServingError as error:
             return self._response(request, HTTP_STATUS[error.code], error_body(error.message))
         except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
-            return _html(413, "Request Entity Too Large")
+            return html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except web.RequestPayloadError:
+            return html(HTTPStatus.BAD_REQUEST)
+        except ExpectationError:
+            return html(HTTPStatus.EXPECTATION_FAILED)
         except ConnectionError:  # the client is gone, in the middle of its body: nobody reads this answer
             return self._response(request, HTTP_STATUS["CANCELLED"], b"")
         except Exception as error:  # a fault of this server must reach its log, and the client as what it is
@@ -105,7 +120,9 @@ class RestFace:
         try:
             try:
                 async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
-                    body = await self._infer(found, await request.read(), request.headers.get("Content-Encoding", ""))
+                    body = await self._infer(
+                        found, await self._body(request), request.headers.get("Content-Encoding", "")
+                    )
             except TimeoutError as error:
                 # The thread goes on to its end: TensorFlow's Python API cannot cancel one of several calls.
                 raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
@@ -113,7 +130,7 @@ class RestFace:
         except ServingError as error:
             status = error.code
             raise
-        except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
+        except (BodyTooLargeError, ExpectationError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
             status = "INVALID_ARGUMENT"
             raise
         except ConnectionError:
@@ -124,6 +141,18 @@ class RestFace:
         microseconds = (time.perf_counter() - start) * 1e6
         metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
         return body
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The body of a request, refused before it is sent where its head says enough."""
+        if (request.content_length or 0) > self._rules.max_request_bytes:
+            raise BodyTooLargeError
+        expected = request.headers.get("Expect")
+        if expected is not None:
+            if expected.lower() != "100-continue":
+                raise ExpectationError
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
+            request.writer.output_size = 0
+        return await request.read()
 
     async def _infer(self, found: Route, body: bytes, encoding: str) -> bytes:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, body, encoding)
@@ -173,10 +202,6 @@ class RestFace:
 
 def _is_web_origin(request: web.BaseRequest) -> bool:
     return request.headers.get("Origin", "").lower().startswith(("http://", "https://"))
-
-
-def _html(status: int, reason: str) -> web.Response:
-    return web.Response(status=status, reason=reason, body=_HTML.format(reason).encode(), content_type="text/html")
 
 
 def _fill_spec(spec: Any, found: Route, with_label: bool) -> None:

@@ -19,6 +19,10 @@ _PATTERNS = {
 }
 _METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
 _MAX_INT64 = 2**63 - 1
+# RFC 3986: what a URI may have in it, and in front, where a proxy was meant, the server's own name (RFC 9112, 3.2.2).
+_TARGET = re.compile(
+    r"(?:https?://[^/?#]*+)?+((?:[a-z0-9._~!$&'()*+,;=:@/?#-]++|%[0-9a-f]{2})*+)", re.IGNORECASE | re.ASCII
+)
 
 
 class VersionError(ServingError):
@@ -35,6 +39,12 @@ class Route:
     label: str | None
 
 
+def target(sent: str) -> str | None:
+    """Path and query of a request's first line, without scheme and server; None if it is no URI."""
+    match = _TARGET.fullmatch(sent)
+    return match.group(1) if match else None
+
+
 def route(verb: str, path: str) -> Route | None:
     """What a request asks for; ``path`` is as sent, with its query. None if it is none of this API's.
 
@@ -47,7 +57,8 @@ def route(verb: str, path: str) -> Route | None:
     if match is None:
         raise invalid(f"Malformed request: {verb} {path}")
     found = match.groupdict()
-    version = int(found["version"]) if found["version"] else None
+    digits = (found["version"] or "").lstrip("0")
+    version = int(digits[:20] or "0") if found["version"] else None  # int() refuses more than 4,300 digits
     if version is not None and version > _MAX_INT64:
         raise VersionError("INVALID_ARGUMENT", f"Failed to convert version: {found['version']} to numeric.")
     method = found["method"] or "status"

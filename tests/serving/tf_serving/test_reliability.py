@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -113,15 +114,16 @@ def test_slow_clients_do_not_keep_others_waiting(limited):
             connection.close()
 
 
-def test_a_half_closed_connection_gets_its_answer(limited):
-    with connect(limited.rest) as connection:
-        connection.sendall(head(len(BODY)) + BODY)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
-    assert not answer or answer.endswith(b'{"predictions":[3.0]}')
-    assert ask(limited.rest)[0] == 200
+def test_a_head_that_does_not_end_is_given_up(limited):
+    """In the time that a request may take; a connection that has had an answer may stay silent for longer."""
+    with connect(limited.rest) as known, connect(limited.rest) as silent, connect(limited.rest) as slow:
+        known.sendall(head(len(BODY)) + BODY)
+        assert known.recv(65536).endswith(b'{"predictions":[3.0]}')
+        slow.sendall(head(50)[:30])
+        with connect(limited.rest) as later:
+            assert (silent.recv(1000), slow.recv(1000), later.recv(1000)) == (b"", b"", b"")
+        known.sendall(head(len(BODY)) + BODY)
+        assert known.recv(65536).endswith(b'{"predictions":[3.0]}')
 
 
 def test_hanging_up_leaves_nothing_in_the_log(limited):
@@ -132,16 +134,31 @@ def test_hanging_up_leaves_nothing_in_the_log(limited):
     assert "Traceback" not in limited.process.log.read_text()
 
 
-@pytest.mark.parametrize("size", [LIMIT_BYTES + 1, 50 * LIMIT_BYTES])
-def test_a_body_over_the_limit_is_refused(limited, size):
+@pytest.mark.parametrize("size", [LIMIT_BYTES + 1, 50 * LIMIT_BYTES, 10**15])
+@pytest.mark.parametrize("asks", [b"", b"Expect: 100-continue\r\n"], ids=["sends", "asks first"])
+def test_a_body_over_the_limit_is_refused_before_it_is_sent(limited, size, asks):
     with connect(limited.rest) as connection:
-        answer = b""
-        try:
-            connection.sendall(head(size) + b" " * size)
-            answer = connection.recv(65536)
-        except ConnectionError:
-            pass  # it hung up before all was sent
-    assert not answer or b" 413 " in answer.split(b"\r\n")[0]
+        connection.sendall(head(size).replace(b"Host", asks + b"Host"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+    assert ask(limited.rest)[0] == 200
+
+
+def test_a_body_over_the_limit_in_chunks_is_refused(limited):
+    """Its length shows as it comes; the answer comes before the end."""
+    part = b"%x\r\n%s\r\n" % (1000, b" " * 1000)
+    with connect(limited.rest) as connection:
+        connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+        connection.sendall(part * (LIMIT_BYTES // 1000 + 1))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+    assert ask(limited.rest)[0] == 200
+
+
+def test_a_small_body_that_decompresses_to_more_than_the_limit_is_refused(limited):
+    body = gzip.compress(b" " * 100 * LIMIT_BYTES)
+    assert len(body) < LIMIT_BYTES
+    with connect(limited.rest) as connection:
+        connection.sendall(head(len(body)).replace(b"Host", b"Content-Encoding: gzip\r\nHost") + body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
     assert ask(limited.rest)[0] == 200
 
 
