@@ -22,7 +22,7 @@ from pipelines.results import Row, Scenario
 from pipelines.stages import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable, send
-from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Server, check_port, free_port, log_tail, serve
+from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Server, check_port, free_ports, log_tail, serve
 
 
 def server_module(card: Card, flavour: str | None) -> str:
@@ -61,12 +61,13 @@ def started(
     module = server_module(card, flavour)
     if rest_port is not None and rest_port == grpc_port:
         raise UserError(f"REST and gRPC need a port each. Received: {rest_port} for both")
+    free_rest, free_grpc = free_ports(2, host, besides=(rest_port, grpc_port))
     request = LaunchRequest(
         model=artifact.manifest.model,
         payload=artifact.payload,
         workdir=workdir,
-        rest_port=free_port(host) if rest_port is None else check_port(host, rest_port),
-        grpc_port=free_port(host) if grpc_port is None else check_port(host, grpc_port),
+        rest_port=free_rest if rest_port is None else check_port(host, rest_port),
+        grpc_port=free_grpc if grpc_port is None else check_port(host, grpc_port),
         host=host,
         threads=threads,
         flavour=flavour,

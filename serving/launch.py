@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -81,11 +81,20 @@ class Usage:
     peak_rss_bytes: int
 
 
+def free_ports(count: int, host: str = LOOPBACK, besides: Collection[int | None] = ()) -> tuple[int, ...]:
+    """Ports of ``host`` that nobody listened on a moment ago: each another one, and none of ``besides``."""
+    family = family_of(host)
+    with ExitStack() as held:  # until all are known: the system may offer a port again as soon as it is let go
+        probes = [held.enter_context(socket.socket(family)) for _ in range(count + len(besides))]
+        for probe in probes:
+            probe.bind((host, 0))
+        ports = (int(probe.getsockname()[1]) for probe in probes)
+        return tuple(port for port in ports if port not in besides)[:count]
+
+
 def free_port(host: str = LOOPBACK) -> int:
-    """A port of ``host`` that nobody listened on a moment ago."""
-    with socket.socket(family_of(host)) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port of ``host`` that nobody listened on a moment ago; for several, :func:`free_ports`."""
+    return free_ports(1, host)[0]
 
 
 def family_of(host: str) -> socket.AddressFamily:

@@ -21,7 +21,7 @@ from models.trained import TrainedModel
 from pipelines.paths import torchserve
 from serving.clients import Target, client
 from serving.clients.transport import Refused, send
-from serving.launch import LaunchRequest, free_port, serve
+from serving.launch import LaunchRequest, free_port, free_ports, serve
 from serving.tf_serving.recipe import recipe as tf_serving_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,7 +163,7 @@ def test_tf_servings_health_check_knows_when_the_model_can_predict(cli: Any, tmp
     """The very script of docker-compose.yml, with other ports, against the embedded server."""
     cli.json("package", "mnist_cnn", "tf-serving:fp32")
     payload = cli.workspace / "artifacts" / "mnist_cnn" / "tf-serving" / "fp32" / "payload"
-    request = LaunchRequest("mnist_cnn", payload, tmp_path, free_port(), free_port())
+    request = LaunchRequest("mnist_cnn", payload, tmp_path, *free_ports(2))
 
     def healthy(model: str, rest_port: int = request.rest_port, grpc_port: int = request.grpc_port) -> bool:
         words = SERVICES["tf-serving"]["healthcheck"]["test"][1:]
@@ -256,11 +256,12 @@ def compose(engine: None, cli: Any, tmp_path: Path) -> Iterator[Compose]:
         shutil.copy(wheel, tmp_path / "wheelhouse")
     project = f"slipway-test-{os.getpid()}"
     image = f"{project}/torchserve"
+    rest, grpc = free_ports(2)
     environment = {
         "SLIPWAY_ARTIFACTS": str(cli.workspace / "artifacts"),
         "TORCHSERVE_IMAGE": image,
-        "TORCHSERVE_REST_PORT": str(free_port()),
-        "TORCHSERVE_GRPC_PORT": str(free_port()),
+        "TORCHSERVE_REST_PORT": str(rest),
+        "TORCHSERVE_GRPC_PORT": str(grpc),
     }
     compose = Compose(tmp_path, project, environment)
     try:

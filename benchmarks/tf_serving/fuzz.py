@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 from fuzz_requests import GrpcFuzzer, RawFuzzer, RestFuzzer, slow_loris
 
-from serving.launch import LaunchRequest, Recipe, Server, free_port, serve
+from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
 from serving.tf_serving.conformance.write import MODELS_FILE, write_models
 from serving.tf_serving.recipe import recipe
 
@@ -53,7 +53,7 @@ def fuzz(root: Path, requests: int, seed: int, most_growth: float) -> dict[str, 
     """One server, fuzzed by some threads; ``root`` is an empty folder."""
     write_models(root / "models")
     (root / "server").mkdir()
-    rest, grpc = free_port(), free_port()
+    rest, grpc = free_ports(2)
     found = recipe(LaunchRequest("half_plus_two", root / "models", root / "server", rest, grpc))
     flags = (
         f"--model_config_file={root}/models/{MODELS_FILE}",

@@ -21,7 +21,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serving.launch import LOOPBACK, LaunchRequest, free_port, serve
+from serving.launch import LOOPBACK, LaunchRequest, free_ports, serve
 from serving.tf_serving.conformance.half_plus import write_tf2
 from serving.tf_serving.recipe import recipe
 
@@ -60,8 +60,8 @@ def switch(root: Path, switches: int, rate: float) -> dict[str, object]:
     for version in range(1, switches + 2):
         write_tf2(root / "made" / str(version), plus=float(version))
     shutil.move(root / "made/1", root / "switched/1")
-    port = free_port()
-    request = LaunchRequest("switched", root / "switched", root / "server", port, free_port())
+    port, grpc_port = free_ports(2)
+    request = LaunchRequest("switched", root / "switched", root / "server", port, grpc_port)
     answers, stop, switched = Answers(), threading.Event(), []
     with serve(recipe(request), root / "server") as server:
         threads = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from serving.launch import LaunchRequest, Recipe, free_port
+from serving.launch import LaunchRequest, Recipe, free_ports
 from serving.torchserve.frontend import Frontend, prepare
 from serving.torchserve.state import LOOPBACK, accepts, is_ready, key
 
@@ -13,6 +13,7 @@ FLAVOURS = ("torchserve",)
 
 def recipe(request: LaunchRequest) -> Recipe:
     """TorchServe for ``model-store/MODEL.mar`` of the payload; everything it writes is in ``workdir``."""
+    management, metrics, grpc_management = free_ports(3, LOOPBACK, besides=(request.rest_port, request.grpc_port))
     frontend = Frontend(
         model=request.model,
         store=request.payload.resolve() / "model-store",
@@ -20,9 +21,9 @@ def recipe(request: LaunchRequest) -> Recipe:
         host=request.host,
         rest_port=request.rest_port,
         grpc_port=request.grpc_port,
-        management_port=free_port(LOOPBACK),
-        metrics_port=free_port(LOOPBACK),
-        grpc_management_port=free_port(LOOPBACK),
+        management_port=management,
+        metrics_port=metrics,
+        grpc_management_port=grpc_management,
         threads=request.threads,
     )
     argv, environment = prepare(frontend)

@@ -16,7 +16,18 @@ import pytest
 
 from serving import guard
 from serving.clients.transport import Unreachable
-from serving.launch import LOOPBACK, LaunchError, PortInUse, Recipe, Server, check_port, free_port, log_tail, serve
+from serving.launch import (
+    LOOPBACK,
+    LaunchError,
+    PortInUse,
+    Recipe,
+    Server,
+    check_port,
+    free_port,
+    free_ports,
+    log_tail,
+    serve,
+)
 
 LISTEN = """
 import socket, subprocess, sys, time
@@ -161,6 +172,13 @@ def test_ports() -> None:
     with pytest.raises(PortInUse, match="not a port number"):
         check_port(LOOPBACK, 70_000)
     assert 1024 <= free_port() <= 65_535
+
+
+def test_several_free_ports_differ_and_are_free_at_once() -> None:
+    ports = free_ports(200)
+    assert len(set(ports)) == 200
+    assert not set(ports) & set(free_ports(200, besides=ports))
+    assert [check_port(LOOPBACK, port) for port in ports[:20]] == list(ports[:20])
 
 
 def test_the_tail_of_a_log(tmp_path: Path) -> None:

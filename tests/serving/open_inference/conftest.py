@@ -11,7 +11,7 @@ import pytest
 from models.trained import TrainedModel
 from pipelines.paths import onnxruntime
 from serving.clients import Target
-from serving.launch import LaunchRequest, Recipe, Server, free_port, serve
+from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import recipe
 
 
@@ -31,7 +31,7 @@ def images(trained: TrainedModel) -> np.ndarray:
 @pytest.fixture(scope="session")
 def started(payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Recipe, Server]]:
     workdir = tmp_path_factory.mktemp("kserve")
-    launched = recipe(LaunchRequest("mnist_cnn", payload, workdir, free_port(), free_port()))
+    launched = recipe(LaunchRequest("mnist_cnn", payload, workdir, *free_ports(2)))
     with serve(launched, workdir, timeout_s=90) as server:
         yield launched, server
 

@@ -20,7 +20,7 @@ from pipelines.paths import onnxruntime
 from serving.clients import ProtocolError, Target, client
 from serving.clients.open_inference_grpc import _CLASSES as MESSAGES
 from serving.clients.transport import Refused, send
-from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_port, serve
+from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import FLAVOURS, recipe
 
 PROTOCOLS = ("open-inference-rest", "open-inference-grpc")
@@ -168,7 +168,7 @@ def test_requests_leave_no_line_of_log(started: tuple[Recipe, Server], targets: 
 
 
 def test_sigterm_ends_it_at_once_with_exit_code_0(payload: Path, tmp_path: Path) -> None:
-    launched = recipe(LaunchRequest("mnist_cnn", payload, tmp_path, free_port(), free_port()))
+    launched = recipe(LaunchRequest("mnist_cnn", payload, tmp_path, *free_ports(2)))
     with serve(launched, tmp_path, timeout_s=90) as server:
         target = Target(launched.endpoints["open-inference-rest"], "mnist_cnn", {"logits": "float32"})
         idle = http.client.HTTPConnection(target.url.removeprefix("http://"), timeout=10)
@@ -185,7 +185,7 @@ def test_a_port_in_use_is_an_error(payload: Path, started: tuple[Recipe, Server]
         taken = int(launched.endpoints[protocol].rpartition(":")[2])
         workdir = tmp_path / protocol
         workdir.mkdir()
-        ports = (taken, free_port()) if protocol == PROTOCOLS[0] else (free_port(), taken)
+        ports = (taken, *free_ports(1)) if protocol == PROTOCOLS[0] else (*free_ports(1), taken)
         with (
             pytest.raises(LaunchError, match="ended while starting"),
             serve(recipe(LaunchRequest("mnist_cnn", payload, workdir, *ports)), workdir, timeout_s=60),

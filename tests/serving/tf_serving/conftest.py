@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from serving.launch import LOOPBACK, Recipe, Server, free_port, serve
+from serving.launch import LOOPBACK, Recipe, Server, free_ports, serve
 from serving.tf_serving.conformance.write import BAD, MONITORING_FILE, models_config, write_models
 
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
@@ -181,8 +181,7 @@ def run_server() -> Callable[..., AbstractContextManager[Running]]:
 @contextmanager
 def running(workdir: Path, models: Path, last: str, *flags: str) -> Iterator[Running]:
     """A server with flags; it is ready when the model ``last`` has been tried."""
-    rest = free_port()
-    grpc_port = next(port for port in iter(free_port, None) if port != rest)  # the system may offer one twice
+    rest, grpc_port = free_ports(2)
     words = (sys.executable, "-m", "serving.tf_serving", f"--port={grpc_port}", "--rest_api_port", str(rest), *flags)
 
     def ready() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.launch import LOOPBACK, free_port
+from serving.launch import LOOPBACK, free_port, free_ports
 from serving.tf_serving.config import model_configs
 from serving.tf_serving.errors import ServingError
 from serving.tf_serving.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
@@ -90,7 +90,7 @@ def test_a_port_in_use(command, flag):
         other.bind((LOOPBACK, 0))
         other.listen()
         taken = other.getsockname()[1]
-        flags = {"--port": free_port(), "--rest_api_port": free_port()} | {flag: taken}
+        flags = dict(zip(("--port", "--rest_api_port"), free_ports(2), strict=True)) | {flag: taken}
         code, out, err = ended(command("--model_base_path=/m", *(f"{name}={port}" for name, port in flags.items())))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"cannot listen on {LOOPBACK}:{taken}" in err
@@ -158,7 +158,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, u
     from serving.clients import Target, tf_serving_grpc, tf_serving_rest
     from serving.clients.transport import Unreachable, send
 
-    rest, port = free_port(), free_port()
+    rest, port = free_ports(2)
     process = command(
         f"--port={port}", f"--rest_api_port={rest}", "--model_name=slow", f"--model_base_path={slow.parent}"
     )

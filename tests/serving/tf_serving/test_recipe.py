@@ -11,14 +11,13 @@ import pytest
 
 from serving.clients import Target, client
 from serving.clients.transport import send
-from serving.launch import LaunchError, LaunchRequest, free_port, serve
+from serving.launch import LaunchError, LaunchRequest, free_ports, serve
 from serving.tf_serving.recipe import FLAVOURS, NATIVE, recipe
 
 
 def request_for(payload: Path, workdir: Path, **changes) -> LaunchRequest:
     workdir.mkdir(exist_ok=True)
-    rest = free_port()
-    grpc_port = next(port for port in iter(free_port, None) if port != rest)  # the system may offer one twice
+    rest, grpc_port = free_ports(2)
     return LaunchRequest("half plus two", payload, workdir, rest, grpc_port, **changes)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.launch import LOOPBACK, free_port
+from serving.launch import LOOPBACK, free_ports
 
 SWITCHES = Path(__file__).parents[3] / "benchmarks" / "tf_serving" / "switches.py"
 PATH = "/v1/models/half_plus_two:predict"
@@ -49,7 +49,7 @@ def limited(run_server, half_plus_two: Path, tmp_path_factory) -> Iterator:
 
 def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two: Path, until):
     """Clients keep asking: each gets a right answer or none at all, and the exit code is 0."""
-    rest, grpc_port = free_port(), free_port()
+    rest, grpc_port = free_ports(2)
     base = half_plus_two.parent
     process = command(
         *(f"--port={grpc_port}", f"--rest_api_port={rest}"),

@@ -26,7 +26,7 @@ from models.trained import TrainedModel
 from pipelines.paths import torchserve
 from serving.clients import Call, Target, client
 from serving.clients.transport import Refused, send
-from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_port, log_tail, serve
+from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, log_tail, serve
 from serving.torchserve.recipe import FLAVOURS, recipe
 
 PROTOCOLS = ("torchserve-rest", "torchserve-grpc")
@@ -197,9 +197,7 @@ def batching(payload: Path, folder: Path) -> Path:
 def test_in_a_batch_a_bad_request_spares_its_neighbours(payload: Path, tmp_path: Path, images: np.ndarray) -> None:
     workdir = tmp_path / "work"
     workdir.mkdir()
-    launched = recipe(
-        LaunchRequest("mnist_cnn", batching(payload, tmp_path / "payload"), workdir, free_port(), free_port())
-    )
+    launched = recipe(LaunchRequest("mnist_cnn", batching(payload, tmp_path / "payload"), workdir, *free_ports(2)))
     asked = [{"image": images[:2]}, {"image": images[:1, :5]}, {"image": images[2:5]}, {"image": images[5:6]}]
     with serve(launched, workdir, timeout_s=90) as server:
         codec = client("torchserve-rest")
@@ -225,7 +223,7 @@ def test_in_a_batch_a_bad_request_spares_its_neighbours(payload: Path, tmp_path:
 
 
 def test_workers_end_when_the_frontend_is_killed(payload: Path, tmp_path: Path) -> None:
-    launched = recipe(LaunchRequest("mnist_cnn", payload, tmp_path, free_port(), free_port()))
+    launched = recipe(LaunchRequest("mnist_cnn", payload, tmp_path, *free_ports(2)))
     with serve(launched, tmp_path, timeout_s=90) as server:
         processes = family(server)
         assert len(processes) == 2
@@ -238,10 +236,10 @@ def test_everything_ends_when_its_starter_is_killed(payload: Path, tmp_path: Pat
 import sys, time
 from pathlib import Path
 import psutil
-from serving.launch import LaunchRequest, free_port, serve
+from serving.launch import LaunchRequest, free_ports, serve
 from serving.torchserve.recipe import recipe
 payload, workdir = map(Path, sys.argv[1:])
-with serve(recipe(LaunchRequest("mnist_cnn", payload, workdir, free_port(), free_port())), workdir, 90) as server:
+with serve(recipe(LaunchRequest("mnist_cnn", payload, workdir, *free_ports(2))), workdir, 90) as server:
     print(*[child.pid for child in psutil.Process().children(recursive=True)], flush=True)
     sys.stdin.read()
 """
@@ -267,7 +265,7 @@ def test_a_model_that_does_not_load_says_why_in_the_log(payload: Path, tmp_path:
             changed.writestr(entry, b"no program" if entry == "model.pt2" else source.read(entry))
     workdir = tmp_path / "work"
     workdir.mkdir()
-    launched = recipe(LaunchRequest("mnist_cnn", tmp_path / "payload", workdir, free_port(), free_port()))
+    launched = recipe(LaunchRequest("mnist_cnn", tmp_path / "payload", workdir, *free_ports(2)))
     server = Server(launched, workdir)
     try:
         assert until(lambda: "torch/export" in log_tail(server.log, 400), 60)
@@ -281,7 +279,7 @@ def test_a_model_that_does_not_load_says_why_in_the_log(payload: Path, tmp_path:
 def test_a_port_in_use_is_an_error(payload: Path, started: Started, tmp_path: Path, protocol: str) -> None:
     launched, _, _ = started
     taken = int(launched.endpoints[protocol].rpartition(":")[2])
-    ports = (taken, free_port()) if protocol == PROTOCOLS[0] else (free_port(), taken)
+    ports = (taken, *free_ports(1)) if protocol == PROTOCOLS[0] else (*free_ports(1), taken)
     request = LaunchRequest("mnist_cnn", payload, tmp_path, *ports)
     with pytest.raises(LaunchError, match="ended while starting"), serve(recipe(request), tmp_path, timeout_s=60):
         pass
