@@ -54,7 +54,9 @@ HTTP_REASON = {499: "Client Closed Request"} | {
 
 # What Python's front end puts around a kernel's message: where the node was defined, and the name of the call.
 _GRAPH_NOISE = re.compile(
-    r"^Graph execution error:\s*|Detected at node [^\n]*\n(?:<stack traces unavailable>\n)?|\s*\[Op:[^\]]*\]\s*$"
+    r"^Graph execution error:\s*"
+    r"|Detected at node [^\n]*\n(?:<stack traces unavailable>\n|(?:[ \t][^\n]*)?\n)*+"  # and this server's stack
+    r"|\s*\[Op:[^\]]*\]\s*$"
 )
 
 

@@ -44,6 +44,7 @@ _BOTH = (
     f"results {{ {resolved('classify_x_to_y', _TF1)} "
     "classification_result { classifications { classes { score: 3 } } } }"
 )
+_INCOMPATIBLE = "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]"  # the kernel's own words
 
 CASES: tuple[Case, ...] = (
     case(
@@ -116,11 +117,11 @@ CASES: tuple[Case, ...] = (
     ),
     case(
         "F14",
-        Rest(ECHO, '{"signature_name":"dense","instances":[[1.0,2.0]]}', 400),
+        Rest(ECHO, '{"signature_name":"dense","instances":[[1.0,2.0]]}', 400, error=_INCOMPATIBLE),
         refused(
             spec("echo", 'signature_name: "dense"')
             + tensor("x", "dtype: DT_FLOAT tensor_shape { dim { size: 1 } dim { size: 2 } } float_val: 1"),
-            "",
+            _INCOMPATIBLE,
         ),
     ),
     case(

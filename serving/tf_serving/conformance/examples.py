@@ -50,7 +50,13 @@ CASES: tuple[Case, ...] = (
             answer={"results": [[["cat", 0.75], ["dog", 0.25]]] * 2},
         ),
     ),
-    case("E4", *_refused({"examples": [{"x": 80}]}, "")),
+    case(
+        "E4",
+        *_refused(
+            {"examples": [{"x": 80}]},
+            "Key: x, Index: 0.  Data types don't match. Data type: int64 but expected type: float",
+        ),
+    ),
     case(
         "E6",
         *_refused({"signature_name": ["hello"], "examples": [{"x": 1.0}]}, "'signature_name' key must be a string"),

@@ -137,6 +137,16 @@ def test_refused(server, model, signature, body, message):
     assert "Detected at node" not in error_of(answer)  # the front end's noise, with paths of whoever made the model
 
 
+@pytest.mark.parametrize("method", ["regress", "classify"])
+@pytest.mark.parametrize("model", ["half_plus_two", "half_plus_two_tf1"])
+def test_a_kernel_refuses(server, model, method):
+    """The whole answer: the kernel's message, and no file or line of this server."""
+    body = json.dumps({"signature_name": f"{method}_x_to_y", "examples": [{"x": 80}]})
+    kernel = "Name: <unknown>, Key: x, Index: 0.  Data types don't match. Data type: int64 but expected type: float"
+    message = f"{kernel}\n\t [[{{{{node ParseExample/ParseExampleV2}}}}]]"
+    assert server.json(f"/v1/models/{model}:{method}", body) == (400, {"error": message})
+
+
 def test_a_label_is_looked_up_before_the_body_is_read_and_a_model_after(server):
     assert "label" in error_of(server.json("/v1/models/half_plus_two/labels/none:predict", "not json")[1])
     assert "JSON Parse error: Invalid value" in error_of(server.json("/v1/models/foo:predict", "not json")[1])
