@@ -182,7 +182,7 @@ def _other_dtype(proto: Any) -> np.ndarray:
 
     try:
         numpy = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:  # no dtype, or one without values, such as DT_RESOURCE
         raise TensorParsingError(f"dtype {proto.dtype} is not supported") from error
     return to_array(proto, dtype_name(proto.dtype), numpy)
 

@@ -14,16 +14,13 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from serving.tf_serving.dtypes import TensorInfo
+from serving.tf_serving.dtypes import MAX_RANK, TensorInfo
 
 SMALLEST = 1024
 """Bytes of a body below which orjson and NumPy are as fast."""
 
 LARGEST_AROUND = 1024
 """Bytes around the list: an object with more is not a list of numbers and little else."""
-
-MAX_RANK = 64
-"""NumPy's limit; TensorFlow's own is 254."""
 
 _PLACEHOLDER = "\x01numbers\x01"
 _PLACEHOLDER_TEXT = b'"\\u0001numbers\\u0001"'

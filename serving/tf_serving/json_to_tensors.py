@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.tf_serving.dtypes import TensorInfo
+from serving.tf_serving.dtypes import MAX_RANK, TensorInfo
 from serving.tf_serving.errors import ServingError, invalid
 from serving.tf_serving.json_base64 import decode_base64, is_base64
 from serving.tf_serving.json_text import brief, encode_text, parse, type_name
-
-MAX_RANK = 64
-"""NumPy's limit; TensorFlow's own is 254."""
 
 Arrays = dict[str, np.ndarray]
 

@@ -7,9 +7,14 @@ Serving answers.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+
+from serving.tf_serving.dtypes import MAX_RANK
+
+_MOST = 2**58  # values of 16 bytes, of which NumPy addresses no more; an empty dimension does not count for it
 
 _FLOAT_VAL, _DOUBLE_VAL = 5, 6  # field numbers of the packed fields whose bytes are the array's
 _RAW_FIELDS = {"float": (_FLOAT_VAL, "<f4"), "double": (_DOUBLE_VAL, "<f8")}
@@ -51,9 +56,11 @@ def to_array(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if any(size < 0 for size in shape):
         raise TensorParsingError(f"a dimension is negative: {shape}")
-    count = 1
-    for size in shape:
-        count *= size
+    if len(shape) > MAX_RANK:
+        raise TensorParsingError(f"{len(shape)} dimensions are more than {MAX_RANK}")
+    if math.prod(size or 1 for size in shape) > _MOST:
+        raise TensorParsingError(f"no array is as large as {shape}")
+    count = math.prod(shape)
     if proto.tensor_content:
         if dtype == "string" or len(proto.tensor_content) != count * numpy.itemsize:
             raise TensorParsingError(f"tensor_content does not fill {shape} of {dtype}")
