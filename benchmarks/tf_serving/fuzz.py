@@ -2,9 +2,10 @@
 
     python benchmarks/tf_serving/fuzz.py [--requests 100000] [--seed 7] [--json]
 
-REST bodies that are nearly right, nearly JSON or noise; PredictRequests with flipped bits; HTTP that is cut, never
-ends, is too large or too deep. Exit code 1 if the server died, if an answer did not come within 30 s or was not a
-proper one (a known status, an error that is JSON, never "internal"), or if memory grew by more than 5 %.
+REST bodies that are nearly right, nearly JSON or noise, and those that schemathesis makes of the API's description;
+PredictRequests with flipped bits; HTTP that is cut, never ends, is too large or too deep. Exit code 1 if the server
+died, if an answer did not come within 30 s or was not a proper one (a known status, an error that is JSON, never
+"internal"), or if memory grew by more than 5 %.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+from fuzz_openapi import fuzz as fuzz_openapi
 from fuzz_requests import GrpcFuzzer, RawFuzzer, RestFuzzer, slow_loris
 
-from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
+from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.tf_serving.conformance.write import MODELS_FILE, write_models
 from serving.tf_serving.recipe import recipe
 
@@ -33,6 +35,8 @@ WARM_UP = 0.2
 """Share of the requests after which memory is looked at for the first time: by then every buffer has been in use."""
 SHARES = ((RestFuzzer, 0.6), (GrpcFuzzer, 0.38), (RawFuzzer, 0.02))
 LIMIT_BYTES = 8_000_000
+OPENAPI_SHARE = 1000
+"""Of so many requests, one for each kind and operation of the API's description: 31 in all."""
 
 
 def main() -> int:
@@ -70,7 +74,10 @@ def fuzz(root: Path, requests: int, seed: int, most_growth: float) -> dict[str, 
             before = _resident(server)
             start = time.monotonic()
             _run(requests - round(requests * WARM_UP), rest, grpc, seed + 1, seen, improper)
+            answers, problems = fuzz_openapi(f"http://{LOOPBACK}:{rest}", max(1, requests // OPENAPI_SHARE), seed)
             seconds = time.monotonic() - start
+        seen += Counter({f"OpenAPI {answer}": count for answer, count in answers.items()})
+        improper += problems
         after = _resident(server)
         crashed = server.process.poll() is not None
         if not crashed:

@@ -6,6 +6,7 @@ import http.client
 import json
 import math
 import random
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,6 +26,7 @@ GRPC_STATUS = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UN
 GOOD = b'{"instances": [2.0]}'
 GOOD_ANSWER = {"predictions": [3.0]}
 DEPTH = 500_000
+_NO_URI = re.compile("%(?![0-9A-Fa-f]{2})")
 
 Outcome = tuple[str, str]  # what came back, and what is wrong with it
 
@@ -156,7 +158,7 @@ class RawFuzzer:
 
     def once(self) -> Outcome:
         """Sends one thing; the connection may be closed or an answer come, within the limit."""
-        kind = self._chance.choice((_cut, _half_closed, _noise, _too_large, _deep, _hang_up))
+        kind = self._chance.choice((_cut, _half_closed, _noise, _too_large, _deep, _broken_chunk, _hang_up))
         try:
             problem = kind(self._chance, self._ports)
         except (ConnectionError, BrokenPipeError):
@@ -184,15 +186,16 @@ def _cut(chance: random.Random, ports: tuple[int, int]) -> str:
     return ""
 
 
-def _half_closed(_chance: random.Random, ports: tuple[int, int]) -> str:
-    """A client may say that it is done sending, and still wait for its answer."""
+def _half_closed(chance: random.Random, ports: tuple[int, int]) -> str:
+    """A client may say that it is done sending, and still wait for its answers."""
+    count = chance.randrange(1, 4)
     with _connect(ports[0]) as connection:
-        connection.sendall(_head(len(GOOD)) + GOOD)
+        connection.sendall((_head(len(GOOD)) + GOOD) * count)
         connection.shutdown(socket.SHUT_WR)
         answer = b""
         while part := connection.recv(65536):
             answer += part
-    return "" if not answer or b"200 OK" in answer else f"half closed: {answer[:100]!r}"
+    return "" if answer.count(b"200 OK") == count else f"half closed: {answer[:100]!r} for {count} requests"
 
 
 def _noise(chance: random.Random, ports: tuple[int, int]) -> str:
@@ -212,7 +215,7 @@ def _too_large(_chance: random.Random, ports: tuple[int, int]) -> str:
                 connection.sendall(b" " * 65536)
         with suppress(ConnectionError):
             answer = connection.recv(65536)
-            return "" if not answer or b" 413 " in answer.split(b"\r\n")[0] else f"too large: {answer[:100]!r}"
+            return "" if b" 413 " in answer.split(b"\r\n")[0] else f"too large: {answer[:100]!r}"
     return ""
 
 
@@ -228,6 +231,16 @@ def _deep(chance: random.Random, ports: tuple[int, int]) -> str:
     finally:
         connection.close()
     return "" if _is_proper("", response.status, answer) else f"deep: {response.status} {answer[:100]!r}"
+
+
+def _broken_chunk(chance: random.Random, ports: tuple[int, int]) -> str:
+    """A chunk, and then something else: answered at once, or the connection is closed."""
+    head = _head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    with _connect(ports[0]) as connection:
+        connection.sendall(head + b"5\r\n" + GOOD[:5] + b"\r\n")
+        connection.sendall(b"g" + chance.randbytes(20) + b"\r\n")
+        answer = connection.recv(65536)
+    return "" if not answer or b" 400 " in answer.split(b"\r\n")[0] else f"broken chunk: {answer[:100]!r}"
 
 
 def _hang_up(chance: random.Random, ports: tuple[int, int]) -> str:
@@ -247,6 +260,8 @@ def slow_loris(rest: int, count: int) -> Iterator[socket.socket]:
 
 
 def _is_proper(path: str, status: int, answer: bytes) -> bool:
+    if _NO_URI.search(path):
+        return status == 400 and answer.startswith(b"<html>")
     if not path.startswith("/v1/") and status == 404:
         return True
     if status == 413:

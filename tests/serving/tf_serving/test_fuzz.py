@@ -37,5 +37,5 @@ def test_a_share_of_the_long_fuzzing():
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["requests"] == 2500
-    assert {"REST 200", "REST 400", "gRPC OK", "gRPC INVALID_ARGUMENT"} <= set(found["outcomes"])
+    assert found["requests"] >= 2500
+    assert {"REST 200", "REST 400", "gRPC OK", "gRPC INVALID_ARGUMENT", "OpenAPI GET 200"} <= set(found["outcomes"])
