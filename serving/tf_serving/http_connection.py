@@ -15,6 +15,10 @@ LONGEST_LINE = 65_536
 KEEP_ALIVE_S = 3630.0
 """How long a connection may stay silent after an answer; aiohttp's default, longer than any proxy's."""
 
+UPLOAD_S = 5.0
+"""How long a body that is on its way may still take after a signal to end: a container has ten seconds in all."""
+_LOOK_S = 0.02
+
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 
@@ -27,13 +31,13 @@ def html(status: HTTPStatus) -> web.Response:
 
 
 class Connection(web.RequestHandler):
-    """One connection; ``last_asked`` is the body of the newest request that is being answered."""
+    """One connection; ``last_asked`` is the body of the newest request whose answer has begun."""
 
-    __slots__ = ("_half_closed", "last_asked")
+    __slots__ = ("_ends", "last_asked")
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self._half_closed = False
+        self._ends = False  # after the last answer
         self.last_asked: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,26 +48,42 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Ends a body in the middle of which there is something else: aiohttp would go on waiting for the rest."""
         super().data_received(data)
-        body = self.last_asked
-        if (
-            self._messages
-            and not isinstance(self._messages[-1][0], RawRequestMessage)
-            and not (body is None or body.is_eof())
-        ):
-            body.set_exception(web.RequestPayloadError("malformed"))
-            body.feed_eof()  # else aiohttp would read on, until there is no more
+        if self._messages and self.is_receiving and not isinstance(self._messages[-1][0], RawRequestMessage):
+            self.break_off(web.RequestPayloadError("malformed"))
 
     def eof_received(self) -> bool:
         """Whether the connection stays open: a client that has sent all it will may still wait for its answers."""
-        is_idle = self._waiter is not None and not self._messages
         newest = self._messages[-1][1] if self._messages else self.last_asked
-        self._half_closed = not is_idle and newest is not None and newest.is_eof()
-        return self._half_closed
+        self._ends = not self._is_idle and newest is not None and newest.is_eof()
+        return self._ends
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._waiter is not None and not self._messages
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a request is being answered whose body has not arrived."""
+        return self._current_request is not None and not self.last_asked.is_eof()
+
+    def end(self) -> None:
+        """Closes the connection when what has begun on it is answered."""
+        if self.is_receiving:
+            self._ends = True  # aiohttp reads nothing more once it is to be closed
+        elif self._is_idle:
+            self.force_close()  # aiohttp would do so in the end
+        else:
+            self.close()
+
+    def break_off(self, reason: Exception) -> None:
+        """Ends a body that has not arrived."""
+        self.last_asked.set_exception(reason)
+        self.last_asked.feed_eof()  # else aiohttp would read on, until there is no more
 
     async def finish_response(self, *answer: Any) -> Any:
-        """Closes a half-closed connection after its last answer."""
+        """Closes a connection that is to end after its last answer."""
         done = await super().finish_response(*answer)
-        if self._half_closed and not self._messages:
+        if self._ends and not self._messages:
             self.close()
         return done
 
@@ -97,3 +117,18 @@ class HttpServer(web.Server):
             max_field_size=LONGEST_LINE,
             **self._kwargs,
         )
+
+    def pre_shutdown(self) -> None:
+        """Ends every connection, those that are idle now."""
+        for connection in list(self._connections):
+            connection.end()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Waits for the bodies that are on their way, and then, ``timeout`` seconds, for the answers."""
+        last = self._loop.time() + UPLOAD_S
+        while self._loop.time() < last and any(connection.is_receiving for connection in self._connections):
+            await asyncio.sleep(_LOOK_S)
+        for connection in list(self._connections):
+            if connection.is_receiving:
+                connection.break_off(ConnectionResetError("the server ends"))
+        await super().shutdown(timeout)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,35 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
     assert set(outcomes) <= {str((200, {"predictions": [3.0]})), "reset"}
     assert outcomes["reset"] <= len(threads)
     assert "Traceback" not in err
+
+
+def test_connections_that_do_not_end_do_not_keep_it_from_ending(command, half_plus_two: Path, until):
+    """One that is idle, a head and a body that never end: a container has ten seconds to stop in."""
+    (rest,) = free_ports(1)
+    process = command("--port=0", f"--rest_api_port={rest}", f"--model_base_path={half_plus_two.parent}")
+    path = b"/v1/models/default:predict"
+    until(lambda: connect(rest).close() is None, 60)
+    with connect(rest) as idle, connect(rest) as slow_head, connect(rest) as slow_body, connect(rest) as uploading:
+        for connection in (idle, uploading):
+            until(lambda one=connection: answered(one, path), 60)
+        slow_head.sendall(head(50)[:30])
+        slow_body.sendall(head(50) + b'{"inst')
+        uploading.sendall(head(len(BODY)).replace(PATH.encode(), path) + BODY[:5])
+        assert answered(idle, path)  # so they have been read
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert idle.recv(1000) == b""
+        uploading.sendall(BODY[5:])
+        assert uploading.recv(65536).endswith(b'{"predictions":[3.0]}')
+        _, err = process.communicate(timeout=30)
+    assert time.monotonic() - start < 10
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def answered(connection: socket.socket, path: bytes) -> bool:
+    connection.sendall(head(len(BODY)).replace(PATH.encode(), path) + BODY)
+    return connection.recv(65536).endswith(b'{"predictions":[3.0]}')
 
 
 def ask(port: int, body: bytes = BODY) -> tuple[int, dict]:
