@@ -48,6 +48,11 @@ class Target:
     outputs: Mapping[str, str]
     token: str | None = field(default=None, repr=False)
 
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The HTTP header, or gRPC metadata, that carries the token; empty without one."""
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -64,7 +64,7 @@ _CONTENTS = {
 
 
 def call(target: Target) -> Call:
-    return Call(target.url, METHOD, {"authorization": f"Bearer {target.token}"} if target.token else {})
+    return Call(target.url, METHOD, target.authorization)
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:

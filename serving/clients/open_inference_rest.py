@@ -12,9 +12,7 @@ from serving.open_inference.datatypes import DATATYPES
 
 
 def call(target: Target) -> Call:
-    headers = {"content-type": "application/json"}
-    if target.token:
-        headers["authorization"] = f"Bearer {target.token}"
+    headers = {"content-type": "application/json", **target.authorization}
     return Call(target.url, f"/v2/models/{target.model}/infer", headers)
 
 

@@ -76,7 +76,7 @@ _TYPES = {  # NumPy's name -> TensorFlow's name and number (tensorflow/core/fram
 
 def call(target: Target) -> Call:
     """A Predict call, with the bearer token if there is one."""
-    return Call(target.url, METHOD, {"authorization": f"Bearer {target.token}"} if target.token else {})
+    return Call(target.url, METHOD, target.authorization)
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:

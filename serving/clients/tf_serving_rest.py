@@ -22,9 +22,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 def call(target: Target) -> Call:
     """A POST to the model's newest version, with the bearer token if there is one."""
-    headers = {"Content-Type": "application/json"}
-    if target.token:
-        headers["Authorization"] = f"Bearer {target.token}"
+    headers = {"Content-Type": "application/json", **target.authorization}
     return Call(target.url, f"/v1/models/{quote(target.model, safe='')}:predict", headers)
 
 

@@ -29,7 +29,7 @@ _CLASSES = messages(PACKAGE, TABLE)
 
 
 def call(target: Target) -> Call:
-    return Call(target.url, METHOD, {"authorization": f"Bearer {target.token}"} if target.token else {})
+    return Call(target.url, METHOD, target.authorization)
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:

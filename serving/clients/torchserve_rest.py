@@ -11,9 +11,7 @@ from serving.clients import Call, ProtocolError, Target
 
 
 def call(target: Target) -> Call:
-    headers = {"content-type": "application/json"}
-    if target.token:
-        headers["authorization"] = f"Bearer {target.token}"
+    headers = {"content-type": "application/json", **target.authorization}
     return Call(target.url, f"/predictions/{target.model}", headers)
 
 

@@ -18,8 +18,8 @@ TWO = Target("http://127.0.0.1:1", "m", {"y": "float32", "label": "int64"})
 
 def test_calls():
     assert over_rest.call(ONE).path == "/v1/models/a%20model:predict"
-    assert over_rest.call(ONE).headers["Authorization"] == "Bearer secret"
-    assert "Authorization" not in over_rest.call(TWO).headers
+    assert over_rest.call(ONE).headers["authorization"] == "Bearer secret"
+    assert "authorization" not in over_rest.call(TWO).headers
     assert over_grpc.call(ONE).path == "/tensorflow.serving.PredictionService/Predict"
     assert over_grpc.call(ONE).headers == {"authorization": "Bearer secret"}
     assert over_grpc.call(TWO).headers == {}
