@@ -18,7 +18,7 @@ from networks import Model
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.settings import LoadSettings
 from serving.clients import Call, Target, open_inference_grpc, tf_serving_grpc, tf_serving_rest
-from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_port, serve
+from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.tf_serving import recipe as tf_serving_recipe
 from serving.tf_serving.tensor_proto import from_array
 
@@ -61,7 +61,7 @@ class Measured:
 def running(kind: str, model: Model, extra: tuple[str, ...] = ()) -> Iterator[Running]:
     """A server on free ports of the loopback, until the block is left; ``extra`` are flags for ours."""
     with tempfile.TemporaryDirectory() as workdir:
-        rest, grpc = free_port(), free_port()
+        rest, grpc = free_ports(2)
         if kind == OURS:
             request = LaunchRequest(model.name, model.base_path, Path(workdir), rest, grpc)
             found = tf_serving_recipe.recipe(request)

@@ -87,7 +87,7 @@ _HELP = {
     "enable_serialization_as_tensor_content": "answer over gRPC with tensor_content, which is cheaper to read",
     "tensorflow_session_parallelism": "sets both of the next two, 0 to leave them",
     "tensorflow_intra_op_parallelism": "threads that one operation computes on, 0 for one per core",
-    "tensorflow_inter_op_parallelism": "operations that run at a time, 0 for one per core, -1 for the request's own thread",
+    "tensorflow_inter_op_parallelism": "operations that run at a time, 0 for one per core, -1 for the request's thread",
     "grpc_max_threads": "gRPC requests that are worked on at the same time",
     "grpc_channel_arguments": "comma-separated settings of the gRPC server, such as grpc.max_connection_age_ms=2000",
     "ssl_config_file": "file with an SSLConfig in protobuf's text format: gRPC speaks TLS (REST never does)",

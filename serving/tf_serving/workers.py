@@ -7,7 +7,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
 
 log = logging.getLogger(__name__)
 
@@ -39,28 +38,59 @@ class Outbox:
 
 
 class Workers:
-    """A fixed number of threads. concurrent.futures' pool does the same for 15 us a job; this one takes 2."""
+    """A fixed number of threads, of which as few as possible work: the one that was idle last is woken first.
+
+    It is still warm where it last ran. With eight threads in turn, two requests at a time that compute for 12 ms each
+    got in each other's way on one core while the other was free: 145 a second instead of 156.
+    """
 
     def __init__(self, count: int, name: str) -> None:
-        self._queue: SimpleQueue[Job] = SimpleQueue()
         self._lock = threading.Lock()
+        self._waiting: deque[Job] = deque()
+        self._idle: list[_Worker] = []
         self.busy = 0  # jobs that wait or run
         for number in range(count):
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
+            worker = _Worker()
+            self._idle.append(worker)
+            threading.Thread(target=self._work, args=(worker,), name=f"{name}-{number}", daemon=True).start()
 
     def do(self, job: Job) -> None:
         """One of the threads will run it."""
         with self._lock:
             self.busy += 1
-        self._queue.put(job)
+            if not self._idle:
+                self._waiting.append(job)
+                return
+            worker = self._idle.pop()
+        worker.job = job
+        worker.wake.release()
 
-    def _work(self) -> None:
+    def _work(self, worker: _Worker) -> None:
         while True:
-            job = self._queue.get()
-            try:
-                job()
-            except Exception:
-                log.exception("Unexpected error")
-            with self._lock:
-                self.busy -= 1
-            del job  # while this thread waits, it must not keep an unloaded model
+            worker.wake.acquire()
+            job, worker.job = worker.job, None
+            while job is not None:
+                try:
+                    job()
+                except Exception:
+                    log.exception("Unexpected error")
+                job = self._next(worker)
+
+    def _next(self, worker: _Worker) -> Job | None:
+        with self._lock:
+            self.busy -= 1
+            if self._waiting:
+                return self._waiting.popleft()
+            self._idle.append(worker)
+            return None
+
+
+class _Worker:
+    """What wakes one thread, and what for."""
+
+    __slots__ = ("job", "wake")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import math
 import socket
 
@@ -144,7 +145,9 @@ def test_a_kernel_refuses(server, model, method):
     body = json.dumps({"signature_name": f"{method}_x_to_y", "examples": [{"x": 80}]})
     kernel = "Name: <unknown>, Key: x, Index: 0.  Data types don't match. Data type: int64 but expected type: float"
     message = f"{kernel}\n\t [[{{{{node ParseExample/ParseExampleV2}}}}]]"
-    assert server.json(f"/v1/models/{model}:{method}", body) == (400, {"error": message})
+    status, answer = server.json(f"/v1/models/{model}:{method}", body)
+    answer["error"] = re.sub(r"\{\{function_node __inference_\w+\}\}", "", answer["error"])  # of TensorFlow 2
+    assert (status, answer) == (400, {"error": message})
 
 
 def test_a_label_is_looked_up_before_the_body_is_read_and_a_model_after(server):
