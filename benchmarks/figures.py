@@ -93,9 +93,29 @@ def tf_serving_table(results: dict[str, Any]) -> str:
     for row in results["rows"]:
         met = "reached" if row["reached"] else "not reached"
         lines.append(f"| {row['load']} | {row['what']} | {number(row['value'])} | {row['to_reach']} | {met} |")
-    machine = results["machine"]
+    lines += [
+        "",
+        "| load | CPU ms a request | KServe's | the model's call in process | requests/s | KServe's |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [line for row in results["rows"] for line in _side_by_side(row)]
     runs = f"Medians of {results['runs']} runs by `python benchmarks/tf_serving/run.py`"
-    return "\n".join([*lines, "", f"{runs}: {machine}. The file with the results has KServe's figures beside them."])
+    return "\n".join([*lines, "", f"{runs}: {results['machine']}."])
+
+
+def _side_by_side(row: dict[str, Any]) -> list[str]:
+    """One load on slipway's server beside KServe's and beside no server; two lines where batching was turned on."""
+    cpu, rate = row.get("cpu_ms", {}), row.get("rate_per_s", {})
+    call = cpu.get("in process, session") or cpu.get("a row alone")
+    shown = [("", "slipway", call)]
+    if "on" in rate:
+        shown = [(", batching off", "off", call), (", batching on", "on", cpu["a row of 8"])]
+    return [
+        f"| {row['load']}{suffix} | {number(cpu.get(ours))} | {number(cpu.get('kserve'))} | {number(call)} "
+        f"| {number(rate[ours])} | {number(rate.get('kserve'))} |"
+        for suffix, ours, call in shown
+        if rate
+    ]
 
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {

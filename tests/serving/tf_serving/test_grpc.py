@@ -40,7 +40,10 @@ def test_a_kernel_refuses(stubs):
     """The kernel's message and the node it is of, and nothing of Python's front end."""
     code, message = refusal(stubs[0].Predict, request_for("echo", "dense", x=[[1.0, 2.0]]))
     kernel = "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]"
-    assert (code, message) == ("INVALID_ARGUMENT", f"{kernel}\n\t [[{{{{node StatefulPartitionedCall/StatefulPartitionedCall/matmul}}}}]]")
+    assert (code, message) == (
+        "INVALID_ARGUMENT",
+        f"{kernel}\n\t [[{{{{node StatefulPartitionedCall/StatefulPartitionedCall/matmul}}}}]]",
+    )
 
 
 @pytest.mark.parametrize("form", ["content", "values", "one value for all"])
