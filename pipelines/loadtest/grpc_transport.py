@@ -17,9 +17,9 @@ from pipelines.loadtest.transport import Finished
 from serving.clients import Call
 from serving.http2 import frames
 from serving.http2.connection import Connection
-from serving.http2.frames import Code, code_name
-from serving.http2.grpc_messages import CODES, CONTENT_TYPE, PREFIX_BYTES, MessageError, decoded_text, message, prefix
-from serving.http2.header_blocks import Fields, repeated_block
+from serving.http2.frames import Code, ProtocolError, StreamError, code_name
+from serving.http2.grpc_messages import CODES, CONTENT_TYPE, MessageError, decoded_text, message, prefix
+from serving.http2.header_blocks import Fields, plain_block, repeated_block
 
 _WINDOW = frames.LARGEST_WINDOW
 _LAST_STREAM = 2**31 - 3
@@ -50,7 +50,7 @@ class _Stream:
     index: int
     encoding: bytes = b"identity"
     http_status: bytes = b""
-    body: list[bytes] = field(default_factory=list)
+    body: list[bytes | bytearray] = field(default_factory=list)
 
 
 class GrpcTransport:
@@ -74,6 +74,8 @@ class GrpcTransport:
         self._waiting: dict[int, None] = {}  # requests without a connection, in order
         self._connecting: asyncio.Task[None] | None = None
         self._connection: _Connection | None = None
+        self._opening: _Connection | None = None  # the server's settings are not here yet
+        self._alive: set[_Connection] = set()
         self._carried: dict[int, tuple[_Connection, int]] = {}
         self._finished = finished
 
@@ -83,7 +85,10 @@ class GrpcTransport:
             self._carried[index] = (connection, connection.request(index))
             return
         self._waiting[index] = None
-        if connection is None and self._connecting is None:
+        self._connect_if_needed()
+
+    def _connect_if_needed(self) -> None:
+        if self._waiting and self._connection is None and self._opening is None and self._connecting is None:
             self._connecting = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -99,8 +104,15 @@ class GrpcTransport:
         for index in waiting:
             self._finished(index, Outcome.BROKEN, time.monotonic_ns(), b"", text)
 
+    def open(self, connection: _Connection) -> None:
+        """The connection is there; it can be used when the server's settings have come."""
+        self._opening = connection
+        self._alive.add(connection)
+
     def use(self, connection: _Connection) -> None:
         """The connection takes requests now, or more of them."""
+        if self._opening is connection:
+            self._opening = None
         self._connection = connection
         while self._waiting and connection.has_room():
             index = next(iter(self._waiting))
@@ -108,11 +120,18 @@ class GrpcTransport:
             self._carried[index] = (connection, connection.request(index))
 
     def drop(self, connection: _Connection, text: str) -> None:
-        """The connection takes no more requests."""
-        if self._connection is connection:
-            self._connection = None
-        if self._waiting and self._connecting is None and self._connection is None:
-            self._fail_waiting(text)
+        """The connection takes no more requests. Those that wait get another one, unless this one took none."""
+        if connection not in (self._opening, self._connection):
+            return
+        self._opening = self._connection = None
+        if connection.is_unused():
+            self._fail_waiting(text)  # the next one would not be any better
+        else:
+            self._connect_if_needed()
+
+    def closed(self, connection: _Connection) -> None:
+        """Its socket is closed."""
+        self._alive.discard(connection)
 
     def abort(self, index: int) -> None:
         if index in self._waiting:
@@ -129,29 +148,39 @@ class GrpcTransport:
         self._waiting.clear()
         if self._connecting is not None:
             self._connecting.cancel()
-        for connection in {connection for connection, _ in self._carried.values()} | {self._connection}:
-            if connection is not None:
-                connection.leave()
+        for connection in list(self._alive):
+            connection.leave()
         self._carried.clear()
 
 
 class _Connection(Connection[_Answer]):
     """A client's end: it opens a stream for each request."""
 
+    largest_push = 0  # RFC 9113, 6.5.2: a server may not ask for pushes
+
     def __init__(self, channel: GrpcTransport) -> None:
-        super().__init__(_WINDOW, _answer, {frames.ENABLE_PUSH: 0})
+        super().__init__(_WINDOW, _WINDOW, _answer, {frames.ENABLE_PUSH: 0})
         self._channel = channel
         self._streams: dict[int, _Stream] = {}
         self._next = 1
         self._is_draining = False
-        self._blocks_out: deque[bytes] = deque()
+        self._blocks_out: deque[bytes] = deque()  # the next one, and the one for all later times
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.write(frames.PREFACE)  # type: ignore[attr-defined]  # a stream's transport
         super().connection_made(transport)
+        self._channel.open(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        super().connection_lost(error)
+        self._channel.closed(self)
 
     def has_room(self) -> bool:
-        return len(self._streams) < self.peer[frames.MAX_CONCURRENT_STREAMS] and not self._is_draining
+        return len(self._streams) < self.max_streams and not self._is_draining
+
+    def is_unused(self) -> bool:
+        """Whether it has carried no request."""
+        return self._next == 1
 
     def request(self, index: int) -> int:
         """Sends a request, and returns the number of its stream."""
@@ -161,49 +190,71 @@ class _Connection(Connection[_Answer]):
         block = self._blocks_out.popleft() if len(self._blocks_out) > 1 else self._blocks_out[0]
         head = frames.frame(frames.HEADERS, frames.END_HEADERS, stream, block)
         messages = self._channel.messages
-        self.send(stream, head, messages[index % len(messages)])
+        self.outgoing.send(stream, head, messages[index % len(messages)])
         if stream >= _LAST_STREAM:
-            self._is_draining = True
-            self._channel.drop(self, "the connection ran out of streams")
+            self._drain("the connection ran out of streams")
         return stream
 
     def cancel(self, stream: int) -> None:
+        """The request is not wanted any more."""
         if self._streams.pop(stream, None) is not None and not self.is_lost:
-            self.forget(stream)
-            self.transport.write(frames.reset(stream, Code.CANCEL))
+            self.reset(stream, Code.CANCEL)
+            self._go_on()
 
     def leave(self) -> None:
+        """Ends the connection; nobody waits for its requests."""
         self._streams.clear()
         self._is_draining = True
-        if not self.is_lost:
-            self.transport.abort()
+        self.transport.abort()
 
     def on_settings(self) -> None:
         if not self._blocks_out:
-            self._blocks_out.extend(repeated_block(self._channel.fields, self.peer[frames.HEADER_TABLE_SIZE]))
+            self._blocks_out.extend(repeated_block(self._channel.fields, self.table_size))
+        elif self.table_update:  # a smaller table than the one that the blocks refer to
+            plain = plain_block(self._channel.fields)
+            self._blocks_out = deque((self.table_update + plain, plain))
+        self.table_update = b""
         if not self._is_draining:
             self._channel.use(self)
 
     def on_headers(self, stream: int, parsed: _Answer, ends: bool) -> None:
+        if self.is_idle(stream):
+            raise ProtocolError(Code.PROTOCOL_ERROR, f"an answer on stream {stream}, which is idle")
         found = self._streams.get(stream)
         if found is None:
             return
-        if parsed.http_status:
+        is_first = not found.http_status
+        if is_first != bool(parsed.http_status) or not (is_first or ends):
+            raise StreamError(stream, Code.PROTOCOL_ERROR, "fields that are neither an answer's first nor its last")
+        if is_first and parsed.http_status[:1] == b"1":  # informational (8.1)
+            if ends:
+                raise StreamError(stream, Code.PROTOCOL_ERROR, f"an answer of status {parsed.http_status!r} alone")
+            return
+        if is_first:
             found.http_status, found.encoding = parsed.http_status, parsed.encoding
         if ends:
             self._ended(stream, found, parsed)
 
     def on_data(self, stream: int, data: bytes, ends: bool) -> None:
         found = self._streams[stream]
-        found.body.append(data)
+        if not found.http_status:
+            raise StreamError(stream, Code.PROTOCOL_ERROR, "a body before the answer's fields")
+        frames.add_piece(found.body, data)
         if ends:
             self._end_stream(stream, Outcome.BROKEN, b"", "gRPC: the answer ended without a status")
+
+    def on_data_after_all(self, stream: int) -> None:
+        """It was under way when the request was aborted."""
+
+    def on_stream_error(self, error: StreamError) -> None:
+        if error.stream in self._streams:
+            self._end_stream(error.stream, Outcome.BROKEN, b"", f"gRPC: {error}")
 
     def _ended(self, stream: int, found: _Stream, parsed: _Answer) -> None:
         if parsed.grpc_status == b"0":
             body = found.body[0] if len(found.body) == 1 else b"".join(found.body)
             try:
-                answer = body[PREFIX_BYTES:] if body[:1] == b"\0" and _is_whole(body) else message(body, found.encoding)
+                answer = message(body, found.encoding)
             except MessageError as error:
                 self._end_stream(stream, Outcome.BROKEN, b"", f"gRPC: {error}")
             else:
@@ -220,24 +271,33 @@ class _Connection(Connection[_Answer]):
     def _end_stream(self, stream: int, outcome: Outcome, answer: bytes, text: str) -> None:
         done_ns = time.monotonic_ns()
         index = self._streams.pop(stream).index
+        if stream in self.outgoing.waiting:
+            self.reset(stream, Code.CANCEL)  # the server does not want the rest of the request
         self.forget(stream)
         self._channel.finish(index, outcome, done_ns, answer, text)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """A request has ended: there may be room for another."""
         if not self._is_draining:
             self._channel.use(self)
-        elif not self._streams:
-            self.transport.close()
+        elif not self._streams and not self.is_lost:
+            self.hang_up("drained")
 
     def on_reset(self, stream: int, code: int) -> None:
         if stream in self._streams:
             self._end_stream(stream, Outcome.BROKEN, b"", f"gRPC: the server reset the request ({code_name(code)})")
 
     def on_goaway(self, last_stream: int, text: str) -> None:
-        self._is_draining = True
-        self._channel.drop(self, "the server closed the connection")
+        self._drain(f"gRPC: the server goes away ({text})")
         for stream in [stream for stream in self._streams if stream > last_stream]:
             self._end_stream(stream, Outcome.BROKEN, b"", f"gRPC: refused by a server that goes away ({text})")
         if not self._streams and not self.is_lost:
-            self.transport.close()
+            self.hang_up("drained")
+
+    def _drain(self, text: str) -> None:
+        self._is_draining = True
+        self._channel.drop(self, text)
 
     def on_lost(self, reason: str) -> None:
         self._is_draining = True
@@ -255,7 +315,3 @@ class _Connection(Connection[_Answer]):
 
     def is_idle(self, stream: int) -> bool:
         return stream >= self._next or not stream % 2
-
-
-def _is_whole(body: bytes) -> bool:
-    return len(body) >= PREFIX_BYTES and int.from_bytes(body[1:PREFIX_BYTES]) == len(body) - PREFIX_BYTES

@@ -61,12 +61,34 @@ class ProtocolError(Exception):
         self.code = code
 
 
+class StreamError(Exception):
+    """The peer broke a rule on one stream; the others go on (section 5.4.2)."""
+
+    def __init__(self, stream: int, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.code = code
+
+
+_SMALL = 4096
+
+
+def add_piece(pieces: list[bytes | bytearray], data: bytes) -> None:
+    """Puts bytes after others. Small ones are merged: each of its own takes 40 bytes of memory."""
+    if len(data) >= _SMALL or not pieces:
+        pieces.append(data)
+    elif isinstance(pieces[-1], bytearray):
+        pieces[-1] += data
+    else:
+        pieces.append(bytearray(data))
+
+
 class FrameReader:
     """Cuts what arrives into frames; ``limit`` is the largest payload that was announced to the peer, in bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []  # of a frame that has not arrived whole
+        self._parts: list[bytes | bytearray] = []  # of a frame that has not arrived whole
         self._have = 0
         self._need = 9
 
@@ -77,7 +99,7 @@ class FrameReader:
             ProtocolError: FRAME_SIZE_ERROR, a frame is larger than was announced.
         """
         if self._parts:
-            self._parts.append(data)
+            add_piece(self._parts, data)
             self._have += len(data)
             if self._have < self._need:
                 return []
@@ -120,8 +142,14 @@ def settings(values: dict[int, int]) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(name, value) for name, value in values.items()))
 
 
+MAX_SETTINGS = 32
+"""In one frame. There are six, and a few extensions."""
+
+
 def read_settings(payload: bytes) -> list[tuple[int, int]]:
-    """The settings of a frame, in order. Raises ProtocolError if it cannot hold settings."""
+    """The settings of a frame, in order. Raises ProtocolError if it cannot hold settings, or holds too many."""
+    if len(payload) > MAX_SETTINGS * _SETTING.size:
+        raise ProtocolError(Code.ENHANCE_YOUR_CALM, f"a SETTINGS frame of {len(payload)} bytes")
     if len(payload) % _SETTING.size:
         raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a SETTINGS frame of {len(payload)} bytes")
     return list(_SETTING.iter_unpack(payload))
@@ -132,7 +160,7 @@ def window_update(stream: int, size: int) -> bytes:
     return frame(WINDOW_UPDATE, 0, stream, _NUMBER.pack(size))
 
 
-def reset(stream: int, code: Code) -> bytes:
+def reset(stream: int, code: int) -> bytes:
     """A RST_STREAM frame."""
     return frame(RST_STREAM, 0, stream, _NUMBER.pack(code))
 

@@ -58,19 +58,25 @@ def declared_size(start: bytes) -> int:
     return size
 
 
-def message(body: bytes, encoding: bytes = b"identity", limit: int = 2**31 - 1) -> bytes:
+def message(body: bytes | bytearray, encoding: bytes = b"identity", limit: int = 2**31 - 1) -> bytes:
     """The one message of a body.
 
     Raises:
-        MessageError: INTERNAL, there is none, a part of one, more than one, or one compressed by no encoding;
-            UNIMPLEMENTED, an encoding that is not known; RESOURCE_EXHAUSTED, over ``limit`` bytes decompressed.
+        MessageError: UNIMPLEMENTED, there is none or more than one, or an encoding that is not known
+            (gRPC's doc/statuscodes.md); INTERNAL, a part of one, or one compressed by no encoding;
+            RESOURCE_EXHAUSTED, over ``limit`` bytes decompressed.
     """
-    if len(body) < PREFIX_BYTES:
-        raise MessageError("INTERNAL", f"a gRPC message of {len(body)} bytes")
+    have = len(body) - PREFIX_BYTES
+    if not body:
+        raise MessageError("UNIMPLEMENTED", "a unary call without a message")
+    if have < 0:
+        raise MessageError("INTERNAL", f"a part of a gRPC message: {len(body)} bytes")
     flag, size = _PREFIX.unpack_from(body)
-    if size != len(body) - PREFIX_BYTES:
-        raise MessageError("INTERNAL", f"a gRPC message of {len(body) - PREFIX_BYTES} bytes, which declares {size}")
-    content = body[PREFIX_BYTES:]
+    if size > have:
+        raise MessageError("INTERNAL", f"a part of a gRPC message: {have} of {size} bytes")
+    if size < have:
+        raise MessageError("UNIMPLEMENTED", f"a unary call with more than one message: {have - size} bytes after it")
+    content = body[PREFIX_BYTES:] if isinstance(body, bytes) else bytes(memoryview(body)[PREFIX_BYTES:])
     return content if flag == 0 else _decompressed(flag, content, encoding, limit)
 
 

@@ -5,6 +5,8 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,33 +17,68 @@ from serving.http2.header_blocks import Fields
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the fields of a request say; ``problem`` is why they are none of gRPC's."""
+    """What the fields of a request say, or those after its body. ``problem`` is why it is malformed, or empty;
+    ``size`` is the content-length."""
 
     path: bytes
     timeout_s: float | None
     encoding: bytes
+    size: int | None
+    is_post: bool
     is_grpc: bool
+    is_trailing: bool
     problem: str
+
+
+_PSEUDO = frozenset({b":method", b":scheme", b":path", b":authority"})
+_NEEDED = frozenset({b":method", b":scheme", b":path"})
+_OF_HTTP_1 = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_VALUE = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?")
 
 
 def read_head(fields: Fields) -> Head:
     """A request's head from its fields (RFC 9113, 8.2 and 8.3, and gRPC's Requests)."""
     given = dict(fields)
-    problem = ""
-    if not {b":method", b":path", b":scheme"} <= given.keys():
-        problem = "a request without :method, :path or :scheme"
-    elif given[b":method"] != b"POST":
-        problem = "gRPC uses POST"
-    elif b"connection" in given or any(name != name.lower() for name in given):
-        problem = "a field that HTTP/2 does not allow"
+    is_trailing = not any(name[:1] == b":" for name in given)
     kind = given.get(b"content-type", b"")
+    size = given.get(b"content-length", b"")
     return Head(
         given.get(b":path", b""),
         timeout_s(given[b"grpc-timeout"]) if b"grpc-timeout" in given else None,
         given.get(b"grpc-encoding", b"identity"),
+        int(size) if size.isdigit() and len(size) < 20 else None,
+        given.get(b":method") == b"POST",
         kind == CONTENT_TYPE or kind.startswith((CONTENT_TYPE + b"+", CONTENT_TYPE + b";")),
-        problem,
+        is_trailing,
+        _problem(fields, given, is_trailing),
     )
+
+
+def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) -> str:
+    pseudo = 0
+    for position, (name, value) in enumerate(fields):
+        if name[:1] == b":":
+            if name not in _PSEUDO:
+                return "a pseudo-header field that no request has"
+            if position != pseudo:
+                return "a pseudo-header field after others"
+            pseudo += 1
+        elif name in _OF_HTTP_1 or (name == b"te" and value != b"trailers"):
+            return "a field of HTTP/1.1"
+        elif not _NAME.fullmatch(name):
+            return "a field's name with characters that it may not hold"
+        if not _VALUE.fullmatch(value):
+            return "a field's value with characters that it may not hold"
+    if is_trailing:
+        return ""
+    if pseudo != sum(name in given for name in _PSEUDO):
+        return "a pseudo-header field twice"
+    if not given.keys() >= _NEEDED or not given[b":path"]:
+        return "a request without :method, :path or :scheme"
+    if b"content-length" in given and not given[b"content-length"].isdigit():
+        return "a content-length that is no number"
+    return ""
 
 
 class Answers(Protocol):
@@ -62,6 +99,10 @@ class Call:
         self.is_over = False  # the client has gone, or given up
         self.stream = stream
         self._answers = answers
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed. Whoever begins to work on a call asks first."""
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def answer(self, body: bytes) -> None:
         """The answer's message, serialised."""

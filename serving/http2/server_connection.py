@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from serving.http2 import frames
 from serving.http2.connection import Connection
-from serving.http2.frames import Code, ProtocolError
+from serving.http2.frames import Code, ProtocolError, StreamError
 from serving.http2.grpc_messages import (
     CODES,
     CONTENT_TYPE,
@@ -22,11 +24,21 @@ from serving.http2.grpc_messages import (
     message,
     prefix,
 )
-from serving.http2.grpc_server import Call, Head, Rules, read_head
+from serving.http2.grpc_server import Call, Head, Method, Rules, read_head
 from serving.http2.header_blocks import plain_block
+
+log = logging.getLogger(__name__)
 
 WINDOW = 16 * 2**20
 """Bytes that a client may have under way without being asked for more."""
+STREAM_WINDOW = 2**20
+"""The same of one stream. What 1,000 streams hold at most in spite of MAX_ARRIVING is that many times this."""
+MAX_ARRIVING = 64 * 2**20
+"""Bytes of requests that have not arrived whole, from which on only the oldest of them may have more."""
+MAX_UNSENT = 64 * 2**20
+"""Bytes of answers that wait for the client to open a window, from which on no further request of it is begun."""
+MOST_GIVEN_UP = 10_000
+"""Streams that this side ended before the client did, of which is known that something may be under way."""
 PREFACE_S = 20.0
 """Until when HTTP/2's preface and settings have to be there."""
 DRAIN_S = 1.0
@@ -36,8 +48,10 @@ _HEADERS = [(b":status", b"200"), (b"content-type", CONTENT_TYPE), (b"grpc-accep
 _ANSWER = plain_block(_HEADERS)
 _OK = plain_block([(b"grpc-status", b"0")])
 _NOT_GRPC = plain_block([(b":status", b"415")])
+_NOT_POST = plain_block([(b":status", b"405"), (b"allow", b"POST")])
 _LAST_WORD = frames.END_HEADERS | frames.END_STREAM
 _DRAIN_PING = b"draining"
+_ANY_STREAM = 2**31 - 1
 
 
 class _Stage(IntEnum):
@@ -49,26 +63,33 @@ class _Stage(IntEnum):
 @dataclass(slots=True)
 class _Request:
     head: Head
+    method: Method
     arrived: float
-    parts: list[bytes] = field(default_factory=list)
+    pieces: list[bytes | bytearray] = field(default_factory=list)
     size: int = 0
+    declared: int = -1  # of the message, once its prefix is here
 
 
 class ServerConnection(Connection[Head]):
-    """One of a server's connections; it is in ``alive`` as long as it is."""
+    """One of a server's connections; it is in ``alive`` until its socket is closed."""
 
     def __init__(self, rules: Rules, alive: set[ServerConnection]) -> None:
-        super().__init__(WINDOW, read_head, {frames.MAX_CONCURRENT_STREAMS: rules.max_streams})
+        super().__init__(WINDOW, STREAM_WINDOW, read_head, {frames.MAX_CONCURRENT_STREAMS: rules.max_streams})
         self._rules = rules
         self._alive = alive
         self._loop = asyncio.get_running_loop()
         self._preface = frames.PREFACE
         self._arriving: dict[int, _Request] = {}
+        self._arriving_bytes = 0
         self._calls: dict[int, Call] = {}
+        self._held: deque[tuple[Call, Method]] = deque()  # calls that wait until the client reads its answers
         self._running = 0  # calls not answered yet; those that the client gave up are among them: they cost as well
+        self._given_up: dict[int, None] = {}
+        self._is_paused = False  # the client does not read what is sent to it
         self._last = 0
         self._stage = _Stage.OPEN
-        self._timers: list[asyncio.TimerHandle] = []
+        self._told_last = _ANY_STREAM  # the last stream that the client knows of as one that is taken
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._used = time.monotonic()
 
     # -- the connection -----------------------------------------------------------------------------
@@ -76,14 +97,31 @@ class ServerConnection(Connection[Head]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._alive.add(self)
         super().connection_made(transport)
-        self._later(PREFACE_S, self._check_preface)
+        self._later("preface", PREFACE_S, self._check_preface)
         if self._rules.max_age_s is not None:
-            self._later(self._rules.max_age_s, self.drain)
+            self._later("age", self._rules.max_age_s, self.drain)
         if self._rules.max_idle_s is not None:
-            self._later(self._rules.max_idle_s, self._check_idle)
+            self._later("idle", self._rules.max_idle_s, self._check_idle)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._alive.discard(self)
+        super().connection_lost(error)
+
+    def pause_writing(self) -> None:
+        # Whoever does not read answers may not go on asking for them. Only one end may do this: if both did, with
+        # neither reading before it has written, nothing would move any more.
+        self._is_paused = True
+        if not self.is_lost:
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        if not self.is_lost:
+            self.transport.resume_reading()
+            self.on_room()
 
     def data_received(self, data: bytes) -> None:
-        if self._preface:
+        if self._preface and not self.is_lost:
             size = min(len(data), len(self._preface))
             if data[:size] != self._preface[:size]:
                 self.fail(Code.PROTOCOL_ERROR, "not HTTP/2")
@@ -96,8 +134,8 @@ class ServerConnection(Connection[Head]):
         if self._stage is _Stage.OPEN and not self.is_lost:
             self._stage = _Stage.DRAINING
             ping = frames.frame(frames.PING, 0, 0, _DRAIN_PING)
-            self.transport.write(frames.goaway(2**31 - 1, Code.NO_ERROR) + ping)
-            self._later(DRAIN_S, self._take_no_more)
+            self.outgoing.write(frames.goaway(_ANY_STREAM, Code.NO_ERROR) + ping)
+            self._later("drain", DRAIN_S, self._take_no_more)
 
     def on_pong(self, payload: bytes) -> None:
         if payload == _DRAIN_PING:
@@ -106,85 +144,118 @@ class ServerConnection(Connection[Head]):
     def _take_no_more(self) -> None:
         if self._stage is _Stage.DRAINING and not self.is_lost:
             self._stage = _Stage.LAST
-            self.transport.write(frames.goaway(self._last, Code.NO_ERROR))
+            self._told_last = self._last
+            self.outgoing.write(frames.goaway(self._last, Code.NO_ERROR))
             self._close_if_done()
 
     def _close_if_done(self) -> None:
-        if self._stage is _Stage.LAST and not self._arriving and not self._calls and not self._waiting:
+        if self._stage is _Stage.LAST and not self._is_busy() and not self.is_lost:
             self.hang_up("drained")
 
-    def _later(self, seconds: float, what: Callable[[], None]) -> None:
-        self._timers.append(self._loop.call_later(seconds, what))
+    def _is_busy(self) -> bool:
+        return bool(self._arriving or self._calls or self.outgoing.waiting)
+
+    def _later(self, name: str, seconds: float, what: Callable[[], None]) -> None:
+        self._timers[name] = self._loop.call_later(seconds, what)
 
     def _check_preface(self) -> None:
         if not self.has_settings:
-            self.fail(Code.SETTINGS_TIMEOUT, f"no HTTP/2 within {PREFACE_S:.0f} s")
+            self.fail(Code.SETTINGS_TIMEOUT, f"no HTTP/2 within {PREFACE_S:g} s")
 
     def _check_idle(self) -> None:
         limit = self._rules.max_idle_s or 0.0
-        is_busy = self._arriving or self._calls or self._waiting
-        left = limit if is_busy else self._used + limit - time.monotonic()
+        left = limit if self._is_busy() else self._used + limit - time.monotonic()
         if left <= 0:
             self.drain()
         else:
-            self._later(left, self._check_idle)
+            self._later("idle", left, self._check_idle)
 
     def on_lost(self, _reason: str) -> None:
-        for timer in self._timers:
+        for timer in self._timers.values():
             timer.cancel()
         for call in self._calls.values():
             call.is_over = True
         self._calls.clear()
+        self._held.clear()
         self._arriving.clear()
-        self._alive.discard(self)
 
     # -- requests -----------------------------------------------------------------------------------
 
     def on_headers(self, stream: int, parsed: Head, ends: bool) -> None:
-        arriving = self._arriving.get(stream)
-        if arriving is not None:  # trailing fields
-            if not ends:
-                self._abandon(stream, Code.PROTOCOL_ERROR)
-            else:
-                self._arrived(stream, arriving)
+        if stream <= self._last or not stream % 2:
+            self._on_later_headers(stream, parsed, ends)
             return
-        if not stream % 2:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "a request on an even stream")
-        if stream <= self._last:
-            return  # of a stream that was refused or is over
         self._last = stream
-        if self._stage is _Stage.LAST or self._running + len(self._arriving) >= self._rules.max_streams:
-            self._abandon(stream, Code.REFUSED_STREAM)
-        elif parsed.problem:
-            self._abandon(stream, Code.PROTOCOL_ERROR)
+        open_streams = self._running + len(self._arriving) + len(self.outgoing.waiting)
+        if self._stage is _Stage.LAST or open_streams >= self._rules.max_streams:
+            self._give_up(stream, Code.REFUSED_STREAM, ends)
+        elif parsed.problem or parsed.is_trailing:
+            self._give_up(stream, Code.PROTOCOL_ERROR, ends)
+        elif not parsed.is_post:
+            self._end_early(stream, _NOT_POST, ends)
         elif not parsed.is_grpc:
             self._end_early(stream, _NOT_GRPC, ends)
-        elif parsed.path not in self._rules.methods:
+        elif (method := self._rules.methods.get(parsed.path)) is None:
             self._end_early(stream, _status_only("UNIMPLEMENTED", "Method not found!"), ends)
         else:
-            request = self._arriving[stream] = _Request(parsed, time.monotonic())
+            request = self._arriving[stream] = _Request(parsed, method, time.monotonic())
             if ends:
                 self._arrived(stream, request)
 
+    def _on_later_headers(self, stream: int, parsed: Head, ends: bool) -> None:
+        """Those of a stream that is not new: trailing fields, or a mistake."""
+        request = self._arriving.get(stream)
+        if request is not None:
+            if not ends or parsed.problem or not parsed.is_trailing:
+                raise StreamError(stream, Code.PROTOCOL_ERROR, "trailing fields that are none")
+            self.incoming.forget(stream)
+            self._arrived(stream, request)
+        elif stream in self._calls or stream in self.outgoing.waiting:
+            raise StreamError(stream, Code.STREAM_CLOSED, "HEADERS after the end of a request")
+        elif stream in self._given_up:
+            if ends:
+                del self._given_up[stream]
+        else:
+            raise ProtocolError(Code.PROTOCOL_ERROR, f"a request on stream {stream} after {self._last}")  # 5.1.1
+
     def on_data(self, stream: int, data: bytes, ends: bool) -> None:
         request = self._arriving[stream]
-        request.parts.append(data)
-        request.size += len(data)
-        limit = self._rules.max_message
-        declared = declared_size(data) if len(request.parts) == 1 and len(data) >= PREFIX_BYTES else 0
-        if declared > limit or request.size > limit + PREFIX_BYTES:
-            size = max(declared, request.size - PREFIX_BYTES)
-            text = f"Received message larger than max ({size} vs. {limit})"
-            del self._arriving[stream]
+        pieces = request.pieces
+        if pieces:
+            frames.add_piece(pieces, data)
+        else:
+            pieces.append(data)
+        size = request.size = request.size + len(data)
+        self._arriving_bytes += len(data)
+        if request.declared < 0 and size >= PREFIX_BYTES:
+            request.declared = declared_size(data if len(pieces) == 1 else b"".join(pieces))
+        if request.declared > self._rules.max_message:
+            text = f"Received message larger than max ({request.declared} vs. {self._rules.max_message})"
+            self._forget_arriving(stream)
             self._end_early(stream, _status_only("RESOURCE_EXHAUSTED", text), ends)
         elif ends:
             self._arrived(stream, request)
+        elif 0 <= request.declared < size - PREFIX_BYTES:
+            self._forget_arriving(stream)
+            self._end_early(stream, _status_only("UNIMPLEMENTED", "a unary call with more than one message"), False)
+
+    def wants_more(self, stream: int) -> bool:
+        return self._arriving_bytes <= MAX_ARRIVING or stream == next(iter(self._arriving))
+
+    def _forget_arriving(self, stream: int) -> None:
+        request = self._arriving.pop(stream, None)
+        if request is not None:
+            self._arriving_bytes -= request.size
+            if self.incoming.withheld:
+                self.outgoing.write(self.incoming.open_withheld(self.wants_more))
 
     def _arrived(self, stream: int, request: _Request) -> None:
-        del self._arriving[stream]
-        head = request.head
-        body = request.parts[0] if len(request.parts) == 1 else b"".join(request.parts)
+        self._forget_arriving(stream)
+        head, pieces = request.head, request.pieces
+        if head.size is not None and head.size != request.size:  # 8.1.1
+            raise StreamError(stream, Code.PROTOCOL_ERROR, "a body that is not as long as content-length says")
         try:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             content = message(body, head.encoding, self._rules.max_message)
         except MessageError as error:
             self._end_early(stream, _status_only(error.code, str(error)), True)
@@ -192,14 +263,54 @@ class ServerConnection(Connection[Head]):
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         call = self._calls[stream] = Call(self, stream, content, deadline)
         self._running += 1
-        self._rules.methods[head.path](call)
+        if self._held or self._is_paused or self.outgoing.unsent > MAX_UNSENT:
+            self._held.append((call, request.method))
+        else:
+            self._begin(call, request.method)
+
+    def _begin(self, call: Call, method: Method) -> None:
+        if call.deadline is not None and call.is_late():
+            call.fail("DEADLINE_EXCEEDED", "the deadline had passed before the call began")
+            return
+        try:
+            method(call)
+        except Exception:
+            log.exception("Unexpected error in %s", method)
+            if self._calls.get(call.stream) is call:
+                call.fail("INTERNAL", "an unexpected error, which the server has logged")
+
+    def on_room(self) -> None:
+        while self._held and not self._is_paused and self.outgoing.unsent <= MAX_UNSENT:
+            call, method = self._held.popleft()
+            if call.is_over:
+                self._running -= 1
+            else:
+                self._begin(call, method)
+        if self._stage is _Stage.LAST:
+            self._close_if_done()
 
     def on_reset(self, stream: int, _code: int) -> None:
-        self._arriving.pop(stream, None)
+        self._given_up.pop(stream, None)
+        self._drop(stream)
+
+    def on_stream_error(self, error: StreamError) -> None:
+        log.debug("stream %d: %s: %s", error.stream, error.code.name, error)
+        self._expect_the_rest(error.stream)
+        self._drop(error.stream)
+
+    def on_data_after_all(self, stream: int) -> None:
+        if stream in self._calls or stream in self.outgoing.waiting:
+            raise StreamError(stream, Code.STREAM_CLOSED, "DATA after the end of a request")
+        if stream not in self._given_up:
+            raise ProtocolError(Code.STREAM_CLOSED, "DATA on a stream that is over")
+
+    def _drop(self, stream: int) -> None:
+        """The stream is over, and nobody gets an answer."""
+        self._forget_arriving(stream)
         call = self._calls.pop(stream, None)
         if call is not None:
             call.is_over = True
-        self._close_if_done()
+        self.on_room()
 
     # -- answers ------------------------------------------------------------------------------------
 
@@ -207,18 +318,18 @@ class ServerConnection(Connection[Head]):
         """An OK answer. Nothing is sent to a client that has gone."""
         stream = self._finished(call)
         if stream:
-            start = frames.frame(frames.HEADERS, frames.END_HEADERS, stream, _ANSWER)
+            block = self._table_update() + _ANSWER if self.table_update else _ANSWER
+            start = frames.frame(frames.HEADERS, frames.END_HEADERS, stream, block)
             end = frames.frame(frames.HEADERS, _LAST_WORD, stream, _OK)
-            self.send(stream, start, prefix(len(body)) + body, end)
-            self._close_if_done()
+            self.outgoing.send(stream, start, prefix(len(body)) + body, end)
+            if self._stage is _Stage.LAST:
+                self._close_if_done()
 
     def refuse(self, call: Call, code: str, text: str) -> None:
         """An answer with another status."""
         stream = self._finished(call)
         if stream:
-            self.transport.write(frames.frame(frames.HEADERS, _LAST_WORD, stream, _status_only(code, text)))
-            self.forget(stream)
-            self._close_if_done()
+            self._end_early(stream, _status_only(code, text), True)
 
     def _finished(self, call: Call) -> int:
         self._running -= 1
@@ -226,16 +337,30 @@ class ServerConnection(Connection[Head]):
         return 0 if call.is_over or self._calls.pop(call.stream, None) is None else call.stream
 
     def _end_early(self, stream: int, block: bytes, request_ended: bool) -> None:
-        """Answers a request that may not have arrived whole: its rest is not wanted (RFC 9113, 8.1)."""
-        last = frames.frame(frames.HEADERS, _LAST_WORD, stream, block)
-        self.transport.write(last if request_ended else last + frames.reset(stream, Code.NO_ERROR))
-        self.forget(stream)
+        """Answers by fields alone. The rest of a request that has not arrived whole is not wanted (RFC 9113, 8.1)."""
+        self.outgoing.write(frames.frame(frames.HEADERS, _LAST_WORD, stream, self._table_update() + block))
+        if request_ended:
+            self.forget(stream)
+            self._close_if_done()
+        else:
+            self._give_up(stream, Code.NO_ERROR, False)
+
+    def _give_up(self, stream: int, code: Code, request_ended: bool) -> None:
+        """Ends a stream on which something may be under way."""
+        self.reset(stream, code)
+        if not request_ended:
+            self._expect_the_rest(stream)
         self._close_if_done()
 
-    def _abandon(self, stream: int, code: Code) -> None:
-        self._arriving.pop(stream, None)
-        self.forget(stream)
-        self.transport.write(frames.reset(stream, code))
+    def _expect_the_rest(self, stream: int) -> None:
+        self._given_up[stream] = None
+        if len(self._given_up) > MOST_GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
+
+    def _table_update(self) -> bytes:
+        """What the next block begins with; it is said once."""
+        update, self.table_update = self.table_update, b""
+        return update
 
     # -- what the connection asks -------------------------------------------------------------------
 
@@ -243,16 +368,13 @@ class ServerConnection(Connection[Head]):
         return stream in self._arriving
 
     def is_active(self, stream: int) -> bool:
-        return stream in self._arriving or stream in self._calls or stream in self._waiting
+        return stream in self._arriving or stream in self._calls or stream in self.outgoing.waiting
 
     def is_idle(self, stream: int) -> bool:
         return stream > self._last or not stream % 2
 
     def last_stream(self) -> int:
-        return self._last
-
-    def on_settings(self) -> None:
-        """Nothing here depends on them."""
+        return min(self._last, self._told_last)
 
     def on_goaway(self, last_stream: int, text: str) -> None:
         """The client will close the connection when it has its answers."""

@@ -14,7 +14,7 @@ from serving.tf_serving.errors import ServingError, invalid
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 1024
-"""Characters of an error's message that travel; the rest is cut (tensorflow/serving, util/status_util)."""
+"""Bytes of an error's message that travel; the rest is cut (tensorflow/serving, util/status_util)."""
 
 Ended = Callable[[], None]
 
@@ -39,8 +39,18 @@ def as_status(error: Exception) -> ServingError:
 
 def fail(call: Call, error: ServingError) -> None:
     """Ends a call with a status other than OK."""
-    message = error.message
-    call.fail(error.code, message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "...TRUNCATED")
+    message = error.message.encode("utf-8", "replace")
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + b"...TRUNCATED"
+    call.fail(error.code, message.decode("utf-8", "ignore"))  # a character that was cut in two is left out
+
+
+def check_is_wanted(call: Call) -> None:
+    """To be asked before work begins. Raises ServingError: the client has given up, or its deadline has passed."""
+    if call.is_over:
+        raise ServingError("CANCELLED", "the client has gone")
+    if call.is_late():
+        raise ServingError("DEADLINE_EXCEEDED", "the deadline had passed before the call began")
 
 
 def parsed(request_class: Any, body: bytes) -> Any:

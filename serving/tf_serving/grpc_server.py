@@ -8,8 +8,9 @@ import ssl
 import tempfile
 from pathlib import Path
 
+from serving.http2.connection import LINGER_S
 from serving.http2.grpc_server import Method, Rules
-from serving.http2.server_connection import ServerConnection
+from serving.http2.server_connection import PREFACE_S, ServerConnection
 from serving.tf_serving.channel_arguments import with_arguments
 from serving.tf_serving.errors import invalid
 from serving.tf_serving.flags import Flags
@@ -38,7 +39,15 @@ class GrpcServer:
         loop, flags = asyncio.get_running_loop(), self._flags
         if flags.port:
             opened = bound(flags.bind_address, flags.port)
-            self._servers.append(await loop.create_server(self._connection, sock=opened, ssl=self._tls))
+            times = (PREFACE_S, LINGER_S) if self._tls else (None, None)
+            server = await loop.create_server(
+                self._connection,
+                sock=opened,
+                ssl=self._tls,
+                ssl_handshake_timeout=times[0],
+                ssl_shutdown_timeout=times[1],
+            )
+            self._servers.append(server)
         if flags.grpc_socket_path:
             # Who may reach it is a matter of its folder's permissions; as in tensorflow/serving it is without TLS.
             path = Path(flags.grpc_socket_path).absolute()
@@ -56,11 +65,13 @@ class GrpcServer:
         """Listens no more; returns when the requests that run have their answers, or the time is over."""
         for server in self._servers:
             server.close()
-        for connection in list(self._alive):
-            connection.drain()
         deadline = asyncio.get_running_loop().time() + seconds
         while self._alive and asyncio.get_running_loop().time() < deadline:
+            for connection in list(self._alive):  # again: one may have been accepted in the meantime
+                connection.drain()
             await asyncio.sleep(0.01)
+        for connection in list(self._alive):
+            connection.transport.abort()
 
 
 def _tls(ssl_config_file: str) -> ssl.SSLContext | None:

@@ -11,7 +11,7 @@ from serving.tf_serving import classification, deadlines, handlers, inference, r
 from serving.tf_serving.config import from_message
 from serving.tf_serving.errors import CODES, ServingError, invalid
 from serving.tf_serving.flags import Flags
-from serving.tf_serving.grpc_calls import Count, ended_with, parsed
+from serving.tf_serving.grpc_calls import Count, check_is_wanted, ended_with, parsed
 from serving.tf_serving.grpc_predict import Predict
 from serving.tf_serving.manager import Manager
 from serving.tf_serving.workers import Outbox, Workers
@@ -126,7 +126,12 @@ def _method(request_class: Any, answer: Answer, workers: Workers, outbox: Outbox
     """A method that a worker's thread answers."""
 
     def work(call: Call) -> None:
+        outbox.post(ended_with(call, lambda: ask(call)))
+
+    def ask(call: Call) -> bytes:
+        check_is_wanted(call)
         deadlines.begin(call.deadline)
-        outbox.post(ended_with(call, lambda: answer(parsed(request_class, call.body)).SerializeToString()))
+        body: bytes = answer(parsed(request_class, call.body)).SerializeToString()
+        return body
 
     return lambda call: workers.do(partial(work, call))
