@@ -9,10 +9,7 @@ eight threads, 7,300 by one); and only those that take their time share the thre
 from __future__ import annotations
 
 import asyncio
-<<<<<<< HEAD
 import os
-=======
->>>>>>> 34a0924 (HTTP/2: as strict and bounded as RFC 9113 asks, and no answer lost at the end of a connection)
 import time
 from functools import partial
 
@@ -26,13 +23,7 @@ from serving.tf_serving.runtime import note_runtime
 from serving.tf_serving.workers import Outbox, Workers
 
 QUICK_S = 0.001
-<<<<<<< HEAD
 """Until when a run counts as quick: it holds nobody up, in the event loop or in a queue."""
-=======
-"""Until when a run counts as one that holds nobody up who reads from the same event loop."""
-MOST_OF_A_TURN_S = 0.01
-"""What such runs may take in one turn of the event loop: hundreds of requests can arrive at once."""
->>>>>>> 34a0924 (HTTP/2: as strict and bounded as RFC 9113 asks, and no answer lost at the end of a connection)
 MOST_READ_HERE = 2**17
 """Bytes of a request that the event loop's thread reads; parsing more would hold others up."""
 
@@ -50,12 +41,8 @@ class Predict:
         self._workers = workers
         self._quick_workers = Workers(os.cpu_count() or 1, "grpc-quick")
         self._outbox = outbox
-<<<<<<< HEAD
         self._loop = asyncio.get_running_loop()
         self._arrived: list[Call] = []
-=======
-        self._turn_s = 0.0  # what the requests take, by the pace of their kind, that this turn of the loop ran
->>>>>>> 34a0924 (HTTP/2: as strict and bounded as RFC 9113 asks, and no answer lost at the end of a connection)
 
     def __call__(self, call: Call) -> None:
         if not self._arrived:
@@ -80,13 +67,7 @@ class Predict:
             asked = read_predict(find(self._manager, request), request)
             if asked.signature.batcher is not None:
                 self._enqueue(call, asked, asked.signature.batcher, count)
-<<<<<<< HEAD
             elif not here:
-=======
-            elif here and (self._workers.busy or not self._is_quick(asked.signature.pace.expected(len(call.body)))):
-                self._workers.do(partial(self._run, call, asked, count, False))
-            else:
->>>>>>> 34a0924 (HTTP/2: as strict and bounded as RFC 9113 asks, and no answer lost at the end of a connection)
                 self._run(call, asked, count, here)
             elif asked.signature.pace.expected(len(call.body)) > QUICK_S:
                 self._workers.do(partial(self._run, call, asked, count, False))
@@ -96,18 +77,6 @@ class Predict:
                 self._quick_workers.do(partial(self._run, call, asked, count, False))
         except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
             self._fail(call, count, error, here)
-
-    def _is_quick(self, seconds: float) -> bool:
-        """Whether a run of that length may hold up the event loop now, in which it takes its part of a turn."""
-        if seconds > QUICK_S or self._turn_s > MOST_OF_A_TURN_S:
-            return False
-        if not self._turn_s:
-            asyncio.get_running_loop().call_soon(self._new_turn)
-        self._turn_s += seconds
-        return True
-
-    def _new_turn(self) -> None:
-        self._turn_s = 0.0
 
     def _run(self, call: Call, asked: Prediction, count: Count, here: bool) -> None:
         try:
