@@ -38,7 +38,7 @@ MAX_IDLE_FRAMES = 10_000
 A client that sends PRIORITY with each of 100 requests a second stays below it."""
 MAX_CONTROL_FRAMES = 10_000
 """PING and SETTINGS a minute. gRPC's clients send some ten PINGs a second while they measure a connection."""
-LINGER_S = 5.0
+LINGER_S = 2.0
 """How long a peer may take to hang up after this side has, or to read more of what was sent before."""
 
 
@@ -230,7 +230,8 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
             self.on_data_after_all(stream)
             return
         if ends:
-            self.incoming.ended(stream, size)
+            if self.incoming.unread_of:  # one frame alone is never more than a window
+                self.incoming.ended(stream, size)
         elif update := self.incoming.received_of(stream, size, self.wants_more):
             self.outgoing.write(update)
         self.on_data(stream, payload, ends)
@@ -286,6 +287,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
                 _ON_SETTING[name](self, value)
         self.has_settings = True
         self.outgoing.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
+        self.outgoing.go_on()  # not before: some peers hold to a window until it is acknowledged
         self.on_settings()
         self.on_room()
 

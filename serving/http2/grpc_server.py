@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from serving.http2.grpc_messages import CONTENT_TYPE, timeout_s
@@ -55,6 +56,21 @@ def read_head(fields: Fields) -> Head:
     )
 
 
+def _look_at(name: bytes, value: bytes) -> str:
+    """What is wrong with a field by itself."""
+    if name in _OF_HTTP_1 or (name == b"te" and value != b"trailers"):
+        return "a field of HTTP/1.1"
+    if not _NAME.fullmatch(name, 1 if name[:1] == b":" else 0):
+        return "a field's name with characters that it may not hold"
+    if not _VALUE.fullmatch(value):
+        return "a field's value with characters that it may not hold"
+    return ""
+
+
+_MOST_KNOWN_BYTES = 256
+_problem_of = lru_cache(1024)(_look_at)  # most fields of most requests are the same
+
+
 def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) -> str:
     pseudo = 0
     for position, (name, value) in enumerate(fields):
@@ -64,12 +80,9 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
             if position != pseudo:
                 return "a pseudo-header field after others"
             pseudo += 1
-        elif name in _OF_HTTP_1 or (name == b"te" and value != b"trailers"):
-            return "a field of HTTP/1.1"
-        elif not _NAME.fullmatch(name):
-            return "a field's name with characters that it may not hold"
-        if not _VALUE.fullmatch(value):
-            return "a field's value with characters that it may not hold"
+        problem = _problem_of(name, value) if len(name) + len(value) <= _MOST_KNOWN_BYTES else _look_at(name, value)
+        if problem:
+            return problem
     if is_trailing:
         return ""
     if pseudo != sum(name in given for name in _PSEUDO):

@@ -15,7 +15,7 @@ class Incoming:
         self._window = window
         self._of_stream = of_stream
         self._unread = 0  # bytes since the window of the connection was last opened
-        self._unread_of: dict[int, int] = {}
+        self.unread_of: dict[int, int] = {}  # the same of each stream that has sent a part
         self.withheld: set[int] = set()  # streams whose window :meth:`open_withheld` opens
 
     def first_update(self) -> bytes:
@@ -39,8 +39,8 @@ class Incoming:
         Raises:
             StreamError: it was more than the window of the stream.
         """
-        unread = self._unread_of.get(stream, 0) + size
-        self._unread_of[stream] = unread
+        unread = self.unread_of.get(stream, 0) + size
+        self.unread_of[stream] = unread
         if 2 * unread < self._of_stream:
             return b""
         if unread > self._of_stream:
@@ -48,12 +48,12 @@ class Incoming:
         if not wants_more(stream):
             self.withheld.add(stream)
             return b""
-        self._unread_of[stream] = 0
+        self.unread_of[stream] = 0
         return window_update(stream, unread)
 
     def ended(self, stream: int, size: int) -> None:
         """The last ``size`` bytes of a stream are here. Raises StreamError as :meth:`received_of`."""
-        unread = self._unread_of.pop(stream, 0)
+        unread = self.unread_of.pop(stream, 0)
         if unread:
             self.withheld.discard(stream)
         if unread + size > self._of_stream:
@@ -61,7 +61,7 @@ class Incoming:
 
     def forget(self, stream: int) -> None:
         """Nothing more comes on a stream, or nothing that matters."""
-        if self._unread_of.pop(stream, 0):
+        if self.unread_of.pop(stream, 0):
             self.withheld.discard(stream)
 
     def open_withheld(self, wants_more: Callable[[int], bool]) -> bytes:
@@ -69,6 +69,6 @@ class Incoming:
         updates = b""
         for stream in [stream for stream in self.withheld if wants_more(stream)]:
             self.withheld.discard(stream)
-            updates += window_update(stream, self._unread_of[stream])
-            self._unread_of[stream] = 0
+            updates += window_update(stream, self.unread_of[stream])
+            self.unread_of[stream] = 0
         return updates

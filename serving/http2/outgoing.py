@@ -65,7 +65,7 @@ class Outgoing:
         self.waiting[stream] = _Rest(memoryview(body), tail)
         self.unsent += size
         self._ready[stream] = None
-        self._let_out()
+        self.go_on()
 
     def widen(self, size: int) -> None:
         """The window of the connection is wider. Raises ProtocolError: by nothing, or by too much."""
@@ -74,8 +74,7 @@ class Outgoing:
             raise ProtocolError(Code.PROTOCOL_ERROR, "a window of nothing more")
         if self._window > frames.LARGEST_WINDOW:
             raise ProtocolError(Code.FLOW_CONTROL_ERROR, f"a window of {size} bytes more")
-        if self._ready:
-            self._let_out()
+        self.go_on()
 
     def widen_stream(self, stream: int, size: int) -> None:
         """The window of a stream that has something to send is wider. Raises StreamError: by nothing, or too much."""
@@ -87,10 +86,11 @@ class Outgoing:
         self._granted[stream] = granted
         if stream in self.waiting:
             self._ready[stream] = None
-            self._let_out()
+            self.go_on()
 
     def set_initial(self, size: int) -> None:
         """The window that each stream begins with is another one; so is that of those that began (6.9.2).
+        What may be sent now is sent by :meth:`go_on`.
 
         Raises:
             ProtocolError: FLOW_CONTROL_ERROR, a window is over the limit now.
@@ -101,7 +101,6 @@ class Outgoing:
         wider, self._initial = size > self._initial, size
         if wider and self.waiting:
             self._ready.update(dict.fromkeys(self.waiting))
-            self._let_out()
 
     def forget(self, stream: int) -> None:
         """The stream is over: nothing more of it is sent."""
@@ -111,7 +110,7 @@ class Outgoing:
             self.unsent -= len(rest.body)
             self._ready.pop(stream, None)
 
-    def _let_out(self) -> None:
+    def go_on(self) -> None:
         """One after the other sends a part, as long as there are some that may."""
         while self._ready:
             stream = next(iter(self._ready))

@@ -131,7 +131,9 @@ class ServerConnection(Connection[Head]):
 
     def drain(self) -> None:
         """The connection ends after the requests that the client has sent until it hears of this (6.8)."""
-        if self._stage is _Stage.OPEN and not self.is_lost:
+        if not self.has_settings:
+            self.transport.abort()  # it has not said anything yet
+        elif self._stage is _Stage.OPEN and not self.is_lost:
             self._stage = _Stage.DRAINING
             ping = frames.frame(frames.PING, 0, 0, _DRAIN_PING)
             self.outgoing.write(frames.goaway(_ANY_STREAM, Code.NO_ERROR) + ping)
@@ -246,11 +248,17 @@ class ServerConnection(Connection[Head]):
         request = self._arriving.pop(stream, None)
         if request is not None:
             self._arriving_bytes -= request.size
-            if self.incoming.withheld:
-                self.outgoing.write(self.incoming.open_withheld(self.wants_more))
+            self._open_withheld()
+
+    def _open_withheld(self) -> None:
+        if self._arriving:
+            self.outgoing.write(self.incoming.open_withheld(self.wants_more))
 
     def _arrived(self, stream: int, request: _Request) -> None:
-        self._forget_arriving(stream)
+        del self._arriving[stream]
+        self._arriving_bytes -= request.size
+        if self.incoming.withheld:
+            self._open_withheld()
         head, pieces = request.head, request.pieces
         if head.size is not None and head.size != request.size:  # 8.1.1
             raise StreamError(stream, Code.PROTOCOL_ERROR, "a body that is not as long as content-length says")

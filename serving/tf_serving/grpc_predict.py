@@ -62,6 +62,8 @@ class Predict:
         """Reads the request and has it run; ``here`` is the event loop's thread, else it is a worker's."""
         count = None
         try:
+            if not here:
+                check_is_wanted(call)  # it has waited for a thread
             request = parsed(self._request_class, call.body)
             count = Count("Predict", request.model_spec.name)
             asked = read_predict(find(self._manager, request), request)

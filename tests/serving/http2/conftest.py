@@ -109,7 +109,7 @@ class EchoServer:
                     "ready": len(each.outgoing._ready),
                     "granted": len(each.outgoing._granted),
                     "unsent": each.outgoing.unsent,
-                    "unread": len(each.incoming._unread_of),
+                    "unread": len(each.incoming.unread_of),
                     "withheld": len(each.incoming.withheld),
                 }
                 for each in self.alive
