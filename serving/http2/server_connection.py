@@ -39,6 +39,8 @@ MAX_UNSENT = 64 * 2**20
 """Bytes of answers that wait for the client to open a window, from which on no further request of it is begun."""
 MOST_GIVEN_UP = 10_000
 """Streams that this side ended before the client did, of which is known that something may be under way."""
+MOST_UNPACKED_HERE = 4096
+"""Bytes of a compressed message that the event loop's thread decompresses: at most 4 MB come of it."""
 PREFACE_S = 20.0
 """Until when HTTP/2's preface and settings have to be there."""
 DRAIN_S = 1.0
@@ -262,15 +264,41 @@ class ServerConnection(Connection[Head]):
         head, pieces = request.head, request.pieces
         if head.size is not None and head.size != request.size:  # 8.1.1
             raise StreamError(stream, Code.PROTOCOL_ERROR, "a body that is not as long as content-length says")
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
+        if body[:1] == b"\1" and len(body) > MOST_UNPACKED_HERE:
+            self._unpack(Call(self, stream, b"", deadline), request, body)
+            return
         try:
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             content = message(body, head.encoding, self._rules.max_message)
         except MessageError as error:
             self._end_early(stream, _status_only(error.code, str(error)), True)
             return
-        deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         call = self._calls[stream] = Call(self, stream, content, deadline)
         self._running += 1
+        self._begin_or_hold(call, request)
+
+    def _unpack(self, call: Call, request: _Request, body: bytes | bytearray) -> None:
+        """Decompresses a message in another thread: a short one may become a thousand times as long."""
+        self._calls[call.stream] = call
+        self._running += 1
+        work = self._loop.run_in_executor(None, message, body, request.head.encoding, self._rules.max_message)
+
+        def unpacked(done: asyncio.Future[bytes]) -> None:
+            error = done.exception()
+            if error is None and not call.is_over:
+                call.body = done.result()
+                self._begin_or_hold(call, request)
+            elif isinstance(error, MessageError):
+                call.fail(error.code, str(error))
+            else:
+                call.fail("INTERNAL", "the message could not be decompressed")
+                if error is not None:
+                    log.error("Unexpected error", exc_info=error)
+
+        work.add_done_callback(unpacked)
+
+    def _begin_or_hold(self, call: Call, request: _Request) -> None:
         if self._held or self._is_paused or self.outgoing.unsent > MAX_UNSENT:
             self._held.append((call, request.method))
         else:

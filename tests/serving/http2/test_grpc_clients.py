@@ -136,6 +136,21 @@ def test_a_compressed_message_over_the_limit(tools):
         assert call(channel, b"x") == b"x"
 
 
+def test_decompression_does_not_hold_up_others(server, channel, tools):
+    """A hundred megabytes come of each of several messages, while another connection asks."""
+    server.begun.clear()
+    options = [*UNLIMITED, ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(f"{LOOPBACK}:{server.port}", options) as large:
+        wait = large.unary_unary("/t.T/Wait")
+        packed = grpc.Compression.Gzip
+        running = [wait.future(bytes(10**8), timeout=SECONDS, compression=packed) for _ in range(3)]
+        tools.until(lambda: call(channel, b"x") == b"x" and len(server.begun) == 3)
+        assert {len(each.body) for each in server.begun} == {10**8}
+        server.ask(lambda: [each.answer(b"") for each in server.begun])
+        assert [each.result() for each in running] == [b""] * 3
+    server.begun.clear()
+
+
 def test_statuses(channel):
     assert status(channel, b"", "None") == (StatusCode.UNIMPLEMENTED, "Method not found!")
     text = "100 % schön \n\t \U0001f600"

@@ -49,7 +49,7 @@ def test_stop_waits_for_the_calls_that_run_and_no_longer():
 def test_stop_has_a_limit():
     async def test() -> None:
         port = free_port()
-        server = GrpcServer({b"/t.T/Never": lambda call: None}, Flags(port=port))
+        server = GrpcServer({b"/t.T/Never": [].append}, Flags(port=port))
         await server.start()
         async with grpc.aio.insecure_channel(f"{LOOPBACK}:{port}") as channel:
             running = asyncio.ensure_future(channel.unary_unary("/t.T/Never")(b"", timeout=LIMIT_S))
@@ -94,7 +94,7 @@ class Recorded:
     is_over = False
     text = ""
 
-    def fail(self, code: str, text: str) -> None:
+    def fail(self, _code: str, text: str) -> None:
         self.text = text
 
     def is_late(self) -> bool:
