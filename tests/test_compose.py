@@ -27,7 +27,7 @@ from serving.tf_serving.recipe import recipe as tf_serving_recipe
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-DOCKERFILES = [ROOT / "serving" / name / "Dockerfile" for name in ("torchserve", "tf_serving")]
+DOCKERFILES = [ROOT / "serving" / name / "Dockerfile" for name in ("torchserve", "tf_serving", "open_inference")]
 STAND_IN = "slipway/tf-serving"
 PROTOCOLS = ("torchserve-rest", "torchserve-grpc")
 

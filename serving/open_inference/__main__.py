@@ -1,51 +1,96 @@
-"""``python -m serving.open_inference --model_name NAME --model_path FILE.onnx``: serve one ONNX model.
+"""``python -m serving.open_inference serve|ready``: one ONNX model behind the Open Inference Protocol, version 2.
 
-Open Inference Protocol, version 2: REST on ``--http_port``, gRPC on ``--grpc_port``, both on ``--host``
-(the loopback address unless told).
+``serve`` answers REST on ``--http_port`` and gRPC on ``--grpc_port``, both on ``--host`` (the loopback
+address unless told), until SIGTERM or SIGINT. ``ready`` exits with 0 when the model is loaded and both
+ports answer, else with 1 and the reason: a health check, to be run beside the first.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
-from serving.launch import PortInUse, check_port
+BAD_ARGUMENTS = 2
+NOT_READY = 1
+LOOPBACK = "127.0.0.1"
+USAGE = "%(prog)s {serve,ready} [--FLAG=VALUE ...]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line. A mistake ends the process with exit code 2 and one line."""
-    parser = argparse.ArgumentParser(prog="python -m serving.open_inference", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m serving.open_inference", usage=USAGE, allow_abbrev=False)
+    parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", required=True, help="name of the model in the protocol's paths")
-    parser.add_argument("--model_path", required=True, type=Path, help="the .onnx file")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--model_path", type=Path, help="the .onnx file")
+    parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--http_port", default=8080, type=int)
     parser.add_argument("--grpc_port", default=8081, type=int)
     parser.add_argument("--threads", default=1, type=int, help="compute threads of one prediction")
     chosen = parser.parse_args(argv)
-    if not chosen.model_path.is_file():
-        parser.error(f"--model_path must be an .onnx file. Received: {chosen.model_path}")
+    if chosen.command == "serve" and chosen.model_path is None:
+        parser.error("serve needs --model_path=FILE.onnx. Received: none")
     if chosen.threads < 1:
         parser.error(f"--threads must be 1 or more. Received: {chosen.threads}")
+    return chosen
+
+
+def serve(chosen: argparse.Namespace) -> int:
+    """Serve until a signal ends it."""
+    from serving.launch import PortInUse, check_port
+
+    if not chosen.model_path.is_file() or not os.access(chosen.model_path, os.R_OK):
+        return _say(
+            f"--model_path must be an .onnx file that can be read. Received: {chosen.model_path}. "
+            f"Package the model first: slipway package {chosen.model_name} onnxruntime",
+            BAD_ARGUMENTS,
+        )
     try:
         # Both before either is served: a server with one port of its own, and one of somebody else's, looks ready.
         for port in (chosen.http_port, chosen.grpc_port):
             check_port(chosen.host, port)
     except PortInUse as error:
-        parser.error(str(error))
-    return chosen
-
-
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    chosen = arguments()
+        return _say(str(error), BAD_ARGUMENTS)
     # After the arguments: KServe takes seconds to import, and reads the command line itself.
-    from serving.open_inference.model import OnnxModel
+    from serving.open_inference.model import BadModel, OnnxModel
     from serving.open_inference.server import HostModelServer
 
     model = OnnxModel(chosen.model_name, chosen.model_path, chosen.threads)
-    model.load()
+    try:
+        model.load()
+    except BadModel as error:
+        return _say(
+            f"{error}. Package the model again: slipway package {chosen.model_name} onnxruntime --rebuild",
+            BAD_ARGUMENTS,
+        )
     HostModelServer(chosen.host, chosen.http_port, chosen.grpc_port).start([model])
+    return 0
+
+
+def ready(chosen: argparse.Namespace) -> int:
+    """0 if it can predict."""
+    from serving.open_inference.state import is_ready
+
+    host = LOOPBACK if chosen.host == "0.0.0.0" else chosen.host  # noqa: S104 - compared with, not bound to
+    try:
+        if not is_ready(chosen.model_name, host, chosen.http_port, chosen.grpc_port):
+            return _say(f"{chosen.model_name} is not loaded yet", NOT_READY)
+    except OSError as error:
+        return _say(f"not there yet: {error}", NOT_READY)
+    return 0
+
+
+def _say(line: str, code: int) -> int:
+    print(f"open_inference: {line}", file=sys.stderr)
+    return code
+
+
+COMMANDS = {"serve": serve, "ready": ready}
 
 
 if __name__ == "__main__":
-    main()
+    chosen = arguments()
+    # KServe parses the command line of the process when it is imported, and knows none of these words.
+    sys.argv = sys.argv[:1]
+    sys.exit(COMMANDS[chosen.command](chosen))

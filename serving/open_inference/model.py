@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
+from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from serving.open_inference.datatypes import DATATYPES, NUMPY
@@ -18,6 +19,25 @@ _ONNX_TYPES = {f"tensor({name})": datatype for name, datatype in DATATYPES.items
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
 }
+
+
+# What a session raises for a file that it cannot load; they have no ancestor of their own.
+_LOAD_ERRORS = (
+    runtime_errors.Fail,
+    runtime_errors.InvalidArgument,
+    runtime_errors.InvalidGraph,
+    runtime_errors.InvalidProtobuf,
+    runtime_errors.NoModel,
+    runtime_errors.NoSuchFile,
+    runtime_errors.NotImplemented,
+    runtime_errors.RuntimeException,
+    OSError,
+    ValueError,
+)
+
+
+class BadModel(Exception):
+    """The file is no model that can be served here."""
 
 
 class OnnxModel(Model):
@@ -33,9 +53,14 @@ class OnnxModel(Model):
         self.outputs: dict[str, dict[str, Any]] = {}
 
     def load(self) -> bool:
-        self.session = open_session(self.path, self.threads)
-        self.inputs = {node.name: _metadata(node) for node in self.session.get_inputs()}
-        self.outputs = {node.name: _metadata(node) for node in self.session.get_outputs()}
+        """Load the file. Raises BadModel."""
+        try:
+            self.session = open_session(self.path, self.threads)
+            self.inputs = {node.name: _metadata(node) for node in self.session.get_inputs()}
+            self.outputs = {node.name: _metadata(node) for node in self.session.get_outputs()}
+        except _LOAD_ERRORS as error:
+            reason = " ".join(str(error).split())
+            raise BadModel(f"{self.path} cannot be loaded: {reason}") from error
         self.ready = True
         return True
 

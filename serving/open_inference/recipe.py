@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import importlib.metadata
-import socket
 import sys
 
 from serving.launch import LaunchRequest, Recipe
+from serving.open_inference.state import is_ready
 
 FLAVOURS = ("kserve",)
-_TIMEOUT_S = 5.0
 
 
 def recipe(request: LaunchRequest) -> Recipe:
@@ -31,30 +29,14 @@ def recipe(request: LaunchRequest) -> Recipe:
             "-P",
             "-m",
             "serving.open_inference",
+            "serve",
             *(part for pair in options.items() for part in pair),
         ),
         endpoints={
             "open-inference-rest": f"http://{request.host}:{request.rest_port}",
             "open-inference-grpc": f"grpc://{request.host}:{request.grpc_port}",
         },
-        ready=lambda: _ready(request),
+        ready=lambda: is_ready(request.model, request.host, request.rest_port, request.grpc_port),
         # numpy's and other libraries' own thread pools have nothing to do here.
         env={"OMP_NUM_THREADS": str(request.threads)},
     )
-
-
-def _ready(request: LaunchRequest) -> bool:
-    """Whether the model is ready over REST, and the gRPC port listens."""
-    connection = http.client.HTTPConnection(request.host, request.rest_port, timeout=_TIMEOUT_S)
-    try:
-        connection.request("GET", f"/v2/models/{request.model}/ready")
-        response = connection.getresponse()
-        response.read()
-    except http.client.HTTPException as error:
-        raise OSError(f"KServe's REST port: {error}") from error
-    finally:
-        connection.close()
-    if response.status != 200:
-        return False
-    with socket.create_connection((request.host, request.grpc_port), timeout=_TIMEOUT_S):
-        return True

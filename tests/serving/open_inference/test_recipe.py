@@ -194,16 +194,39 @@ def test_a_port_in_use_is_an_error(payload: Path, started: tuple[Recipe, Server]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--model_name", "m", "--model_path", "absent.onnx"], "must be an .onnx file. Received: absent.onnx"),
-        (["--model_name", "m", "--model_path", __file__, "--threads", "0"], "--threads must be 1 or more. Received: 0"),
-        (["--model_path", __file__], "--model_name"),
+        (
+            ["serve", "--model_name", "m", "--model_path", "absent.onnx"],
+            2,
+            "Received: absent.onnx. Package the model first: slipway package m onnxruntime",
+        ),
+        (["serve", "--model_name", "m", "--model_path", __file__], 2, "cannot be loaded"),
+        (
+            ["serve", "--model_name", "m", "--model_path", __file__, "--threads", "0"],
+            2,
+            "--threads must be 1 or more. Received: 0",
+        ),
+        (["serve", "--model_path", __file__], 2, "--model_name"),
+        (["serve", "--model_name", "m"], 2, "--model_path=FILE.onnx"),
+        (["ready", "--model_name", "m", "--http_port", "1"], 1, "not there yet"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line(arguments: list[str], message: str) -> None:
+def test_a_mistake_on_the_command_line_is_one_line(arguments: list[str], code: int, message: str) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "serving.open_inference", *arguments], capture_output=True, text=True, timeout=60
     )
-    assert result.returncode == 2
+    assert result.returncode == code
     assert message in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_ready_says_whether_it_can_predict(started: tuple[Recipe, Server]) -> None:
+    launched, _ = started
+    ports = [url.rpartition(":")[2] for url in launched.endpoints.values()]
+    for name, code in (("mnist_cnn", 0), ("another", 1)):
+        words = ["ready", f"--model_name={name}", f"--http_port={ports[0]}", f"--grpc_port={ports[1]}"]
+        result = subprocess.run(
+            [sys.executable, "-m", "serving.open_inference", *words], capture_output=True, text=True, timeout=60
+        )
+        assert result.returncode == code, result.stderr
