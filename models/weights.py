@@ -59,6 +59,7 @@ def save(state: dict[str, np.ndarray], path: Path) -> None:
     from safetensors.numpy import save_file
 
     save_file({name: np.ascontiguousarray(state[name]) for name in sorted(state)}, path)
+    path.chmod(0o644)  # safetensors leaves it to its owner alone; others may have to read it, as every other file
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

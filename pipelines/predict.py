@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines import reference
 from pipelines.commands.base import open_context
+from pipelines.deployed import among, model_in, parse, protocol_for, read_token
 from pipelines.errors import SlipwayError, UserError
 from pipelines.files import scratch
 from pipelines.images import read_input
@@ -25,6 +26,7 @@ from serving.clients.transport import Unreachable
 
 if TYPE_CHECKING:
     from models.spec import ModelSpec
+    from models.trained import TrainedModel
     from pipelines.select import Choice
 
 Named = tuple[str, dict[str, np.ndarray], str | None]
@@ -41,22 +43,29 @@ def predict_all(
     token_file: Path | None,
     resize: bool,
     top: int,
+    at: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """One answer a row of input: its name, its most probable labels, the truth where known.
 
     Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
     """
     choice, spec = choose_one(path), spec_named(model)
-    protocol = _protocol_for(choice, url) if url else None
+    running = among(parse(at), [path])[0] if at and url is None else None
+    token = read_token(token_file) if token_file else None
+    if running is not None:
+        url, token = next(iter(running.urls.values())), token or running.token()
+    protocol = protocol_for(choice, url) if url else None
     if not inputs and not rows:
         raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N.")
     named: list[Named] = [(source, read_input(source, spec, resize), None) for source in inputs]
-    if rows:
+    if rows and running is not None:
+        named += _rows_of(model_in(workspace, model)[0], rows)
+    elif rows:
         named += _test_rows(open_context(workspace, model, "predict"), model, rows)
     if url is None or protocol is None:
         outputs = _in_process(workspace, model, choice, [arrays for _, arrays, _ in named])
     else:
-        outputs = _over_the_wire(protocol, url, spec, token_file, [arrays for _, arrays, _ in named])
+        outputs = _over_the_wire(protocol, url, spec, token, [arrays for _, arrays, _ in named])
     answers = []
     for (source, _, truth), result in zip(named, outputs, strict=True):
         probabilities = softmax(next(iter(result.values())))
@@ -72,23 +81,15 @@ def predict_all(
     return answers
 
 
-def _protocol_for(choice: Choice, url: str) -> str:
-    scheme, separator, _ = url.partition("://")
-    kinds = {"http": False, "grpc": True}
-    if not separator or scheme not in kinds:
-        raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
-    for protocol in choice.card.protocols:
-        if protocol.endswith("-grpc") == kinds[scheme]:
-            return protocol
-    raise UserError(f"{choice.card.name} has no server: {choice.card.no_server}. Leave --url out.")
-
-
-def _test_rows(
-    context: Context, model: str, rows: Sequence[int]
-) -> list[tuple[str, dict[str, np.ndarray], str | None]]:
+def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]:
     with Steps() as steps, steps.step(f"train {model}") as step:
         loaded, training = ensure_trained(context, model)
         step.end("cached" if training.cached else "ok")
+    return _rows_of(loaded, rows)
+
+
+def _rows_of(loaded: TrainedModel, rows: Sequence[int]) -> list[Named]:
+    """Rows of the test data. Raises UserError for a row that is not there."""
     known = reference.read(loaded.weights.parent / REFERENCE)
     count = len(known.labels)
     for row in rows:
@@ -130,22 +131,9 @@ def _in_process(
     return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]
 
 
-def _read_token(path: Path) -> str:
-    """The token in a file. Raises UserError, which never shows what is in the file."""
-    try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
-        raise UserError(f"cannot read the token: {reason}. Received: {path}") from error
-    if not token or not token.isprintable() or " " in token:
-        raise UserError(f"expected a file that holds one token on one line. Received: {path}")
-    return token
-
-
 def _over_the_wire(
-    protocol: str, url: str, spec: ModelSpec, token_file: Path | None, batches: list[dict[str, np.ndarray]]
+    protocol: str, url: str, spec: ModelSpec, token: str | None, batches: list[dict[str, np.ndarray]]
 ) -> list[dict[str, np.ndarray]]:
-    token = _read_token(token_file) if token_file else None
     target = Target(url, spec.name, {tensor.name: tensor.dtype for tensor in spec.outputs}, token)
     try:
         answers = [ask(protocol, target, batch) for batch in batches]

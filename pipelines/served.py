@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -22,7 +23,32 @@ from pipelines.results import Row, Scenario
 from pipelines.stages import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable, send
-from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Server, check_port, free_ports, log_tail, serve
+from serving.launch import (
+    LOOPBACK,
+    LaunchError,
+    LaunchRequest,
+    Recipe,
+    Server,
+    Usage,
+    check_port,
+    free_ports,
+    log_tail,
+    serve,
+)
+
+
+class Asked(Protocol):
+    """What measuring needs of a server: :class:`serving.launch.Server`, or one whose process is elsewhere."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def log(self) -> Path: ...
+    @property
+    def running(self) -> bool: ...
+    def usage(self) -> Usage: ...
+    def first_answer(self) -> float | None: ...
+    def exit_text(self) -> str: ...
 
 
 def server_module(card: Card, flavour: str | None) -> str:
@@ -76,7 +102,7 @@ def started(
         yield server
 
 
-def target_of(server: Server, protocol: str, spec: ModelSpec) -> Target:
+def target_of(server: Asked, protocol: str, spec: ModelSpec) -> Target:
     """The model behind a started server, for a client of ``protocol``."""
     outputs = {tensor.name: tensor.dtype for tensor in spec.outputs}
     return Target(server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
@@ -135,7 +161,7 @@ def measure_served(
                     started(card, artifact, workdir, threads=threads, flavour=flavour) as server,
                 ):
                     while left and server.process.poll() is None:
-                        rows.append(_measure_protocol(card, artifact, spec, left[0], server, settings, workdir))
+                        rows.append(measure_protocol(card, artifact, spec, left[0], server, settings, workdir))
                         del left[0]
         except (LaunchError, SlipwayError, OSError) as error:
             # What stands in the way of one row stands in the way of the path's others, and of no other path's.
@@ -156,15 +182,16 @@ def _kept(source: Path, kept: Path) -> Iterator[None]:
                 file.write(source.read_bytes())
 
 
-def _measure_protocol(
+def measure_protocol(
     card: Card,
     artifact: Artifact,
     spec: ModelSpec,
     protocol: str,
-    server: Server,
+    server: Asked,
     settings: list[LoadSettings],
     workdir: Path,
 ) -> Row:
+    """One protocol of a server that is ready: its first answer, then every scenario."""
     row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
     answers = Answers(artifact.folder / ANSWERS)
     target = target_of(server, protocol, spec)
@@ -186,7 +213,7 @@ def _measure_protocol(
 
 
 def _offer(
-    chosen: LoadSettings, protocol: str, target: Target, answers: Answers, server: Server, workdir: Path
+    chosen: LoadSettings, protocol: str, target: Target, answers: Answers, server: Asked, workdir: Path
 ) -> Scenario:
     """One scenario, with the server's CPU time per request."""
     speaker = client(protocol)
@@ -210,8 +237,8 @@ def _offer(
     return until_valid(once)
 
 
-def _dead(server: Server) -> str | None:
-    if server.process.poll() is None:
+def _dead(server: Asked) -> str | None:
+    if server.running:
         return None
     tail = log_tail(server.log)
     return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"

@@ -33,6 +33,9 @@ class Workspace:
     def artifact(self, model: str, path: str, variant: str) -> Path:
         return self.artifacts / model / path / variant
 
+    def releases(self, model: str, path: str, variant: str) -> Path:
+        return self.artifacts / model / path / "releases" / variant
+
     def reports(self, model: str) -> Path:
         return self.root / "reports" / model
 

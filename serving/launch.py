@@ -191,6 +191,11 @@ class Server:
             self._first_answer_s = time.monotonic() - self.started
         return self._first_answer_s
 
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self.process.poll() is None
+
     def exit_text(self) -> str:
         """How the process ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
         code = self.process.poll()

@@ -56,8 +56,21 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.C
 
 
 def model_and_paths(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments MODEL and any number of PATH or PATH:VARIANT."""
-    return click.argument("model")(click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function))
+    """The arguments MODEL (if left out, that of SLIPWAY_MODEL) and any number of PATH or PATH:VARIANT."""
+    return click.argument("model", envvar="SLIPWAY_MODEL")(
+        click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function)
+    )
+
+
+def running_servers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option that names servers which run already."""
+    return click.option(
+        "--at",
+        multiple=True,
+        envvar="SLIPWAY_SERVERS",
+        metavar="PATH=URL[,URL][,token=FILE]",
+        help="A server that runs already; may be repeated. Also SLIPWAY_SERVERS, separated by blanks.",
+    )(function)
 
 
 def finite(_ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:

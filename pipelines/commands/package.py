@@ -36,12 +36,30 @@ def _prepare(
     return rows
 
 
-@command("package", "package mnist_cnn", "package mnist_cnn litert:int8 onnxruntime")
+def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
+    """The version under which each artifact that is fit and has versions is released now."""
+    from pipelines.artifact import PAYLOAD
+    from pipelines.release import release, versions
+
+    released = {}
+    for row in rows:
+        payload = workspace.artifact(model, row.path, row.variant) / PAYLOAD
+        if row.status == "ok" and versions(payload):
+            released[f"{row.path}:{row.variant}"] = release(payload, workspace.releases(model, row.path, row.variant))
+    return released
+
+
+@command("package", "package mnist_cnn", "package mnist_cnn litert:int8 onnxruntime", "package mnist_cnn --release")
 @model_and_paths
 @click.option("--rebuild", is_flag=True, help="Build even if nothing has changed.")
+@click.option(
+    "--release",
+    is_flag=True,
+    help="Copy what has versions to artifacts/MODEL/PATH/releases/VARIANT, a changed one as the next number.",
+)
 @click.option("--expect", type=click.Path(dir_okay=False, path_type=Path), help="A manifest.json to compare with.")
 def package_command(
-    workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, expect: Path | None, as_json: bool
+    workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, release: bool, expect: Path | None, as_json: bool
 ) -> None:
     """Package a model through the paths named, or all, and verify each artifact."""
     from pipelines.artifact import differences, read_manifest
@@ -49,16 +67,19 @@ def package_command(
     expected = read_manifest(expect) if expect else None
     rows = _prepare(workspace, model, paths, "package", rebuild, None)
     changed = [line for row in rows if expected for line in differences(expected, row)]
+    released = _release(workspace, model, rows) if release else {}
 
     def text() -> None:
         for row in rows:
             click.echo(
                 f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {row.folder or row.reason}"
             )
+        for name, number in released.items():
+            click.echo(f"{name}  released as version {number}")
         if expected:
             click.echo("\n".join(changed) or f"the same as {expect}, file by file")
 
-    emit({"artifacts": plain(rows), "differences": changed}, as_json, text)
+    emit({"artifacts": plain(rows), "differences": changed, "released": released}, as_json, text)
     exit_for(rows)
     if changed:
         sys.exit(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands.base import command, emit
+from pipelines.commands.base import command, emit, running_servers
 
 
 @command(
@@ -19,7 +19,7 @@ from pipelines.commands.base import command, emit
 )
 @click.argument("path", metavar="PATH[:VARIANT]")
 @click.argument("inputs", nargs=-1, metavar="[PICTURE|ARRAY.npy|-]...")
-@click.option("--model", default="mnist_cnn", show_default=True)
+@click.option("--model", default="mnist_cnn", envvar="SLIPWAY_MODEL", show_default=True)
 @click.option(
     "--from-test-set",
     "rows",
@@ -28,10 +28,13 @@ from pipelines.commands.base import command, emit
     metavar="N",
     help="Row N of the test data; may be repeated.",
 )
-@click.option("--url", help="A running server: http://HOST:PORT or grpc://HOST:PORT. Without it, predicted in process.")
+@click.option(
+    "--url", help="A running server: http://HOST:PORT or grpc://HOST:PORT. Without it and --at, predicted in process."
+)
 @click.option(
     "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the server's bearer token."
 )
+@running_servers
 @click.option("--resize", is_flag=True, help="Fit a picture of another size.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
 def predict_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.trained import FRAMEWORKS
-from pipelines.commands.base import command, emit, end_with, finite, model_and_paths, open_context
+from pipelines.commands.base import command, emit, end_with, finite, model_and_paths, open_context, running_servers
 from pipelines.errors import SlipwayError, UserError, unknown
 
 if TYPE_CHECKING:
@@ -60,10 +61,19 @@ def _load_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @command("loadtest", "loadtest mnist_cnn onnxruntime", "loadtest mnist_cnn litert --scenario server --rate 100")
 @model_and_paths
 @_load_options
-def loadtest_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Load-test the paths named, or all, in process and over every protocol. Exit code 1 if one fails."""
+@running_servers
+def loadtest_command(
+    workspace: Any, model: str, paths: tuple[str, ...], at: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Load-test the paths named, or all, in process and over every protocol. Exit code 1 if one fails.
+
+    With --at nothing is started: the servers that run there are asked, and the report is kept.
+    """
     from pipelines.report import terminal
 
+    if at:
+        _finish(workspace, model, *execute_deployed(workspace, model, paths, at, **options), as_json)
+        return
     report, _ = execute(workspace, model, paths, keep=False, **options)
     emit(report.rows, as_json, lambda: terminal.show(report))
     end_with(report)
@@ -86,11 +96,15 @@ def loadtest_command(workspace: Any, model: str, paths: tuple[str, ...], as_json
 )
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
+    _finish(workspace, model, *execute(workspace, model, paths, keep=True, **options), as_json)
+
+
+def _finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
+    """Show the report, write it, and end with the exit code that it asks for."""
     from pipelines import report as faces
     from pipelines.files import link
     from pipelines.report import terminal
 
-    report, folder = execute(workspace, model, paths, keep=True, **options)
     # Shown before it is written: a full disk costs the files, not what was measured.
     emit(report, as_json, lambda: terminal.show(report))
     try:
@@ -153,6 +167,59 @@ def execute(
         running = Run(context, spec_named(model), choices, options, steps)
         running.execute()
         return running.report(), folder
+
+
+def execute_deployed(
+    workspace: Workspace,
+    model: str,
+    words: tuple[str, ...],
+    at: tuple[str, ...],
+    *,
+    duration: float,
+    rate: float | None,
+    threads: int,
+    server: str | None,
+    scenarios: tuple[str, ...],
+) -> tuple[Report, Path]:
+    """Ask the servers that run at ``at``: the report, and its folder below reports/MODEL. Raises UserError."""
+    from pipelines.deployed import among, parse
+    from pipelines.deployed_run import DeployedRun
+    from pipelines.progress import Steps
+    from pipelines.run import SCENARIOS, Options
+    from pipelines.select import spec_named
+    from pipelines.steps import Context
+
+    for name in scenarios:
+        if name not in SCENARIOS:
+            raise unknown("scenario", name, SCENARIOS)
+    if server is not None:
+        raise UserError(f"--server starts a server, and --at asks those that run. Received: both, {server} and {at}")
+    servers = among(parse(at), words)
+    spec = spec_named(model)
+    options = Options(
+        seconds_per_row=duration,
+        rate_per_s=rate,
+        threads=threads,
+        scenarios=tuple(name for name in SCENARIOS if name in scenarios) or SCENARIOS,
+    )
+    with Steps() as steps:
+        running = DeployedRun(Context(workspace, workspace.reports(model)), spec, servers, options, steps)
+        folder = _writable_folder(workspace, model)
+        running.context = replace(running.context, logs=folder / "logs")
+        running.execute()
+        return running.report(), folder
+
+
+def _writable_folder(workspace: Workspace, model: str) -> Path:
+    """A new folder for a report. Raises UserError, before anything is measured, where none can be made."""
+    try:
+        return _new_folder(workspace, model)
+    except PermissionError as error:
+        raise UserError(
+            f"the report cannot be written to {workspace.reports(model)}: {error.strerror}. "
+            f"Let user {os.getuid()} write there; with docker compose, be yourself: "
+            'SLIPWAY_USER="$(id -u):$(id -g)" docker compose run --rm slipway loadtest'
+        ) from error
 
 
 def _new_folder(workspace: Workspace, model: str) -> Path:

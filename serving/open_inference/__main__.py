@@ -12,9 +12,12 @@ import os
 import sys
 from pathlib import Path
 
+from serving.limits import MB, memory_limit, shortage
+
 BAD_ARGUMENTS = 2
 NOT_READY = 1
 LOOPBACK = "127.0.0.1"
+NEEDED_BYTES = 180 * MB  # 174 MB at its peak
 USAGE = "%(prog)s {serve,ready} [--FLAG=VALUE ...]"
 
 
@@ -40,6 +43,9 @@ def serve(chosen: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     from serving.launch import PortInUse, check_port
 
+    wrong = shortage("KServe's server", NEEDED_BYTES, memory_limit())
+    if wrong is not None:
+        return _say(wrong, BAD_ARGUMENTS)
     if not chosen.model_path.is_file() or not os.access(chosen.model_path, os.R_OK):
         return _say(
             f"--model_path must be an .onnx file that can be read. Received: {chosen.model_path}. "

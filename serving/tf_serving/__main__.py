@@ -15,6 +15,7 @@ from serving.tf_serving.flags import FlagError, Flags, parse, usage
 
 BAD_FLAGS = 2
 CANNOT_LISTEN = 1
+NEEDED_BYTES = 700 * 2**20  # imported, with a small model: 740 MB at its peak, some of them files
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,8 +35,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve(flags: Flags) -> int:
+    from serving.limits import memory_limit, shortage
     from serving.tf_serving.ports import PortTakenError, check_port
 
+    wrong = shortage("TensorFlow", NEEDED_BYTES, memory_limit())
+    if wrong is not None:
+        return _say(wrong, BAD_FLAGS)
     try:
         for port in {flags.port, flags.rest_api_port} - {0}:
             check_port(flags.bind_address, port)  # before TensorFlow is imported, which takes seconds

