@@ -38,7 +38,10 @@ class Deployed:
         """The token in the first of the files that holds one; None if no file is named. Raises UserError."""
         if not self.tokens:
             return None
-        found = [file for file in self.tokens if file.exists() and file.stat().st_size]
+        try:
+            found = [file for file in self.tokens if file.exists() and file.stat().st_size]
+        except OSError as error:
+            raise UserError(f"cannot read the token of {self.choice.name}: {error}") from error
         if not found:
             raise UserError(f"no token for {self.choice.name}. Received: {', '.join(map(str, self.tokens))}, all empty")
         return read_token(found[0])

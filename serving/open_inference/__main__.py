@@ -18,6 +18,7 @@ BAD_ARGUMENTS = 2
 NOT_READY = 1
 LOOPBACK = "127.0.0.1"
 NEEDED_BYTES = 180 * MB  # 174 MB at its peak
+AGAIN = "slipway package {} onnxruntime; with docker compose: docker compose run --rm build"
 USAGE = "%(prog)s {serve,ready} [--FLAG=VALUE ...]"
 
 
@@ -49,7 +50,7 @@ def serve(chosen: argparse.Namespace) -> int:
     if not chosen.model_path.is_file() or not os.access(chosen.model_path, os.R_OK):
         return _say(
             f"--model_path must be an .onnx file that can be read. Received: {chosen.model_path}. "
-            f"Package the model first: slipway package {chosen.model_name} onnxruntime",
+            f"Package the model first: {AGAIN.format(chosen.model_name)}",
             BAD_ARGUMENTS,
         )
     try:
@@ -67,7 +68,7 @@ def serve(chosen: argparse.Namespace) -> int:
         model.load()
     except BadModel as error:
         return _say(
-            f"{error}. Package the model again: slipway package {chosen.model_name} onnxruntime --rebuild",
+            f"{error}. Package the model again: {AGAIN.format(chosen.model_name)}",
             BAD_ARGUMENTS,
         )
     HostModelServer(chosen.host, chosen.http_port, chosen.grpc_port).start([model])

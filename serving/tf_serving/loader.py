@@ -125,7 +125,13 @@ class Loader:
         if is_last:
             self._states.set(name, VersionState(version, "END", error))
         metrics.LOADS.add(str(folder), "fail")
-        log.error("Loading servable: {name: %s version: %s} failed: %s", name, version, error)
+        log.error(
+            "Loading servable: {name: %s version: %s} failed: %s. It is tried again when its files change, and a whole "
+            "version with a larger number takes its place",
+            name,
+            version,
+            error,
+        )
 
     def _give_up(self, key: tuple[str, int]) -> None:
         failure = self._failures.pop(key)

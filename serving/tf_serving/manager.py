@@ -170,7 +170,7 @@ class Manager:
     def _complain(self, model: ModelConfig, complaint: str) -> None:
         if self._complaints.get(model.name) != complaint:  # once, not at every look
             self._complaints[model.name] = complaint
-            log.warning("%s", complaint)
+            log.warning("%s. Put a version there: %s/1/saved_model.pb", complaint, model.base_path)
 
 
 def _check_available(new: list[tuple[str, dict[int, VersionState]]]) -> None:

@@ -97,7 +97,7 @@ def serve(chosen: argparse.Namespace) -> int:
 def _unusable(archive: Path) -> str | None:
     """What is wrong with a model archive, None if it can be read to its end."""
     model = archive.stem
-    again = f"slipway package {model} torchserve"
+    again = f"slipway package {model} torchserve; with docker compose: docker compose run --rm build"
     if not os.access(archive, os.R_OK):
         return f"no model archive that can be read. Received: {archive}. Package the model first: {again}"
     try:
@@ -106,7 +106,7 @@ def _unusable(archive: Path) -> str | None:
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
         damaged = str(error)
     if damaged is not None:
-        return f"{archive} is damaged ({damaged}). Package the model again: {again} --rebuild"
+        return f"{archive} is damaged ({damaged}). Package the model again: {again}"
     return None
 
 

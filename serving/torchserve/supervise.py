@@ -52,7 +52,8 @@ class Supervisor:
                 child.wait()
                 print(
                     f"torchserve: {self.model}.mar cannot be loaded; the workers say why above. Package the model "
-                    f"again: slipway package {self.model} torchserve --rebuild",
+                    f"again: slipway package {self.model} torchserve; with docker compose: "
+                    "docker compose run --rm build",
                     file=sys.stderr,
                 )
                 return CANNOT_LOAD

@@ -1,0 +1,248 @@
+"""`docker compose up` on a real engine: what the servers answer, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from serving.clients import client
+from serving.clients.transport import Refused, Unreachable, send
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
+
+Until = Callable[[Callable[[], bool], float], bool]
+PROTOCOLS = (
+    "tf-serving-rest",
+    "tf-serving-grpc",
+    "torchserve-rest",
+    "torchserve-grpc",
+    "open-inference-rest",
+    "open-inference-grpc",
+)
+SERVERS = ("tf-serving", "torchserve", "gateway", "open-inference", "prometheus")
+
+
+@contextmanager
+def under_load(stack: Any, *protocols: str) -> Iterator[Counter[str]]:
+    """Two clients a protocol that ask without a pause; counts ``right`` answers and names all that was not one."""
+    seen: Counter[str] = Counter()
+    ended = threading.Event()
+
+    def ask(protocol: str) -> None:
+        answers = stack.answers(protocol)
+        codec, target = client(protocol), stack.target(protocol)
+        inputs = answers.inputs(1)
+        body = codec.encode(target, inputs[0])
+        while not ended.is_set():
+            try:
+                answer = codec.decode(target, send(codec.call(target), body))
+            except (Unreachable, Refused) as error:
+                seen[f"{protocol}: {error}"] += 1
+                continue
+            seen["right" if answers.matches(1, 0, answer) else f"{protocol}: a wrong answer"] += 1
+
+    clients = [threading.Thread(target=ask, args=(protocol,)) for protocol in protocols for _ in range(2)]
+    for each in clients:
+        each.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        for each in clients:
+            each.join(60)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("batch", [1, 16])
+def test_published_answers_are_the_certified_ones(stack: Any, protocol: str, batch: int) -> None:
+    answers = stack.answers(protocol)
+    for index, inputs in enumerate(answers.inputs(batch)[:5]):
+        assert answers.matches(batch, index, stack.ask(protocol, inputs))
+
+
+@pytest.mark.parametrize("protocol", ["torchserve-rest", "torchserve-grpc"])
+@pytest.mark.parametrize("key", ["", "wrong"])
+def test_without_the_key_there_is_no_prediction(stack: Any, protocol: str, key: str) -> None:
+    with pytest.raises(Refused, match="Token Authorization failed"):
+        stack.ask(protocol, stack.answers(protocol).inputs(1)[0], key=key)
+
+
+def test_the_key_is_long_random_and_in_no_log_or_setting(stack: Any) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", stack.key)
+    assert stack.compose("exec", "-T", "torchserve", "python", "-m", "serving.torchserve", "token").strip() == stack.key
+    assert stack.compose.inside("torchserve", "stat -c '%a %u' /keys/torchserve") == "440 10001"
+    assert stack.key not in stack.compose("logs")
+    assert stack.key not in json.dumps(stack.compose.container("torchserve"))
+
+
+def test_only_predictions_pass_the_gateway(stack: Any) -> None:
+    base = stack.target("torchserve-rest").url
+    for path in ("/models", "/models/mnist_cnn", "/metrics", "/api-description", "/predictions/../models", "/"):
+        request = urllib.request.Request(f"{base}{path}", headers={"Authorization": f"Bearer {stack.key}"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=10)
+        assert refused.value.code in (400, 404)
+        refused.value.close()
+
+
+@pytest.mark.parametrize("service", SERVERS)
+def test_a_container_can_do_nothing_but_serve(stack: Any, service: str) -> None:
+    inside, user = stack.compose.inside, 65534 if service == "prometheus" else 10001
+    assert inside(service, "id -u") == inside(service, "id -g") == str(user)
+    status = inside(service, "cat /proc/1/status")
+    assert re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
+    for place in ("/", "/usr/local/bin", "/opt", "/etc"):
+        assert "touch" in inside(service, f"touch {place}/probe 2>&1", code=None)
+    inside(service, "touch /dev/shm/probe && rm /dev/shm/probe")  # memory is all there is
+    host = stack.compose.container(service)["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert 0 < host["Memory"] == host["MemorySwap"] <= 2 * 2**30
+    assert host["PidsLimit"] == 512
+    assert host["NanoCpus"] == 2 * 10**9
+    bindings = stack.compose.container(service)["NetworkSettings"]["Ports"].values()
+    assert {binding["HostIp"] for ports in bindings for binding in ports or []} <= {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("service", ["tf-serving", "torchserve", "open-inference"])
+def test_the_artifacts_are_read_only_for_servers(stack: Any, service: str) -> None:
+    assert "Read-only" in stack.compose.inside(service, "touch /artifacts/probe 2>&1", code=None)
+
+
+def test_torchserve_publishes_nothing_and_has_no_way_out(stack: Any) -> None:
+    container = stack.compose.container("torchserve")
+    assert not any(container["NetworkSettings"]["Ports"].values())
+    (network,) = container["NetworkSettings"]["Networks"]
+    described = stack.compose.run("config", "--format", "json").stdout
+    assert json.loads(described)["networks"][network.rpartition("_")[2]]["internal"] is True
+
+
+@pytest.mark.parametrize("path", ["tf-serving", "torchserve", "onnxruntime"])
+def test_predict_from_inside(stack: Any, path: str) -> None:
+    said = stack.compose("run", "--rm", "-T", "slipway", "predict", path, "--from-test-set", "0")
+    assert said.strip() == "test row 0: 7 100.00%  (truth: 7)"
+
+
+def test_loadtest_from_inside_and_its_report(stack: Any) -> None:
+    words = ("run", "--rm", "-T", "slipway", "loadtest", "--duration", "2", "--scenario", "offline", "--json")
+    report = json.loads(stack.compose(*words, timeout_s=200))
+    measured = {row["protocol"]: row for row in report["rows"] if row["status"] != "skipped"}
+    assert set(measured) == set(PROTOCOLS)
+    assert {row["status"] for row in measured.values()} == {"ok"}
+    assert all(row["scenarios"][0]["match_share"] == 1 for row in measured.values())
+    latest = stack.compose.folder / "reports" / "mnist_cnn" / "latest"
+    assert json.loads((latest / "report.json").read_text()) == report
+    assert (latest / "report.html").stat().st_uid == (stack.compose.folder / "reports").stat().st_uid
+
+
+def served(stack: Any, index: int) -> float:
+    """How many predictions a replica of TorchServe has answered."""
+    page = "python -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:8082/metrics').read().decode())\""
+    lines = stack.compose.inside("torchserve", page, index=index).splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("ts_inference_requests_total{"))
+
+
+def test_grpc_is_shared_out_by_request_and_not_by_connection(stack: Any) -> None:
+    codec, target = client("torchserve-grpc"), stack.target("torchserve-grpc")
+    call, body = codec.call(target), codec.encode(target, stack.answers("torchserve-grpc").inputs(1)[0])
+    before = [served(stack, index) for index in (1, 2)]
+    with grpc.insecure_channel(target.url.removeprefix("grpc://")) as channel:
+        method = channel.unary_unary(call.path)
+        for _ in range(40):
+            method(body, timeout=30, metadata=tuple(call.headers.items()))
+    shares = [served(stack, index) - was for index, was in zip((1, 2), before, strict=True)]
+    assert sum(shares) == 40
+    assert min(shares) >= 8
+
+
+def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any, until: Until) -> None:
+    compose = stack.compose
+    for victim in (1, 2):
+        assert until(lambda index=3 - victim: compose.health("torchserve", index) == "healthy", 60)  # type: ignore[misc]
+        starts = compose.container("torchserve", victim)["RestartCount"]
+        with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
+            assert until(lambda seen=seen: seen["right"] > 50, 60)  # type: ignore[misc]
+            compose.inside("torchserve", "kill -9 $(cat /proc/[0-9]*/task/1/children /dev/null | head -1) 1", victim, None)
+            compose.inside("torchserve", "kill -9 -1", victim, None)
+            was = seen["right"]
+            assert until(lambda: compose.container("torchserve", victim)["RestartCount"] > starts, 60)  # noqa: B023
+            assert until(lambda: compose.health("torchserve", victim) == "healthy", 90)  # noqa: B023
+            assert until(lambda: seen["right"] > was + 50, 60)  # noqa: B023
+        assert set(seen) == {"right"}, seen
+
+
+@pytest.mark.parametrize("service", ["tf-serving", "open-inference"])
+def test_a_killed_server_comes_back(stack: Any, until: Until, service: str) -> None:
+    starts = stack.compose.container(service)["RestartCount"]
+    stack.compose.inside(service, "kill -9 -1", code=None)
+    assert until(lambda: stack.compose.container(service)["RestartCount"] == starts + 1, 60)
+    assert until(lambda: stack.compose.health(service) == "healthy", 90)
+    protocol = f"{service}-grpc"
+    answers = stack.answers(protocol)
+    assert answers.matches(1, 0, stack.ask(protocol, answers.inputs(1)[0]))
+
+
+def test_a_new_version_takes_over_without_a_failed_request(stack: Any, until: Until) -> None:
+    url = f"{stack.target('tf-serving-rest').url}/v1/models/mnist_cnn"
+
+    def versions() -> dict[str, str]:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return {known["version"]: known["state"] for known in json.load(answer)["model_version_status"]}
+
+    assert versions() == {"1": "AVAILABLE"}
+    # As when the model has changed: what is released is no more what is packaged, and `build` makes the next number.
+    note = "echo changed > /workspace/artifacts/mnist_cnn/tf-serving/releases/fp32/1/note"
+    stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "build", "-c", note)
+    with under_load(stack, "tf-serving-rest", "tf-serving-grpc") as seen:
+        assert until(lambda: seen["right"] > 50, 60)
+        assert "released as version 2" in stack.compose("run", "--rm", "-T", "build")
+        assert until(lambda: versions().get("2") == "AVAILABLE" and versions().get("1") != "AVAILABLE", 60)
+        was = seen["right"]
+        assert until(lambda: seen["right"] > was + 50, 60)
+    assert set(seen) == {"right"}, seen
+
+
+def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any, until: Until) -> None:
+    base = f"http://127.0.0.1:{stack.compose.env['PROMETHEUS_PORT']}/api/v1"
+
+    def ask(query: str) -> list[dict[str, Any]]:
+        with urllib.request.urlopen(f"{base}/query?{urllib.parse.urlencode({'query': query})}", timeout=10) as answer:
+            return list(json.load(answer)["data"]["result"])
+
+    with under_load(stack, *PROTOCOLS):
+        jobs = {"tf-serving": 1, "torchserve": 2, "gateway": 1, "open-inference": 1, "prometheus": 1}
+        up = "sum by (job) (up)"
+        assert until(lambda: {row["metric"]["job"]: float(row["value"][1]) for row in ask(up)} == jobs, 60), ask(up)
+        for name in ("slipway:latency_seconds:p50", "slipway:latency_seconds:p99"):
+            some = f"{name} > 0 < 5"
+            assert until(lambda some=some: len(ask(some)) == 3, 60), ask(name)  # type: ignore[misc]
+    # Every query of the dashboard is answered.
+    dashboard = json.loads((stack.compose.folder / "serving/prometheus/grafana/dashboard.json").read_text())
+    for query in [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]:
+        assert ask(query), query
+
+
+def test_a_change_of_the_code_rebuilds_in_seconds(stack: Any) -> None:
+    handler = stack.compose.folder / "serving" / "torchserve" / "handler.py"
+    handler.write_text(handler.read_text() + "\n# changed\n")
+    started = time.monotonic()
+    stack.compose("build", "torchserve", timeout_s=200)
+    assert time.monotonic() - started < 30
+
+
+def test_sigterm_is_enough(stack: Any) -> None:
+    """The last of this file: it stops the servers."""
+    stack.compose("stop", "tf-serving", "torchserve", "gateway", "open-inference", timeout_s=100)
+    codes = {name: stack.compose.container(name)["State"]["ExitCode"] for name in SERVERS if name != "prometheus"}
+    assert codes == {"tf-serving": 0, "torchserve": 143, "gateway": 0, "open-inference": 0}
