@@ -118,10 +118,47 @@ def _side_by_side(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def containers_table(results: dict[str, Any]) -> str:
+    """How long the containers take, and what they weigh."""
+
+    def of(name: str) -> str:
+        value = results[name]
+        return f"{value['median']:.0f} s ({value['min']:.0f} to {value['max']:.0f})"
+
+    lines = [
+        "| what | measured |",
+        "|---|---|",
+        f"| `docker compose up --wait`, images built: trained, packaged, all healthy | {of('up_empty_volumes_s')} |",
+        f"| the same with what it trained before | {of('up_filled_volumes_s')} |",
+        f"| an image again after a change of the code | {of('rebuild_after_code_change_s')} |",
+        "",
+        "| image | MB | of which |",
+        "|---|--:|---|",
+    ]
+    for image in results["images"]:
+        parts = ", ".join(f"{name} {size / 1e6:,.0f}" for name, size in image["largest"].items() if size >= 5e6)
+        base = f"Python and Debian {results['base_bytes'] / 1e6:,.0f}"
+        lines.append(f"| `{image['image']}` | {image['bytes'] / 1e6:,.0f} | {', '.join(filter(None, (base, parts)))} |")
+    stand_in = (
+        "with the stand-in for Google's image"
+        if "slipway/tf-serving" in results["images_used"]
+        else "with Google's image"
+    )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Medians of {results['runs']} runs by `{results['command']}` on {results['measured'][:10]}, {stand_in}: "
+            f"{results['cores']} cores, engine {results['engine']}; torch is a CPU wheel from `wheelhouse/`.",
+        ]
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
+    "containers": ("containers.json", containers_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
 

@@ -178,7 +178,7 @@ def environment(project: str) -> dict[str, str]:
     ports = {name: str(free_port()) for _, name in PUBLISHED.values()}
     images = {variable: f"{project}/{name}" for variable, name in IMAGES.items()}
     user = {"SLIPWAY_USER": f"{os.getuid()}:{os.getgid()}"} if os.getuid() else {}
-    return {**images, **ports, **user, "PROMETHEUS_PORT": str(free_port())}
+    return {**images, **ports, **user, "PROMETHEUS_PORT": str(free_port()), "SLIPWAY_START_PERIOD": "300s"}
 
 
 @pytest.fixture(scope="session")
@@ -192,7 +192,9 @@ def compose(clone: Path) -> Iterator[Compose]:
     finally:
         made.run("--profile", "*", "down", "--volumes", "--timeout", "5")
         for image in IMAGES.values():
-            subprocess.run(["docker", "image", "rm", f"{project}/{image}"], capture_output=True, timeout=60, check=False)
+            subprocess.run(
+                ["docker", "image", "rm", f"{project}/{image}"], capture_output=True, timeout=60, check=False
+            )
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ PROTOCOLS = (
     "open-inference-rest",
     "open-inference-grpc",
 )
+KILL = "kill -9 $(cat /proc/1/task/1/children)"  # the child of the init process: the server
 SERVERS = ("tf-serving", "torchserve", "gateway", "open-inference", "prometheus")
 
 
@@ -173,8 +174,7 @@ def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any, until: Unt
         starts = compose.container("torchserve", victim)["RestartCount"]
         with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
             assert until(lambda seen=seen: seen["right"] > 50, 60)  # type: ignore[misc]
-            compose.inside("torchserve", "kill -9 $(cat /proc/[0-9]*/task/1/children /dev/null | head -1) 1", victim, None)
-            compose.inside("torchserve", "kill -9 -1", victim, None)
+            compose.run("exec", "-T", "--index", str(victim), "torchserve", "sh", "-c", KILL)
             was = seen["right"]
             assert until(lambda: compose.container("torchserve", victim)["RestartCount"] > starts, 60)  # noqa: B023
             assert until(lambda: compose.health("torchserve", victim) == "healthy", 90)  # noqa: B023
@@ -185,7 +185,7 @@ def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any, until: Unt
 @pytest.mark.parametrize("service", ["tf-serving", "open-inference"])
 def test_a_killed_server_comes_back(stack: Any, until: Until, service: str) -> None:
     starts = stack.compose.container(service)["RestartCount"]
-    stack.compose.inside(service, "kill -9 -1", code=None)
+    stack.compose.run("exec", "-T", service, "sh", "-c", KILL)
     assert until(lambda: stack.compose.container(service)["RestartCount"] == starts + 1, 60)
     assert until(lambda: stack.compose.health(service) == "healthy", 90)
     protocol = f"{service}-grpc"

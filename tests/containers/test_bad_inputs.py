@@ -1,0 +1,152 @@
+"""What is missing, damaged, taken or too small: that service says what to do, the others run on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from serving.launch import free_port
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
+
+SERVERS = ("tf-serving", "torchserve", "open-inference")
+Until = Callable[[Callable[[], bool], float], bool]
+
+
+@pytest.fixture
+def broken(stack: Any) -> Iterator[Any]:
+    """Another project with the same images and volumes of its own, empty; nothing is started."""
+    ports = {name: str(free_port()) for name in stack.compose.env if name.endswith("_PORT")}
+    env = {**stack.compose.env, **ports, "SLIPWAY_START_PERIOD": "1s"}
+    made = replace(stack.compose, project=f"{stack.compose.project}-broken", env=env)
+    try:
+        yield made
+    finally:
+        made.run("--profile", "*", "down", "--volumes", "--timeout", "5")
+
+
+def fill(broken: Any, stack: Any, then: str = "true") -> None:
+    """Put the artifacts into the volume, and a key; then a shell command in the folder of the model."""
+    source = f"{stack.workspace.artifacts}:/from:ro"
+    command = f"cp -r /from/. /workspace/artifacts && cd /workspace/artifacts/mnist_cnn && {then}"
+    broken("run", "--rm", "-T", "--no-deps", "-v", source, "--entrypoint", "sh", "build", "-c", command)
+    broken("run", "--rm", "-T", "keys")
+
+
+def start(broken: Any, *services: str) -> str:
+    """What compose says of a start without `build` before it."""
+    done = broken.run("up", "--detach", "--no-build", "--no-deps", *services)
+    return str(done.stdout + done.stderr)
+
+
+def complaints(broken: Any, service: str) -> set[str]:
+    """The different lines of a service's log that say what to do."""
+    lines = broken("logs", "--no-log-prefix", "--no-color", service).splitlines()
+    asks = ("Package the model", "docker compose", "Put a version", "takes its place", "SLIPWAY_MEMORY")
+    return {line.partition(" ERROR ")[2] or line for line in lines if any(word in line for word in asks)}
+
+
+def fails(broken: Any, service: str) -> bool:
+    state = broken.container(service)["State"]
+    return state["Status"] in ("exited", "restarting") or state["Health"]["Status"] == "unhealthy"
+
+
+def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
+    broken("run", "--rm", "-T", "keys")
+    start(broken, *SERVERS)
+    says = {
+        "tf-serving": "Put a version there: /artifacts/mnist_cnn/tf-serving/releases/fp32/1/saved_model.pb",
+        "torchserve": "no model archive that can be read",
+        "open-inference": "must be an .onnx file that can be read",
+    }
+    for service, line in says.items():
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        (said,) = complaints(broken, service)
+        assert line in said
+
+
+def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until) -> None:
+    damage = (
+        "truncate -s 100000 torchserve/export/payload/model-store/mnist_cnn.mar && "
+        "echo garbage > tf-serving/releases/fp32/1/saved_model.pb"
+    )
+    fill(broken, stack, damage)
+    start(broken, *SERVERS)
+    for service, line in {"tf-serving": "cannot read the SavedModel", "torchserve": "mnist_cnn.mar is damaged"}.items():
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        (said,) = complaints(broken, service)
+        assert line in said
+    assert until(lambda: broken.health("open-inference") == "healthy", 60)
+
+
+def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Until) -> None:
+    """An archive that is whole, with something else for a program in it: the workers' errors, then one line."""
+    script = (
+        "import zipfile; name = 'torchserve/export/payload/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
+        "files = {each: old.read(each) for each in old.namelist()}; new = zipfile.ZipFile(name, 'w'); "
+        "[new.writestr(each, b'garbage' if each.endswith('.pt2') else files[each]) for each in files]; new.close()"
+    )
+    fill(broken, stack, f'python -c "{script}"')
+    start(broken, "torchserve")
+    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"), 120)
+    (said,) = complaints(broken, "torchserve")
+    assert "mnist_cnn.mar cannot be loaded" in said
+
+
+def test_no_key(broken: Any, stack: Any, until: Until) -> None:
+    start(broken, "torchserve")
+    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"), 60)
+    (said,) = complaints(broken, "torchserve")
+    assert "there is no key for its clients in /run/secrets/torchserve-key or /keys/torchserve" in said
+
+
+def test_a_key_of_ones_own(broken: Any, stack: Any, until: Until) -> None:
+    fill(broken, stack)
+    own = broken.folder / "own-key"
+    own.write_text("own-" + "k" * 40)
+    own.chmod(0o644)
+    chosen = replace(broken, env={**broken.env, "TORCHSERVE_KEY_FILE": str(own)})
+    start(chosen, "torchserve", "gateway")
+    assert until(lambda: chosen.health("gateway") == "healthy", 90)
+    said = chosen("run", "--rm", "-T", "--no-deps", "slipway", "predict", "torchserve", "--from-test-set", "0")
+    assert "(truth: 7)" in said
+    assert chosen("exec", "-T", "torchserve", "python", "-m", "serving.torchserve", "token").strip() == own.read_text()
+
+
+def test_too_little_memory(broken: Any, stack: Any, until: Until) -> None:
+    fill(broken, stack)
+    start(replace(broken, env={**broken.env, "SLIPWAY_MEMORY": "100m"}), *SERVERS)
+    for service in SERVERS:
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        (said,) = complaints(broken, service)
+        assert "Received: a limit of 100 MB. Raise it; with docker compose: SLIPWAY_MEMORY=2g" in said
+
+
+def test_a_port_that_is_taken(broken: Any, stack: Any, until: Until) -> None:
+    fill(broken, stack)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        chosen = replace(broken, env={**broken.env, "TF_SERVING_REST_PORT": port})
+        start(chosen, "open-inference")
+        said = start(chosen, *SERVERS)
+    assert f"127.0.0.1:{port}" in said
+    assert "already" in said
+    assert chosen.container("tf-serving")["State"]["Running"] is False
+    assert until(lambda: broken.health("open-inference") == "healthy", 60)
+
+
+def test_predict_says_what_is_missing(broken: Any) -> None:
+    for words, line in (
+        (["predict", "torchserve", "--from-test-set", "0"], "no token for torchserve:export"),
+        (["predict", "tf-serving", "--from-test-set", "0"], "no trained mnist_cnn to read"),
+        (["loadtest"], "no trained mnist_cnn to read"),
+    ):
+        done = broken.run("run", "--rm", "-T", "--no-deps", "slipway", *words)
+        assert done.returncode == 2
+        assert line in done.stderr.splitlines()[-1]
