@@ -1,5 +1,5 @@
 # slipway itself: trains, packages, verifies, asks and load-tests. The context is this folder:
-#   docker compose build slipway
+#   docker compose build build
 # It has both frameworks, and so is large; it serves nothing, and runs for as long as a command does.
 FROM python:3.11-slim-bookworm
 
