@@ -123,7 +123,7 @@ def containers_table(results: dict[str, Any]) -> str:
 
     def of(name: str) -> str:
         value = results[name]
-        return f"{value['median']:.0f} s ({value['min']:.0f} to {value['max']:.0f})"
+        return f"{number(value['median'], 2)} s ({number(value['min'], 2)} to {number(value['max'], 2)})"
 
     lines = [
         "| what | measured |",

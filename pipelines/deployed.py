@@ -51,7 +51,7 @@ def protocol_for(choice: Choice, url: str) -> str:
     """The protocol that a path's server speaks at an address. Raises UserError."""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _GRPC:
-        raise UserError(f"a server's address is http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
+        raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
     for protocol in choice.card.protocols:
         if protocol.endswith("-grpc") == _GRPC[scheme]:
             return protocol

@@ -274,6 +274,7 @@ def test_promtool_is_content(compose: Any, words: list[str]) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(1800)
 def test_a_stand_in_never_bears_the_originals_name(compose: Any) -> None:
     for service, variable, original in (
         ("tf-serving", "TF_SERVING_IMAGE", "mirror.example/tensorflow/serving:2.20.0"),
