@@ -23,7 +23,7 @@ NOT_HERE = "only the running servers are asked here; slipway run measures in pro
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A server whose process is not ours: no usage, no cold start. Stands in for :class:`serving.launch.Server`."""
+    """A server whose process is not ours: no usage, no cold start. Stands in for :class:`serving.launch.Running`."""
 
     recipe: Recipe
     log: Path = Path("/dev/null")
@@ -35,6 +35,9 @@ class Elsewhere:
 
     def usage(self) -> Usage:
         return Usage(0.0, 0)
+
+    def proxy_cpu_s(self) -> None:
+        return None
 
     def first_answer(self) -> float | None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -15,10 +15,11 @@ MARKS = {"ok": "[green]✓[/]", "cached": "[green]✓[/]", "failed": "[red]✗[/
 
 
 class Step:
-    """One step; ``status`` and ``note`` are what its last line says."""
+    """One step; ``status`` and ``note`` are what its last line says, ``say`` shows what it is at."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, say: Callable[[str], None] = lambda text: None) -> None:  # noqa: ARG005
         self.text = text
+        self.say = say
         self.status = "ok"
         self.note = ""
 
@@ -50,7 +51,13 @@ class Steps:
         task = self._live.add_task(escape(text), total=None)
         if not self.console.is_terminal:
             self.console.print(f"  {escape(text)} ...")
-        step, started = Step(text), time.monotonic()
+
+        def say(now: str) -> None:
+            self._live.update(task, description=escape(f"{text}: {now}"))
+            if not self.console.is_terminal:
+                self.console.print(f"    {escape(now)}")
+
+        step, started = Step(text, say), time.monotonic()
         try:
             yield step
         except BaseException:

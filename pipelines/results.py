@@ -13,6 +13,7 @@ SCHEMA_VERSION = 1
 IN_PROCESS = "in-process"
 
 Status = Literal["ok", "failed", "skipped"]
+Via = Literal["published port", "container address"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Scenario:
     server_cpu_ms_per_request: float | None = None
     warmup_requests: int = 0
     attempts: int = 1
+    proxy_cpu_ms_per_request: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerRow:
+    """One protocol of an artifact's server in a container, reached one way.
+
+    ``row`` holds the figures as those of any row, so that they stand beside the row of the bare
+    process with the same path, variant and protocol. Its ``cold_start_s`` runs from the request to
+    create the container, as ``start_s`` does, which ends when the server can predict; all rows of one
+    container share both. ``image_bytes`` is what the image takes on disk, shared layers included.
+    """
+
+    via: Via
+    row: Row
+    image: str | None = None
+    image_bytes: int | None = None
+    start_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     system: str
     python: str
@@ -222,4 +241,5 @@ class Report:
     recommendation: Recommendation
     parent_peak_rss_bytes: int | None = None
     interrupted: bool = False
+    containers: tuple[ContainerRow, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)

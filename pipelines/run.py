@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
+from pipelines.contained import measure_contained, unmeasured
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
 from pipelines.paths import Card
 from pipelines.progress import Step, Steps
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, ContainerRow, Report, Row, Scenario, Settings
 from pipelines.select import Choice
 from pipelines.served import flavour_for, judged, measure_served
 from pipelines.stages import ANSWERS, OFFLINE_BATCH
@@ -49,6 +50,7 @@ class Options:
     server: str | None = None
     scenarios: tuple[ScenarioName, ...] = SCENARIOS
     framework: str | None = None
+    containers: bool = False
 
 
 def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
@@ -82,6 +84,7 @@ class Run:
         self._clock = time.monotonic()
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
         self.rows: list[Row] = []
+        self.containers: list[ContainerRow] = []
         self.interrupted = False
 
     def execute(self) -> None:
@@ -120,6 +123,8 @@ class Run:
                 why = f"{row.status} before it could be measured: {row.reason}"
                 protocols = (IN_PROCESS, *choice.card.protocols)
                 self.rows += [Row(row.path, row.variant, protocol, row.status, why) for protocol in protocols]
+                if self._in_container(choice.card):
+                    self.containers += unmeasured(choice.card, choice.variant, row.status, why)
                 continue
             with self.steps.step(f"measure {choice.name} in process") as step:
                 alone = self._in_process(choice, artifact)
@@ -127,9 +132,29 @@ class Run:
             if choice.card.server is not None:
                 with self.steps.step(f"serve and load-test {choice.name}") as step:
                     self._conclude(step, self._served(choice.card, artifact, alone))
+            if self._in_container(choice.card):
+                # Right after the bare process, with which it is compared.
+                with self.steps.step(f"serve and load-test {choice.name} in a container") as step:
+                    found = measure_contained(
+                        choice.card,
+                        artifact,
+                        self.spec,
+                        self.settings,
+                        self.context.logs,
+                        step.say,
+                        threads=self.options.threads,
+                    )
+                    self.containers += found
+                    self._end(step, [one.row for one in found])
+
+    def _in_container(self, card: Card) -> bool:
+        return self.options.containers and card.container is not None
 
     def _conclude(self, step: Step, rows: list[Row]) -> None:
         self.rows += rows
+        self._end(step, rows)
+
+    def _end(self, step: Step, rows: list[Row]) -> None:
         bad = [row for row in rows if row.status != "ok"]
         step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
 
@@ -185,6 +210,13 @@ class Run:
             if (choice.card.name, choice.variant, protocol) not in done
         ]
         rows = tuple(self.rows + missing)
+        contained = {(one.row.path, one.row.variant) for one in self.containers}
+        not_contained = [
+            one
+            for choice in self.choices
+            if self._in_container(choice.card) and (choice.card.name, choice.variant) not in contained
+            for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
+        ]
         versions = {"slipway": version("slipway")}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
@@ -208,6 +240,7 @@ class Run:
             recommendation=recommend(tuple(artifacts), rows),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
+            containers=(*self.containers, *not_contained),
         )
 
 

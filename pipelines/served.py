@@ -28,7 +28,7 @@ from serving.launch import (
     LaunchError,
     LaunchRequest,
     Recipe,
-    Server,
+    Running,
     Usage,
     check_port,
     free_ports,
@@ -38,7 +38,7 @@ from serving.launch import (
 
 
 class Asked(Protocol):
-    """What measuring needs of a server: :class:`serving.launch.Server`, or one whose process is elsewhere."""
+    """What measuring needs of a server: :class:`serving.launch.Running`, or one whose process is elsewhere."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -47,6 +47,7 @@ class Asked(Protocol):
     @property
     def running(self) -> bool: ...
     def usage(self) -> Usage: ...
+    def proxy_cpu_s(self) -> float | None: ...
     def first_answer(self) -> float | None: ...
     def exit_text(self) -> str: ...
 
@@ -79,16 +80,31 @@ def started(
     host: str = LOOPBACK,
     rest_port: int | None = None,
     grpc_port: int | None = None,
-) -> Iterator[Server]:
+) -> Iterator[Running]:
     """The artifact's server, ready to predict, on the given or on free ports.
 
     Raises UserError, PortInUse or LaunchError.
     """
     module = server_module(card, flavour)
+    request = request_for(artifact, workdir, threads, flavour, host, rest_port, grpc_port)
+    with serve(importlib.import_module(module).recipe(request), workdir) as server:
+        yield server
+
+
+def request_for(
+    artifact: Artifact,
+    workdir: Path,
+    threads: int,
+    flavour: str | None,
+    host: str,
+    rest_port: int | None,
+    grpc_port: int | None,
+) -> LaunchRequest:
+    """What a server is started for, on the given or on free ports. Raises UserError or PortInUse."""
     if rest_port is not None and rest_port == grpc_port:
         raise UserError(f"REST and gRPC need a port each. Received: {rest_port} for both")
     free_rest, free_grpc = free_ports(2, host, besides=(rest_port, grpc_port))
-    request = LaunchRequest(
+    return LaunchRequest(
         model=artifact.manifest.model,
         payload=artifact.payload,
         workdir=workdir,
@@ -98,8 +114,6 @@ def started(
         threads=threads,
         flavour=flavour,
     )
-    with serve(importlib.import_module(module).recipe(request), workdir) as server:
-        yield server
 
 
 def target_of(server: Asked, protocol: str, spec: ModelSpec) -> Target:
@@ -157,10 +171,10 @@ def measure_served(
             with scratch("serve") as workdir:
                 log = logs / f"serve-{artifact.name.replace(':', '-')}.log"
                 with (
-                    _kept(workdir / "server.log", log),
+                    kept(workdir / "server.log", log),
                     started(card, artifact, workdir, threads=threads, flavour=flavour) as server,
                 ):
-                    while left and server.process.poll() is None:
+                    while left and server.running:
                         rows.append(measure_protocol(card, artifact, spec, left[0], server, settings, workdir))
                         del left[0]
         except (LaunchError, SlipwayError, OSError) as error:
@@ -171,7 +185,7 @@ def measure_served(
 
 
 @contextmanager
-def _kept(source: Path, kept: Path) -> Iterator[None]:
+def kept(source: Path, kept: Path) -> Iterator[None]:
     """After the block, append the file ``source`` to ``kept``, if it is there."""
     try:
         yield
@@ -228,13 +242,24 @@ def _offer(
     def once(attempt: int) -> Scenario:
         folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
         folder.mkdir()
-        before = server.usage().cpu_s
+        before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
         result = measure(speaker.call(target), bodies, check, chosen, folder)
         used = server.usage().cpu_s - before
+        proxy_after = server.proxy_cpu_s()
+        proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
         served = result.requests + result.warmup_requests
-        return replace(result, server_cpu_ms_per_request=1e3 * used / served if served and used > 0 else None)
+        return replace(
+            result,
+            server_cpu_ms_per_request=_ms_each(used, served),
+            proxy_cpu_ms_per_request=_ms_each(proxy, served),
+        )
 
     return until_valid(once)
+
+
+def _ms_each(cpu_s: float, requests: int) -> float | None:
+    """CPU milliseconds a request; None where nothing was measured."""
+    return 1e3 * cpu_s / requests if requests and cpu_s > 0 else None
 
 
 def _dead(server: Asked) -> str | None:

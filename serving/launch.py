@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import psutil
 
@@ -24,6 +25,9 @@ STOP_GRACE_S = 15.0
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
 """ONNX Runtime reports its use to its maker unless the environment says no."""
 LOG_TAIL_LINES = 12
+
+
+AnyRunning = TypeVar("AnyRunning", bound="Running")
 
 
 class LaunchError(Exception):
@@ -137,14 +141,106 @@ def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-class Server:
-    """A started server. Use :func:`serve`, which also stops it."""
+class Running(ABC):
+    """A started server, whether a process or a container. ``recipe`` says what answers, and where.
+
+    ``log`` is the file that its output goes to, ``started`` the monotonic time of its start.
+    """
+
+    recipe: Recipe
+    log: Path
+    started: float
+    _first_answer_s: float | None = None
+
+    @property
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether it still runs."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Return when it has ended."""
+
+    @abstractmethod
+    def exit_text(self) -> str:
+        """How it ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
+
+    @abstractmethod
+    def root_pid(self) -> int | None:
+        """The first of its processes, as this machine numbers them; None where they cannot be seen."""
+
+    @abstractmethod
+    def stop(self, grace_s: float = STOP_GRACE_S) -> None:
+        """Ask it to end, then make it; returns when nothing of it is left."""
+
+    def wait_until_ready(self, timeout_s: float) -> float:
+        """Seconds from the start until the server could predict.
+
+        Raises:
+            LaunchError: it died, or was not ready within ``timeout_s``; with the end of its log.
+        """
+        from serving.clients import ProtocolError
+        from serving.clients.transport import Unreachable
+
+        deadline = self.started + timeout_s
+        while time.monotonic() < deadline:
+            if not self.running:
+                raise LaunchError(self.describe(f"{self.recipe.server} ended while starting ({self.exit_text()})"))
+            try:
+                if self.recipe.ready():
+                    return time.monotonic() - self.started
+            except (OSError, Unreachable, ProtocolError):
+                pass  # not yet: what ready() means by raising
+            time.sleep(0.05)
+        raise LaunchError(self.describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
+
+    def first_answer(self) -> float:
+        """Seconds from the start to the first call of this method, made when the first answer is here."""
+        if self._first_answer_s is None:
+            self._first_answer_s = time.monotonic() - self.started
+        return self._first_answer_s
+
+    def describe(self, what: str) -> str:
+        """``what``, with the last lines of the log."""
+        tail = log_tail(self.log)
+        return f"{what}; last lines of its log:\n{tail}" if tail else f"{what}; it wrote no log"
+
+    def usage(self) -> Usage:
+        """CPU time and peak memory of the whole tree until now; zeros where its processes cannot be seen.
+
+        Peak memory is the sum of each process's own high-water mark (VmHWM in /proc/PID/status;
+        elsewhere the present resident size), an upper bound of what the tree held at one moment.
+        """
+        cpu_s, peak = 0.0, 0
+        for process in self._tree():
+            try:
+                times = process.cpu_times()
+                cpu_s += times.user + times.system
+                peak += peak_rss_bytes(process)
+            except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+                continue  # ended between the listing and the reading
+        return Usage(cpu_s, peak)
+
+    def proxy_cpu_s(self) -> float | None:
+        """CPU seconds of what stands between the server and its ports; None where nothing does."""
+        return None
+
+    def _tree(self) -> list[psutil.Process]:
+        pid = self.root_pid()
+        try:
+            root = psutil.Process(pid) if pid is not None else None
+            return [root, *root.children(recursive=True)] if root else []
+        except psutil.NoSuchProcess:
+            return []
+
+
+class Server(Running):
+    """A started process. Use :func:`serve`, which also stops it."""
 
     def __init__(self, recipe: Recipe, workdir: Path) -> None:
         self.recipe = recipe
         self.log = workdir / "server.log"
         self._known: dict[int, psutil.Process] = {}
-        self._first_answer_s: float | None = None
         self._output: IO[bytes] = self.log.open("ab")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -164,32 +260,9 @@ class Server:
         )
         self.pid = self.process.pid
 
-    def wait_until_ready(self, timeout_s: float) -> float:
-        """Seconds from the start until the server could predict.
-
-        Raises:
-            LaunchError: it died, or was not ready within ``timeout_s``; with the end of its log.
-        """
-        from serving.clients import ProtocolError
-        from serving.clients.transport import Unreachable
-
-        deadline = self.started + timeout_s
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                raise LaunchError(self.describe(f"{self.recipe.server} ended while starting ({self.exit_text()})"))
-            try:
-                if self.recipe.ready():
-                    return time.monotonic() - self.started
-            except (OSError, Unreachable, ProtocolError):
-                pass  # not yet: what ready() means by raising
-            time.sleep(0.05)
-        raise LaunchError(self.describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
-
-    def first_answer(self) -> float:
-        """Seconds from the start to the first call of this method, made when the first answer is here."""
-        if self._first_answer_s is None:
-            self._first_answer_s = time.monotonic() - self.started
-        return self._first_answer_s
+    def wait(self) -> None:
+        """Return when the process has ended."""
+        self.process.wait()
 
     @property
     def running(self) -> bool:
@@ -203,33 +276,12 @@ class Server:
             return "running"
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
-    def describe(self, what: str) -> str:
-        """``what``, with the last lines of the log."""
-        tail = log_tail(self.log)
-        return f"{what}; last lines of its log:\n{tail}" if tail else f"{what}; it wrote no log"
-
-    def usage(self) -> Usage:
-        """CPU time and peak memory of the whole tree until now.
-
-        Peak memory is the sum of each process's own high-water mark (VmHWM in /proc/PID/status;
-        elsewhere the present resident size), an upper bound of what the tree held at one moment.
-        """
-        cpu_s, peak = 0.0, 0
-        for process in self._tree():
-            try:
-                times = process.cpu_times()
-                cpu_s += times.user + times.system
-                peak += peak_rss_bytes(process)
-            except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-                continue  # ended between the listing and the reading
-        return Usage(cpu_s, peak)
+    def root_pid(self) -> int:
+        """The process that was started."""
+        return self.pid
 
     def _tree(self) -> list[psutil.Process]:
-        try:
-            root = psutil.Process(self.pid)
-            tree = [root, *root.children(recursive=True)]
-        except psutil.NoSuchProcess:
-            tree = []
+        tree = super()._tree()
         self._known.update((process.pid, process) for process in tree)
         return tree
 
@@ -264,15 +316,22 @@ def peak_rss_bytes(process: psutil.Process) -> int:
 
 
 @contextmanager
-def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[Server]:
-    """A server that is ready to predict, for as long as the block runs; stopped however it ends."""
-    server: Server | None = None
+def kept_ready(start: Callable[[], AnyRunning], timeout_s: float) -> Iterator[AnyRunning]:
+    """What ``start`` starts, ready to predict, for as long as the block runs; stopped however it ends."""
+    server: AnyRunning | None = None
     try:
         with interrupts_deferred():
-            server = Server(recipe, workdir)
+            server = start()
         server.wait_until_ready(timeout_s)
         yield server
     finally:
         if server is not None:
             with interrupts_deferred():  # an impatient second Ctrl-C does not leave half of it running
                 server.stop()
+
+
+@contextmanager
+def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[Server]:
+    """A server process that is ready to predict, for as long as the block runs; stopped however it ends."""
+    with kept_ready(lambda: Server(recipe, workdir), timeout_s) as server:
+        yield server

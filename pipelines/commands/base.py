@@ -100,7 +100,7 @@ def end_with(report: Report) -> None:
     """Exit with 130 for an interrupted run, 1 if a row failed."""
     if report.interrupted:
         fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
-    exit_for([*report.artifacts, *report.rows])
+    exit_for([*report.artifacts, *report.rows, *(one.row for one in report.containers)])
 
 
 def exit_for(rows: Iterable[Any]) -> None:

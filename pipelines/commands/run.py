@@ -79,7 +79,12 @@ def loadtest_command(
     end_with(report)
 
 
-@command("run", "run mnist_cnn", "run mnist_cnn litert tf-serving:fp32 --duration 10")
+@command(
+    "run",
+    "run mnist_cnn",
+    "run mnist_cnn litert tf-serving:fp32 --duration 10",
+    "run mnist_cnn onnxruntime --containers",
+)
 @model_and_paths
 @_load_options
 @click.option(
@@ -94,6 +99,7 @@ def loadtest_command(
     show_default=True,
     help="How many artifacts are built side by side.",
 )
+@click.option("--containers", is_flag=True, help="Measure every server in its container, too.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     _finish(workspace, model, *execute(workspace, model, paths, keep=True, **options), as_json)
@@ -132,6 +138,7 @@ def execute(
     framework: str | None = None,
     rebuild: bool = False,
     jobs: int = 1,
+    containers: bool = False,
 ) -> tuple[Report, Path]:
     """Check the words, then run the pipeline: its report, and the folder of its logs.
 
@@ -162,6 +169,7 @@ def execute(
         server=server,
         scenarios=tuple(name for name in SCENARIOS if name in scenarios) or SCENARIOS,
         framework=framework,
+        containers=containers,
     )
     with Steps() as steps:
         running = Run(context, spec_named(model), choices, options, steps)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipelines.select import Choice
-    from serving.launch import Server
+    from serving.launch import Running
 
 
-@command("serve", "serve tf-serving", "serve torchserve --rest-port 8080")
+@command("serve", "serve tf-serving", "serve torchserve --rest-port 8080", "serve onnxruntime --container")
 @click.argument("path", metavar="PATH[:VARIANT]")
 @click.option("--model", default="mnist_cnn", show_default=True)
 @click.option("--rest-port", type=click.IntRange(1, 65535), help="A free one if left out.")
@@ -28,17 +28,23 @@ if TYPE_CHECKING:
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Compute threads of one prediction."
 )
-def serve_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
+@click.option("--container", is_flag=True, help="In a container, from the image of docker-compose.yml.")
+def serve_command(workspace: Any, path: str, model: str, container: bool, as_json: bool, **options: Any) -> None:
     """Start the server of a path, wait until it can predict, and keep it until Ctrl-C."""
+    from pipelines import contained
     from pipelines.files import scratch
     from pipelines.progress import Steps
     from pipelines.select import choose_one
     from pipelines.served import server_module, started
     from pipelines.steps import ready_artifact
+    from serving.container.recipe import CannotStart
     from serving.launch import LaunchError, PortInUse
 
     choice = choose_one(path)
-    server_module(choice.card, options["flavour"])
+    if container:
+        contained.check(choice.card, options["flavour"], options["host"])
+    else:
+        server_module(choice.card, options["flavour"])
     context = open_context(workspace, model, "serve")
     with ExitStack() as stack:
         workdir = stack.enter_context(scratch("serve"))
@@ -46,12 +52,18 @@ def serve_command(workspace: Any, path: str, model: str, as_json: bool, **option
             with Steps() as steps:
                 with steps.step(f"package and verify {choice.name}"):
                     _, artifact = ready_artifact(context, model, choice)
-                with steps.step(f"start the server of {choice.name}"):
-                    server = stack.enter_context(started(choice.card, artifact, workdir, **options))
+                with steps.step(f"start the server of {choice.name}") as step:
+                    server: Running
+                    if container:
+                        server = stack.enter_context(
+                            contained.started(choice.card, artifact, workdir, step.say, **options)
+                        )
+                    else:
+                        server = stack.enter_context(started(choice.card, artifact, workdir, **options))
             _announce(server, choice, workdir, as_json)
-            server.process.wait()
+            server.wait()
             raise SlipwayError(server.describe(f"{server.recipe.server} ended by itself ({server.exit_text()})"))
-        except PortInUse as error:
+        except (PortInUse, CannotStart) as error:
             raise UserError(str(error)) from error
         except LaunchError as error:
             raise SlipwayError(str(error)) from error
@@ -59,7 +71,7 @@ def serve_command(workspace: Any, path: str, model: str, as_json: bool, **option
             click.echo("stopping", err=True)
 
 
-def _announce(server: Server, choice: Choice, workdir: Path, as_json: bool) -> None:
+def _announce(server: Running, choice: Choice, workdir: Path, as_json: bool) -> None:
     token_file = None
     token = server.recipe.token()
     if token is not None:
@@ -68,7 +80,7 @@ def _announce(server: Server, choice: Choice, workdir: Path, as_json: bool) -> N
         token_file.write_text(token)
     endpoints = dict(server.recipe.endpoints)
     if as_json:
-        facts = {"server": server.recipe.server, "endpoints": endpoints, "pid": server.pid}
+        facts = {"server": server.recipe.server, "endpoints": endpoints, "pid": server.root_pid()}
         click.echo(json.dumps({**facts, "token_file": str(token_file) if token_file else None}))
         return
     click.echo(f"{server.recipe.server} serves {choice.name}; Ctrl-C stops it")

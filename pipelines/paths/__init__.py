@@ -69,7 +69,8 @@ class Card:
     ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings
     ``requires``, the distributions that it runs on (their versions are part of the artifact's
     key). ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
-    there is none (``no_server`` then says why); ``protocols`` are names of
+    there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
+    a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`. ``sources`` are files or folders, relative to the
     repository's root, that shape or enter the payload besides the path's own module.
     """
@@ -81,6 +82,7 @@ class Card:
     extra: str
     requires: tuple[str, ...]
     server: str | None = None
+    container: str | None = None
     no_server: str = ""
     protocols: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()

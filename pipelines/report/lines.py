@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipelines.report import numbers
-from pipelines.results import ArtifactRow, Certificate, Report, Row, Scenario, Status
+from pipelines.results import ArtifactRow, Certificate, ContainerRow, Report, Row, Scenario, Status
 
 NOT_SERVED = ""
 """Protocol of the line of an artifact that no row mentions."""
@@ -44,6 +44,11 @@ def lines(report: Report) -> list[Line]:
     return found
 
 
+def container_name(one: ContainerRow) -> str:
+    """``path variant protocol, way``: as a line, or a reason, names it."""
+    return f"{one.row.path} {one.row.variant} {one.row.protocol}, {one.via}"
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A failed or skipped artifact or row, and every line that gives the same reason."""
@@ -59,6 +64,7 @@ def troubles(report: Report) -> list[Trouble]:
     grouped: dict[tuple[str, str], Trouble] = {}
     everything = [(f"{a.path} {a.variant}", a.status, a.reason) for a in report.artifacts]
     everything += [(f"{r.path} {r.variant} {r.protocol}", r.status, r.reason) for r in report.rows]
+    everything += [(container_name(one), one.row.status, one.row.reason) for one in report.containers]
     for name, status, reason in everything:
         if status == "ok":
             continue
@@ -89,7 +95,9 @@ def _of_certificate(field: str) -> Callable[[Line], float | None]:
     return lambda line: getattr(line.certificate, field) if line.certificate else None
 
 
-def _of_scenario(name: str, field: str) -> Callable[[Line], float | None]:
+def of_scenario(name: str, field: str) -> Callable[[Line], float | None]:
+    """Reads one figure of a line's scenario."""
+
     def value(line: Line) -> float | None:
         found = line.scenario(name)
         return getattr(found, field) if found else None
@@ -130,13 +138,13 @@ def _size(line: Line) -> float | None:
     return line.artifact.size_bytes if line.artifact else None
 
 
-def _load(scenario: str, title: str, unit: str, field: str) -> Column:
+def load_column(scenario: str, title: str, unit: str, field: str) -> Column:
     """A column of one scenario's figure; ``title`` is also how a percentile's excuse begins."""
     return Column(
         scenario,
         title,
         unit,
-        _of_scenario(scenario, field),
+        of_scenario(scenario, field),
         numbers.figures,
         _why_no_scenario(scenario, title),
         lambda line: invalid_because(line.scenario(scenario)),
@@ -150,10 +158,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
     Column("process", "Cold start", "s", lambda line: line.row.cold_start_s, numbers.figures),
     Column("process", "Memory", "MB", lambda line: line.row.peak_memory_bytes, numbers.megabytes),
-    _load("server", "p50", "ms", "p50_ms"),
-    _load("server", "p99", "ms", "p99_ms"),
-    _load("single-stream", "p50", "ms", "p50_ms"),
-    _load("offline", "Samples", "1/s", "samples_per_s"),
+    load_column("server", "p50", "ms", "p50_ms"),
+    load_column("server", "p99", "ms", "p99_ms"),
+    load_column("single-stream", "p50", "ms", "p50_ms"),
+    load_column("offline", "Samples", "1/s", "samples_per_s"),
     Column("offline", "Of in-process", "%", lambda line: line.row.share_of_in_process, numbers.whole_percent),
     Column("answers", "Matching", "%", _matches, numbers.percent),
 )

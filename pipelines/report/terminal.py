@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.report import numbers
+from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
 from pipelines.results import Report, Status
 
@@ -30,13 +31,19 @@ def show(report: Report, console: Console | None = None) -> None:
     for table in tables(found, console.width):
         console.print(table)
         console.print()
+    contained = container_lines(report)
+    if contained:
+        console.print(Text("What a container costs, beside the bare process", style="bold"))
+    for table in tables(contained, console.width, CONTAINER_COLUMNS):
+        console.print(table)
+        console.print()
     _print_reasons(report, console)
-    _print_doubts(found, console)
+    _print_doubts([*found, *(line for line in contained if line.container)], console)
     _print_servers(report, console)
     _print_recommendation(report, console)
 
 
-def tables(found: Sequence[Line], width: int) -> list[Table]:
+def tables(found: Sequence[Line], width: int, figures: Sequence[Column] = COLUMNS) -> list[Table]:
     """The key figures in as few tables as fit ``width`` columns, each with the rows' names in front.
 
     No figure is ever cut: a column that does not fit opens the next table. Where one table does
@@ -44,11 +51,11 @@ def tables(found: Sequence[Line], width: int) -> list[Table]:
     """
     if not found:
         return []
-    columns = _columns(found)
+    columns = _columns(found, figures)
     key = _Column(Text("\n\nrow"), tuple(Text(numbers.plain(line.name), style="bold") for line in found))
     if key.width + sum(GAP + column.width for column in columns) > width:
         sections, key = _in_sections(found)
-        columns = _columns(sections)
+        columns = _columns(sections, figures)
     key_width = min(key.width, max(20, width // 2))
     pages: list[list[_Column]] = [[]]
     room = width - key_width
@@ -86,15 +93,15 @@ def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
     return sections, _Column(Text("\n\nrow"), tuple(names))
 
 
-def _columns(found: Sequence[Line | None]) -> list[_Column]:
-    """Status and every key figure; None is a heading, whose cells are empty."""
+def _columns(found: Sequence[Line | None], figures: Sequence[Column]) -> list[_Column]:
+    """Status and every figure; None is a heading, whose cells are empty."""
     empty = Text("")
     status = (
         Text(f"{MARKS[line.row.status]} {line.row.status}", STYLES[line.row.status]) if line else empty
         for line in found
     )
     columns = [_Column(Text("\n\nstatus"), tuple(status))]
-    for column in COLUMNS:
+    for column in figures:
         cells = tuple(_cell(column, line) if line else empty for line in found)
         columns.append(_Column(Text(f"{column.group}\n{column.title}\n{column.unit}"), cells, "right"))
     return columns

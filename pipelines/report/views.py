@@ -49,15 +49,15 @@ class ParityRow:
     flips_left_out: int
 
 
-def key_cells(line: Line) -> list[Cell]:
-    """The key figures of one line, in the order of :data:`COLUMNS`."""
-    return [_key_cell(column, line) for column in COLUMNS]
+def key_cells(line: Line, columns: Sequence[Column] = COLUMNS) -> list[Cell]:
+    """The key figures of one line, in the order of the columns."""
+    return [_key_cell(column, line) for column in columns]
 
 
-def key_groups() -> list[tuple[str, int]]:
-    """The groups of the key figures' columns, with the number of columns of each."""
+def key_groups(columns: Sequence[Column] = COLUMNS) -> list[tuple[str, int]]:
+    """The groups of the columns, with the number of columns of each."""
     groups: dict[str, int] = {}
-    for column in COLUMNS:
+    for column in columns:
         groups[column.group] = groups.get(column.group, 0) + 1
     return list(groups.items())
 

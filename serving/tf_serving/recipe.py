@@ -35,24 +35,34 @@ def recipe(request: LaunchRequest) -> Recipe:
     if not request.payload.is_dir():
         raise LaunchError(f"the payload is no folder with versions of a model. Received: {request.payload}")
     command, server = _embedded(request) if flavour == "embedded" else _native()
-    flags = {
-        "port": request.grpc_port,
-        "rest_api_port": request.rest_port,
-        "model_name": request.model,
-        "model_base_path": request.payload.resolve(),
-        "max_num_load_retries": 0,  # what is packaged here loads at once or never
-        "tensorflow_intra_op_parallelism": request.threads,
-        "tensorflow_inter_op_parallelism": -1,  # each request in its own thread; with 1, they would run one by one
-    }
     return Recipe(
         server=server,
-        argv=(*command, *(f"--{name}={value}" for name, value in flags.items())),
+        argv=(
+            *command,
+            *flags(
+                request.model, str(request.payload.resolve()), request.rest_port, request.grpc_port, request.threads
+            ),
+        ),
         endpoints={
             "tf-serving-rest": f"http://{_bracketed(request.host)}:{request.rest_port}",
             "tf-serving-grpc": f"grpc://{_bracketed(request.host)}:{request.grpc_port}",
         },
-        ready=lambda: _is_available(request) and _accepts(request.host, request.grpc_port),
+        ready=lambda: is_available(request) and _accepts(request.host, request.grpc_port),
     )
+
+
+def flags(model: str, base_path: str, rest_port: int, grpc_port: int, threads: int) -> tuple[str, ...]:
+    """The flags of either server, in a process and in a container."""
+    chosen = {
+        "port": grpc_port,
+        "rest_api_port": rest_port,
+        "model_name": model,
+        "model_base_path": base_path,
+        "max_num_load_retries": 0,  # what is packaged here loads at once or never
+        "tensorflow_intra_op_parallelism": threads,
+        "tensorflow_inter_op_parallelism": -1,  # each request in its own thread; with 1, they would run one by one
+    }
+    return tuple(f"--{name}={value}" for name, value in chosen.items())
 
 
 def _embedded(request: LaunchRequest) -> tuple[tuple[str, ...], str]:
@@ -78,7 +88,7 @@ def _native() -> tuple[tuple[str, ...], str]:
     return (path,), f"{NATIVE} ({version}; it listens on every address)"
 
 
-def _is_available(request: LaunchRequest) -> bool:
+def is_available(request: LaunchRequest) -> bool:
     """Whether some version can predict.
 
     Raises:

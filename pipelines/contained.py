@@ -1,0 +1,135 @@
+"""One artifact behind its server in a container: started, load-tested by every way to reach it, removed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from models.spec import ModelSpec
+from pipelines.artifact import Artifact
+from pipelines.errors import SlipwayError, UserError
+from pipelines.files import scratch
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.paths import Card
+from pipelines.results import ContainerRow, Row, Via
+from pipelines.served import kept, measure_protocol, request_for, server_module
+from serving.container.engine import EngineMissing
+from serving.container.image import ImageMissing, Say
+from serving.container.server import ContainerServer, serve_container
+from serving.launch import LOOPBACK, LaunchError
+
+WAYS: tuple[Via, ...] = ("published port", "container address")
+SCENARIOS = ("single-stream", "server")
+"""What tells the cost of a container: the time of one request, and the tail under load."""
+_FLAVOUR = "--server chooses among processes; name the container's image with {}. Received: --server {}"
+
+
+def check(card: Card, flavour: str | None, host: str = LOOPBACK) -> None:
+    """Raises UserError for what no container of a path can do, before anything is started."""
+    server_module(card, None)
+    if card.container is None:
+        raise UserError(f"{card.name} has no container. Leave --container out")
+    if flavour is not None:
+        variable = f"{card.name.upper().replace('-', '_')}_IMAGE"
+        raise UserError(_FLAVOUR.format(variable, flavour))
+    try:
+        loopback = IPv4Address(host).is_loopback
+    except AddressValueError:
+        loopback = False
+    if not loopback:
+        raise UserError(f"a container's ports are published on {LOOPBACK} only. Received: --host {host}")
+
+
+@contextmanager
+def started(
+    card: Card,
+    artifact: Artifact,
+    workdir: Path,
+    say: Say,
+    *,
+    threads: int = 1,
+    flavour: str | None = None,
+    host: str = LOOPBACK,
+    rest_port: int | None = None,
+    grpc_port: int | None = None,
+) -> Iterator[ContainerServer]:
+    """As :func:`pipelines.served.started`, in a container. Raises UserError, PortInUse, CannotStart or LaunchError."""
+    check(card, flavour, host)
+    request = request_for(artifact, workdir, threads, None, host, rest_port, grpc_port)
+    module = importlib.import_module(str(card.container))
+    with serve_container(lambda: module.container(request), workdir, say) as server:
+        yield server
+
+
+def measure_contained(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    settings: Sequence[LoadSettings],
+    logs: Path,
+    say: Say,
+    *,
+    threads: int,
+) -> list[ContainerRow]:
+    """A row for every protocol and way to reach it. Whatever stands in the way costs these rows and no others."""
+    left = [(via, protocol) for via in WAYS for protocol in card.protocols]
+    rows: list[ContainerRow] = []
+    chosen = [one for one in settings if one.scenario in SCENARIOS]
+    try:
+        with scratch("container") as workdir:
+            log = logs / f"container-{artifact.name.replace(':', '-')}.log"
+            with (
+                kept(workdir / "server.log", log),
+                started(card, artifact, workdir, say, threads=threads) as server,
+            ):
+                endpoints = dict(server.recipe.endpoints)
+                for via in WAYS:
+                    (workdir / via).mkdir()
+                    there, obstacle = _reached(server, via, endpoints)
+                    server.recipe = replace(server.recipe, endpoints=there)
+                    for protocol in card.protocols:
+                        if obstacle:
+                            row = _none(card, artifact, protocol, "skipped", obstacle)
+                        else:
+                            row = measure_protocol(card, artifact, spec, protocol, server, chosen, workdir / via)
+                        rows.append(_with_facts(row, via, server))
+                        left.remove((via, protocol))
+    except (EngineMissing, ImageMissing) as error:
+        rows += [ContainerRow(via, _none(card, artifact, protocol, "skipped", str(error))) for via, protocol in left]
+    except (LaunchError, SlipwayError, OSError) as error:
+        rows += [ContainerRow(via, _none(card, artifact, protocol, "failed", str(error))) for via, protocol in left]
+    return sorted(rows, key=lambda row: card.protocols.index(row.row.protocol))
+
+
+def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:
+    """The rows of an artifact that was not reached."""
+    return [
+        ContainerRow(via, Row(card.name, variant, protocol, status, reason))  # type: ignore[arg-type]
+        for protocol in card.protocols
+        for via in WAYS
+    ]
+
+
+def _reached(server: ContainerServer, via: Via, published: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
+    """The endpoints of one way, and why it cannot be gone (empty if it can)."""
+    if via == "published port":
+        return published, ""
+    try:
+        return server.direct_endpoints(), ""
+    except OSError as error:
+        return published, (
+            f"the container's own address cannot be reached from here: {error}. Only an engine on this very "
+            "Linux machine gives a way past the published port"
+        )
+
+
+def _none(card: Card, artifact: Artifact, protocol: str, status: str, reason: str) -> Row:
+    return Row(card.name, artifact.manifest.variant, protocol, status, reason)  # type: ignore[arg-type]
+
+
+def _with_facts(row: Row, via: Via, server: ContainerServer) -> ContainerRow:
+    return ContainerRow(via, row, server.image.name, server.image.size_bytes, server.ready_s)

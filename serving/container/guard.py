@@ -1,0 +1,34 @@
+"""``guard.py SESSION``: waits until standard input ends, then removes the containers of that session.
+
+Standard input is a pipe from the slipway that started it. A word that comes through it says that all
+is in order and there is nothing to do; an end without a word, that slipway was killed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+
+LABEL = "slipway.session"
+LIMIT_S = 15.0
+
+
+def remove(session: str) -> None:
+    """Remove the session's containers, waiting for one that is just being made."""
+    import docker
+    from docker.errors import NotFound
+
+    client = docker.from_env()
+    deadline = time.monotonic() + LIMIT_S
+    removed = False
+    while not removed and time.monotonic() < deadline:
+        for container in client.containers.list(all=True, filters={"label": f"{LABEL}={session}"}, ignore_removed=True):
+            with suppress(NotFound):
+                container.remove(force=True, v=True)
+            removed = True
+        time.sleep(0.2)
+
+
+if __name__ == "__main__" and not sys.stdin.buffer.read():
+    remove(sys.argv[1])

@@ -1,0 +1,126 @@
+"""The image of a server: here already, built from the repository's Dockerfile, or pulled."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serving import guard
+from serving.container.engine import address
+from serving.container.recipe import CannotStart, Image
+from serving.launch import LOG_TAIL_LINES, LaunchError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository, where slipway is not installed without it."""
+
+Say = Callable[[str], None]
+
+
+class ImageMissing(CannotStart):
+    """No such image on this machine, and no way to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An image that the engine has: its name, its identifier and what it takes on disk, in bytes."""
+
+    name: str
+    id: str
+    size_bytes: int
+
+
+def ensure(client: DockerClient, image: Image, say: Say) -> Found:
+    """The image, built or pulled if the engine has none of this name; ``say`` hears of each step of that.
+
+    An image that is there is used as it is, however old. Raises ImageMissing or LaunchError.
+    """
+    from docker.errors import DockerException, ImageNotFound
+
+    try:
+        found = client.images.get(image.name)
+    except ImageNotFound:
+        if image.dockerfile is None:
+            _pull(client, image, say)
+        else:
+            _build(image, image.dockerfile, say)
+        found = client.images.get(image.name)
+    except DockerException as error:
+        raise ImageMissing(f"{image.name!r} is no name of an image ({image.variable}): {_first_line(error)}") from error
+    return Found(image.name, str(found.id), int(found.attrs["Size"]))
+
+
+def _pull(client: DockerClient, image: Image, say: Say) -> None:
+    from docker.errors import DockerException
+
+    name, _, tag = image.name.rpartition(":")
+    if not name or "/" in tag:
+        name, tag = image.name, "latest"
+    say(f"pulling {image.name}")
+    try:
+        for event in client.api.pull(name, tag=tag, stream=True, decode=True):
+            if "error" in event:
+                raise _not_pulled(image, event["error"])
+            if event.get("status") == "Pull complete":
+                say(f"pulling {image.name}: layer {event.get('id', '')} is here")
+    except DockerException as error:
+        raise _not_pulled(image, _first_line(error)) from error
+
+
+def _not_pulled(image: Image, reason: str) -> ImageMissing:
+    return ImageMissing(
+        f"the image {image.name} is not here and cannot be pulled: {reason.rstrip('.')}. "
+        f"Name another with {image.variable}."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What the engine said, without the SDK's wrapping."""
+    return " ".join(str(getattr(error, "explanation", None) or error).split())
+
+
+def _build(image: Image, dockerfile: str, say: Say) -> None:
+    """Run ``docker build``: the Dockerfiles need BuildKit, which the SDK does not speak."""
+    if not (ROOT / dockerfile).is_file() or not (ROOT / "constraints.txt").is_file():
+        raise ImageMissing(
+            f"the image {image.name} is not here, and slipway is installed without the repository that builds it. "
+            f"Build it there (docker build -t {image.name} -f {dockerfile} .), or name another with {image.variable}."
+        )
+    say(f"building {image.name}")
+    words = ["docker", "build", "--progress=plain", "--tag", image.name, "--file", dockerfile, "."]
+    tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-P", guard.__file__, str(os.getpid()), *words],
+            cwd=ROOT,
+            env={**os.environ, "DOCKER_HOST": address(), "DOCKER_BUILDKIT": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            try:
+                for line in process.stdout or ():
+                    tail.append(line.rstrip())
+                    if step := re.match(r"#\d+ (\[.*)", line):  # "#9 [2/6] RUN ..."
+                        say(f"building {image.name}: {step[1][:100]}")
+            except BaseException:
+                process.terminate()  # an interrupted build is no image
+                raise
+    except FileNotFoundError as error:
+        raise ImageMissing(f"{image.name} is built by the docker command, which is not here: {error}") from error
+    if process.returncode:
+        said = "\n".join(tail)
+        raise LaunchError(
+            f"the image {image.name} could not be built (exit code {process.returncode}); last lines:\n{said}"
+        )

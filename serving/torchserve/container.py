@@ -1,0 +1,43 @@
+"""How TorchServe is started in a container, from the image of this folder's Dockerfile."""
+
+from __future__ import annotations
+
+from serving.container.recipe import MODELS, ContainerRecipe, Inside, Port, image_of
+from serving.launch import LaunchRequest
+
+IMAGE = "slipway/torchserve"
+REST, GRPC = 8080, 7070
+_PROGRAM = ("python", "-m", "serving.torchserve")
+
+
+def container(request: LaunchRequest) -> ContainerRecipe:
+    """TorchServe for ``model-store/MODEL.mar`` of the payload; it writes to memory only."""
+    place = f"{MODELS}/{request.model}"
+    model, host = f"--model_name={request.model}", "--host=0.0.0.0"
+
+    def ready(inside: Inside) -> bool:
+        # Its management API, which knows the workers, listens within the container only.
+        return inside.run(*_PROGRAM, "ready", model, host)[0] == 0
+
+    def token(inside: Inside) -> str:
+        code, key = inside.run(*_PROGRAM, "token")
+        if code != 0:
+            raise OSError("TorchServe has no key yet")
+        return key.strip()
+
+    return ContainerRecipe(
+        server="TorchServe",
+        image=image_of("TORCHSERVE_IMAGE", IMAGE, IMAGE, "serving/torchserve/Dockerfile"),
+        command=("serve", host, model, f"--model_store={place}/model-store", f"--threads={request.threads}"),
+        host=request.host,
+        ports={
+            "torchserve-rest": Port("http", REST, request.rest_port),
+            "torchserve-grpc": Port("grpc", GRPC, request.grpc_port),
+        },
+        payload=request.payload,
+        mounted_at=place,
+        # Executable: Java loads its socket library there.
+        tmpfs={"/run/torchserve": "size=512m,mode=0700,uid=10001,gid=10001,exec"},
+        ready=ready,
+        token=token,
+    )
