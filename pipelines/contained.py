@@ -25,7 +25,6 @@ from serving.launch import LOOPBACK, LaunchError
 WAYS: tuple[Via, ...] = ("published port", "container address")
 SCENARIOS = ("single-stream", "server")
 """What tells the cost of a container: the time of one request, and the tail under load."""
-_FLAVOUR = "--server chooses among processes; name the container's image with {}. Received: --server {}"
 
 
 def check(card: Card, flavour: str | None, host: str = LOOPBACK) -> None:
@@ -34,8 +33,10 @@ def check(card: Card, flavour: str | None, host: str = LOOPBACK) -> None:
     if card.container is None:
         raise UserError(f"{card.name} has no container. Leave --container out")
     if flavour is not None:
-        variable = f"{card.name.upper().replace('-', '_')}_IMAGE"
-        raise UserError(_FLAVOUR.format(variable, flavour))
+        variable = importlib.import_module(card.container).VARIABLE
+        raise UserError(
+            f"--server chooses among processes; name a container's image with {variable}. Received: --server {flavour}"
+        )
     try:
         loopback = IPv4Address(host).is_loopback
     except AddressValueError:

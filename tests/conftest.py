@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import uuid
@@ -102,3 +104,81 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.skipped and MUST_RUN & {marker.name for marker in item.iter_markers()}:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped where it must run: {report.longrepr}"
+
+
+# -- Containers -----------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[Any]:
+    """A client of the Docker engine; skips where none answers."""
+    from serving.container.engine import EngineMissing, connect
+
+    try:
+        client = connect()
+    except EngineMissing as error:
+        pytest.skip(str(error))
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def build_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the Dockerfiles are built from, with the wheels of torch that this machine's pip is set up to find."""
+    folder = tmp_path_factory.mktemp("context")
+    for name in (".dockerignore", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "serving", folder / "serving", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "wheelhouse").mkdir()
+    settings = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    for places in re.findall(r"\.find-links='(.*)'", settings):
+        for wheel in (wheel for place in places.split() for wheel in Path(place).glob("torch-*.whl")):
+            shutil.copy(wheel, folder / "wheelhouse")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[str], str]]:
+    """Builds the image of a folder below ``serving``, as the product does, once and under a name of the tests' own."""
+    from serving.container import image
+
+    said: dict[str, list[str]] = {}
+
+    def build(folder: str) -> str:
+        name = f"slipway-test-{os.getpid()}/{folder.replace('_', '-')}"
+        if name not in said:
+            said[name] = []
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(image, "ROOT", build_context)
+                wanted = image.Image(name, "NO_VARIABLE", f"serving/{folder}/Dockerfile")
+                found = image.ensure(docker_client, wanted, said[name].append)
+            assert found.size_bytes > 100e6
+            assert said[name][0] == f"building {name}"
+            assert any("RUN" in line for line in said[name])  # its progress was shown
+        return name
+
+    yield build
+    for name in said:
+        docker_client.images.remove(name, noprune=True)
+
+
+@pytest.fixture
+def no_container_left(
+    docker_client: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], list[str]]]:
+    """After the test, no container with a model of this test session is there; the fixture itself lists those."""
+    from serving.container import ownership
+
+    base = str(tmp_path_factory.getbasetemp().resolve())  # not those of other work on this machine
+
+    def left() -> list[str]:
+        mine = {"label": f"{ownership.MACHINE}={ownership.machine()}"}
+        found = docker_client.containers.list(all=True, filters=mine, ignore_removed=True)
+        return [one.name for one in found if any(mount["Source"].startswith(base) for mount in one.attrs["Mounts"])]
+
+    yield left
+    assert left() == []

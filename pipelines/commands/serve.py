@@ -37,6 +37,7 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
     from pipelines.select import choose_one
     from pipelines.served import server_module, started
     from pipelines.steps import ready_artifact
+    from serving.container import engine
     from serving.container.recipe import CannotStart
     from serving.launch import LaunchError, PortInUse
 
@@ -49,6 +50,8 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
     with ExitStack() as stack:
         workdir = stack.enter_context(scratch("serve"))
         try:
+            if container:
+                engine.connect().close()  # before a model is trained for it
             with Steps() as steps:
                 with steps.step(f"package and verify {choice.name}"):
                     _, artifact = ready_artifact(context, model, choice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -95,30 +96,32 @@ def _build(image: Image, dockerfile: str, say: Say) -> None:
             f"the image {image.name} is not here, and slipway is installed without the repository that builds it. "
             f"Build it there (docker build -t {image.name} -f {dockerfile} .), or name another with {image.variable}."
         )
+    program = shutil.which("docker")
+    if program is None:
+        raise ImageMissing(
+            f"{image.name} is built by the docker command, which is not on PATH. Install Docker's client"
+        )
     say(f"building {image.name}")
-    words = ["docker", "build", "--progress=plain", "--tag", image.name, "--file", dockerfile, "."]
+    words = [program, "build", "--progress=plain", "--tag", image.name, "--file", dockerfile, "."]
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
-    try:
-        with subprocess.Popen(
-            [sys.executable, "-P", guard.__file__, str(os.getpid()), *words],
-            cwd=ROOT,
-            env={**os.environ, "DOCKER_HOST": address(), "DOCKER_BUILDKIT": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    tail.append(line.rstrip())
-                    if step := re.match(r"#\d+ (\[.*)", line):  # "#9 [2/6] RUN ..."
-                        say(f"building {image.name}: {step[1][:100]}")
-            except BaseException:
-                process.terminate()  # an interrupted build is no image
-                raise
-    except FileNotFoundError as error:
-        raise ImageMissing(f"{image.name} is built by the docker command, which is not here: {error}") from error
+    with subprocess.Popen(
+        [sys.executable, "-P", guard.__file__, str(os.getpid()), *words],
+        cwd=ROOT,
+        env={**os.environ, "DOCKER_HOST": address(), "DOCKER_BUILDKIT": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                tail.append(line.rstrip())
+                if step := re.match(r"#\d+ (\[.*)", line):  # "#9 [2/6] RUN ..."
+                    say(f"building {image.name}: {step[1][:100]}")
+        except BaseException:
+            process.terminate()  # an interrupted build is no image
+            raise
     if process.returncode:
         said = "\n".join(tail)
         raise LaunchError(

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ import psutil
 
 from serving.container import guard, ownership
 from serving.container.engine import connect
+from serving.container.hardening import hardening
 from serving.container.image import Found, Say, ensure
-from serving.container.limits import hardening
 from serving.container.recipe import CannotStart, ContainerRecipe
 from serving.launch import STOP_GRACE_S, LaunchError, PortInUse, Recipe, Running, kept_ready
 
@@ -216,7 +217,9 @@ def _refused(recipe: ContainerRecipe, error: Exception) -> LaunchError:
     reason = " ".join(str(getattr(error, "explanation", None) or error).split())
     if "port is already allocated" in reason or "address already in use" in reason:
         return PortInUse(f"a port cannot be published: {reason}. Choose another, or leave it out for a free one.")
-    return LaunchError(f"the engine did not start {recipe.image.name}: {reason}")
+    # 400: it is the arguments that the engine does not like, such as more processors than there are.
+    kind = CannotStart if getattr(error, "status_code", None) == HTTPStatus.BAD_REQUEST else LaunchError
+    return kind(f"the engine did not start {recipe.image.name}: {reason}")
 
 
 def _start_guard(session: str) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from serving.container.recipe import MODELS, ContainerRecipe, Port, image_of
 from serving.launch import LaunchRequest
 from serving.open_inference.state import is_ready
 
+VARIABLE = "OPEN_INFERENCE_IMAGE"
 IMAGE = "slipway/open-inference"
 REST, GRPC = 8080, 8081
 
@@ -21,7 +22,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
 
     return ContainerRecipe(
         server="KServe's Python server, ONNX Runtime",
-        image=image_of("OPEN_INFERENCE_IMAGE", IMAGE, IMAGE, "serving/open_inference/Dockerfile"),
+        image=image_of(VARIABLE, IMAGE, IMAGE, "serving/open_inference/Dockerfile"),
         command=(
             "serve",
             "--host=0.0.0.0",

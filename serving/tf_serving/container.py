@@ -7,6 +7,7 @@ from serving.container.recipe import MODELS, ContainerRecipe, Port, image_of
 from serving.launch import LaunchRequest
 from serving.tf_serving.recipe import NATIVE, flags, is_available
 
+VARIABLE = "TF_SERVING_IMAGE"
 GOOGLES = "tensorflow/serving:2.20.0"
 STAND_IN = "slipway/tf-serving"
 GRPC, REST = 8500, 8501
@@ -18,7 +19,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
     chosen = flags(request.model, place, REST, GRPC, request.threads)
     return ContainerRecipe(
         server="TF Serving",
-        image=image_of("TF_SERVING_IMAGE", GOOGLES, STAND_IN, "serving/tf_serving/Dockerfile"),
+        image=image_of(VARIABLE, GOOGLES, STAND_IN, "serving/tf_serving/Dockerfile"),
         # The program itself, not the image's script: with a script in between no signal reaches it.
         entrypoint=(NATIVE,),
         command=chosen,

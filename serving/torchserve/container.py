@@ -5,6 +5,7 @@ from __future__ import annotations
 from serving.container.recipe import MODELS, ContainerRecipe, Inside, Port, image_of
 from serving.launch import LaunchRequest
 
+VARIABLE = "TORCHSERVE_IMAGE"
 IMAGE = "slipway/torchserve"
 REST, GRPC = 8080, 7070
 _PROGRAM = ("python", "-m", "serving.torchserve")
@@ -27,7 +28,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
 
     return ContainerRecipe(
         server="TorchServe",
-        image=image_of("TORCHSERVE_IMAGE", IMAGE, IMAGE, "serving/torchserve/Dockerfile"),
+        image=image_of(VARIABLE, IMAGE, IMAGE, "serving/torchserve/Dockerfile"),
         command=("serve", host, model, f"--model_store={place}/model-store", f"--threads={request.threads}"),
         host=request.host,
         ports={
