@@ -27,7 +27,7 @@ def remove(session: str) -> None:
             with suppress(NotFound):
                 container.remove(force=True, v=True)
             removed = True
-        time.sleep(0.2)
+        time.sleep(0.0 if removed else 0.2)
 
 
 if __name__ == "__main__" and not sys.stdin.buffer.read():

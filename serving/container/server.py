@@ -92,8 +92,11 @@ class ContainerServer(Running):
 
     @property
     def running(self) -> bool:
-        """Whether the container runs; False also when somebody removed it."""
-        return bool(self._state().get("Running"))
+        """Whether the container runs; if not, its last words are in the log. False also when somebody removed it."""
+        running = bool(self._state().get("Running"))
+        if not running:
+            self._logs.join(_LOGS_S)
+        return running
 
     def wait(self) -> None:
         """Return when the container has ended."""

@@ -78,7 +78,7 @@ def test_it_is_ready_measured_and_gone_after_the_block(
 ) -> None:
     wanted = recipe(payload)
     with serve_container(lambda: wanted, tmp_path, says) as server:
-        assert server.alive()
+        assert server.running
         assert server.exit_text() == "running"
         assert server.ready_s is not None
         assert 0 < server.ready_s < 60
@@ -178,7 +178,7 @@ def test_an_amount_that_the_engine_refuses_is_its_word(
 def test_one_that_somebody_else_removes_is_noticed(payload: Path, tmp_path: Path, docker_client: Any) -> None:
     with serve_container(lambda: recipe(payload), tmp_path, says) as server:
         docker_client.containers.get(server.name).remove(force=True)
-        assert not server.alive()
+        assert not server.running
         assert server.exit_text() == "removed by somebody else"
         server.wait()
 
@@ -230,7 +230,7 @@ def test_where_its_guard_was_killed_too_the_next_one_removes_it(
     with serve_container(lambda: recipe(payload), other, says) as server:
         assert no_container_left() == [server.name]
         assert ownership.reap(docker_client) == []  # and leaves those that have an owner
-        assert server.alive()
+        assert server.running
 
 
 def test_a_server_is_one_that_can_be_asked_as_any_other() -> None:
