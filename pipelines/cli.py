@@ -13,6 +13,7 @@ import click
 from pipelines.commands.base import Commands
 from pipelines.commands.conform import conform_command
 from pipelines.commands.listing import list_command
+from pipelines.commands.manifests import manifests_command
 from pipelines.commands.package import package_command, verify_command
 from pipelines.commands.predict import predict_command
 from pipelines.commands.report import report_command
@@ -63,5 +64,6 @@ for each in (
     run_command,
     report_command,
     conform_command,
+    manifests_command,
 ):
     main.add_command(each)

@@ -10,8 +10,8 @@ from typing import Literal, Protocol
 
 from serving.launch import LaunchError
 
-MODELS = "/models"
-"""Where the payload of a model is mounted: MODELS/NAME, read-only."""
+MODEL = "/mnt/models"
+"""Where the payload is mounted, read-only: KServe's place for it, so that one command line fits both."""
 
 
 class CannotStart(LaunchError):
@@ -48,13 +48,41 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """The model can predict if a GET brings status 200."""
+
+    path: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecProbe:
+    """The model can predict if a command in the container ends with 0."""
+
+    words: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A key that all replicas of a cluster share; ``argument`` tells the server of the file ``mounted_at/key``."""
+
+    name: str
+    key: str
+    mounted_at: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRecipe:
     """How one server is started in a container.
 
     ``ports`` maps the names of protocols to their ports, which are published on ``host`` only.
-    ``payload`` is mounted at ``mounted_at``, read-only; ``tmpfs`` maps the folders that can be
+    ``payload`` is mounted at :data:`MODEL`, read-only; ``tmpfs`` maps the folders that can be
     written to, all in memory, to their mount options. ``ready`` and ``token`` are as in
     :class:`serving.launch.Recipe`, and may look into the container.
+
+    For a cluster: ``probe`` asks from outside or inside whether the model can predict, ``memory`` is
+    what one replica needs with a small model, ``secret`` the clients' key, if the server wants one.
     """
 
     server: str
@@ -63,12 +91,14 @@ class ContainerRecipe:
     host: str
     ports: Mapping[str, Port]
     payload: Path
-    mounted_at: str
     ready: Callable[[Inside], bool]
+    probe: HttpProbe | ExecProbe
     entrypoint: Sequence[str] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     token: Callable[[Inside], str | None] = lambda inside: None  # noqa: ARG005
+    memory: str = "1Gi"
+    secret: Secret | None = None
 
 
 def image_of(variable: str, default: str, own: str, dockerfile: str) -> Image:

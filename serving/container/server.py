@@ -20,7 +20,7 @@ from serving.container import guard, ownership
 from serving.container.engine import connect
 from serving.container.hardening import hardening
 from serving.container.image import Found, Say, ensure
-from serving.container.recipe import CannotStart, ContainerRecipe
+from serving.container.recipe import MODEL, CannotStart, ContainerRecipe
 from serving.launch import STOP_GRACE_S, LaunchError, PortInUse, Recipe, Running, kept_ready
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _arguments(recipe: ContainerRecipe, session: str) -> dict[str, Any]:
         "entrypoint": list(recipe.entrypoint) if recipe.entrypoint else None,
         "environment": dict(recipe.env),
         "tmpfs": dict(recipe.tmpfs),
-        "mounts": [Mount(recipe.mounted_at, str(recipe.payload.resolve()), type="bind", read_only=True)],
+        "mounts": [Mount(MODEL, str(recipe.payload.resolve()), type="bind", read_only=True)],
         "ports": {f"{port.inside}/tcp": (recipe.host, port.published) for port in recipe.ports.values()},
         "log_config": LogConfig(type="json-file", config={"max-size": "10m", "max-file": "3"}),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.container.probe import speaks_http2
-from serving.container.recipe import MODELS, ContainerRecipe, Port, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, HttpProbe, Port, image_of
 from serving.launch import LaunchRequest
 from serving.open_inference.state import is_ready
 
@@ -14,7 +14,6 @@ REST, GRPC = 8080, 8081
 
 def container(request: LaunchRequest) -> ContainerRecipe:
     """KServe's Python server with ONNX Runtime for ``MODEL/model.onnx`` of the payload."""
-    place = f"{MODELS}/{request.model}"
 
     def ready(_inside: object) -> bool:
         host, rest, grpc = request.host, request.rest_port, request.grpc_port
@@ -27,7 +26,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
             "serve",
             "--host=0.0.0.0",
             f"--model_name={request.model}",
-            f"--model_path={place}/{request.model}/model.onnx",
+            f"--model_path={MODEL}/{request.model}/model.onnx",
             f"--http_port={REST}",
             f"--grpc_port={GRPC}",
             f"--threads={request.threads}",
@@ -38,8 +37,9 @@ def container(request: LaunchRequest) -> ContainerRecipe:
             "open-inference-grpc": Port("grpc", GRPC, request.grpc_port),
         },
         payload=request.payload,
-        mounted_at=place,
         env={"OMP_NUM_THREADS": str(request.threads)},
         tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108 - in the container
+        probe=HttpProbe(f"/v2/models/{request.model}/ready", REST),
+        memory="512Mi",
         ready=ready,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.container.probe import speaks_http2
-from serving.container.recipe import MODELS, ContainerRecipe, Port, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Port, image_of
 from serving.launch import LaunchRequest
 from serving.tf_serving.recipe import NATIVE, flags, is_available
 
@@ -12,24 +12,29 @@ GOOGLES = "tensorflow/serving:2.20.0"
 STAND_IN = "slipway/tf-serving"
 GRPC, REST = 8500, 8501
 
+# A version is AVAILABLE once it is loaded and warmed up. In bash alone: Google's image has no HTTP client.
+_ASK = r"""exec 3<>/dev/tcp/127.0.0.1/{rest} || exit 1
+printf 'GET /v1/models/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$0" >&3
+IFS= read -r -d '' -t 5 answer <&3
+[[ $answer =~ \"state\":\ *\"AVAILABLE\" ]]
+"""
+
 
 def container(request: LaunchRequest) -> ContainerRecipe:
     """The image that TF_SERVING_IMAGE names, with the flags that it would get as a process."""
-    place = f"{MODELS}/{request.model}"
-    chosen = flags(request.model, place, REST, GRPC, request.threads)
     return ContainerRecipe(
         server="TF Serving",
         image=image_of(VARIABLE, GOOGLES, STAND_IN, "serving/tf_serving/Dockerfile"),
         # The program itself, not the image's script: with a script in between no signal reaches it.
         entrypoint=(NATIVE,),
-        command=chosen,
+        command=flags(request.model, MODEL, REST, GRPC, request.threads),
         host=request.host,
         ports={
             "tf-serving-rest": Port("http", REST, request.rest_port),
             "tf-serving-grpc": Port("grpc", GRPC, request.grpc_port),
         },
         payload=request.payload,
-        mounted_at=place,
         tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108 - in the container
+        probe=ExecProbe(("bash", "-c", _ASK.replace("{rest}", str(REST)), request.model)),
         ready=lambda inside: is_available(request) and speaks_http2(request.host, request.grpc_port),  # noqa: ARG005
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.container.recipe import MODELS, ContainerRecipe, Inside, Port, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Inside, Port, Secret, image_of
 from serving.launch import LaunchRequest
 
 VARIABLE = "TORCHSERVE_IMAGE"
@@ -13,7 +13,6 @@ _PROGRAM = ("python", "-m", "serving.torchserve")
 
 def container(request: LaunchRequest) -> ContainerRecipe:
     """TorchServe for ``model-store/MODEL.mar`` of the payload; it writes to memory only."""
-    place = f"{MODELS}/{request.model}"
     model, host = f"--model_name={request.model}", "--host=0.0.0.0"
 
     def ready(inside: Inside) -> bool:
@@ -29,16 +28,17 @@ def container(request: LaunchRequest) -> ContainerRecipe:
     return ContainerRecipe(
         server="TorchServe",
         image=image_of(VARIABLE, IMAGE, IMAGE, "serving/torchserve/Dockerfile"),
-        command=("serve", host, model, f"--model_store={place}/model-store", f"--threads={request.threads}"),
+        command=("serve", host, model, f"--model_store={MODEL}/model-store", f"--threads={request.threads}"),
         host=request.host,
         ports={
             "torchserve-rest": Port("http", REST, request.rest_port),
             "torchserve-grpc": Port("grpc", GRPC, request.grpc_port),
         },
         payload=request.payload,
-        mounted_at=place,
         # Executable: Java loads its socket library there.
         tmpfs={"/run/torchserve": "size=512m,mode=0700,uid=10001,gid=10001,exec"},
+        probe=ExecProbe((*_PROGRAM, "ready", model, host)),
+        secret=Secret("slipway-torchserve", "inference", "/run/key", "--key_file=/run/key/inference"),
         ready=ready,
         token=token,
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ import pytest
 from pipelines.paths import PATHS, path_module
 from pipelines.report.json_face import read
 from pipelines.results import Report
-from serving.launch import LOOPBACK, free_port
+from serving.container.recipe import ExecProbe
+from serving.launch import LOOPBACK, LaunchRequest, free_port
 
 VARIABLES = {
     "tf-serving": ("TF_SERVING_IMAGE", "tf_serving"),
@@ -89,6 +93,19 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) ->
         time.sleep(0.05)
 
 
+def asked(path: str, model: str, container: Any, url: str) -> bool:
+    """What the probe of a cluster's manifest says of a model in a container that runs."""
+    module = importlib.import_module(str(path_module(path).CARD.container))
+    probe = module.container(LaunchRequest(model, Path(), Path(), 0, 0)).probe
+    if isinstance(probe, ExecProbe):
+        return int(container.exec_run(list(probe.words)).exit_code) == 0
+    try:
+        with urllib.request.urlopen(f"{url}{probe.path}", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
 @pytest.mark.docker
 @pytest.mark.timeout(900)  # where nothing is in the engine's cache, an image takes a minute and more
 @pytest.mark.parametrize(
@@ -99,6 +116,7 @@ def test_a_path_in_its_container_predicts_and_leaves_nothing(
     cli: Any,
     trained: Any,
     built_image: Callable[[str], str],
+    docker_client: Any,
     no_container_left: Callable[[], list[str]],
     nothing_left: Callable[[], list[str]],
     path: str,
@@ -113,7 +131,9 @@ def test_a_path_in_its_container_predicts_and_leaves_nothing(
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline() or process.communicate()[1])
         assert facts["server"].endswith(f"container of {environment[variable]}")
-        assert len(no_container_left()) == 1
+        (name,) = no_container_left()
+        assert asked(path, "mnist_cnn", docker_client.containers.get(name), f"http://{LOOPBACK}:{rest}")
+        assert not asked(path, "another", docker_client.containers.get(name), f"http://{LOOPBACK}:{rest}")
         for url in facts["endpoints"].values():
             token = ("--token-file", facts["token_file"]) if facts["token_file"] else ()
             done = cli("predict", path, "--from-test-set", "7", "--url", url, *token)

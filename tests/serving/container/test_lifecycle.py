@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from serving.container import ownership
-from serving.container.recipe import CannotStart, ContainerRecipe, Image, Inside, Port
+from serving.container.recipe import CannotStart, ContainerRecipe, ExecProbe, Image, Inside, Port
 from serving.container.server import ContainerServer, serve_container
 from serving.launch import LOOPBACK, LaunchError, PortInUse, free_port
 
@@ -52,7 +52,7 @@ def recipe(
         host=LOOPBACK,
         ports={"web": Port("http", 8000, port or free_port())},
         payload=folder,
-        mounted_at="/models/m",
+        probe=ExecProbe(("true",)),
         tmpfs={"/tmp": "size=16m,mode=1777"},  # noqa: S108 - in the container
         ready=ready,
     )
@@ -108,8 +108,8 @@ def test_it_may_do_nothing_but_serve(payload: Path, tmp_path: Path) -> None:
         status = inside("cat /proc/1/status")[1]
         assert re.search(r"^CapBnd:\s+0+$", status, re.MULTILINE)
         assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
-        assert inside("cat /models/m/model") == (0, "weights")
-        for place in ("/", "/models/m", "/usr", "/var/tmp"):  # noqa: S108 - not used, refused
+        assert inside("cat /mnt/models/model") == (0, "weights")
+        for place in ("/", "/mnt/models", "/usr", "/var/tmp"):  # noqa: S108 - not used, refused
             assert inside(f"touch {place}/probe")[0] != 0, place
         assert inside("touch /tmp/probe")[0] == 0
         container = server._container
