@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [line.partition("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
-SERVE = [line for line in LINES if line.startswith("slipway serve")]
+CONTAINERS = [line for line in LINES if "--container" in line]
+SERVE = [line for line in LINES if line.startswith("slipway serve") and line not in CONTAINERS]
 REMOTE = [line for line in LINES if "--url" in line]
-PLAIN = [line for line in LINES if line.startswith("slipway") and line not in [*SERVE, *REMOTE]]
+PLAIN = [line for line in LINES if line.startswith("slipway") and line not in [*SERVE, *REMOTE, *CONTAINERS]]
 
 
 def test_the_two_commands_are_targets_and_demo_is_the_main_job() -> None:
@@ -30,7 +33,7 @@ def test_the_two_commands_are_targets_and_demo_is_the_main_job() -> None:
 
 def test_every_line_of_a_block_is_tested_here() -> None:
     assert len(PLAIN) >= 8
-    assert sorted(["make demo", "make test", *PLAIN, *SERVE, *REMOTE]) == sorted(LINES)
+    assert sorted(["make demo", "make test", *PLAIN, *SERVE, *REMOTE, *CONTAINERS]) == sorted(LINES)
 
 
 @pytest.mark.parametrize("line", PLAIN)
@@ -56,16 +59,37 @@ def test_the_served_commands_of_the_readme_work(cli: Any, trained: Any) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.docker
+@pytest.mark.timeout(600)
+def test_the_commands_for_containers_work(
+    cli: Any, trained: Any, built_image: Callable[[str], str], no_container_left: Any
+) -> None:
+    environment = {**os.environ, "OPEN_INFERENCE_IMAGE": built_image("open_inference")}
+    serve, run = CONTAINERS
+    done = cli(*shlex.split(run)[1:], env=environment)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "What a container costs" in done.stdout
+    process = cli.start(*shlex.split(serve)[1:], env=environment)
+    try:
+        assert process.stdout is not None
+        assert "Ctrl-C stops it" in process.stdout.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_the_tables_show_what_was_measured() -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "deploy/kserve/README.md"])
 def test_links_lead_to_files(page: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text())
-    assert [target for target in targets if not target.startswith("http") and not (ROOT / target).exists()] == []
+    folder = (ROOT / page).parent
+    assert [target for target in targets if not target.startswith("http") and not (folder / target).exists()] == []
 
 
 def test_the_arrows_of_the_house_hold() -> None:

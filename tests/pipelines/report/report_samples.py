@@ -10,6 +10,7 @@ from pipelines.results import (
     IN_PROCESS,
     ArtifactRow,
     Certificate,
+    ContainerRow,
     FileEntry,
     Flip,
     Machine,
@@ -319,4 +320,35 @@ def many() -> Report:
     return report(artifacts, rows)
 
 
-REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many)}
+def contained() -> Report:
+    """Servers in containers: one by both ways, one that has no row of a bare process, one without an image."""
+    protocols = ("open-inference-rest", "open-inference-grpc")
+    rows = [row(protocol=protocol, p99=8.0, scenarios=_loads(8.0)) for protocol in protocols]
+    containers = [
+        ContainerRow(
+            way,
+            row(protocol=protocol, cold_start_s=3.1, scenarios=_loads(p99, proxy)),
+            "slipway/open-inference",
+            644_000_000,
+            2.9,
+        )
+        for protocol in protocols
+        for way, p99, proxy in (("published port", 12.0, 0.09), ("container address", 8.4, None))
+    ]
+    lost = Row("onnxruntime", "int8", "open-inference-rest", "failed", f"the container died: {INJECTION}\n{LOG}")
+    absent = Row("tf-serving", "fp32", "tf-serving-rest", "skipped", "no Docker engine answers. Install Docker Engine.")
+    containers += [ContainerRow("published port", lost, "slipway/open-inference", 644_000_000)]
+    containers += [ContainerRow("published port", absent), ContainerRow("container address", absent)]
+    others = [artifact(path, "fp32") for path in ("tf-serving", "torchserve", "litert")]
+    rows += [row(one.path, one.variant, IN_PROCESS) for one in others]
+    return report((artifact(), *others), tuple(rows), containers=tuple(containers))
+
+
+def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
+    return (
+        scenario("single-stream", p99 * 0.7, proxy_cpu_ms_per_request=proxy),
+        scenario("server", p99, proxy_cpu_ms_per_request=proxy),
+    )
+
+
+REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many, contained)}
