@@ -15,7 +15,9 @@ import pytest
 
 from pipelines.paths import PATHS, path_module
 
-COMMANDS = ("conform", "list", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report")
+COMMANDS = (
+    "conform", "list", "manifests", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
