@@ -215,7 +215,7 @@ def in_flight_limit() -> int:
     return MAX_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(MAX_IN_FLIGHT, soft - SPARE_FILES))
 
 
-def _new_event_loop() -> asyncio.AbstractEventLoop:
+def new_event_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
     except ImportError:  # it does not exist for Windows
@@ -234,7 +234,7 @@ def main(folder: Path) -> None:
 
     gc.collect()
     gc.freeze()  # later collections need not look at the modules and the bodies
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         recording = runner.run(work())
     kept = recorder.kept()
     save_blobs(folder, "answers", [index for index, _ in kept], (answer for _, answer in kept))

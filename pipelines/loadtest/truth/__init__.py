@@ -1,0 +1,24 @@
+"""The ground truth: a server whose latencies are known beforehand, over HTTP/1.1 and gRPC.
+
+    behaviour     what a path asks for, and when its answer is due   (pure)
+    clock         calls back at the nanosecond that is due
+    http_server   HTTP/1.1, with the faults that only it can have
+    grpc_server   gRPC, any method
+    start         a server in a process of its own: `ground_truth`
+
+``python -m pipelines.loadtest.truth http|grpc`` prints its port and serves on loopback. The path says what to do
+(MS, FOR and AFTER are milliseconds, fractions allowed):
+
+    /echo/MS                  the body, MS after its arrival
+    /serial/MS                the body, one request at a time, MS each
+    /stall/AFTER/FOR/MS       as echo; AFTER past the first request of this path the whole server stalls
+    /stall-now/FOR            answers, and stalls the whole server at once
+    /every/N/FAULT            each Nth request meets FAULT, the others echo at once
+    /FAULT                    every request meets it
+
+A stall is the server's, not a request's: what arrives in it is begun at its end, what is due in it is answered at
+its end. Faults: ``wrong`` (other bytes), ``half`` (a whole answer with half of the body), ``swapped`` (the body of
+the request before it), ``error``, ``silent`` (never answers), ``metadata`` (echoes the header authorization);
+HTTP only: ``chunked``, ``close``, ``short`` (closes in mid-body), ``reset`` (resets in mid-body), ``long`` (bytes
+after the end), ``drop`` (closes without an answer).
+"""

@@ -1,0 +1,35 @@
+"""``python -m pipelines.loadtest.truth http|grpc [PORT]``: serves the ground truth until it is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from importlib import import_module
+
+from pipelines.loadtest.generator import new_event_loop
+
+KINDS = ("http", "grpc")
+
+
+def main(words: list[str]) -> int:
+    if not words or words[0] not in KINDS or not all(word.isdigit() for word in words[1:2]) or len(words) > 2:
+        print(f"expected {' or '.join(KINDS)}, and a port if you like. Received: {' '.join(words)}", file=sys.stderr)
+        return 2
+    serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
+    port = int(words[1]) if words[1:] else 0
+    gc.collect()
+    gc.freeze()
+    # gRPC brings its own poller, and is at its best on asyncio's own loop.
+    factory = new_event_loop if words[0] == "http" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        try:
+            runner.run(serve(port))
+        except OSError as error:
+            print(f"cannot serve: {error.strerror or error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,99 @@
+"""What a path asks of the ground-truth server, and when its answer is due: pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NS_PER_MS = 1_000_000
+COMMON_FAULTS = ("wrong", "half", "swapped", "error", "silent", "metadata")
+HTTP_FAULTS = ("chunked", "close", "short", "reset", "long", "drop")
+FAULTS = COMMON_FAULTS + HTTP_FAULTS
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a path asks for; times in nanoseconds.
+
+    ``stall`` is (after the first request, for how long); ``fault`` meets each ``every``-th request.
+    """
+
+    delay_ns: int = 0
+    serial: bool = False
+    stall: tuple[int, int] | None = None
+    stall_now_ns: int = 0
+    fault: str = ""
+    every: int = 1
+
+
+def parse(path: str) -> Order:
+    """The order of a path such as ``/echo/5``. Raises ValueError for a path that is none."""
+    kind, *words = path.strip("/").split("/")
+    if kind in FAULTS and not words:
+        return Order(fault=kind)
+    if kind == "every" and len(words) == 2 and words[1] in FAULTS:
+        return Order(fault=words[1], every=_at_least(1, int(words[0])))
+    times = [_at_least(0, round(float(word) * NS_PER_MS)) for word in words]
+    match kind, times:
+        case "echo", []:
+            return Order()
+        case "echo", [delay]:
+            return Order(delay)
+        case "serial", [delay]:
+            return Order(delay, serial=True)
+        case "stall", [after, length, delay]:
+            return Order(delay, stall=(after, length))
+        case "stall-now", [length]:
+            return Order(stall_now_ns=length)
+    raise ValueError(f"not an order: {path!r}")
+
+
+def _at_least(low: int, value: int) -> int:
+    if value < low:
+        raise ValueError(f"expected at least {low}. Received: {value}")
+    return value
+
+
+class Timing:
+    """When answers are due: one for a whole server. All times are nanoseconds of one clock."""
+
+    def __init__(self) -> None:
+        self._stalls: list[tuple[int, int]] = []
+        self._free_ns = 0  # when the serial worker is done with all it has
+        self._first: dict[tuple[int, int, int], int] = {}
+
+    def stall(self, begin_ns: int, length_ns: int) -> None:
+        self._stalls.append((begin_ns, begin_ns + length_ns))
+
+    def after_stall(self, time_ns: int) -> int:
+        """``time_ns``, or the end of the stall that it lies in."""
+        for begin_ns, end_ns in self._stalls:
+            if begin_ns <= time_ns < end_ns:
+                time_ns = end_ns
+        return time_ns
+
+    def due(self, arrival_ns: int, order: Order) -> int:
+        """When the answer to a request is due; to be asked in the order of arrival."""
+        if order.stall is not None:
+            after_ns, length_ns = order.stall
+            key = (after_ns, length_ns, order.delay_ns)
+            if key not in self._first:
+                self._first[key] = arrival_ns
+                self.stall(arrival_ns + after_ns, length_ns)
+        if order.stall_now_ns:
+            self.stall(arrival_ns, order.stall_now_ns)
+            return arrival_ns
+        begin_ns = self.after_stall(arrival_ns)
+        if not order.serial:
+            return self.after_stall(begin_ns + order.delay_ns)
+        begin_ns = self.after_stall(max(begin_ns, self._free_ns))
+        self._free_ns = self.after_stall(begin_ns + order.delay_ns)
+        return self._free_ns
+
+
+def true_latencies_ms(arrivals_ns: np.ndarray, path: str) -> np.ndarray:
+    """The latency of each request that arrives at ``arrivals_ns`` (int64, ascending, shape [n]); float64, shape [n]."""
+    timing, order = Timing(), parse(path)
+    due = [timing.due(arrival, order) for arrival in arrivals_ns.tolist()]
+    return (np.array(due, np.int64) - arrivals_ns) / NS_PER_MS

@@ -1,0 +1,70 @@
+"""Calls back when an answer is due, to some ten microseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+
+from pipelines.loadtest.truth.behaviour import FAULTS, Order, Timing, parse
+from pipelines.loadtest.wakeup import alarm
+
+EARLY_NS = 80_000
+"""The timer is set so much earlier, and the rest is waited out in a loop: timers come 50 to 100 us late."""
+
+
+class Clock:
+    """The server's timing, and its agenda: (due, number, callback), the earliest first."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timing = Timing()
+        self._orders: dict[str, Order] = {}
+        self._seen: dict[str, int] = {}
+        self._agenda: list[tuple[int, int, Callable[[str], None], str]] = []
+        self._number = 0
+        self._alarm = alarm(loop, self._ring)
+
+    def take(self, path: str, arrival_ns: int, reply: Callable[[str], None]) -> None:
+        """Calls ``reply(fault)`` when the answer is due; the fault is empty for an echo.
+
+        Raises ValueError for a path that is no order.
+        """
+        order = self._orders.get(path)
+        if order is None:
+            order = self._orders[path] = parse(path)
+        fault = order.fault
+        if order.every > 1:
+            self._seen[path] = seen = self._seen.get(path, 0) + 1
+            fault = fault if seen % order.every == 0 else ""
+        due_ns = self._timing.due(arrival_ns, order)
+        if due_ns <= arrival_ns:
+            reply(fault)
+            return
+        self._number += 1
+        heapq.heappush(self._agenda, (due_ns, self._number, reply, fault))
+        if self._agenda[0][1] == self._number:
+            self._alarm.set(due_ns - EARLY_NS)
+
+    def _ring(self) -> None:
+        while self._agenda:
+            due_ns, number, reply, fault = self._agenda[0]
+            now_ns = time.monotonic_ns()
+            late_ns = self._timing.after_stall(due_ns)
+            if late_ns > due_ns:  # a stall began after the request was taken
+                heapq.heapreplace(self._agenda, (late_ns, number, reply, fault))
+                continue
+            if due_ns - now_ns > EARLY_NS:
+                self._alarm.set(due_ns - EARLY_NS)
+                return
+            heapq.heappop(self._agenda)
+            while time.monotonic_ns() < due_ns:
+                pass
+            reply(fault)
+
+
+def wrong_bytes(fault: str, body: bytes, previous: bytes) -> bytes:
+    """The body of an answer under a fault that changes it; the body itself under any other."""
+    if fault not in FAULTS:
+        return body
+    return {"wrong": b"wrong", "half": body[: len(body) // 2], "swapped": previous}.get(fault, body)
