@@ -17,6 +17,30 @@ Via = Literal["published port", "container address"]
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A slice of a load test: the requests that were due in the ``width_s`` from ``from_s`` on (the start is 0)."""
+
+    from_s: float
+    width_s: float
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One rate of a latency-throughput curve; ``held`` says whether p99 was within the target, where there is one."""
+
+    offered_per_s: float
+    rate_per_s: float
+    p50_ms: float | None
+    p99_ms: float | None
+    held: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One load test of one row.
 
@@ -27,9 +51,12 @@ class Scenario:
     latencies at 0, 1, ... 100 %, for plots only. ``match_share`` is the share of checked answers
     that equal the in-process ones. ``samples_per_s`` counts rows of a batch, ``rate_per_s`` requests.
     ``attempts`` is how often it was measured until it was valid: a busy machine spoils a result.
+    ``tail`` are (1/(1-p), latency in ms) up to what the count supports: for plots. In ``multi-stream`` a
+    latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
+    what a stall does to users: they are no basis for a tail target.
     """
 
-    name: Literal["single-stream", "offline", "server"]
+    name: Literal["single-stream", "multi-stream", "offline", "server"]
     valid: bool
     invalid_because: str | None
     duration_s: float
@@ -57,6 +84,22 @@ class Scenario:
     warmup_requests: int = 0
     attempts: int = 1
     proxy_cpu_ms_per_request: float | None = None
+    partial: bool = False
+    closed_loop: bool = False
+    arrivals: str | None = None
+    send_lag_max_us: float | None = None
+    client_cpu_share: float | None = None
+    client_cpus: tuple[int, ...] = ()
+    client_nice: int | None = None
+    governor: str | None = None
+    steal_share: float | None = None
+    first_byte_p50_ms: float | None = None
+    received_bytes: int | None = None
+    distinct_inputs: int | None = None
+    steady_from_s: float | None = None
+    tail: tuple[tuple[float, float], ...] = ()
+    timeline: tuple[Moment, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

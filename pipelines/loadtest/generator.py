@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from pipelines.loadtest.live import open_view
 from pipelines.loadtest.plan import Plan, load_plan
+from pipelines.loadtest.priority import settle
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
-from pipelines.loadtest.schedule import NS_PER_S, poisson_arrivals
+from pipelines.loadtest.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
-from pipelines.loadtest.transport import Transport
+from pipelines.loadtest.transport import Finished, Transport
 from pipelines.loadtest.wakeup import alarm
 from serving.guard import tie_to_parent
 
@@ -39,6 +43,7 @@ class Run:
 
     def __init__(self, plan: Plan, recorder: Recorder[bytes], in_flight_limit: int) -> None:
         self.settings = plan.settings
+        self.schedule = plan.schedule
         self.recorder = recorder
         self.in_flight_limit = in_flight_limit
         self._loop = asyncio.get_running_loop()
@@ -47,6 +52,7 @@ class Run:
         self._in_flight: dict[int, int] = {}  # request -> when it was sent; dicts keep the order of sending
         self._next: Callable[[bool], None] | None = None  # what a closed loop does when a request has ended
         self._sending = True
+        self.stopped_ns = 0  # when it was interrupted
         self._all_done = self._loop.create_future()
 
     def send(self, intended_ns: int, now_ns: int) -> None:
@@ -58,9 +64,11 @@ class Run:
         self._in_flight[index] = now_ns
         self._transport.send(index)
 
-    def _finished(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str) -> None:
+    def _finished(
+        self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str, first_ns: int = 0
+    ) -> None:
         del self._in_flight[index]
-        self.recorder.end(index, outcome, done_ns, error)
+        self.recorder.end(index, outcome, done_ns, error, first_ns, len(answer))
         if outcome is Outcome.ANSWERED and self.recorder.wants(index):
             self.recorder.keep(index, answer, len(answer))
         if self._next is not None:
@@ -86,33 +94,59 @@ class Run:
                 self._transport.abort(index)
                 self._finished(index, Outcome.TIMED_OUT, now, b"", text)
 
-    async def closed_loop(self, seconds: float) -> int:
-        """Keeps requests outstanding for a time and waits for the last; returns when sending stopped (ns)."""
+    def stop(self) -> None:
+        """Ends the test at once: what is unanswered is cut off, what is there is kept."""
+        if self.stopped_ns:
+            return
+        self.stopped_ns, self._sending, self._next = time.monotonic_ns(), False, None
+        for index in list(self._in_flight):
+            self._transport.abort(index)
+            del self._in_flight[index]
+            self.recorder.end(index, Outcome.CUT_OFF, self.stopped_ns, "cut off")
+        self._check_done()
+
+    async def closed_loop(self, seconds: float, most: int | None = None) -> int:
+        """Keeps requests outstanding for a time, or until ``most`` were sent, and waits for the last.
+
+        In ``multi-stream`` they are sent together, and the next when all are answered. Returns when
+        sending stopped (ns).
+        """
         self._begin_phase()
         stop_ns = time.monotonic_ns() + int(seconds * NS_PER_S)
-        slots = self.settings.outstanding  # those that have not stopped
+        last = min(self.recorder.capacity, self.recorder.count + most if most else self.recorder.capacity)
+        together = self.settings.outstanding if self.settings.scenario == "multi-stream" else 1
+        slots = self.settings.outstanding // together  # those that have not stopped
+        waiting = 0  # answers to the query under way
 
         def again() -> None:
-            nonlocal slots
+            nonlocal slots, waiting
             now = time.monotonic_ns()
-            if now < stop_ns and self.recorder.count < self.recorder.capacity:
-                self.send(now, now)
+            if not self._sending:
+                return
+            if now < stop_ns and self.recorder.count + together <= last:
+                waiting = together
+                for _ in range(together):
+                    self.send(now, time.monotonic_ns() if together > 1 else now)
             else:
                 slots -= 1
                 self._sending = slots > 0
                 self._check_done()
 
         def ended(answered: bool) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if together > 1 and waiting:
+                return
             if answered:
                 again()
             else:
                 self._loop.call_later(ERROR_PAUSE_S, again)
 
         self._next = ended
-        for _ in range(self.settings.outstanding):
+        for _ in range(slots):
             again()
         await self._all_done
-        return min(stop_ns, time.monotonic_ns())
+        return min(stop_ns, self.stopped_ns or time.monotonic_ns())
 
     async def open_loop(self, due_ns: np.ndarray, at: dict[int, Callable[[], None]]) -> None:
         """Sends at the given moments whatever comes back, and waits for the last; calls ``at[i]`` before request i."""
@@ -123,6 +157,8 @@ class Run:
         def wake() -> None:
             nonlocal position
             for _ in range(BURST):
+                if self.stopped_ns:
+                    return
                 if position == len(due):
                     self._sending = False
                     self._check_done()
@@ -147,6 +183,7 @@ class Run:
         self._next, self._sending, self._all_done = None, True, self._loop.create_future()
 
     async def run(self) -> Recording:
+        self._loop.add_signal_handler(signal.SIGINT, self.stop)
         sweep = self._loop.create_task(self._sweep())
         try:
             work = self._open if self.settings.scenario == "server" else self._closed
@@ -162,36 +199,35 @@ class Run:
     async def _closed(self) -> Recording:
         if self.settings.warmup_s:
             await self.closed_loop(self.settings.warmup_s)
-        self.recorder.measure_from(self.recorder.count)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
-        stop_ns = await self.closed_loop(self.settings.duration_s)
-        return self.recorder.finish(start_ns, stop_ns, time.process_time() - cpu_s, self.in_flight_limit)
+        self.recorder.measure_from(self.recorder.count)
+        stop_ns = start_ns
+        if not self.stopped_ns:
+            stop_ns = await self.closed_loop(self.settings.duration_s, self.settings.requests)
+        return self._finish(start_ns, stop_ns, cpu_s)
+
+    def _finish(self, start_ns: int, stop_ns: int, cpu_s: float) -> Recording:
+        used_s = time.process_time() - cpu_s
+        return self.recorder.finish(start_ns, stop_ns, used_s, self.in_flight_limit, bool(self.stopped_ns))
 
     async def _open(self) -> Recording:
-        settings = self.settings
-        offsets = server_schedule(settings.rate_per_s or 0.0, settings.warmup_s + settings.duration_s, settings.seed)
-        warmup_ns = int(settings.warmup_s * NS_PER_S)
-        first = int(np.searchsorted(offsets, warmup_ns))
-        self.recorder.measure_from(first)
+        schedule, warmup_ns = self.schedule, int(self.settings.warmup_s * NS_PER_S)
         begin_ns = time.monotonic_ns() + LEAD_NS
         cpu_s = time.process_time()
 
-        def note_cpu() -> None:
+        def measured() -> None:
             nonlocal cpu_s
             cpu_s = time.process_time()
+            self.recorder.measure_from(schedule.first)
 
-        await self.open_loop(offsets + begin_ns, {first: note_cpu})
-        start_ns = begin_ns + warmup_ns
-        stop_ns = start_ns + int(settings.duration_s * NS_PER_S)
-        return self.recorder.finish(start_ns, stop_ns, time.process_time() - cpu_s, self.in_flight_limit)
-
-
-def server_schedule(rate_per_s: float, seconds: float, seed: int) -> np.ndarray:
-    """The arrivals of one test, bounded in count whatever chance does."""
-    return poisson_arrivals(rate_per_s, seconds, seed)[:MAX_REQUESTS]
+        await self.open_loop(schedule.offsets_ns + begin_ns, {schedule.first: measured})
+        start_ns, stop_ns = begin_ns + warmup_ns, begin_ns + schedule.end_ns
+        if self.stopped_ns:
+            stop_ns = max(start_ns, min(stop_ns, self.stopped_ns))
+        return self._finish(start_ns, stop_ns, cpu_s)
 
 
-def _transport(plan: Plan, finished: Callable[[int, Outcome, int, bytes, str], None]) -> Transport:
+def _transport(plan: Plan, finished: Finished) -> Transport:
     if plan.call.url.startswith("grpc://"):
         from pipelines.loadtest.grpc_transport import GrpcTransport
 
@@ -227,7 +263,8 @@ def main(folder: Path) -> None:
     plan = load_plan(folder, sys.stdin.read())
     tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
     limit = in_flight_limit()
-    recorder: Recorder[bytes] = Recorder(MAX_REQUESTS)
+    recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
+    cpus, nice = settle()
 
     async def work() -> Recording:
         return await Run(plan, recorder, limit).run()
@@ -238,7 +275,7 @@ def main(folder: Path) -> None:
         recording = runner.run(work())
     kept = recorder.kept()
     save_blobs(folder, "answers", [index for index, _ in kept], (answer for _, answer in kept))
-    save_recording(folder, recording)
+    save_recording(folder, replace(recording, cpus=cpus, nice=nice))
 
 
 if __name__ == "__main__":

@@ -64,9 +64,9 @@ class HttpTransport:
         else:
             carrier.cancel()
 
-    def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str) -> None:
+    def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str, first_ns: int = 0) -> None:
         del self._busy[index]
-        self._finished(index, outcome, done_ns, answer, error)
+        self._finished(index, outcome, done_ns, answer, error, first_ns)
 
     async def close(self) -> None:
         for index in list(self._busy):
@@ -85,6 +85,7 @@ class _Connection(asyncio.Protocol):
         self._index = _IDLE
         self._transport: asyncio.Transport
         self._lost = False
+        self._first_ns = 0  # of the answer at hand
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -106,6 +107,8 @@ class _Connection(asyncio.Protocol):
             self._leave_pool()
             self._transport.abort()
             return
+        if not self._first_ns:
+            self._first_ns = done_ns
         try:
             complete = self._reader.feed(data)
         except BadResponseError as error:
@@ -118,6 +121,7 @@ class _Connection(asyncio.Protocol):
     def _answered(self, done_ns: int) -> None:
         reader, index = self._reader, self._index
         status, body, reusable = reader.status, reader.body, reader.reusable and not self._lost
+        first_ns, self._first_ns = self._first_ns, 0
         self._index = _IDLE
         reader.reset()
         if reusable:
@@ -125,7 +129,7 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.close()
         if status == 200:
-            self._pool.finish(index, Outcome.ANSWERED, done_ns, body, "")
+            self._pool.finish(index, Outcome.ANSWERED, done_ns, body, "", first_ns)
         else:
             text = body[:200].decode("utf-8", "replace")
             self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {text}")

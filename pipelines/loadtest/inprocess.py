@@ -9,9 +9,10 @@ import numpy as np
 
 from pipelines.errors import UserError
 from pipelines.loadtest.recording import Outcome, Recorder, Recording
-from pipelines.loadtest.schedule import NS_PER_S, poisson_arrivals
+from pipelines.loadtest.schedule import NS_PER_S, Schedule, schedule_of
 from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
 from pipelines.loadtest.summary import summarise
+from pipelines.loadtest.trace import read_trace
 from pipelines.paths import Arrays, Predict
 from pipelines.results import Scenario
 
@@ -37,7 +38,11 @@ def measure_in_process(
     if not inputs:
         raise UserError("nothing to predict. Received: no inputs. Give at least one.")
     worker = _Worker(predict, inputs, settings)
-    recording = worker.server() if settings.scenario == "server" else worker.closed()
+    if settings.scenario == "server":
+        trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
+        recording = worker.server(schedule_of(settings, trace_ns))
+    else:
+        recording = worker.closed()
     checked = matched = 0
     for index, answer in worker.recorder.kept():
         checked += 1
@@ -82,33 +87,35 @@ class _Worker:
             self._closed_loop(self._settings.warmup_s)
         self.recorder.measure_from(self.recorder.count)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
-        stop_ns = self._closed_loop(self._settings.duration_s)
+        stop_ns = self._closed_loop(self._settings.duration_s, self._settings.requests)
         return self.recorder.finish(start_ns, stop_ns, time.process_time() - cpu_s, self._settings.outstanding)
 
-    def _closed_loop(self, seconds: float) -> int:
+    def _closed_loop(self, seconds: float, most: int | None = None) -> int:
         """Returns when the last request was taken (ns)."""
         recorder, outstanding = self.recorder, self._settings.outstanding
         begin, start_ns = recorder.count, time.monotonic_ns()
-        stop_ns = start_ns + int(seconds * NS_PER_S)
-        while (now_ns := time.monotonic_ns()) < stop_ns and recorder.count < recorder.capacity:
+        stop_ns, together_ns = start_ns + int(seconds * NS_PER_S), start_ns
+        last = min(recorder.capacity, begin + most if most else recorder.capacity)
+        while (now_ns := time.monotonic_ns()) < stop_ns and recorder.count < last:
             # The request that ended `outstanding` requests ago made room for this one.
             made_room = recorder.count - outstanding
             intended_ns = now_ns
-            if outstanding > 1:
+            if self._settings.scenario == "multi-stream":
+                # The queries are sent whole, the next when the one before is answered.
+                if (recorder.count - begin) % outstanding == 0:
+                    together_ns = now_ns
+                intended_ns = together_ns
+            elif outstanding > 1:
                 intended_ns = int(recorder.done[made_room]) if made_room >= begin else start_ns
             self._do(intended_ns, intended_ns)
         return min(stop_ns, now_ns)
 
-    def server(self) -> Recording:
-        settings, recorder = self._settings, self.recorder
-        seconds = settings.warmup_s + settings.duration_s
-        offsets = poisson_arrivals(settings.rate_per_s or 0.0, seconds, settings.seed)[:MAX_REQUESTS]
-        warmup_ns = int(settings.warmup_s * NS_PER_S)
-        first = int(np.searchsorted(offsets, warmup_ns))
+    def server(self, schedule: Schedule) -> Recording:
+        recorder, first = self.recorder, schedule.first
         recorder.measure_from(first)
         begin_ns = time.monotonic_ns()
         cpu_s = time.process_time()
-        for index, intended_ns in enumerate((offsets + begin_ns).tolist()):
+        for index, intended_ns in enumerate((schedule.offsets_ns + begin_ns).tolist()):
             if index == first:
                 cpu_s = time.process_time()
             sent_ns = intended_ns
@@ -116,6 +123,6 @@ class _Worker:
                 time.sleep((intended_ns - now_ns) / NS_PER_S)
                 sent_ns = time.monotonic_ns()  # idle until now: it could have begun on time
             self._do(intended_ns, sent_ns)
-        start_ns = begin_ns + warmup_ns
-        stop_ns = start_ns + int(settings.duration_s * NS_PER_S)
+        start_ns = begin_ns + int(self._settings.warmup_s * NS_PER_S)
+        stop_ns = begin_ns + schedule.end_ns
         return recorder.finish(start_ns, stop_ns, time.process_time() - cpu_s, 0)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pipelines.errors import UserError
+from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
+from pipelines.loadtest.live import Glance, View
 from pipelines.loadtest.plan import Plan, save_plan
-from pipelines.loadtest.recording import load_blobs, load_recording
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.recording import RECORDING, load_blobs, load_recording
+from pipelines.loadtest.schedule import nothing_due, schedule_of
+from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
 from pipelines.loadtest.summary import nothing_measured, summarise
+from pipelines.loadtest.trace import read_trace
 from pipelines.loadtest.transport import check_call
 from pipelines.results import Scenario
 from serving.clients import Call
@@ -22,6 +29,16 @@ from serving.guard import interrupts_deferred
 START_AND_SAVE_S = 60.0
 """For the generator's start, its imports, and writing its files, on a machine that is busy."""
 PROGRESS_S = 0.1
+STOP_S = 5.0
+"""For an interrupted generator to write down what it has."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C within a test; ``scenario`` is the result so far, marked partial."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__("interrupted")
+        self.scenario = scenario
 
 
 def measure(
@@ -31,6 +48,9 @@ def measure(
     settings: LoadSettings,
     folder: Path,
     on_progress: Callable[[float], None] | None = None,
+    *,
+    watch: Callable[[Glance | None], None] | None = None,
+    keep_partial: bool = False,
 ) -> Scenario:
     """Offers load to the server at ``call.url`` from a process of its own, and says how it did.
 
@@ -39,31 +59,64 @@ def measure(
     checked: ``check(index of the body, bytes of the answer)`` returns whether the answer is right; what
     it raises is raised. Where a run has fewer answers, all are checked. ``folder`` is an empty folder for
     the plan, the answers and the raw recording; of ``call``, it gets all but the headers.
-    ``on_progress`` is called about ten times a second with the share of the time that has passed, 0 to 1.
+    ``on_progress`` is called about ten times a second with the share of the time that has passed, 0 to 1, and
+    ``watch`` with how the test stands.
 
     A server that is down, dies, resets connections or never answers makes errors, and a result
     that is not valid and says why; it never makes an exception, nor a test that does not end. The
     generator's process is ended when this function is left, however it is left.
 
     Raises:
-        UserError: no bodies, or a call whose address, path or headers cannot be used.
+        UserError: no bodies, a trace that is none, or a call whose address, path or headers cannot be used.
+        Interrupted: for KeyboardInterrupt, with ``keep_partial`` and if anything was recorded.
     """
     if not bodies:
         raise UserError("nothing to send. Received: no request bodies. Give at least one.")
     check_call(call)
-    headers = save_plan(folder, Plan(call, bodies, settings, os.getpid()))
-    failure = _run(folder, headers, settings, on_progress)
+    schedule = nothing_due()
+    if settings.scenario == "server":
+        trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
+        schedule = schedule_of(settings, trace_ns)
+    headers = save_plan(folder, Plan(call, bodies, settings, schedule, os.getpid()))
+    before = cpu_ticks()
+    view = View(folder, MAX_REQUESTS)
+
+    def progress(share: float) -> None:
+        if on_progress is not None:
+            on_progress(share)
+        if watch is not None:
+            watch(view.glance())
+
+    try:
+        failure = _run(folder, headers, settings, progress)
+    except KeyboardInterrupt:
+        if not keep_partial or not (folder / RECORDING).exists():
+            raise
+        raise Interrupted(_conclude(folder, bodies, check, settings, before)) from None
+    finally:
+        view.close()
     if failure is not None:
         return nothing_measured(settings, failure)
+    return _conclude(folder, bodies, check, settings, before)
 
+
+def _conclude(
+    folder: Path,
+    bodies: Sequence[bytes],
+    check: Callable[[int, bytes], bool],
+    settings: LoadSettings,
+    ticks_before: tuple[int, int] | None,
+) -> Scenario:
+    stolen = steal_share(ticks_before, cpu_ticks())
     checked = matched = 0
     for index, answer in load_blobs(folder, "answers"):
         checked += 1
         matched += bool(check(index % len(bodies), answer))
-    return summarise(load_recording(folder), settings, checked, matched)
+    result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
+    return replace(result, distinct_inputs=len(set(bodies)), governor=governor())
 
 
-def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callable[[float], None] | None) -> str | None:
+def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callable[[float], None]) -> str | None:
     """Runs the generator to its end. None, or why there is no recording."""
     planned_s = settings.warmup_s + settings.duration_s
     # A closed loop waits for its last answers twice: after the warm-up and at the end.
@@ -83,14 +136,19 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
                 )
             _tell(process, headers)
             while (elapsed := time.monotonic() - started) < limit_s:
-                if on_progress is not None:
-                    on_progress(min(1.0, elapsed / planned_s))
+                on_progress(min(1.0, elapsed / planned_s))
                 try:
                     process.wait(PROGRESS_S)
                     break
                 except subprocess.TimeoutExpired:
                     continue
             code = process.poll()
+        except KeyboardInterrupt:
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):  # it hangs: it is killed, and has left nothing
+                    process.wait(STOP_S)
+            raise
         finally:
             if process is not None:
                 process.kill()
@@ -101,8 +159,7 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
         how = f"exit code {code}" if code > 0 else f"signal {-code}"
         last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
         return ": ".join([f"the load generator ended with {how}", *last])
-    if on_progress is not None:
-        on_progress(1.0)
+    on_progress(1.0)
     return None
 
 

@@ -10,18 +10,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pipelines.loadtest.recording import load_blobs, save_blobs
+from pipelines.loadtest.schedule import Schedule
 from pipelines.loadtest.settings import LoadSettings
 from serving.clients import Call
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One load test, ready to be run."""
+    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others."""
 
     call: Call
     bodies: Sequence[bytes]
     settings: LoadSettings
+    schedule: Schedule
     parent_pid: int
 
 
@@ -32,8 +36,11 @@ def save_plan(folder: Path, plan: Plan) -> str:
         "path": plan.call.path,
         "parent_pid": plan.parent_pid,
         "settings": asdict(plan.settings),
+        "first": plan.schedule.first,
+        "end_ns": plan.schedule.end_ns,
     }
     (folder / "plan.json").write_text(json.dumps(facts))
+    np.save(folder / "schedule.npy", plan.schedule.offsets_ns, allow_pickle=False)
     save_blobs(folder, "bodies", range(len(plan.bodies)), plan.bodies)
     return json.dumps(dict(plan.call.headers))
 
@@ -44,5 +51,6 @@ def load_plan(folder: Path, headers: str) -> Plan:
         call=Call(url=facts["url"], path=facts["path"], headers=json.loads(headers)),
         bodies=[body for _, body in load_blobs(folder, "bodies")],
         settings=LoadSettings(**facts["settings"]),
+        schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
         parent_pid=facts["parent_pid"],
     )

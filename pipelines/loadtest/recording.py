@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import mmap
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Outcome(IntEnum):
     BROKEN = 3  # no connection, or it broke
     TIMED_OUT = 4
     NOT_SENT = 5  # too many were unanswered when it was due
+    CUT_OFF = 6  # unanswered when the test was interrupted: nobody knows how it would have ended
 
 
 class Sample(Generic[Answer]):
@@ -77,40 +80,82 @@ class Recording:
     ``intended``, ``sent`` and ``done`` are int64 nanoseconds of one monotonic clock and ``outcome`` int8
     (:class:`Outcome`), each of shape [requests], warm-up included, in the order of sending. ``sent`` is when the
     generator acted: it includes its own lateness and no wait for the server, not even for a
-    connection. ``first`` is the first measured request, ``start_ns`` to ``stop_ns`` the time in which
-    measured requests were sent, ``cpu_s`` this process's CPU time from ``start_ns`` to the last answer.
-    ``error_examples`` are distinct texts, in order of appearance.
+    connection. ``first_byte`` (ns) is 0 where it was not seen, ``size`` (int32) the bytes of an answer's body.
+    ``first`` is the first measured request, ``start_ns`` to ``stop_ns`` the time in which
+    measured requests were sent, ``cpu_s`` this process's CPU time from ``start_ns`` to ``ended_ns``, when the
+    last answer was there. ``error_examples`` are distinct texts, in order of appearance.
+    ``interrupted``: the test was stopped before its end. ``cpus`` are the processors that the generator might
+    use, ``nice`` its priority; empty and None in process.
     """
 
     intended: np.ndarray
     sent: np.ndarray
     done: np.ndarray
     outcome: np.ndarray
+    first_byte: np.ndarray
+    size: np.ndarray
     first: int
     start_ns: int
     stop_ns: int
     cpu_s: float
     in_flight_limit: int
     error_examples: tuple[str, ...]
+    ended_ns: int = 0
+    interrupted: bool = False
+    cpus: tuple[int, ...] = ()
+    nice: int | None = None
+
+
+class Arrays(NamedTuple):
+    """The flat arrays of a test under way, of shape [capacity]: see :class:`Recording`.
+
+    ``facts`` (int64, [2]) are the first measured request plus one, 0 while there is none, and when it was set (ns).
+    """
+
+    intended: np.ndarray
+    sent: np.ndarray
+    done: np.ndarray
+    first_byte: np.ndarray
+    size: np.ndarray
+    outcome: np.ndarray
+    facts: np.ndarray
+
+
+_BYTES = 4 * 8 + 4 + 1
+_FACT_BYTES = 16
+
+
+def bytes_needed(capacity: int) -> int:
+    """The memory of the arrays; pages that are never written cost nothing."""
+    return _FACT_BYTES + _BYTES * capacity
+
+
+def new_arrays(capacity: int, memory: mmap.mmap | None = None) -> Arrays:
+    """Arrays in ``memory`` (``bytes_needed(capacity)`` of it, all zero), or in some of their own."""
+    room = np.zeros(bytes_needed(capacity), np.uint8) if memory is None else np.frombuffer(memory, np.uint8)
+    facts, rest = room[:_FACT_BYTES].view(np.int64), room[_FACT_BYTES:]
+    wide = rest[: 32 * capacity].view(np.int64).reshape(4, capacity)
+    size = rest[32 * capacity : 36 * capacity].view(np.int32)
+    return Arrays(wide[0], wide[1], wide[2], wide[3], size, rest[36 * capacity :].view(np.int8), facts)
 
 
 class Recorder(Generic[Answer]):
     """Collects a :class:`Recording` while it happens; a few tens of nanoseconds a value."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, arrays: Arrays | None = None) -> None:
+        """``arrays`` are those of :func:`new_arrays`, where another process looks on; own ones if left out."""
         self.capacity = capacity
         self.count = 0
         self.first = capacity  # nothing is measured until `measure_from`
-        self.intended = np.zeros(capacity, np.int64)  # pages that are never written cost nothing
-        self.sent = np.zeros(capacity, np.int64)
-        self.done = np.zeros(capacity, np.int64)
-        self.outcome = np.zeros(capacity, np.int8)
+        self.arrays = arrays if arrays is not None else new_arrays(capacity)
+        self.intended, self.sent, self.done, self.first_byte, self.size, self.outcome, self._facts = self.arrays
         self.answers: Sample[Answer] = Sample()
         self._errors: dict[str, None] = {}
 
     def measure_from(self, first: int) -> None:
         """Requests from this index on are measured; those before it are warm-up."""
         self.first = first
+        self._facts[:] = first + 1, time.monotonic_ns()
 
     def begin(self, intended_ns: int, sent_ns: int) -> int:
         """The index of a new request."""
@@ -120,8 +165,12 @@ class Recorder(Generic[Answer]):
         self.count = index + 1
         return index
 
-    def end(self, index: int, outcome: Outcome, done_ns: int, error: str = "") -> None:
+    def end(
+        self, index: int, outcome: Outcome, done_ns: int, error: str = "", first_ns: int = 0, size: int = 0
+    ) -> None:
         self.done[index] = done_ns
+        self.first_byte[index] = first_ns
+        self.size[index] = size
         self.outcome[index] = outcome
         if outcome is not Outcome.ANSWERED and index >= self.first and len(self._errors) < MAX_ERROR_EXAMPLES:
             self._errors[" ".join(error.split())[:MAX_ERROR_LENGTH]] = None
@@ -138,35 +187,43 @@ class Recorder(Generic[Answer]):
         """(request index, answer), in the order of sending."""
         return [(self.first + position, answer) for position, answer in self.answers.items()]
 
-    def finish(self, start_ns: int, stop_ns: int, cpu_s: float, in_flight_limit: int) -> Recording:
+    def finish(
+        self, start_ns: int, stop_ns: int, cpu_s: float, in_flight_limit: int, interrupted: bool = False
+    ) -> Recording:
         used = slice(0, self.count)
         return Recording(
             self.intended[used],
             self.sent[used],
             self.done[used],
             self.outcome[used],
+            self.first_byte[used],
+            self.size[used],
             first=min(self.first, self.count),
             start_ns=start_ns,
             stop_ns=stop_ns,
             cpu_s=cpu_s,
             in_flight_limit=in_flight_limit,
             error_examples=tuple(self._errors),
+            ended_ns=time.monotonic_ns(),
+            interrupted=interrupted,
         )
 
 
-_ARRAYS = ("intended", "sent", "done", "outcome")
-_FACTS = ("first", "start_ns", "stop_ns", "cpu_s", "in_flight_limit", "error_examples")
+RECORDING = "recording.json"
+"""Written last: where it is, the recording is whole."""
+_ARRAYS = ("intended", "sent", "done", "outcome", "first_byte", "size")
+_FACTS = tuple(one.name for one in fields(Recording) if one.name not in _ARRAYS)
 
 
 def save_recording(folder: Path, recording: Recording) -> None:
     np.savez(folder / "recording.npz", allow_pickle=False, **{name: getattr(recording, name) for name in _ARRAYS})
     facts = {name: getattr(recording, name) for name in _FACTS}
-    (folder / "recording.json").write_text(json.dumps(facts))
+    (folder / RECORDING).write_text(json.dumps(facts))
 
 
 def load_recording(folder: Path) -> Recording:
-    facts = json.loads((folder / "recording.json").read_text())
-    facts["error_examples"] = tuple(facts["error_examples"])
+    facts = json.loads((folder / RECORDING).read_text())
+    facts |= {name: tuple(facts[name]) for name in ("error_examples", "cpus")}
     with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
         return Recording(**{name: arrays[name] for name in _ARRAYS}, **facts)
 

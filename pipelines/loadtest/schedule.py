@@ -2,9 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
+
 NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When requests are due, in nanoseconds from the beginning: ``offsets_ns`` int64, ascending, shape [n].
+
+    Those before ``first`` are warm-up; the measured time ends at ``end_ns``.
+    """
+
+    offsets_ns: np.ndarray
+    first: int
+    end_ns: int
+
+
+def nothing_due() -> Schedule:
+    """The schedule of a closed loop."""
+    return Schedule(np.empty(0, np.int64), 0, 0)
+
+
+def schedule_of(settings: LoadSettings, trace_ns: np.ndarray | None = None) -> Schedule:
+    """The schedule of the server scenario; ``trace_ns`` are the offsets of a trace, ascending.
+
+    Bounded in count whatever chance does. A test that ends after a number of requests ends with
+    the last of them.
+    """
+    seconds = settings.warmup_s + settings.duration_s
+    if settings.requests is not None and settings.arrivals != "trace":
+        # Enough for the number, even of Poisson arrivals that come slowly (eight standard deviations).
+        wanted = settings.requests + 8 * settings.requests**0.5 + 8
+        seconds = min(seconds, settings.warmup_s + wanted / (settings.rate_per_s or 1.0))
+    end_ns = int(seconds * NS_PER_S)
+    if trace_ns is not None:
+        offsets = trace_ns[trace_ns < end_ns]
+    elif settings.arrivals == "uniform":
+        offsets = uniform_arrivals(settings.rate_per_s or 0.0, seconds)
+    else:
+        offsets = poisson_arrivals(settings.rate_per_s or 0.0, seconds, settings.seed)
+    first = int(np.searchsorted(offsets, int(settings.warmup_s * NS_PER_S)))
+    if settings.requests is not None and len(offsets) > first + settings.requests:
+        offsets = offsets[: first + settings.requests]
+        end_ns = int(offsets[-1]) + 1
+    return Schedule(offsets[:MAX_REQUESTS], first, end_ns)
+
+
+def uniform_arrivals(rate_per_s: float, seconds: float) -> np.ndarray:
+    """Arrivals at equal distances, the first at 0; int64 nanoseconds, none at or after the end."""
+    offsets = (np.arange(int(np.ceil(rate_per_s * seconds)) + 1) * (NS_PER_S / rate_per_s)).astype(np.int64)
+    return offsets[offsets < int(seconds * NS_PER_S)]
 
 
 def poisson_arrivals(rate_per_s: float, seconds: float, seed: int) -> np.ndarray:

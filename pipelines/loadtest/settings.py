@@ -7,7 +7,8 @@ from typing import Literal, get_args
 
 from pipelines.errors import UserError, unknown
 
-ScenarioName = Literal["single-stream", "offline", "server"]
+ScenarioName = Literal["single-stream", "multi-stream", "offline", "server"]
+Arrivals = Literal["poisson", "uniform", "trace"]
 
 MAX_REQUESTS = 2_000_000
 """Of one test, warm-up included. A closed loop ends there; a schedule that is longer is refused."""
@@ -21,10 +22,13 @@ MAX_IN_FLIGHT = 4096
 class LoadSettings:
     """One load test.
 
-    ``warmup_s`` comes before ``duration_s`` and is left out of the result. ``rate_per_s`` is the
-    mean arrival rate of ``server``; ``concurrency`` the number of outstanding requests of ``offline``;
-    each is ignored by the other scenarios. ``batch`` is the number of rows in one request body: it
-    turns requests into samples. ``timeout_s`` is for one request, from its sending.
+    ``warmup_s`` comes before ``duration_s`` and is left out of the result. ``requests`` ends a test after so
+    many measured ones, if its time is not over before. ``arrivals`` says how ``server`` spreads them:
+    Poisson or uniform with the mean rate ``rate_per_s``, or as the file ``trace`` says (seconds, one a
+    line). ``concurrency`` is the number of outstanding requests of ``offline``, and of those
+    that make one query of ``multi-stream``. What a scenario does not need, it ignores. ``batch`` is the
+    number of rows in one request body: it turns requests into samples. ``timeout_s`` is for one
+    request, from its sending. Below ``min_duration_s`` or ``min_requests`` a result is not valid.
 
     Raises:
         UserError: a value is out of its range.
@@ -38,6 +42,11 @@ class LoadSettings:
     concurrency: int = 1
     seed: int = 0
     timeout_s: float = 10.0
+    arrivals: Arrivals = "poisson"
+    trace: str | None = None
+    requests: int | None = None
+    min_duration_s: float = 0.0
+    min_requests: int = 0
 
     def __post_init__(self) -> None:
         if self.scenario not in get_args(ScenarioName):
@@ -48,17 +57,26 @@ class LoadSettings:
         _within("batch", self.batch, 1, 1_000_000)
         _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
         _within("seed", self.seed, 0, 2**63 - 1)
-        if self.scenario == "server":
+        _within("min_duration_s", self.min_duration_s, 0.0, MAX_SECONDS)
+        _within("min_requests", self.min_requests, 0, MAX_REQUESTS)
+        if self.requests is not None:
+            _within("requests", self.requests, 1, MAX_REQUESTS)
+        if self.arrivals not in get_args(Arrivals):
+            raise unknown("arrivals", self.arrivals, get_args(Arrivals))
+        if self.scenario == "server" and self.arrivals == "trace":
+            if self.trace is None:
+                raise UserError("arrivals of a trace need its file. Received: none. Name one with seconds, one a line.")
+        elif self.scenario == "server":
             if self.rate_per_s is None:
                 raise UserError("the server scenario needs rate_per_s. Received: none. Name the requests per second.")
             # The Poisson count stays below its mean by a wide margin of its standard deviation.
             most = 0.9 * MAX_REQUESTS / (self.warmup_s + self.duration_s)
-            _within("rate_per_s", self.rate_per_s, 0.001, most)
+            _within("rate_per_s", self.rate_per_s, 0.001, MAX_REQUESTS if self.requests else most)
 
     @property
     def outstanding(self) -> int:
         """How many requests a closed loop keeps outstanding."""
-        return self.concurrency if self.scenario == "offline" else 1
+        return self.concurrency if self.scenario in ("offline", "multi-stream") else 1
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -53,7 +53,9 @@ def percentiles(latencies_ms: np.ndarray) -> Percentiles:
 
     ``quantiles`` are the values at 0, 1, ... 100 % (empty for n = 0): for plots, whether claimable or not.
     """
-    ordered = np.sort(latencies_ms)
+    ordered = latencies_ms
+    if np.any(ordered[1:] < ordered[:-1]):
+        ordered = np.sort(ordered)
     count = len(ordered)
     claimed: dict[str, float | None] = {}
     unclaimable = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -11,8 +10,16 @@ from pipelines.errors import UserError
 from pipelines.loadtest.recording import Outcome
 from serving.clients import Call
 
-Finished = Callable[[int, Outcome, int, bytes, str], None]
-"""(request index, outcome, monotonic ns, answer's bytes, error text): called once for each request not aborted."""
+
+class Finished(Protocol):
+    """What is called once for each request that was not aborted; times are monotonic nanoseconds.
+
+    ``first_ns`` is when the first byte of the answer was read, 0 where the transport does not see it.
+    """
+
+    def __call__(
+        self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str, first_ns: int = 0
+    ) -> None: ...
 
 
 class Transport(Protocol):

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from pipelines.errors import UserError
+from pipelines.loadtest.live import Glance
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import Outcome, load_recording
 from pipelines.loadtest.schedule import poisson_arrivals
@@ -182,13 +183,13 @@ def test_a_server_that_is_down(kind: str, scenario: str, bodies, tmp_path) -> No
 def test_a_server_that_dies_in_the_middle(kind: str, start_truth, bodies, tmp_path) -> None:
     with start_truth(kind) as server:
 
-        def kill_half_way(share: float) -> None:
-            if share > 0.5:
+        def kill_half_way(glance: Glance | None) -> None:
+            if glance is not None and glance.answered > 50:
                 server.process.kill()
 
         settings = LoadSettings("server", 1.2, 0.0, rate_per_s=250.0, timeout_s=2.0)
         call = server.call("/echo/20")
-        found = measure(call, bodies, lambda i, a: a == bodies[i], settings, tmp_path, kill_half_way)
+        found = measure(call, bodies, lambda i, a: a == bodies[i], settings, tmp_path, watch=kill_half_way)
     assert found.errors > 10
     assert found.requests - found.errors > 10
     assert found.match_share == 1.0
@@ -243,7 +244,8 @@ def test_too_many_in_flight_is_said(http_truth, tmp_path) -> None:
     script = textwrap.dedent(f"""
         import resource
         from pathlib import Path
-        from pipelines.loadtest.measure import measure
+        from pipelines.loadtest.live import Glance
+from pipelines.loadtest.measure import measure
         from pipelines.loadtest.settings import LoadSettings
         from serving.clients import Call
         resource.setrlimit(resource.RLIMIT_NOFILE, (164, 164))
@@ -289,7 +291,8 @@ def test_an_exception_of_the_caller_ends_the_generator(http_truth, tmp_path) -> 
 def test_no_generator_outlives_its_caller(http_truth, tmp_path, how: signal.Signals) -> None:
     script = textwrap.dedent(f"""
         from pathlib import Path
-        from pipelines.loadtest.measure import measure
+        from pipelines.loadtest.live import Glance
+from pipelines.loadtest.measure import measure
         from pipelines.loadtest.settings import LoadSettings
         from serving.clients import Call
         report = lambda share: print(share, flush=True) if share > 0.01 else None

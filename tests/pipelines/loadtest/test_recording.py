@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipelines.loadtest.recording import (
     save_blobs,
     save_recording,
 )
+from pipelines.loadtest.schedule import schedule_of
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.summary import summarise
 from serving.clients import Call
@@ -101,8 +103,13 @@ def test_error_examples_are_few_and_short() -> None:
 
 def test_a_plan_survives_its_files_and_its_token_is_in_none(tmp_path: Path) -> None:
     call = Call("http://127.0.0.1:1", "/path", {"Authorization": "Bearer a-secret-token"})
-    plan = Plan(call, [b"one", b"two"], LoadSettings("server", rate_per_s=3.0), 42)
-    assert load_plan(tmp_path, save_plan(tmp_path, plan)) == plan
+    settings = LoadSettings("server", rate_per_s=3.0)
+    schedule = schedule_of(settings)
+    plan = Plan(call, [b"one", b"two"], settings, schedule, 42)
+    found = load_plan(tmp_path, save_plan(tmp_path, plan))
+    assert replace(found, schedule=schedule) == plan
+    assert np.array_equal(found.schedule.offsets_ns, schedule.offsets_ns)
+    assert (found.schedule.first, found.schedule.end_ns) == (schedule.first, schedule.end_ns)
     assert all(b"a-secret-token" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
