@@ -14,10 +14,11 @@ from pipelines.commands.base import Commands
 from pipelines.commands.conform import conform_command
 from pipelines.commands.listing import list_command
 from pipelines.commands.manifests import manifests_command
+from pipelines.commands.loadtest import loadtest_command
 from pipelines.commands.package import package_command, verify_command
 from pipelines.commands.predict import predict_command
 from pipelines.commands.report import report_command
-from pipelines.commands.run import loadtest_command, run_command
+from pipelines.commands.run import run_command
 from pipelines.commands.serve import serve_command
 from pipelines.commands.train import train_command
 from pipelines.workspace import Workspace

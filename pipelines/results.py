@@ -90,7 +90,7 @@ class Scenario:
     send_lag_max_us: float | None = None
     client_cpu_share: float | None = None
     client_cpus: tuple[int, ...] = ()
-    client_nice: int | None = None
+    client_priority: str | None = None
     governor: str | None = None
     steal_share: float | None = None
     first_byte_p50_ms: float | None = None

@@ -1,4 +1,4 @@
-"""``slipway run`` and ``slipway loadtest``: measurements, and the report of them."""
+"""``slipway run``: measurements, and the report of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models.trained import FRAMEWORKS
-from pipelines.commands.base import command, emit, end_with, finite, model_and_paths, open_context, running_servers
+from pipelines.commands.base import command, emit, end_with, finite, model_and_paths, open_context
 from pipelines.errors import SlipwayError, UserError, unknown
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.results import Report
     from pipelines.workspace import Workspace
 
-_LOAD_OPTIONS = (
+LOAD_OPTIONS = (
     click.option(
         "--duration",
         type=click.FloatRange(0.5, 3600),
@@ -51,32 +51,11 @@ _LOAD_OPTIONS = (
 )
 
 
-def _load_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """What ``run`` and ``loadtest`` share."""
-    for option in reversed(_LOAD_OPTIONS):
+    for option in reversed(LOAD_OPTIONS):
         function = option(function)
     return function
-
-
-@command("loadtest", "loadtest mnist_cnn onnxruntime", "loadtest mnist_cnn litert --scenario server --rate 100")
-@model_and_paths
-@_load_options
-@running_servers
-def loadtest_command(
-    workspace: Any, model: str, paths: tuple[str, ...], at: tuple[str, ...], as_json: bool, **options: Any
-) -> None:
-    """Load-test the paths named, or all, in process and over every protocol. Exit code 1 if one fails.
-
-    With --at nothing is started: the servers that run there are asked, and the report is kept.
-    """
-    from pipelines.report import terminal
-
-    if at:
-        _finish(workspace, model, *execute_deployed(workspace, model, paths, at, **options), as_json)
-        return
-    report, _ = execute(workspace, model, paths, keep=False, **options)
-    emit(report.rows, as_json, lambda: terminal.show(report))
-    end_with(report)
 
 
 @command(
@@ -86,7 +65,7 @@ def loadtest_command(
     "run mnist_cnn onnxruntime --containers",
 )
 @model_and_paths
-@_load_options
+@load_options
 @click.option(
     "--tolerance", type=click.FloatRange(min=0), callback=finite, help="Largest absolute difference of an output."
 )
@@ -102,10 +81,10 @@ def loadtest_command(
 @click.option("--containers", is_flag=True, help="Measure every server in its container, too.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
-    _finish(workspace, model, *execute(workspace, model, paths, keep=True, **options), as_json)
+    finish(workspace, model, *execute(workspace, model, paths, keep=True, **options), as_json)
 
 
-def _finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
+def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
     """Show the report, write it, and end with the exit code that it asks for."""
     from pipelines import report as faces
     from pipelines.files import link

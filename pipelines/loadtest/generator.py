@@ -264,7 +264,7 @@ def main(folder: Path) -> None:
     tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
     limit = in_flight_limit()
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
-    cpus, nice = settle()
+    cpus, priority = settle()
 
     async def work() -> Recording:
         return await Run(plan, recorder, limit).run()
@@ -275,7 +275,7 @@ def main(folder: Path) -> None:
         recording = runner.run(work())
     kept = recorder.kept()
     save_blobs(folder, "answers", [index for index, _ in kept], (answer for _, answer in kept))
-    save_recording(folder, replace(recording, cpus=cpus, nice=nice))
+    save_recording(folder, replace(recording, cpus=cpus, priority=priority))
 
 
 if __name__ == "__main__":

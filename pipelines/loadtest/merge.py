@@ -45,5 +45,5 @@ def merge(recordings: Sequence[Recording], side_by_side: bool) -> Recording:
         ended_ns=max(ends),
         interrupted=any(one.interrupted for one in recordings),
         cpus=tuple(sorted({cpu for one in recordings for cpu in one.cpus})),
-        nice=recordings[0].nice,
+        priority=recordings[0].priority,
     )

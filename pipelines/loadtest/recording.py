@@ -85,7 +85,7 @@ class Recording:
     measured requests were sent, ``cpu_s`` this process's CPU time from ``start_ns`` to ``ended_ns``, when the
     last answer was there. ``error_examples`` are distinct texts, in order of appearance.
     ``interrupted``: the test was stopped before its end. ``cpus`` are the processors that the generator might
-    use, ``nice`` its priority; empty and None in process.
+    use, ``priority`` its scheduling; empty and None in process.
     """
 
     intended: np.ndarray
@@ -103,7 +103,7 @@ class Recording:
     ended_ns: int = 0
     interrupted: bool = False
     cpus: tuple[int, ...] = ()
-    nice: int | None = None
+    priority: str | None = None
 
 
 class Arrays(NamedTuple):

@@ -115,7 +115,7 @@ def summarise(
         arrivals=settings.arrivals if server else None,
         client_cpu_share=cpu_share,
         client_cpus=r.cpus,
-        client_nice=r.nice,
+        client_priority=r.priority,
         steal_share=steal_share,
         first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
         received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,

@@ -47,6 +47,8 @@ def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = Fal
     shown = f"[{address}]" if ":" in address else address
     named = {} if host == address else {"Host": parts.netloc}
     given = dict(_header(text) for text in headers)
+    if parts.scheme == "grpc":
+        given = {name.lower(): value for name, value in given.items()}  # as HTTP/2 wants it
     call = Call(f"{parts.scheme}://{shown}:{port}", path, (named if parts.scheme == "http" else {}) | given)
     check_call(call)
     return call

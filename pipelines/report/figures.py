@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from pipelines.report import numbers
+from pipelines.report import load_figures, numbers
 from pipelines.report.lines import Line, invalid_because
 from pipelines.results import IN_PROCESS, ArtifactRow
 
@@ -90,7 +90,37 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _parity(artifacts, places),
         _accuracy(artifacts, places),
     ]
-    return [figure for figure in made if figure]
+    return [figure for figure in [*made, *_loads(found, places)] if figure]
+
+
+def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
+    """The plots of the server scenario that have axes."""
+    loads = [
+        load_figures.Load(line.name, places[line.row.path], scenario, line.row.protocol == IN_PROCESS)
+        for line in found
+        if (scenario := line.scenario("server"))
+    ]
+    return axis_figures(loads)
+
+
+def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
+    """Latency over rate, far into the tail, and over time: those that have something to show."""
+    names = ", ".join(numbers.plain(load.name) for load in loads)
+    made = []
+    for name, title, note, draw in (
+        ("curve", "Latency over throughput", "p50 hollow, p99 filled; log scale", load_figures.curve),
+        ("tail", "Latency percentiles", "a line each; both scales logarithmic", load_figures.percentiles),
+        (
+            "timeline",
+            "Latency over time",
+            "the largest of each slice, the median thin, crosses where requests failed; log scale",
+            load_figures.timeline,
+        ),
+    ):
+        drawn = draw(loads)
+        if drawn is not None:
+            made.append(Figure(name, f"{title}, ms", note, f"{title} of {names}.", drawn["data"], drawn["layout"]))
+    return made
 
 
 def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:

@@ -67,10 +67,10 @@ def render(report: Report) -> str:
         parity=views.parity_rows(report.artifacts),
         parity_headers=views.PARITY_HEADERS,
         figures=plots,
-        figure_data=[_for_plotly(figure) for figure in plots],
+        figure_data=[for_plotly(figure) for figure in plots],
         css=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704
         scripts=[Markup(script) for script in scripts],  # noqa: S704
-        policy=_policy(scripts),
+        policy=policy(scripts),
     )
 
 
@@ -79,11 +79,11 @@ def _trouble_of(report: Report) -> dict[str, int]:
     return {name: place for place, trouble in enumerate(troubles(report)) for name in trouble.names}
 
 
-def _for_plotly(figure: figures.Figure) -> dict[str, Any]:
+def for_plotly(figure: figures.Figure) -> dict[str, Any]:
     return {name: value for name, value in asdict(figure).items() if name in ("id", "data", "layout")}
 
 
-def _policy(scripts: list[str]) -> str:
+def policy(scripts: list[str]) -> str:
     """A Content-Security-Policy (W3C, level 3) of inline styles and these scripts alone."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     sources = " ".join(f"'sha256-{one}'" for one in hashes)

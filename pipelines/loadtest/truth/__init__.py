@@ -13,6 +13,7 @@
     /serial/MS                the body, one request at a time, MS each
     /stall/AFTER/FOR/MS       as echo; AFTER past the first request of this path the whole server stalls
     /stall-now/FOR            answers, and stalls the whole server at once
+    /late                     answers how late the latest answer left since the last such question, in nanoseconds
     /every/N/FAULT            each Nth request meets FAULT, the others echo at once
     /FAULT                    every request meets it
 

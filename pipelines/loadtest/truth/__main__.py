@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 
 from pipelines.loadtest.generator import new_event_loop
+from pipelines.loadtest.priority import settle
 
 KINDS = ("http", "grpc")
 
@@ -18,6 +19,7 @@ def main(words: list[str]) -> int:
         return 2
     serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
     port = int(words[1]) if words[1:] else 0
+    settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()
     # gRPC brings its own poller, and is at its best on asyncio's own loop.

@@ -17,6 +17,7 @@ class Order:
     """What a path asks for; times in nanoseconds.
 
     ``stall`` is (after the first request, for how long); ``fault`` meets each ``every``-th request.
+    ``late`` asks how late the server itself was.
     """
 
     delay_ns: int = 0
@@ -25,6 +26,7 @@ class Order:
     stall_now_ns: int = 0
     fault: str = ""
     every: int = 1
+    late: bool = False
 
 
 def parse(path: str) -> Order:
@@ -36,6 +38,8 @@ def parse(path: str) -> Order:
         return Order(fault=words[1], every=_at_least(1, int(words[0])))
     times = [_at_least(0, round(float(word) * NS_PER_MS)) for word in words]
     match kind, times:
+        case "late", []:
+            return Order(late=True)
         case "echo", []:
             return Order()
         case "echo", [delay]:

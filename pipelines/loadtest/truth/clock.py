@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pipelines.loadtest.truth.behaviour import FAULTS, Order, Timing, parse
 from pipelines.loadtest.wakeup import alarm
 
+LATE = "late:"
 EARLY_NS = 80_000
 """The timer is set so much earlier, and the rest is waited out in a loop: timers come 50 to 100 us late."""
 
@@ -23,6 +24,7 @@ class Clock:
         self._seen: dict[str, int] = {}
         self._agenda: list[tuple[int, int, Callable[[str], None], str]] = []
         self._number = 0
+        self._late_ns = 0
         self._alarm = alarm(loop, self._ring)
 
     def take(self, path: str, arrival_ns: int, reply: Callable[[str], None]) -> None:
@@ -37,6 +39,10 @@ class Clock:
         if order.every > 1:
             self._seen[path] = seen = self._seen.get(path, 0) + 1
             fault = fault if seen % order.every == 0 else ""
+        if order.late:
+            late_ns, self._late_ns = self._late_ns, 0
+            reply(f"{LATE}{late_ns}")
+            return
         due_ns = self._timing.due(arrival_ns, order)
         if due_ns <= arrival_ns:
             reply(fault)
@@ -58,13 +64,16 @@ class Clock:
                 self._alarm.set(due_ns - EARLY_NS)
                 return
             heapq.heappop(self._agenda)
-            while time.monotonic_ns() < due_ns:
+            while (now_ns := time.monotonic_ns()) < due_ns:
                 pass
+            self._late_ns = max(self._late_ns, now_ns - due_ns)
             reply(fault)
 
 
 def wrong_bytes(fault: str, body: bytes, previous: bytes) -> bytes:
     """The body of an answer under a fault that changes it; the body itself under any other."""
+    if fault.startswith(LATE):
+        return fault.removeprefix(LATE).encode()
     if fault not in FAULTS:
         return body
     return {"wrong": b"wrong", "half": body[: len(body) // 2], "swapped": previous}.get(fault, body)

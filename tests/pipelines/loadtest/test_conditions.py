@@ -29,12 +29,14 @@ def test_stolen_time(tmp_path: Path) -> None:
     assert steal_share(None, (1, 1)) is None
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
-def test_the_generator_settles_on_one_processor() -> None:
+@pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="needs Linux")
+def test_the_generator_settles_where_it_may() -> None:
     program = (
         "import os\nfrom pipelines.loadtest.priority import settle\nbefore = os.sched_getaffinity(0)\n"
-        "cpus, nice = settle()\nassert set(cpus) == os.sched_getaffinity(0)\n"
-        "assert cpus == (max(before),)\nassert nice == os.getpriority(os.PRIO_PROCESS, 0)\nprint('well')"
+        "cpus, priority = settle()\nassert set(cpus) == os.sched_getaffinity(0)\n"
+        "if os.sched_getscheduler(0) == os.SCHED_FIFO:\n  assert (cpus, priority) == ((max(before),), 'fifo 1')\n"
+        "else:\n  assert cpus == tuple(sorted(before))\n"
+        "  assert priority == f'nice {os.getpriority(os.PRIO_PROCESS, 0)}'\nprint('well')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "well\n"

@@ -64,8 +64,8 @@ def test_the_truth_of_the_serial_server() -> None:
 def test_finds_the_truth_in_time(seed: int, capacity: float) -> None:
     found = search(Simulated(noise=0.003, seed=seed), capacity_per_s=capacity, seed=seed)
     assert found.rate_per_s == pytest.approx(truth_per_s(20.0), rel=0.03)
-    # From a capacity that is 3 % off, a confirmation may find no time.
-    assert found.confirmed or capacity == 485.0
+    # Noise, or a capacity that is 3 % off, may leave no time for it: then that is said.
+    assert found.confirmed or found.note == "no time was left to confirm it"
     assert found.seconds <= 60
 
 
