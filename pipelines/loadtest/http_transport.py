@@ -21,7 +21,8 @@ _IDLE = -1
 
 def request_bytes(call: Call, body: bytes) -> bytes:
     """One POST request. The call has passed :func:`pipelines.loadtest.transport.check_call`."""
-    lines = [f"POST {call.path} HTTP/1.1", f"Host: {urlsplit(call.url).netloc}"]
+    host = next((value for name, value in call.headers.items() if name.lower() == "host"), urlsplit(call.url).netloc)
+    lines = [f"POST {call.path} HTTP/1.1", f"Host: {host}"]
     own = ("host", "content-length", "transfer-encoding")
     lines += [f"{name}: {value}" for name, value in call.headers.items() if name.lower() not in own]
     lines.append(f"Content-Length: {len(body)}")
