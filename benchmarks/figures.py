@@ -154,11 +154,43 @@ def containers_table(results: dict[str, Any]) -> str:
     )
 
 
+def loadtest_table(results: dict[str, Any]) -> str:
+    """Each tool's figures of one stall beside the truth; in bold what is within 2 % of it."""
+    names = ("p50_ms", "p99_ms", "max_ms", "mean_ms")
+    truths = {row["rate"]: row for row in results["rows"] if row["tool"] == "truth"}
+    lines = ["| requests/s | tool | p50 ms | p99 ms | max ms | mean ms | answered/s |", "|--:|---|--:|--:|--:|--:|--:|"]
+    for rate, truth in truths.items():
+        for row in results["rows"]:
+            if row["rate"] != rate:
+                continue
+            if "reason" in row:
+                lines.append(f"| {rate:,} | {row['tool']} | {row['reason']} | | | | |")
+                continue
+            cells = []
+            for name in names:
+                value, right = row[name], truth[name]
+                close = value is not None and row["tool"] != "truth" and abs(value - right) <= 0.02 * right
+                cells.append(f"**{number(value, 4)}**" if close else number(value, 4))
+            lines.append(f"| {rate:,} | {row['tool']} | {' | '.join(cells)} | {number(row['offered_per_s'])} |")
+    machine = results["machine"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"A server that answers after 5 ms and stalls once for 500 ms, over {results['seconds']} s; in bold what "
+            "is within 2 % of the truth. By `python benchmarks/loadtest/compare.py` "
+            f"on {results['measured']}: {machine['cpu']}, {machine['cores']} cores. `wrk` has no rate: it sends as "
+            "fast as ten connections are answered.",
+        ]
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
     "containers": ("containers.json", containers_table),
+    "loadtest": ("loadtest_compare.json", loadtest_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
 

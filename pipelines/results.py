@@ -96,6 +96,7 @@ class Scenario:
     first_byte_p50_ms: float | None = None
     received_bytes: int | None = None
     distinct_inputs: int | None = None
+    generators: int = 1
     steady_from_s: float | None = None
     tail: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()

@@ -73,6 +73,16 @@ ALONE = (
         "--min-duration", type=_AT_LEAST_0, default=0.0, callback=finite, help="Not valid if it was shorter, seconds."
     ),
     click.option("--min-requests", type=click.IntRange(0), default=0, help="Not valid if there were fewer."),
+    click.option(
+        "--generators", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the load."
+    ),
+    click.option(
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        metavar="NAME",
+        help="A network namespace (ip netns) for each generator; may be repeated.",
+    ),
     click.option("--find-rate", is_flag=True, help="Find the highest rate whose p99 is at most --p99-target-ms."),
     click.option("--p99-target-ms", type=_ABOVE_0, callback=finite, help="The latency target of --find-rate."),
     click.option(

@@ -18,6 +18,7 @@ from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.merge import merge
 from pipelines.loadtest.recording import Outcome, Recording, load_recording
 from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.several import measure_together
 from pipelines.loadtest.statistics import CLAIMS
 from pipelines.loadtest.summary import summarise
 from pipelines.results import Scenario
@@ -33,12 +34,17 @@ Watch = Callable[[float, Glance | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is sent where, and what should come back: ``expected`` has one answer a body, or none at all."""
+    """What is sent where, and what should come back: ``expected`` has one answer a body, or none at all.
+
+    ``generators`` processes send it, each in its network namespace if ``namespaces`` names them.
+    """
 
     call: Call
     bodies: Sequence[bytes]
     expected: Sequence[bytes] = ()
     known: dict[int, bytes] = field(default_factory=dict)
+    generators: int = 1
+    namespaces: Sequence[str] = ()
 
     def check(self, index: int, answer: bytes) -> bool:
         """Whether an answer is the expected one; without any, the one that the same body had before."""
@@ -108,6 +114,10 @@ def once(subject: Subject, settings: LoadSettings, watch: Watch | None = None) -
             watch(share, glance)
 
     with scratch("load") as folder:
+        if subject.generators > 1:
+            call, bodies, many = subject.call, subject.bodies, subject.generators
+            share_of = (lambda now: watch(now, None)) if watch is not None else (lambda _: None)
+            return measure_together(call, bodies, subject.check, settings, folder, many, subject.namespaces, share_of)
         try:
             call, bodies = subject.call, subject.bodies
             found = measure(call, bodies, subject.check, settings, folder, progress, watch=look, keep_partial=True)

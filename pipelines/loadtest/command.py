@@ -85,7 +85,10 @@ def _subject(url: str, options: dict[str, Any]) -> Subject:
     expected = read_bodies(options["expected"]) if options["expected"] else []
     if expected and len(expected) != len(bodies):
         raise UserError(f"--expect needs an answer for each body. Received: {len(expected)} for {len(bodies)} bodies.")
-    return Subject(parse_target(url, headers, options["allow_remote"]), bodies, expected)
+    namespaces = options["namespaces"]
+    generators = max(options["generators"], len(namespaces))
+    call = parse_target(url, headers, options["allow_remote"])
+    return Subject(call, bodies, expected, generators=generators, namespaces=namespaces)
 
 
 def _settings(given: set[str], options: dict[str, Any]) -> LoadSettings:

@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, plan: Plan, recorder: Recorder[bytes], in_flight_limit: int) -> None:
         self.settings = plan.settings
-        self.schedule = plan.schedule
+        self.schedule, self.start_ns = plan.schedule, plan.start_ns
         self.recorder = recorder
         self.in_flight_limit = in_flight_limit
         self._loop = asyncio.get_running_loop()
@@ -212,7 +212,8 @@ class Run:
 
     async def _open(self) -> Recording:
         schedule, warmup_ns = self.schedule, int(self.settings.warmup_s * NS_PER_S)
-        begin_ns = time.monotonic_ns() + LEAD_NS
+        # A generator that comes late to a common start sends late, and its lag says so.
+        begin_ns = self.start_ns or time.monotonic_ns() + LEAD_NS
         cpu_s = time.process_time()
 
         def measured() -> None:

@@ -88,7 +88,7 @@ def measure(
             watch(view.glance())
 
     try:
-        failure = _run(folder, headers, settings, progress)
+        failure = run_generator(folder, headers, settings, progress)
     except KeyboardInterrupt:
         if not keep_partial or not (folder / RECORDING).exists():
             raise
@@ -108,16 +108,31 @@ def _conclude(
     ticks_before: tuple[int, int] | None,
 ) -> Scenario:
     stolen = steal_share(ticks_before, cpu_ticks())
-    checked = matched = 0
-    for index, answer in load_blobs(folder, "answers"):
-        checked += 1
-        matched += bool(check(index % len(bodies), answer))
+    checked, matched = check_answers(folder, bodies, check)
     result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
     return replace(result, distinct_inputs=len(set(bodies)), governor=governor())
 
 
-def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callable[[float], None]) -> str | None:
-    """Runs the generator to its end. None, or why there is no recording."""
+def check_answers(folder: Path, bodies: Sequence[bytes], check: Callable[[int, bytes], bool]) -> tuple[int, int]:
+    """(answers that were checked, those that were right) of a generator's folder."""
+    checked = matched = 0
+    for index, answer in load_blobs(folder, "answers"):
+        checked += 1
+        matched += bool(check(index % len(bodies), answer))
+    return checked, matched
+
+
+def run_generator(
+    folder: Path,
+    headers: str,
+    settings: LoadSettings,
+    on_progress: Callable[[float], None],
+    prefix: Sequence[str] = (),
+) -> str | None:
+    """Runs the generator of a plan to its end. None, or why there is no recording.
+
+    ``prefix`` is a command that becomes another one, such as ``ip netns exec NAME``.
+    """
     planned_s = settings.warmup_s + settings.duration_s
     # A closed loop waits for its last answers twice: after the warm-up and at the end.
     limit_s = planned_s + 2 * settings.timeout_s + START_AND_SAVE_S
@@ -128,7 +143,7 @@ def _run(folder: Path, headers: str, settings: LoadSettings, on_progress: Callab
         try:
             with interrupts_deferred():
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
+                    [*prefix, sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,

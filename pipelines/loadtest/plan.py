@@ -20,13 +20,17 @@ from serving.clients import Call
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others."""
+    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others.
+
+    ``start_ns`` is when the schedule begins on the monotonic clock; 0: as soon as the generator is ready.
+    """
 
     call: Call
     bodies: Sequence[bytes]
     settings: LoadSettings
     schedule: Schedule
     parent_pid: int
+    start_ns: int = 0
 
 
 def save_plan(folder: Path, plan: Plan) -> str:
@@ -35,6 +39,7 @@ def save_plan(folder: Path, plan: Plan) -> str:
         "url": plan.call.url,
         "path": plan.call.path,
         "parent_pid": plan.parent_pid,
+        "start_ns": plan.start_ns,
         "settings": asdict(plan.settings),
         "first": plan.schedule.first,
         "end_ns": plan.schedule.end_ns,
@@ -53,4 +58,5 @@ def load_plan(folder: Path, headers: str) -> Plan:
         settings=LoadSettings(**facts["settings"]),
         schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
         parent_pid=facts["parent_pid"],
+        start_ns=facts["start_ns"],
     )

@@ -43,6 +43,7 @@ FIELDS: dict[str, str] = {
     "Scenario.first_byte_p50_ms": "Median time from the scheduled start to the answer's first byte; null if not seen.",
     "Scenario.received_bytes": "Bytes of all answers' bodies.",
     "Scenario.distinct_inputs": "Different request bodies; with one, a server's cache may have answered.",
+    "Scenario.generators": "Load generators that ran side by side.",
     "Scenario.steady_from_s": "When the latencies had settled (MSER-5 and a margin), seconds; null if they had not.",
     "Scenario.tail": "Pairs of 1/(1-p) and the latency at p, milliseconds, as far as the count goes; for plots.",
     "Scenario.timeline": "The test in slices of time.",

@@ -1,4 +1,4 @@
-"""``python -m pipelines.loadtest.truth http|grpc [PORT]``: serves the ground truth until it is ended."""
+"""``python -m pipelines.loadtest.truth http|grpc [PORT [HOST]]``: serves the ground truth until it is ended."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pipelines.loadtest.generator import new_event_loop
 from pipelines.loadtest.priority import settle
 
 KINDS = ("http", "grpc")
+LOOPBACK = "127.0.0.1"
 
 
 def main(words: list[str]) -> int:
-    if not words or words[0] not in KINDS or not all(word.isdigit() for word in words[1:2]) or len(words) > 2:
+    if not words or words[0] not in KINDS or not all(word.isdigit() for word in words[1:2]) or len(words) > 3:
         print(f"expected {' or '.join(KINDS)}, and a port if you like. Received: {' '.join(words)}", file=sys.stderr)
         return 2
     serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
-    port = int(words[1]) if words[1:] else 0
+    port, host = int(words[1]) if words[1:] else 0, words[2] if words[2:] else LOOPBACK
     settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()
@@ -26,7 +27,7 @@ def main(words: list[str]) -> int:
     factory = new_event_loop if words[0] == "http" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         try:
-            runner.run(serve(port))
+            runner.run(serve(port, host))
         except OSError as error:
             print(f"cannot serve: {error.strerror or error}", file=sys.stderr)
             return 1

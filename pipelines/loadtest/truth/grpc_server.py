@@ -10,7 +10,6 @@ import grpc
 
 from pipelines.loadtest.truth.behaviour import HTTP_FAULTS
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
-from pipelines.loadtest.truth.http_server import LOOPBACK
 
 OPTIONS = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
@@ -50,10 +49,10 @@ class Handler(grpc.GenericRpcHandler):
         return wrong_bytes(fault, body, previous)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((Handler(Clock(asyncio.get_running_loop())),))
-    print(server.add_insecure_port(f"{LOOPBACK}:{port}"), flush=True)
+    print(server.add_insecure_port(f"{host}:{port}"), flush=True)
     await server.start()
     await server.wait_for_termination()

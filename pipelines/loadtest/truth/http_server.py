@@ -11,7 +11,6 @@ from typing import cast
 
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 
-LOOPBACK = "127.0.0.1"
 RESET_AFTER_S = 0.01
 """Between the half of an answer and the reset: a reset at once may overtake the bytes before it."""
 _LENGTH = b"\r\ncontent-length:"
@@ -114,10 +113,10 @@ ANSWERS: dict[str, Callable[[asyncio.Transport, bytes], None]] = {
 }
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     loop = asyncio.get_running_loop()
     clock = Clock(loop)
-    server = await loop.create_server(lambda: Connection(clock), LOOPBACK, port, backlog=4096)
+    server = await loop.create_server(lambda: Connection(clock), host, port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

@@ -29,12 +29,12 @@ class Truth:
 
 
 @contextmanager
-def ground_truth(kind: str) -> Iterator[Truth]:
-    """A server of ``kind``, http or grpc, on a free port of loopback; also a caller that is killed leaves none behind.
+def ground_truth(kind: str, host: str = "127.0.0.1") -> Iterator[Truth]:
+    """A server of ``kind``, http or grpc, on a free port of ``host``; also a caller that is killed leaves none behind.
 
     Raises SlipwayError when it does not start.
     """
-    serve = [sys.executable, "-P", "-m", "pipelines.loadtest.truth", kind]
+    serve = [sys.executable, "-P", "-m", "pipelines.loadtest.truth", kind, "0", host]
     process: subprocess.Popen[bytes] | None = None
     try:
         with interrupts_deferred():
@@ -44,7 +44,7 @@ def ground_truth(kind: str) -> Iterator[Truth]:
                 stdout=subprocess.PIPE,
                 start_new_session=True,
             )
-        yield Truth(process, f"{kind}://127.0.0.1:{_port(process)}")
+        yield Truth(process, f"{kind}://{host}:{_port(process)}")
     finally:
         if process is not None:
             process.kill()

@@ -110,7 +110,7 @@ def test_requests_that_come_together_are_all_answered(http_truth) -> None:
     assert [part[-1:] for part in found.split(b"HTTP/1.1 200 OK")[1:]] == [b"a", b"b", b"c"]
 
 
-@pytest.mark.parametrize("words", [[], ["ftp"], ["http", "x"], ["http", "1", "2"]])
+@pytest.mark.parametrize("words", [[], ["ftp"], ["http", "x"], ["http", "1", "2", "3"]])
 def test_a_mistake_is_a_line(words: list[str], capsys) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err.startswith("expected http or grpc")
