@@ -32,6 +32,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/tf_serving/run.py
 	@if docker compose version >/dev/null 2>&1; then $(BIN)/python benchmarks/containers.py; \
 	else echo "the containers are not measured: no Docker engine with compose answers" >&2; fi
+	$(BIN)/python benchmarks/loadtest/compare.py
 
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py

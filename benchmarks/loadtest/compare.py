@@ -35,6 +35,7 @@ HERE = Path(__file__).parent
 RATES = (50, 200, 1000)
 STALL = "/stall/4000/500/5"
 BODY = b"x" * 3_000
+PHASES = 20
 WORKERS = 50
 """Connections or users of tools that need to be told a number."""
 
@@ -47,7 +48,7 @@ class Figures:
     p99_ms: float | None
     max_ms: float | None
     mean_ms: float | None
-    offered_per_s: float | None = None
+    answered_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +158,16 @@ def _ms(text: str) -> float:
     return float(number) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
 
 
-def truth(rate: int, seconds: int) -> Figures:
-    found = percentiles(true_latencies_ms(uniform_arrivals(rate, seconds), STALL))
-    return Figures(found.quantiles[50], found.quantiles[99], found.largest, found.mean, float(rate))
+def truth(rate: int, seconds: int) -> dict[str, list[float]]:
+    """The least and the largest of each figure, by where the stall falls between two requests."""
+    seen: dict[str, list[float]] = {"p50_ms": [], "p99_ms": [], "max_ms": [], "mean_ms": []}
+    for phase in range(PHASES):
+        after_ms = 4_000 + 1_000 / rate * phase / PHASES
+        found = percentiles(true_latencies_ms(uniform_arrivals(rate, seconds), f"/stall/{after_ms}/500/5"))
+        figures = (found.quantiles[50], found.quantiles[99], found.largest or 0.0, found.mean or 0.0)
+        for name, value in zip(seen, figures, strict=True):
+            seen[name].append(value)
+    return {name: [min(values), max(values)] for name, values in seen.items()}
 
 
 def measured(tool: str, rate: int, seconds: int, python: str) -> dict[str, object]:
@@ -182,9 +190,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="An interpreter with locust and mlcommons-loadgen.")
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
-    rows: list[dict[str, object]] = [
-        {"tool": "truth", "rate": rate, **asdict(truth(rate, chosen.seconds))} for rate in RATES
-    ]
+    rows: list[dict[str, object]] = [{"tool": "truth", "rate": rate, **truth(rate, chosen.seconds)} for rate in RATES]
     for tool in chosen.tools.split(","):
         for rate in RATES:
             rows.append(measured(tool, rate, chosen.seconds, chosen.python))
