@@ -19,7 +19,7 @@ from pipelines.loadtest import exports
 from pipelines.loadtest.alone import Result, Subject, plain_interval, run
 from pipelines.loadtest.compare import compare, load_result, save_result
 from pipelines.loadtest.display import Display
-from pipelines.loadtest.face import end_search, show
+from pipelines.loadtest.face import INTERRUPTED, end_search, show
 from pipelines.loadtest.find_rate import SHARES, curve, find_rate
 from pipelines.loadtest.histogram import log_text
 from pipelines.loadtest.live import Glance
@@ -28,8 +28,6 @@ from pipelines.loadtest.settings import MAX_SECONDS, LoadSettings, ScenarioName
 from pipelines.loadtest.target import parse_target, read_bodies
 from pipelines.loadtest.trace import read_trace
 from pipelines.results import CurvePoint, Scenario
-
-INTERRUPTED = 130
 
 
 def load_test(url: str, as_json: bool, given: set[str], options: dict[str, Any]) -> None:

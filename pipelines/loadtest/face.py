@@ -13,6 +13,8 @@ from pipelines.loadtest.alone import Result
 from pipelines.loadtest.search import Found
 from pipelines.results import Scenario
 
+INTERRUPTED = 130
+
 
 def show(facts: dict[str, Any], result: Result) -> None:
     one = result.whole
@@ -66,6 +68,7 @@ def end_search(found: Found, as_json: bool) -> None:
         "valid": found.confirmed,
         "invalid_because": None if found.confirmed else found.note,
         "complete": found.complete,
+        "partial": found.interrupted,
         "bracket_per_s": found.bracket,
         "closed_loop_per_s": found.capacity_per_s,
         "seconds": found.seconds,
@@ -87,4 +90,7 @@ def end_search(found: Found, as_json: bool) -> None:
             click.echo(f"p99 <= {found.target_ms:g} ms up to {found.rate_per_s:,.1f} requests/s, {state}")
 
     emit(facts, as_json, text)
+    if found.interrupted:
+        click.echo("slipway: interrupted; the probes so far are kept", err=True)
+        sys.exit(INTERRUPTED)
     sys.exit(0 if found.confirmed else 1)

@@ -32,7 +32,8 @@ def find_rate(
 ) -> Found:
     """The highest rate at which p99 is at most ``target_ms``; of ``settings``, seed, batch and timeout count.
 
-    Raises SlipwayError when the server answers nothing, or Ctrl-C as KeyboardInterrupt.
+    After Ctrl-C, what was found until then, marked as interrupted. Raises SlipwayError when the server answers
+    nothing.
     """
     began = time.monotonic()
     capacity = closed_loop_rate(subject, settings)
@@ -45,7 +46,10 @@ def find_rate(
         return found
 
     search = Search(probe, target_ms, capacity, budget_s, MAX_RATE_PER_S, settings.seed)
-    return search.run(spent_s=time.monotonic() - began)
+    try:
+        return search.run(spent_s=time.monotonic() - began)
+    except KeyboardInterrupt:
+        return search.so_far()
 
 
 def curve(
@@ -103,9 +107,13 @@ def _probe(
             hopeless = True
             raise Hopeless
 
-    found, _ = once(subject, chosen, watch)
+    why = "stopped early: the backlog only grew"
+    try:
+        found, _ = once(subject, chosen, watch)
+    except Hopeless:  # the generator did not stop in time, and has left nothing
+        return Probe(rate, rate, None, None, why)
     if hopeless:
-        return Probe(rate, found.rate_per_s, found.p50_ms, None, "stopped early: the backlog only grew")
+        return Probe(rate, found.rate_per_s, found.p50_ms, None, why)
     _uninterrupted(found)
     spoilt = bool(found.invalid_because and found.invalid_because.startswith(SPOILT))
     return Probe(rate, found.rate_per_s, found.p50_ms, found.p99_ms, found.invalid_because, spoilt)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.loadtest.queueing import typical_seed, utilisation_for
 from pipelines.results import CurvePoint
@@ -60,6 +60,7 @@ class Found:
     seconds: float
     probes: tuple[Probe, ...]
     note: str
+    interrupted: bool = False
 
     def curve(self) -> tuple[CurvePoint, ...]:
         """One point a rate, the best probe of each."""
@@ -148,6 +149,12 @@ class Search:
         if slope <= 0:
             return low
         return low * math.exp(min(0.0, max(-0.05, mean_x - mean_y / slope)))
+
+    def so_far(self) -> Found:
+        """What is known when a search is interrupted."""
+        held = [one.rate_per_s for one in self.probes if _holds(one, self.target_ms)]
+        best = max(held, default=None)
+        return replace(self._found(best, False, False, best, None, "interrupted"), interrupted=True)
 
     def _guess(self) -> float:
         """Where a queue with one worker of this capacity would meet the target."""

@@ -114,6 +114,20 @@ def test_time_that_is_too_short_is_said() -> None:
     assert not found.confirmed
 
 
+def test_an_interrupt_keeps_what_is_known() -> None:
+    def interrupted(rate: float, seconds: float, seed: int) -> Probe:
+        if len(server.probes) == 2:
+            raise KeyboardInterrupt
+        return Probe(rate, rate, 1.0, 10.0)
+
+    server = Search(interrupted, 20.0, CAPACITY, 60.0, 1e5)
+    with pytest.raises(KeyboardInterrupt):
+        server.run()
+    found = server.so_far()
+    assert (found.interrupted, found.confirmed, len(found.probes)) == (True, False, 2)
+    assert found.rate_per_s == max(probe.rate_per_s for probe in found.probes)
+
+
 def test_the_curve_has_a_point_a_rate() -> None:
     found = search(Simulated())
     curve = found.curve()
