@@ -13,8 +13,8 @@ import click
 from pipelines.commands.base import Commands
 from pipelines.commands.conform import conform_command
 from pipelines.commands.listing import list_command
-from pipelines.commands.manifests import manifests_command
 from pipelines.commands.loadtest import loadtest_command
+from pipelines.commands.manifests import manifests_command
 from pipelines.commands.package import package_command, verify_command
 from pipelines.commands.predict import predict_command
 from pipelines.commands.report import report_command

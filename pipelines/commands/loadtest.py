@@ -60,7 +60,9 @@ def loadtest_command(
         raise UserError(f"name a MODEL, --url or --self-test. Received: {received}. Give one.")
     shared = {"duration", "rate", "threads", "server", "scenarios"}
     alone = {name for name in options if name not in shared}
-    wrong = {"MODEL": alone, "--url": {"threads", "server", "at"}, "--self-test": alone | shared | {"at"}}[modes[0]] & given
+    wrong = {"MODEL": alone, "--url": {"threads", "server", "at"}, "--self-test": alone | shared | {"at"}}[
+        modes[0]
+    ] & given
     if wrong:
         flags = {param.name: param.opts[0] for param in ctx.command.params}
         named = ", ".join(sorted(flags[name] for name in wrong))
