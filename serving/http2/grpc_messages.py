@@ -30,7 +30,7 @@ CODES = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
-"""Names of the status codes by number (google.rpc.Code)."""
+"""Names of the status codes by number, the same in google.rpc.Code, absl::Status and tensorflow.error.Code."""
 
 _PREFIX = struct.Struct(">BL")
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if code != 0x25)

@@ -6,26 +6,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-CODES = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
-"""Names by number, the same in gRPC, absl::Status and tensorflow.error.Code."""
+from serving.http2.grpc_messages import CODES as CODES
 
 HTTP_STATUS = {
     "OK": 200,
