@@ -149,7 +149,7 @@ def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[s
     said: dict[str, list[str]] = {}
 
     def build(folder: str) -> str:
-        name = f"slipway-test-{os.getpid()}/{folder.replace('_', '-')}"
+        name = f"slipway-built-{os.getpid()}/{folder.replace('_', '-')}"
         if name not in said:
             said[name] = []
             with pytest.MonkeyPatch.context() as patch:

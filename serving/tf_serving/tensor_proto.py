@@ -80,7 +80,7 @@ def _values(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
         texts[:] = values
         return texts
     if dtype in _BITS:
-        return np.array(values, np.uint16).view(numpy)
+        return np.array(values, np.int64).astype(np.uint16).view(numpy)  # as a cast of C++: the low bits
     if dtype in _PAIRS:
         return np.array(values[: len(values) // 2 * 2], _PAIRS[dtype]).view(numpy)
     return np.array(values, np.int64 if numpy.kind == "i" else np.uint64).astype(numpy)
