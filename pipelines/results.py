@@ -95,6 +95,7 @@ class Scenario:
     steal_share: float | None = None
     first_byte_p50_ms: float | None = None
     received_bytes: int | None = None
+    request_bytes: float | None = None
     distinct_inputs: int | None = None
     generators: int = 1
     steady_from_s: float | None = None
@@ -232,6 +233,34 @@ class ContainerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerCost:
+    """What one layer between a client and a model costs a request, from ``single-stream``: one request at a time.
+
+    Layers lie on one another: in process, a protocol of the bare process, the container's own address,
+    the published port. ``added_*`` is against ``below``, the layer beneath; ``over_in_process_*``
+    against the model's own call. CPU time that is added is that of server and proxy together. A difference
+    can be negative: each side has its noise. ``why_missing`` says why a layer has no figures.
+    """
+
+    path: str
+    variant: str
+    protocol: str
+    via: Literal["in-process", "bare process", "container address", "published port"]
+    below: str | None = None
+    p50_ms: float | None = None
+    server_cpu_ms: float | None = None
+    proxy_cpu_ms: float | None = None
+    client_cpu_us: float | None = None
+    request_bytes: float | None = None
+    response_bytes: float | None = None
+    over_in_process_ms: float | None = None
+    over_in_process_cpu_ms: float | None = None
+    added_ms: float | None = None
+    added_cpu_ms: float | None = None
+    why_missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     system: str
     python: str
@@ -286,4 +315,5 @@ class Report:
     parent_peak_rss_bytes: int | None = None
     interrupted: bool = False
     containers: tuple[ContainerRow, ...] = ()
+    protocol_cost: tuple[LayerCost, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)

@@ -110,7 +110,8 @@ def _conclude(
     stolen = steal_share(ticks_before, cpu_ticks())
     checked, matched = check_answers(folder, bodies, check)
     result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
-    return replace(result, distinct_inputs=len(set(bodies)), governor=governor())
+    size = sum(len(body) for body in bodies) / len(bodies)
+    return replace(result, distinct_inputs=len(set(bodies)), request_bytes=size, governor=governor())
 
 
 def check_answers(folder: Path, bodies: Sequence[bytes], check: Callable[[int, bytes], bool]) -> tuple[int, int]:
