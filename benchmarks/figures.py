@@ -190,11 +190,89 @@ def loadtest_table(results: dict[str, Any]) -> str:
     )
 
 
+INPUTS = {"mnist_cnn": "28x28", "pictures": "224x224x3"}
+
+
+def protocol_cost_table(results: dict[str, Any]) -> str:
+    """What each layer adds: protocols over the model's own call, then the containers' layers over one another."""
+    lines = [
+        "| input | path | layer | p50 ms | adds ms | server CPU ms | adds ms | client CPU µs | request bytes "
+        "| answer bytes |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    contained = [layer for layer in results["layers"] if layer["via"] in ("container address", "published port")]
+    for layer in results["layers"]:
+        if layer in contained:
+            continue
+        names = [INPUTS[layer["model"]], f"`{layer['path']}:{layer['variant']}`", layer["protocol"]]
+        if not layer["runs"]:
+            lines.append(f"| {' | '.join(names)}: n/a | {' | '.join('–' * 7)} |")
+            continue
+        cells = [
+            _median(layer["p50_ms"]),
+            _spread(layer["added_ms"]),
+            _median(layer["server_cpu_ms"]),
+            _spread(layer["added_cpu_ms"]),
+            _median(layer["client_cpu_us"], 2),
+            *(f"{one['median']:,.0f}" if one else "–" for one in (layer["request_bytes"], layer["response_bytes"])),
+        ]
+        lines.append(f"| {' | '.join([*names, *cells])} |")
+    if contained:
+        lines += ["", *_container_layers(contained)]
+    missing = {}
+    for layer in results["layers"]:
+        if not layer["runs"]:
+            missing.setdefault(layer["why_missing"], []).append(layer["protocol"])
+    why = " ".join(f"{', '.join(dict.fromkeys(names))}: {reason}." for reason, names in missing.items())
+    machine, versions = results["machine"], results["versions"]
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    engine = f", engine {results['engine']}" if results["engine"] else "; no container was measured"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"One request at a time; medians of {results['runs']} runs by `{results['command']}` on "
+            f"{results['measured'][:10]}, in brackets the extremes: {machine['cpu']}, {machine['cores']} cores, "
+            f"Python {machine['python']}, {shown}{engine}. {why}".rstrip(),
+        ]
+    )
+
+
+def _container_layers(layers: list[dict[str, Any]]) -> list[str]:
+    """One line a protocol: what the container's address adds to the bare process, and the published port to that."""
+    lines = [
+        "| path | protocol | container: adds ms | CPU ms | published port: adds ms | CPU ms | of it the proxy's |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    ways: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for layer in layers:
+        ways.setdefault((layer["path"], layer["variant"], layer["protocol"]), {})[layer["via"]] = layer
+    for (path, variant, protocol), found in ways.items():
+        address, port = found["container address"], found["published port"]
+        cells = [_spread(layer[name]) for layer in (address, port) for name in ("added_ms", "added_cpu_ms")]
+        lines.append(f"| `{path}:{variant}` | {protocol} | {' | '.join([*cells, _median(port['proxy_cpu_ms'])])} |")
+    return lines
+
+
+def _median(value: dict[str, float] | None, digits: int = 3) -> str:
+    return number(value["median"] if value else None, digits)
+
+
+def _spread(value: dict[str, float] | None) -> str:
+    """A difference's median and its extremes."""
+    if value is None:
+        return "–"
+    # A microsecond is finer than any of it was measured.
+    shown = [number(one, 2) if abs(one) >= 1e-3 else "0.000" for one in (value[k] for k in ("median", "min", "max"))]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
     "containers": ("containers.json", containers_table),
+    "protocol-cost": ("protocol_cost.json", protocol_cost_table),
     "loadtest": ("loadtest_compare.json", loadtest_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
