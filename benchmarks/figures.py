@@ -208,6 +208,8 @@ def protocol_cost_table(results: dict[str, Any]) -> str:
         if not layer["runs"]:
             lines.append(f"| {' | '.join(names)}: n/a | {' | '.join('–' * 7)} |")
             continue
+        if layer["runs"] < results["runs"]:
+            names[2] += f" ({layer['runs']} of {results['runs']} runs; {layer['why_missing']})"
         cells = [
             _median(layer["p50_ms"]),
             _spread(layer["added_ms"]),
