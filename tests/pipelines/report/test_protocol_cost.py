@@ -10,6 +10,7 @@ import pytest
 from report_samples import contained, everything_failed, full, nulls, row, scenario
 from rich.console import Console
 
+from pipelines.paths import PATHS, path_module
 from pipelines.report import html_face
 from pipelines.report.cost_lines import TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.protocol_cost import protocol_cost
@@ -106,6 +107,15 @@ def test_there_is_none_without_single_stream_or_without_a_server() -> None:
 def test_a_protocol_that_is_not_spoken_says_why() -> None:
     found = protocol_cost([CALL, JSON], (), {"onnxruntime": {"morse": "too slow"}, "other": {"morse": "too slow"}})
     assert [(one.protocol, one.why_missing) for one in found if one.why_missing] == [("morse", "too slow")]
+
+
+def test_every_server_speaks_json_bytes_and_grpc_or_says_why_not() -> None:
+    cards = [path_module(name).CARD for name in PATHS]
+    assert any(card.not_spoken for card in cards)
+    for card in cards:
+        assert not set(card.protocols) & set(card.not_spoken)
+        kinds = {name.partition("-rest")[1:] for name in (*card.protocols, *card.not_spoken)}
+        assert kinds == ({("-rest", ""), ("-rest", "-binary"), ("", "")} if card.server else set())
 
 
 @pytest.mark.parametrize("make", [full, contained])
