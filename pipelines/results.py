@@ -41,6 +41,24 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorPart:
+    """What one of several generators did; ``host`` is None on this machine.
+
+    ``clock_bound_us``: its host's clock is known to within that, either way, in microseconds. ``lost`` says why
+    there is nothing of it.
+    """
+
+    name: str
+    requests: int = 0
+    errors: int = 0
+    send_lag_p99_us: float | None = None
+    cpu_share: float | None = None
+    host: str | None = None
+    clock_bound_us: float | None = None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One load test of one row.
 
@@ -53,7 +71,8 @@ class Scenario:
     ``attempts`` is how often it was measured until it was valid: a busy machine spoils a result.
     ``tail`` are (1/(1-p), latency in ms) up to what the count supports: for plots. In ``multi-stream`` a
     latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
-    what a stall does to users: they are no basis for a tail target.
+    what a stall does to users: they are no basis for a tail target. ``parts`` are the generators, where there
+    are several or they are on other hosts.
     """
 
     name: Literal["single-stream", "multi-stream", "offline", "server"]
@@ -102,6 +121,7 @@ class Scenario:
     tail: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    parts: tuple[GeneratorPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,9 @@ class Run:
             await self._transport.close()
 
     async def _closed(self) -> Recording:
-        if self.settings.warmup_s:
+        while not self.stopped_ns and (left_s := (self.start_ns - time.monotonic_ns()) / NS_PER_S) > 0:
+            await asyncio.sleep(min(left_s, SWEEP_S))
+        if self.settings.warmup_s and not self.stopped_ns:
             await self.closed_loop(self.settings.warmup_s)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
         self.recorder.measure_from(self.recorder.count)

@@ -22,7 +22,7 @@ from serving.clients import Call
 class Plan:
     """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others.
 
-    ``start_ns`` is when the schedule begins on the monotonic clock; 0: as soon as the generator is ready.
+    ``start_ns`` is when the test begins on the monotonic clock; 0: as soon as the generator is ready.
     """
 
     call: Call
@@ -31,6 +31,9 @@ class Plan:
     schedule: Schedule
     parent_pid: int
     start_ns: int = 0
+
+
+PLAN_FILES = ("plan.json", "schedule.npy", "bodies.bin", "bodies.npz")
 
 
 def save_plan(folder: Path, plan: Plan) -> str:
@@ -48,6 +51,12 @@ def save_plan(folder: Path, plan: Plan) -> str:
     np.save(folder / "schedule.npy", plan.schedule.offsets_ns, allow_pickle=False)
     save_blobs(folder, "bodies", range(len(plan.bodies)), plan.bodies)
     return json.dumps(dict(plan.call.headers))
+
+
+def settle_start(folder: Path, parent_pid: int, start_ns: int) -> None:
+    """Says in a saved plan what is known last: who starts the generator, and when the schedule begins on its clock."""
+    file = folder / "plan.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"parent_pid": parent_pid, "start_ns": start_ns}))
 
 
 def load_plan(folder: Path, headers: str) -> Plan:
