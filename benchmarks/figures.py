@@ -269,6 +269,42 @@ def _spread(value: dict[str, float] | None) -> str:
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
+def engines_table(results: dict[str, Any]) -> str:
+    """What carries generators on several hosts, and what it costs."""
+    lines = [
+        "| engine | version | ready s | memory MB | CPU % of a core | two workers apart us, p50 (max) "
+        "| send lag beside it us, p50 (p99) | who is checked, what is encrypted by default |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in results["rows"]:
+        if "reason" in row:
+            lines.append(f"| {row['engine']} | {row['version']} | {row['reason']} | | | | | {row['security']} |")
+            continue
+        memory, cpu, spread = row.get("memory_bytes"), row.get("idle_cpu_share"), row.get("go_spread_max_us")
+        apart = f"{number(row['go_spread_p50_us'], 2)} ({number(spread, 2)})" if spread is not None else "–"
+        cells = [
+            row["engine"],
+            row["version"] or "–",
+            number(row.get("start_s"), 2),
+            number(memory and memory / 1e6, 2),
+            "–" if cpu is None else f"{100 * cpu:.1f}",
+            apart,
+            f"{number(row['send_lag_p50_us'], 2)} ({number(row['send_lag_p99_us'], 2)})",
+            row["security"] or "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Two workers on one machine; medians (send lag: the best) of {results['runs']} runs by `python "
+            f"benchmarks/loadtest/engines.py` on {results['measured']}: {results['machine']['cpu']}, "
+            f"{results['machine']['cores']} cores, other work on them at times. All wait, but for slipway's agents: "
+            "these run a test with live figures, and what is apart there is how wrong a host's clock is read.",
+        ]
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
@@ -276,6 +312,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "containers": ("containers.json", containers_table),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
     "loadtest": ("loadtest_compare.json", loadtest_table),
+    "engines": ("loadtest_engines.json", engines_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
 

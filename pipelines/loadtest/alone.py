@@ -49,6 +49,11 @@ class Subject:
     namespaces: Sequence[str] = ()
     hosts: Hosts | None = None
 
+    @property
+    def many(self) -> int:
+        """How many generators there are."""
+        return len(self.hosts.names) if self.hosts else self.generators
+
     def check(self, index: int, answer: bytes) -> bool:
         """Whether an answer is the expected one; without any, the one that the same body had before."""
         if self.expected:
@@ -91,7 +96,12 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watch 
     recordings: list[Recording] = []
     for number in range(repeat):
         chosen = replace(settings, seed=settings.seed + number)
-        scenario, recording = once(subject, chosen, _scaled(watch, number, repeat))
+        try:
+            scenario, recording = once(subject, chosen, _scaled(watch, number, repeat))
+        except KeyboardInterrupt:
+            if not runs:
+                raise
+            break  # nothing of this run, but the earlier ones are kept
         runs.append(scenario)
         if recording is not None:
             recordings.append(recording)

@@ -49,6 +49,8 @@ OPTIONS = (
     ("ForwardAgent", "no"),
     ("ForwardX11", "no"),
     ("PermitLocalCommand", "no"),
+    ("RemoteCommand", "none"),
+    ("ControlPath", "none"),  # a connection of its own ends with its process
     ("LogLevel", "ERROR"),
 )
 

@@ -83,7 +83,7 @@ def measure_together(
             stack.callback(part.close)
             parts.append(part)
         told, interrupted = _run(parts, plans, settings, lead_s, watch)
-    return _conclude(parts, told, bodies, check, settings, interrupted)
+    return conclude(parts, told, bodies, check, settings, interrupted)
 
 
 def _part(number: int, many: int, folder: Path, namespaces: Sequence[str], hosts: Hosts | None, lead_s: float) -> Part:
@@ -130,7 +130,7 @@ def _ended(futures: Sequence[Future[Any]]) -> bool:
     return not waiting or any(one.exception() for one in done)
 
 
-def _conclude(
+def conclude(
     parts: Sequence[Part],
     told: Sequence[Told],
     bodies: Sequence[bytes],

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,11 +37,12 @@ LONG = replace(SETTINGS, duration_s=20.0)
 CLOCKS_S = (5_000, 90_000)
 """How far the clocks of the two hosts are ahead of this one's."""
 LIMIT_S = 30.0
+README = Path(__file__).parents[3] / "README.md"
 
 
 @dataclass(frozen=True)
 class Network:
-    """Two hosts ``one`` and ``two``, a server that both reach, and where the hosts put their files."""
+    """Two hosts ``load1`` and ``load2``, a server that both reach, and where the hosts put their files."""
 
     hosts: Hosts
     truth: Truth
@@ -54,7 +58,7 @@ def ssh_servers(names: list[str], addresses: list[str], keys: Path) -> Iterator[
     files.mkdir()
     with ExitStack() as stack:
         running, places = [], {}
-        for name, address, ahead_s, host in zip(names, addresses, CLOCKS_S, ("one", "two"), strict=True):
+        for name, address, ahead_s, host in zip(names, addresses, CLOCKS_S, ("load1", "load2"), strict=True):
             inside = ["ip", "netns", "exec", name, "unshare", "--time", f"--monotonic={ahead_s}", "--fork"]
             serve = [sys.executable, ssh_server.__file__, address, str(keys)]
             process = subprocess.Popen(
@@ -72,11 +76,13 @@ def ssh_servers(names: list[str], addresses: list[str], keys: Path) -> Iterator[
                 pytest.skip("this machine allows no time namespaces")
             places[host] = (address, int(port))
             running.append(process)
-        yield Hosts(("one", "two"), sys.executable, ssh_server.ssh_config(keys, places)), running
+        yield Hosts(("load1", "load2"), sys.executable, ssh_server.ssh_config(keys, places)), running
 
 
 @pytest.fixture
 def network(two_namespaces, start_truth, tmp_path_factory) -> Iterator[Network]:
+    if shutil.which("ssh") is None:
+        pytest.skip("OpenSSH's client is not installed")
     names, address = two_namespaces
     net = address.rpartition(".")[0]
     keys = tmp_path_factory.mktemp("ssh")
@@ -127,7 +133,7 @@ def test_two_hosts_are_one_test(network, bodies, tmp_path, nothing_left) -> None
     )
     assert recording is not None, found.invalid_because
     assert (found.generators, found.errors, found.match_share) == (2, 0, 1.0)
-    assert [part.host for part in found.parts] == ["one", "two"]
+    assert [part.host for part in found.parts] == ["load1", "load2"]
     assert sum(part.requests for part in found.parts) == found.requests
     bounds = [part.clock_bound_us or 0.0 for part in found.parts]
     assert all(0 < bound < 10_000 for bound in bounds)
@@ -165,7 +171,7 @@ def test_a_host_that_dies_costs_its_part(network, bodies, tmp_path, nothing_left
     assert recording is not None
     assert not found.valid
     assert found.invalid_because is not None
-    assert "the load generator on two is lost" in found.invalid_because
+    assert "the load generator on load2 is lost" in found.invalid_because
     assert found.parts[1].lost is not None
     assert found.parts[0].lost is None
     assert found.requests == found.parts[0].requests > 100
@@ -194,7 +200,7 @@ def test_a_host_that_is_cut_off(network, two_namespaces, bodies, tmp_path, nothi
             network.truth.call("/echo"), bodies, lambda *_: True, SETTINGS, tmp_path, watch=watch, hosts=network.hosts
         )
         assert recording is not None
-        assert "the load generator on two is lost" in str(found.invalid_because)
+        assert "the load generator on load2 is lost" in str(found.invalid_because)
         assert found.parts[0].requests > 50
         wait_until(lambda: not list(network.files.iterdir()))
     finally:
@@ -205,7 +211,7 @@ def test_a_host_that_is_cut_off(network, two_namespaces, bodies, tmp_path, nothi
 
 def start_command(network: Network, body: Path, port: int) -> subprocess.Popen[str]:
     words = ["loadtest", "--url", network.truth.url + "/echo/2", "--body", str(body), "--rate", "100"]
-    words += ["--duration", "20", "--prometheus-port", str(port), "--json", "--host", "one", "--host", "two"]
+    words += ["--duration", "20", "--prometheus-port", str(port), "--json", "--host", "load1", "--host", "load2"]
     words += ["--ssh-config", str(network.hosts.ssh_config), "--remote-python", sys.executable]
     command = [sys.executable, "-m", "pipelines", *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -239,9 +245,21 @@ def test_the_command_and_its_interrupt(network, tmp_path, nothing_left) -> None:
     found = json.loads(out)
     assert found["partial"]
     assert "interrupted" in found["invalid_because"]
-    assert [part["host"] for part in found["parts"]] == ["one", "two"]
+    assert [part["host"] for part in found["parts"]] == ["load1", "load2"]
     assert all(part["requests"] > 0 and part["lost"] is None for part in found["parts"])
     assert list(network.files.iterdir()) == []
+
+
+@pytest.mark.network
+def test_the_command_of_the_readme(cli, network, tmp_path, nothing_left) -> None:
+    (tmp_path / "request.json").write_text("{}")
+    (line,) = re.findall(r"^(slipway loadtest --url.* --host .*)$", README.read_text(), re.MULTILINE)
+    words = [re.sub(r"^http://.*", f"{network.truth.url}/echo/2", word) for word in shlex.split(line)[1:]]
+    words += ["--ssh-config", str(network.hosts.ssh_config), "--remote-python", sys.executable]
+    done = cli(*words, "--duration", "1", "--rate", "200", cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # on a busy machine it may say that it is not valid
+    for number, host in ((1, "load1"), (2, "me@load2")):
+        assert re.search(rf"generator {number} of 2 on {host}: \d+ requests, 0 errors; .*clock known to", done.stdout)
 
 
 @pytest.mark.network
@@ -270,7 +288,7 @@ def test_hosts_that_cannot_be_used(network, bodies, tmp_path, monkeypatch, nothi
     text = refused(replace(network.hosts, python="/no/python"), "python")
     assert "no generator on the host " in text
     assert "/no/python: not found" in text
-    text = refused(replace(network.hosts, names=("one", "two.invalid")), "name")
+    text = refused(replace(network.hosts, names=("load1", "two.invalid")), "name")
     assert "on the host two.invalid: " in text
     assert "resolve" in text
     monkeypatch.setattr(hosts_module, "identity", lambda: {"version": "0.0", "code": "x"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from pipelines.errors import UserError
 from pipelines.loadtest.live import Glance, Look, together
+from pipelines.loadtest.parts import Told
+from pipelines.loadtest.recording import Outcome, Recorder, save_blobs, save_recording
 from pipelines.loadtest.schedule import schedule_of, split
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.several import measure_together
+from pipelines.loadtest.several import conclude, measure_together
 from pipelines.loadtest.truth.behaviour import true_latencies_ms
 
 
@@ -132,6 +135,42 @@ def test_an_interrupt_keeps_what_there_is(http_truth, bodies, tmp_path) -> None:
     assert "interrupted" in str(found.invalid_because)
     assert found.requests > 50
     assert all(part.requests > 10 and part.lost is None for part in found.parts)
+
+
+@dataclass
+class Ended:
+    """A part that has left a recording in its folder."""
+
+    folder: Path
+    host: str | None = "far"
+    name: str = "1 of 1"
+
+
+def test_a_clock_that_is_not_known_well_enough(tmp_path) -> None:
+    """The common start may then be as far off as that: what the send lag may not be."""
+    recorder: Recorder[bytes] = Recorder(500)
+    recorder.measure_from(0)
+    for number in range(300):
+        index = recorder.begin(number * 10**7, number * 10**7 + 1000)
+        recorder.end(index, Outcome.ANSWERED, number * 10**7 + 2_000_000)
+    save_recording(tmp_path, recorder.finish(0, 3 * 10**9, 0.01, 100))
+    save_blobs(tmp_path, "answers", [], [])
+    settings = LoadSettings("server", 3.0, 0.0, rate_per_s=100.0)
+    part = Ended(tmp_path)
+    for bound_us, valid in ((9_000.0, True), (11_000.0, False)):
+        told = Told(clock_bound_us=bound_us)
+        found, _ = conclude([part], [told], [b""], lambda *_: True, settings, False)
+        assert found.valid == valid, found.invalid_because
+    assert found.invalid_because is not None
+    assert "on far has a clock that is known to within 11.0 ms (limit 10.0 ms)" in found.invalid_because
+    found, _ = conclude([part], [Told()], [b""], lambda *_: True, settings, True)
+    assert (found.partial, found.valid, found.invalid_because) == (True, False, "interrupted")
+    lost = Ended(tmp_path / "none")
+    with pytest.raises(KeyboardInterrupt):
+        conclude([lost], [Told()], [b""], lambda *_: True, settings, True)
+    found, recording = conclude([lost], [Told()], [b""], lambda *_: True, settings, False)
+    assert recording is None
+    assert "on far is lost, and its part of the load: it left no recording" in str(found.invalid_because)
 
 
 def test_one_look_at_several() -> None:
