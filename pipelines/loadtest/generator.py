@@ -20,7 +20,7 @@ import numpy as np
 
 from pipelines.loadtest.live import open_view
 from pipelines.loadtest.plan import Plan, load_plan
-from pipelines.loadtest.priority import settle
+from pipelines.loadtest.priority import place_of, settle, usable
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
 from pipelines.loadtest.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
@@ -267,7 +267,7 @@ def main(folder: Path) -> None:
     tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
     limit = in_flight_limit()
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
-    cpus, priority = settle()
+    cpus, priority = settle(place_of(plan.number, usable()))
 
     async def work() -> Recording:
         return await Run(plan, recorder, limit).run()

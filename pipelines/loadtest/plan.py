@@ -22,7 +22,8 @@ from serving.clients import Call
 class Plan:
     """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others.
 
-    ``start_ns`` is when the test begins on the monotonic clock; 0: as soon as the generator is ready.
+    ``number`` counts the generators of one machine from 0. ``start_ns`` is when the test begins on the monotonic
+    clock; 0: as soon as the generator is ready.
     """
 
     call: Call
@@ -31,6 +32,7 @@ class Plan:
     schedule: Schedule
     parent_pid: int
     start_ns: int = 0
+    number: int = 0
 
 
 PLAN_FILES = ("plan.json", "schedule.npy", "bodies.bin", "bodies.npz")
@@ -43,6 +45,7 @@ def save_plan(folder: Path, plan: Plan) -> str:
         "path": plan.call.path,
         "parent_pid": plan.parent_pid,
         "start_ns": plan.start_ns,
+        "number": plan.number,
         "settings": asdict(plan.settings),
         "first": plan.schedule.first,
         "end_ns": plan.schedule.end_ns,
@@ -68,4 +71,5 @@ def load_plan(folder: Path, headers: str) -> Plan:
         schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
         parent_pid=facts["parent_pid"],
         start_ns=facts["start_ns"],
+        number=facts["number"],
     )

@@ -72,7 +72,11 @@ def measure_together(
     many = len(hosts.names) if hosts else generators
     if namespaces and len(namespaces) != many:
         raise UserError(f"{many} generators need a namespace each. Received: {len(namespaces)}.")
-    plans = _plans(call, bodies, settings, many)
+    names = hosts.names if hosts else [""] * many
+    plans = [
+        replace(plan, number=names[:at].count(names[at]))
+        for at, plan in enumerate(_plans(call, bodies, settings, many))
+    ]
     lead_s = LEAD_S + LEAD_EACH_S * (hosts.most_on_one if hosts else many)
     with ExitStack() as stack:
         parts: list[Part] = []
