@@ -138,7 +138,10 @@ class RemotePart:
             send_files(self._channel, sent, PLAN_FILES)
             self._before = self._clock()
         except Lost as error:
-            raise SlipwayError(f"no generator on the host {self.host}: {self._why(error)}") from error
+            raise SlipwayError(
+                f"no generator on the host {self.host}: {self._why(error)}. "
+                "It needs ssh without a password, and this slipway in its --remote-python."
+            ) from error
 
     def run(self, start_ns: int, cancelled: threading.Event) -> Told:
         settings = self._plan.settings
