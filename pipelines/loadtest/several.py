@@ -22,7 +22,7 @@ import numpy as np
 from pipelines.errors import UserError
 from pipelines.loadtest.hosts import Hosts, RemotePart
 from pipelines.loadtest.live import Glance, together
-from pipelines.loadtest.measure import check_answers
+from pipelines.loadtest.measure import check_answers, mean_bytes
 from pipelines.loadtest.merge import merge
 from pipelines.loadtest.parts import LocalPart, Part, Told
 from pipelines.loadtest.plan import Plan
@@ -181,6 +181,7 @@ def conclude(
         invalid_because="; ".join(reasons) or None,
         partial=result.partial or interrupted,
         distinct_inputs=len(set(bodies)),
+        request_bytes=mean_bytes(bodies),
         governor=", ".join(sorted({said.governor for _, said in kept if said.governor})) or None,
         warmup_requests=sum(one.first for one in recordings),
         generators=len(parts),
