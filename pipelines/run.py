@@ -17,14 +17,18 @@ from pydantic import TypeAdapter
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.contained import measure_contained, unmeasured
+from pipelines.fairness.affinity import confined, divide, usable
+from pipelines.fairness.order import new_seed
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
+from pipelines.measured import Plan, measure_served
+from pipelines.measuring import Job, Measuring, Round, Work
 from pipelines.paths import Card
-from pipelines.progress import Step, Steps
+from pipelines.progress import Steps
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, ContainerRow, Report, Row, Scenario, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario, Settings
 from pipelines.select import Choice
-from pipelines.served import flavour_for, judged, measure_served
+from pipelines.served import flavour_for
 from pipelines.stages import ANSWERS, OFFLINE_BATCH
 from pipelines.steps import Context, HowTrained, attempt, ensure_trained, prepare, start_row
 from pipelines.worker import run_stage
@@ -35,12 +39,17 @@ SHARES = {"single-stream": 0.25, "offline": 0.25, "server": 0.5}
 """How a row's time is shared: the tail of ``server`` needs the most samples."""
 WARMUP_SHARE = 0.2
 OFFLINE_CONCURRENCY = 4
+CURVE_SHARE = 0.2
+"""Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
 INTERRUPTED = "interrupted before it was measured"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user chooses of a run. ``jobs`` packaging workers run side by side; load tests never do."""
+    """What a user chooses of a run. ``jobs`` packaging workers run side by side; load tests never do.
+
+    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: another each time).
+    """
 
     seconds_per_row: float = 5.0
     rate_per_s: float | None = None
@@ -51,6 +60,9 @@ class Options:
     scenarios: tuple[ScenarioName, ...] = SCENARIOS
     framework: str | None = None
     containers: bool = False
+    repeat: int = 1
+    seed: int | None = None
+    curve: bool = False
 
 
 def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
@@ -83,8 +95,12 @@ class Run:
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
-        self.rows: list[Row] = []
-        self.containers: list[ContainerRow] = []
+        self.measuring = Measuring(
+            Plan(self.settings, options.threads, divide(usable())),
+            options.repeat,
+            new_seed() if options.seed is None else options.seed,
+            CURVE_SHARE * options.seconds_per_row if options.curve else 0.0,
+        )
         self.interrupted = False
 
     def execute(self) -> None:
@@ -117,84 +133,82 @@ class Run:
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
     def _measure_all(self) -> None:
+        self.measuring.rounds(self._jobs(), self.steps)
+
+    def _jobs(self) -> list[list[Job]]:
+        """What is to be started and measured in each round; what belongs together stays together.
+
+        What was not packaged or failed parity is noted at once, and not measured.
+        """
+        groups = []
         for choice in self.choices:
             row, artifact = self.prepared[choice.name]
             if artifact is None:
                 why = f"{row.status} before it could be measured: {row.reason}"
-                protocols = (IN_PROCESS, *choice.card.protocols)
-                self.rows += [Row(row.path, row.variant, protocol, row.status, why) for protocol in protocols]
+                for protocol in (IN_PROCESS, *choice.card.protocols):
+                    self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
                 if self._in_container(choice.card):
-                    self.containers += unmeasured(choice.card, choice.variant, row.status, why)
+                    for one in unmeasured(choice.card, choice.variant, row.status, why):
+                        self.measuring.keep_contained(one)
                 continue
-            with self.steps.step(f"measure {choice.name} in process") as step:
-                alone = self._in_process(choice, artifact)
-                self._conclude(step, [alone])
+            title = f"measure {choice.name} in process"
+            groups.append([Job(title, choice.name, (IN_PROCESS,), self._in_process(choice, artifact))])
+            behind = []
             if choice.card.server is not None:
-                with self.steps.step(f"serve and load-test {choice.name}") as step:
-                    self._conclude(step, self._served(choice.card, artifact, alone))
+                title = f"serve and load-test {choice.name}"
+                behind.append(Job(title, choice.name, choice.card.protocols, self._served(choice.card, artifact)))
             if self._in_container(choice.card):
-                # Right after the bare process, with which it is compared.
-                with self.steps.step(f"serve and load-test {choice.name} in a container") as step:
-                    found = measure_contained(
-                        choice.card,
-                        artifact,
-                        self.spec,
-                        self.settings,
-                        self.context.logs,
-                        step.say,
-                        threads=self.options.threads,
-                    )
-                    self.containers += found
-                    self._end(step, [one.row for one in found])
+                # Beside the bare process, with which it is compared.
+                title = f"serve and load-test {choice.name} in a container"
+                behind.append(Job(title, f"{choice.name} container", (), self._contained(choice.card, artifact)))
+            groups.append(behind)
+        return [group for group in groups if group]
 
     def _in_container(self, card: Card) -> bool:
         return self.options.containers and card.container is not None
 
-    def _conclude(self, step: Step, rows: list[Row]) -> None:
-        self.rows += rows
-        self._end(step, rows)
-
-    def _end(self, step: Step, rows: list[Row]) -> None:
-        bad = [row for row in rows if row.status != "ok"]
-        step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
-
-    def _in_process(self, choice: Choice, artifact: Artifact) -> Row:
+    def _in_process(self, choice: Choice, artifact: Artifact) -> Work:
         row = Row(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None, server=None)
-        request = {
-            "path": choice.card.name,
-            "payload": str(artifact.payload),
-            "answers": str(artifact.folder / ANSWERS),
-            "settings": [asdict(settings) for settings in self.settings],
-            "threads": self.options.threads,
-        }
         log = self.context.log(f"measure-{choice.name}")
 
-        def measured() -> Row:
-            outcome = run_stage("measure", request, log, self.context.cancel, threads=self.options.threads)
-            scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"])
-            return judged(
-                replace(
+        def work(now: Round) -> None:
+            request = {
+                "path": choice.card.name,
+                "payload": str(artifact.payload),
+                "answers": str(artifact.folder / ANSWERS),
+                "settings": [asdict(settings) for settings in now.plan.settings],
+                "threads": now.plan.threads,
+            }
+
+            def measured() -> Row:
+                with confined(now.plan.place.server):
+                    outcome = run_stage("measure", request, log, self.context.cancel, threads=now.plan.threads)
+                return replace(
                     row,
                     cold_start_s=outcome.value["cold_start_s"],
                     peak_memory_bytes=outcome.usage.peak_rss_bytes,
-                    scenarios=scenarios,
+                    scenarios=TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"]),
                 )
-            )
 
-        return attempt(row, choice.card.extra, measured)
+            now.keep(attempt(row, choice.card.extra, measured))
 
-    def _served(self, card: Card, artifact: Artifact, alone: Row) -> list[Row]:
-        rows = measure_served(
-            card,
-            artifact,
-            self.spec,
-            self.settings,
-            self.context.logs,
-            threads=self.options.threads,
-            flavour=flavour_for(card, self.options.server),
-        )
-        base = offline_rate(alone)
-        return [replace(row, share_of_in_process=share(offline_rate(row), base)) for row in rows]
+        return work
+
+    def _served(self, card: Card, artifact: Artifact) -> Work:
+        flavour = flavour_for(card, self.options.server)
+
+        def work(now: Round) -> None:
+            logs, say = self.context.logs, now.step.say
+            measure_served(card, artifact, self.spec, now.plan, logs, now.protocols, now.keep, say, flavour)
+
+        return work
+
+    def _contained(self, card: Card, artifact: Artifact) -> Work:
+        def work(now: Round) -> None:
+            for one in measure_contained(card, artifact, self.spec, now.plan, self.context.logs, now.step.say):
+                now.keep_contained(one)
+
+        return work
 
     def report(self) -> Report:
         """Everything so far; what was not reached is a skipped row."""
@@ -202,15 +216,20 @@ class Run:
         for choice in self.choices:
             known = self.prepared.get(choice.name)
             artifacts.append(known[0] if known else replace(start_row(choice), status="skipped", reason=INTERRUPTED))
-        done = {(row.path, row.variant, row.protocol) for row in self.rows}
-        missing = [
-            Row(choice.card.name, choice.variant, protocol, "skipped", INTERRUPTED)
-            for choice in self.choices
-            for protocol in (IN_PROCESS, *choice.card.protocols)
-            if (choice.card.name, choice.variant, protocol) not in done
-        ]
-        rows = tuple(self.rows + missing)
-        contained = {(one.row.path, one.row.variant) for one in self.containers}
+        found = self.measuring.rows()
+        rows = []
+        for choice in self.choices:
+            base = found.get((choice.card.name, choice.variant, IN_PROCESS))
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                key = (choice.card.name, choice.variant, protocol)
+                row = found.get(key) or Row(*key, "skipped", INTERRUPTED)
+                if base is not None and row is not base:
+                    row = replace(row, share_of_in_process=share(offline_rate(row), offline_rate(base)))
+                rows.append(row)
+        places = [(choice.card.name, choice.variant) for choice in self.choices]
+        containers = self.measuring.contained_rows()
+        containers.sort(key=lambda one: places.index((one.row.path, one.row.variant)))
+        contained = {(one.row.path, one.row.variant) for one in containers}
         not_contained = [
             one
             for choice in self.choices
@@ -233,14 +252,16 @@ class Run:
                 rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,
                 threads=self.options.threads,
                 scenarios=self.options.scenarios,
+                repeat=self.options.repeat,
             ),
             training=self.training,
             artifacts=tuple(artifacts),
-            rows=rows,
-            recommendation=recommend(tuple(artifacts), rows),
+            rows=tuple(rows),
+            recommendation=recommend(tuple(artifacts), tuple(rows)),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
-            containers=(*self.containers, *not_contained),
+            containers=(*containers, *not_contained),
+            fairness=self.measuring.fairness(),
         )
 
 

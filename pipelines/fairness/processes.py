@@ -1,0 +1,102 @@
+"""CPU time and threads of some processes, seen from outside while they are under load."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+LEAST_S = 0.3
+"""A window in which the clock's tick of 10 ms (proc(5), stat) is 3 % of a core or less."""
+BUSY = 0.1
+"""The share of all CPU time from which on a thread counts as busy."""
+GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen; None for what could not be.
+
+    ``cores`` is CPU seconds a second. ``threads`` are there at the end of the test, ``busy_threads`` of them
+    took BUSY of the CPU time or more. ``cpus`` are the processors that the processes may use.
+    """
+
+    cores: float | None = None
+    threads: int | None = None
+    busy_threads: int | None = None
+    cpus: tuple[int, ...] = ()
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all that it started; empty if it is gone."""
+    with suppress(*GONE):
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    return []
+
+
+def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
+    """User and system time of the processes that are still there."""
+    used = 0.0
+    for process in processes:
+        with suppress(*GONE):
+            times = process.cpu_times()
+            used += times.user + times.system
+    return used
+
+
+def _thread_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for process in processes:
+        with suppress(*GONE):
+            found |= {one.id: one.user_time + one.system_time for one in process.threads()}
+    return found
+
+
+def _allowed(processes: Iterable[psutil.Process]) -> tuple[int, ...]:
+    found: set[int] = set()
+    for process in processes:
+        with suppress(OSError, AttributeError):  # gone, or a system without affinity
+            found |= os.sched_getaffinity(process.pid)
+    return tuple(sorted(found))
+
+
+class Watch:
+    """Looks at some processes, from before a load test until after it.
+
+    :meth:`look` costs some ten microseconds a process: it may be called while the test runs. Threads are only
+    looked at before and after.
+    """
+
+    def __init__(self, processes: Sequence[psutil.Process]) -> None:
+        self._processes = processes
+        self._before = _thread_seconds(processes)
+        self._at_ns: list[int] = []
+        self._cpu_s: list[float] = []
+
+    def look(self) -> None:
+        """Note the CPU time until now."""
+        if self._processes:
+            self._at_ns.append(time.monotonic_ns())
+            self._cpu_s.append(cpu_seconds(self._processes))
+
+    def seen(self, start_ns: int, stop_ns: int) -> Seen:
+        """What was seen between two moments (time.monotonic_ns) of the test."""
+        if not self._processes:
+            return Seen()
+        after = _thread_seconds(self._processes)
+        used = [seconds - self._before.get(number, 0.0) for number, seconds in after.items()]
+        busy = sum(seconds > 0 and seconds >= BUSY * sum(used) for seconds in used)
+        return Seen(self._cores(start_ns, stop_ns), len(after) or None, busy, _allowed(self._processes))
+
+    def _cores(self, start_ns: int, stop_ns: int) -> float | None:
+        seconds = (stop_ns - start_ns) / 1e9
+        if seconds < LEAST_S or len(self._at_ns) < 2 or not self._at_ns[0] <= start_ns < stop_ns <= self._at_ns[-1]:
+            return None
+        start, stop = np.interp([start_ns, stop_ns], self._at_ns, self._cpu_s)
+        return float(stop - start) / seconds
