@@ -212,7 +212,9 @@ def _dead(server: Asked) -> str | None:
 
 
 def judged(row: Row) -> Row:
-    """The row, failed with its reasons if a load test is invalid or an answer was wrong."""
+    """The row, failed if a load test is invalid or an answer was wrong; what is not ok already keeps its reason."""
+    if row.status != "ok":
+        return row
     reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
     reasons += [
         f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "

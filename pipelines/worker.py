@@ -33,8 +33,6 @@ DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
 # What a framework prints about itself while it is imported would bury what it says about the user's model.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
-POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What bounds the thread pools of OpenMP, of Intel's library and of numpy's."""
 _OWN = ("models", "pipelines", "serving")  # of ours, a module that is not there is a bug, not a missing extra
 _KINDS = {"user": UserError, "missing": MissingExtra, "slipway": SlipwayError}
 
@@ -71,7 +69,7 @@ def run_stage(
     with scratch("stage") as folder, log.open("ab") as output:
         request_file, answer_file = folder / "request.json", folder / "answer.json"
         request_file.write_text(json.dumps(request))
-        limits = {} if threads is None else dict.fromkeys(POOLS, str(threads))
+        limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         started = time.monotonic()
         command = [sys.executable, "-P", "-m", "pipelines.worker", stage, str(request_file), str(answer_file)]
         process: subprocess.Popen[bytes] | None = None

@@ -92,7 +92,9 @@ class Watch:
         after = _thread_seconds(self._processes)
         used = [seconds - self._before.get(number, 0.0) for number, seconds in after.items()]
         busy = sum(seconds > 0 and seconds >= BUSY * sum(used) for seconds in used)
-        return Seen(self._cores(start_ns, stop_ns), len(after) or None, busy, _allowed(self._processes))
+        if not after:
+            return Seen()  # all have ended
+        return Seen(self._cores(start_ns, stop_ns), len(after), busy, _allowed(self._processes))
 
     def _cores(self, start_ns: int, stop_ns: int) -> float | None:
         seconds = (stop_ns - start_ns) / 1e9

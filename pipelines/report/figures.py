@@ -36,6 +36,7 @@ class Figure:
     label: str
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,9 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
     ):
         drawn = draw(loads)
         if drawn is not None:
-            made.append(Figure(name, f"{title}, ms", note, f"{title} of {names}.", drawn["data"], drawn["layout"]))
+            wide = name == "curve"
+            said = f"{title} of {names}."
+            made.append(Figure(name, f"{title}, ms", note, said, drawn["data"], drawn["layout"], wide))
     return made
 
 

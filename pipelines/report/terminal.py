@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report import numbers
+from pipelines.report import fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
 from pipelines.results import Report, Status
@@ -39,6 +39,7 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print()
     _print_reasons(report, console)
     _print_doubts([*found, *(line for line in contained if line.container)], console)
+    _print_breaches(report, found, console)
     _print_servers(report, console)
     _print_recommendation(report, console)
 
@@ -112,7 +113,10 @@ def _cell(column: Column, line: Line) -> Text:
     value = column.value(line)
     if value is None:
         return Text(numbers.DASH, "dim")
-    return Text(f"! {column.text(value)}", "yellow") if column.doubt(line) else Text(column.text(value))
+    text = column.text(value)
+    if scatter := column.range_text(line):
+        text = f"{text}\n{scatter}"
+    return Text(f"! {text}", "yellow") if column.doubt(line) else Text(text)
 
 
 def _table(key: _Column, key_width: int, columns: Sequence[_Column]) -> Table:
@@ -137,7 +141,22 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
     )
     if report.interrupted:
         text.append("Interrupted: what follows is whole, but not everything was run.\n", style="not bold yellow")
+    noise = fairness_view.banner(report)
+    if noise:
+        text.append(f"NOISY MACHINE  {noise}\n", style="not bold red")
+    for sentence in fairness_view.sentences(report):
+        text.append(f"{numbers.plain(sentence)}\n", style="not bold dim")
     return text
+
+
+def _print_breaches(report: Report, found: Sequence[Line], console: Console) -> None:
+    """Every row that computed on more threads than it was given."""
+    for one in fairness_view.thread_rows(report, found):
+        if one.verdict == "breach":
+            text = Text("! more threads than allowed ", style="yellow")
+            text.append(numbers.plain(one.line.name), style="bold not dim")
+            console.print(text, overflow="fold")
+            console.print(Padding(Text(numbers.plain(one.why), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def _print_reasons(report: Report, console: Console) -> None:
