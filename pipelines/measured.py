@@ -184,8 +184,8 @@ def _offer(
             server_threads=seen.threads,
             server_busy_threads=seen.busy_threads,
             server_cpus=seen.cpus,
-            # The engine's own work for a container cannot be told from anybody else's.
-            foreign_cpu_share=foreign if proxy_before is None else None,
+            # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
+            foreign_cpu_share=foreign if processes and proxy_before is None else None,
         )
 
     return until_valid(once)

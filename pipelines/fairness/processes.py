@@ -97,8 +97,12 @@ class Watch:
         return Seen(self._cores(start_ns, stop_ns), len(after), busy, _allowed(self._processes))
 
     def _cores(self, start_ns: int, stop_ns: int) -> float | None:
+        if not self._at_ns or start_ns < self._at_ns[0]:
+            return None
+        # A generator whose last answer came early ends before its schedule does.
+        stop_ns = min(stop_ns, self._at_ns[-1])
         seconds = (stop_ns - start_ns) / 1e9
-        if seconds < LEAST_S or len(self._at_ns) < 2 or not self._at_ns[0] <= start_ns < stop_ns <= self._at_ns[-1]:
+        if seconds < LEAST_S:
             return None
         start, stop = np.interp([start_ns, stop_ns], self._at_ns, self._cpu_s)
         return float(stop - start) / seconds

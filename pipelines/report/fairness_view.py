@@ -66,7 +66,7 @@ def sentences(report: Report) -> list[str]:
         return []
     rounds = len(fairness.order)
     times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order, everything started anew"
-    said = [f"Measured in random order, {times} (seed {fairness.seed})."]
+    said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
     said.append(_processors(fairness))
     facts = []
     if fairness.load_before is not None:

@@ -39,7 +39,7 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print()
     _print_reasons(report, console)
     _print_doubts([*found, *(line for line in contained if line.container)], console)
-    _print_breaches(report, found, console)
+    _print_fairness(report, found, console)
     _print_servers(report, console)
     _print_recommendation(report, console)
 
@@ -144,13 +144,13 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
     noise = fairness_view.banner(report)
     if noise:
         text.append(f"NOISY MACHINE  {noise}\n", style="not bold red")
-    for sentence in fairness_view.sentences(report):
-        text.append(f"{numbers.plain(sentence)}\n", style="not bold dim")
     return text
 
 
-def _print_breaches(report: Report, found: Sequence[Line], console: Console) -> None:
-    """Every row that computed on more threads than it was given."""
+def _print_fairness(report: Report, found: Sequence[Line], console: Console) -> None:
+    """How rows were measured, and every one that computed on more threads than it was given."""
+    for sentence in fairness_view.sentences(report):
+        console.print(Text(numbers.plain(sentence), style="dim"), overflow="fold")
     for one in fairness_view.thread_rows(report, found):
         if one.verdict == "breach":
             text = Text("! more threads than allowed ", style="yellow")
