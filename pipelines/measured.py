@@ -181,6 +181,7 @@ def _offer(
             server_cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
             server_cores=seen.cores,
+            server_service_cores=seen.service_cores,
             server_threads=seen.threads,
             server_busy_threads=seen.busy_threads,
             server_cpus=seen.cpus,

@@ -70,7 +70,8 @@ class Scenario:
     latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
     what a stall does to users: they are no basis for a tail target. ``server_cores`` is the CPU time a second of
     the server's processes (in process: of the one that predicts) in the measured part, ``server_busy_threads``
-    those that took a tenth of it or more. Where a run has several ``rounds``, figures are medians over the
+    those that took a tenth of it or more; ``server_service_cores`` is the part of a Java runtime's compiler and
+    collector, which answer no request. Where a run has several ``rounds``, figures are medians over the
     valid ones, counts are sums, and pictures are the middle round's.
     """
 
@@ -120,6 +121,7 @@ class Scenario:
     timeline: tuple[Moment, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     server_cores: float | None = None
+    server_service_cores: float | None = None
     server_threads: int | None = None
     server_busy_threads: int | None = None
     server_cpus: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ from __future__ import annotations
 from pipelines.results import IN_PROCESS, Row, Scenario
 
 OVERLAP = 0.25
-"""Cores for what runs beside computing: a response that is still being written, a collector, a compiler, logs."""
+"""Cores for what runs beside computing: an answer that is still being written while the next request is here, logs."""
 
 
 def most_cores(scenario: Scenario, threads: int, in_process: bool) -> float | None:
@@ -28,12 +28,20 @@ def most_cores(scenario: Scenario, threads: int, in_process: bool) -> float | No
     return scenario.concurrency * threads + OVERLAP
 
 
+def answering_cores(scenario: Scenario) -> float | None:
+    """Cores that may have answered requests: all but a Java runtime's compiler and collector."""
+    if scenario.server_cores is None:
+        return None
+    return scenario.server_cores - (scenario.server_service_cores or 0.0)
+
+
 def _limit_and_room(scenario: Scenario, threads: int, in_process: bool) -> tuple[float, float] | None:
     """The limit, and the cores that others left; None where nothing is judged."""
     limit = most_cores(scenario, threads, in_process)
     if limit is None or scenario.server_cores is None:
         return None
-    return limit, len(scenario.server_cpus) * (1 - (scenario.foreign_cpu_share or 0.0))
+    room = len(scenario.server_cpus) * (1 - (scenario.foreign_cpu_share or 0.0))
+    return limit, room - (scenario.server_service_cores or 0.0)
 
 
 def visible(row: Row, threads: int) -> bool:
@@ -47,7 +55,7 @@ def breaches(row: Row, threads: int) -> tuple[str, ...]:
     found = []
     for scenario in row.scenarios:
         limit = most_cores(scenario, threads, row.protocol == IN_PROCESS)
-        used = scenario.server_cores
+        used = answering_cores(scenario)
         if limit is not None and used is not None and used > limit:
             at_once = 1 if row.protocol == IN_PROCESS else scenario.concurrency
             found.append(

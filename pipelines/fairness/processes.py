@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -15,6 +16,9 @@ LEAST_S = 0.3
 """A window in which the clock's tick of 10 ms (proc(5), stat) is 3 % of a core or less."""
 BUSY = 0.1
 """The share of all CPU time from which on a thread counts as busy."""
+SERVICE = ("C1 CompilerThre", "C2 CompilerThre", "GC Thread#", "G1 ", "VM Thread")
+"""How the names of threads begin by which a Java runtime compiles and collects: they answer no request. Linux cuts
+names after 15 characters. Measured: in the first seconds under load, a compiler takes half a core of TorchServe's."""
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
 
 
@@ -22,11 +26,13 @@ GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLoo
 class Seen:
     """What was seen; None for what could not be.
 
-    ``cores`` is CPU seconds a second. ``threads`` are there at the end of the test, ``busy_threads`` of them
-    took BUSY of the CPU time or more. ``cpus`` are the processors that the processes may use.
+    ``cores`` is CPU seconds a second, of which ``service_cores`` were SERVICE threads'. ``threads`` are there at
+    the end of the test; ``busy_threads`` took BUSY of the CPU time or more, and are no SERVICE. ``cpus`` are the
+    processors that the processes may use.
     """
 
     cores: float | None = None
+    service_cores: float | None = None
     threads: int | None = None
     busy_threads: int | None = None
     cpus: tuple[int, ...] = ()
@@ -50,11 +56,20 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
     return used
 
 
-def _thread_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
-    found: dict[int, float] = {}
+def _is_service(pid: int, thread: int) -> bool:
+    """Whether a thread is a Java runtime's own; False where threads have no names to be read."""
+    try:
+        return Path(f"/proc/{pid}/task/{thread}/comm").read_text("utf-8", "replace").startswith(SERVICE)
+    except OSError:
+        return False
+
+
+def _thread_seconds(processes: Iterable[psutil.Process]) -> dict[tuple[int, int], float]:
+    """(process, thread) -> CPU seconds."""
+    found: dict[tuple[int, int], float] = {}
     for process in processes:
         with suppress(*GONE):
-            found |= {one.id: one.user_time + one.system_time for one in process.threads()}
+            found |= {(process.pid, one.id): one.user_time + one.system_time for one in process.threads()}
     return found
 
 
@@ -90,11 +105,16 @@ class Watch:
         if not self._processes:
             return Seen()
         after = _thread_seconds(self._processes)
-        used = [seconds - self._before.get(number, 0.0) for number, seconds in after.items()]
-        busy = sum(seconds > 0 and seconds >= BUSY * sum(used) for seconds in used)
         if not after:
             return Seen()  # all have ended
-        return Seen(self._cores(start_ns, stop_ns), len(after), busy, _allowed(self._processes))
+        used = {one: seconds - self._before.get(one, 0.0) for one, seconds in after.items()}
+        total = sum(used.values())
+        service = {one: seconds for one, seconds in used.items() if _is_service(*one)}
+        busy = sum(seconds > 0 and seconds >= BUSY * total for one, seconds in used.items() if one not in service)
+        cores = self._cores(start_ns, stop_ns)
+        # Threads are not looked at in between: of the measured part as of the whole test.
+        served = cores * sum(service.values()) / total if cores is not None and total > 0 else None
+        return Seen(cores, served, len(after), busy, _allowed(self._processes))
 
     def _cores(self, start_ns: int, stop_ns: int) -> float | None:
         if not self._at_ns or start_ns < self._at_ns[0]:

@@ -30,6 +30,7 @@ MEDIANS = (
     "proxy_cpu_ms_per_request",
     "first_byte_p50_ms",
     "server_cores",
+    "server_service_cores",
     "steal_share",
     "foreign_cpu_share",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipelines.fairness.compute import answering_cores
 from pipelines.report import numbers
 from pipelines.report.lines import Line
 from pipelines.results import Fairness, NoiseCheck, Report
@@ -111,7 +112,7 @@ def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
         loads = line.row.scenarios
         if not loads:
             continue
-        by_name = {one.name: one.server_cores for one in loads}
+        by_name = {one.name: answering_cores(one) for one in loads}
         verdict, why = "kept", ""
         if line.row.breaches:
             verdict, why = "breach", "; ".join(line.row.breaches)

@@ -57,6 +57,11 @@ def test_a_breach_says_what_was_seen_and_what_was_told() -> None:
     assert said == "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.25)"
 
 
+def test_a_java_runtimes_compiler_answers_nothing() -> None:
+    assert not breaches(row("rest", "single-stream", 1.5, server_service_cores=0.6), 1)
+    assert breaches(row("rest", "single-stream", 1.9, server_service_cores=0.6), 1)
+
+
 def test_where_no_processor_is_free_nothing_can_be_shown() -> None:
     assert visible(row("rest", "single-stream", 0.9), 1)
     assert not visible(row("rest", "single-stream", 0.9, foreign_cpu_share=0.7), 1)

@@ -15,8 +15,10 @@ from pipelines.fairness.machine import Reading, beat, foreign_share, load_averag
 from pipelines.fairness.processes import Seen, Watch, tree
 
 BURN = """
-import hashlib, sys, threading
+import ctypes, hashlib, sys, threading
 def spin():
+    if len(sys.argv) > 2:
+        ctypes.CDLL(None).prctl(15, sys.argv[2].encode())  # PR_SET_NAME
     while True:
         hashlib.sha256(bytes(100_000)).digest()
 for _ in range(int(sys.argv[1])):
@@ -27,9 +29,9 @@ threading.Event().wait()
 
 
 @contextmanager
-def burner(threads: int) -> Iterator[int]:
+def burner(threads: int, *name: str) -> Iterator[int]:
     """A process with so many busy threads."""
-    process = subprocess.Popen([sys.executable, "-c", BURN, str(threads)], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", BURN, str(threads), *name], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"on\n"
@@ -59,6 +61,15 @@ def test_threads_and_cores_of_a_process_that_spins() -> None:
     assert seen.busy_threads == 2
     assert seen.cores == pytest.approx(used, abs=0.25)
     assert seen.cpus == tuple(sorted(psutil.Process().cpu_affinity()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no names to be read")
+def test_a_java_runtimes_own_threads_are_told_by_their_names() -> None:
+    with burner(1, "C2 CompilerThread0") as pid:
+        seen = watched(pid, 0.8)
+    assert seen.cores
+    assert seen.service_cores == pytest.approx(seen.cores, rel=0.05)
+    assert seen.busy_threads == 0
 
 
 def test_what_idles_uses_nothing() -> None:
