@@ -7,31 +7,28 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import psutil
-from pydantic import TypeAdapter
 
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
-from pipelines.contained import measure_contained, unmeasured
-from pipelines.fairness.affinity import confined, divide, usable
+from pipelines.contained import unmeasured
+from pipelines.fairness.affinity import divide, usable
 from pipelines.fairness.order import new_seed
+from pipelines.jobs import Jobs
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
-from pipelines.measured import Plan, measure_served
-from pipelines.measuring import Job, Measuring, Round, Work
-from pipelines.paths import Card
+from pipelines.measured import Plan
+from pipelines.measuring import Job, Measuring
 from pipelines.progress import Steps
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
 from pipelines.select import Choice
-from pipelines.served import flavour_for
-from pipelines.stages import ANSWERS, OFFLINE_BATCH
-from pipelines.steps import Context, HowTrained, attempt, ensure_trained, prepare, start_row
-from pipelines.worker import run_stage
+from pipelines.stages import OFFLINE_BATCH
+from pipelines.steps import Context, HowTrained, ensure_trained, prepare, start_row
 from serving.launch import peak_rss_bytes
 
 SCENARIOS: tuple[ScenarioName, ...] = ("single-stream", "offline", "server")
@@ -112,7 +109,7 @@ class Run:
             step.end("cached" if self.training.cached else "ok", note)
         try:
             self._prepare_all()
-            self._measure_all()
+            self.measuring.rounds(self._jobs(), self.steps)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
@@ -132,83 +129,22 @@ class Run:
             self.prepared[choice.name] = row, artifact
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
-    def _measure_all(self) -> None:
-        self.measuring.rounds(self._jobs(), self.steps)
-
     def _jobs(self) -> list[list[Job]]:
-        """What is to be started and measured in each round; what belongs together stays together.
-
-        What was not packaged or failed parity is noted at once, and not measured.
-        """
-        groups = []
+        """What is to be measured; what was not packaged or failed parity is noted at once."""
+        groups: list[list[Job]] = []
+        jobs = Jobs(self.context, self.spec, self.options.server, self.options.containers)
         for choice in self.choices:
             row, artifact = self.prepared[choice.name]
-            if artifact is None:
-                why = f"{row.status} before it could be measured: {row.reason}"
-                for protocol in (IN_PROCESS, *choice.card.protocols):
-                    self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
-                if self._in_container(choice.card):
-                    for one in unmeasured(choice.card, choice.variant, row.status, why):
-                        self.measuring.keep_contained(one)
+            if artifact is not None:
+                groups += jobs.of(choice, artifact)
                 continue
-            title = f"measure {choice.name} in process"
-            groups.append([Job(title, choice.name, (IN_PROCESS,), self._in_process(choice, artifact))])
-            behind = []
-            if choice.card.server is not None:
-                title = f"serve and load-test {choice.name}"
-                behind.append(Job(title, choice.name, choice.card.protocols, self._served(choice.card, artifact)))
-            if self._in_container(choice.card):
-                # Beside the bare process, with which it is compared.
-                title = f"serve and load-test {choice.name} in a container"
-                behind.append(Job(title, f"{choice.name} container", (), self._contained(choice.card, artifact)))
-            groups.append(behind)
-        return [group for group in groups if group]
-
-    def _in_container(self, card: Card) -> bool:
-        return self.options.containers and card.container is not None
-
-    def _in_process(self, choice: Choice, artifact: Artifact) -> Work:
-        row = Row(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None, server=None)
-        log = self.context.log(f"measure-{choice.name}")
-
-        def work(now: Round) -> None:
-            request = {
-                "path": choice.card.name,
-                "payload": str(artifact.payload),
-                "answers": str(artifact.folder / ANSWERS),
-                "settings": [asdict(settings) for settings in now.plan.settings],
-                "threads": now.plan.threads,
-            }
-
-            def measured() -> Row:
-                with confined(now.plan.place.server):
-                    outcome = run_stage("measure", request, log, self.context.cancel, threads=now.plan.threads)
-                return replace(
-                    row,
-                    cold_start_s=outcome.value["cold_start_s"],
-                    peak_memory_bytes=outcome.usage.peak_rss_bytes,
-                    scenarios=TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"]),
-                )
-
-            now.keep(attempt(row, choice.card.extra, measured))
-
-        return work
-
-    def _served(self, card: Card, artifact: Artifact) -> Work:
-        flavour = flavour_for(card, self.options.server)
-
-        def work(now: Round) -> None:
-            logs, say = self.context.logs, now.step.say
-            measure_served(card, artifact, self.spec, now.plan, logs, now.protocols, now.keep, say, flavour)
-
-        return work
-
-    def _contained(self, card: Card, artifact: Artifact) -> Work:
-        def work(now: Round) -> None:
-            for one in measure_contained(card, artifact, self.spec, now.plan, self.context.logs, now.step.say):
-                now.keep_contained(one)
-
-        return work
+            why = f"{row.status} before it could be measured: {row.reason}"
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
+            if jobs.in_container(choice.card):
+                for one in unmeasured(choice.card, choice.variant, row.status, why):
+                    self.measuring.keep_contained(one)
+        return groups
 
     def report(self) -> Report:
         """Everything so far; what was not reached is a skipped row."""
@@ -233,7 +169,9 @@ class Run:
         not_contained = [
             one
             for choice in self.choices
-            if self._in_container(choice.card) and (choice.card.name, choice.variant) not in contained
+            if self.options.containers
+            and choice.card.container is not None
+            and (choice.card.name, choice.variant) not in contained
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         ]
         versions = {"slipway": version("slipway")}

@@ -158,7 +158,7 @@ FIELDS: dict[str, str] = {
     "Settings.threads": "Threads that each runtime may use.",
     "Settings.scenarios": "Scenarios that were asked for.",
     "Settings.repeat": "Rounds that were asked for: how often each row is measured.",
-    "Beat.at_s": "When the calibration loop ran, seconds from the start of the measurements.",
+    "Beat.at_s": "When the calibration loop ran, seconds from the start of the run.",
     "Beat.median_ms": "How long the same small work took, milliseconds.",
     "NoiseCheck.name": "What disturbs measurements.",
     "NoiseCheck.measured": "How much of it there was; null if it could not be measured.",

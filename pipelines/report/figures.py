@@ -109,7 +109,12 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
     names = ", ".join(numbers.plain(load.name) for load in loads)
     made = []
     for name, title, note, draw in (
-        ("curve", "Latency over throughput", "p50 hollow, p99 filled; log scale", load_figures.curve),
+        (
+            "curve",
+            "Latency over throughput",
+            "p50 hollow, p99 filled where the count supports it; log scale",
+            load_figures.curve,
+        ),
         ("tail", "Latency percentiles", "a line each; both scales logarithmic", load_figures.percentiles),
         (
             "timeline",
