@@ -18,17 +18,19 @@ from pipelines.loadtest.alone import Subject
 from pipelines.loadtest.find_rate import curve
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
-from pipelines.loadtest.repeat import until_valid
+from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.paths import Card
 from pipelines.results import Row, Scenario
 from pipelines.served import Asked, ask, describe_answer, kept, started, target_of
-from pipelines.stages import ANSWERS, Answers
+from pipelines.stages import ANSWERS, OFFLINE_BATCH, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable
 from serving.launch import LaunchError, log_tail
 
 ANYWHERE = Division((), ())
+PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATCH, concurrency=1)
+"""What shows a second compute thread (``pipelines.fairness.compute``); it is long enough for CPU time to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def measure_protocol(
             dead = _dead(server)
             if dead:
                 return replace(row, status="failed", reason=dead)
+        row = replace(row, threads_probe=_probe(protocol, target, answers, server, plan, workdir))
         if plan.curve_s:
             row = _with_curve(row, protocol, target, answers, plan, say)
     except KeyboardInterrupt:
@@ -123,6 +126,16 @@ def measure_protocol(
             keep(replace(row, status="skipped", reason=f"interrupted; measured until then: {done}"))
         raise
     return row
+
+
+def _probe(
+    protocol: str, target: Target, answers: Answers, server: Asked, plan: Plan, workdir: Path
+) -> Scenario | None:
+    """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
+    if not server.processes():
+        return None
+    (workdir / "probe").mkdir(exist_ok=True)
+    return _offer(PROBE, protocol, target, answers, server, plan.place, workdir / "probe", attempts=1)
 
 
 def _with_curve(row: Row, protocol: str, target: Target, answers: Answers, plan: Plan, say: Say) -> Row:
@@ -151,6 +164,7 @@ def _offer(
     server: Asked,
     place: Division,
     workdir: Path,
+    attempts: int = MAX_ATTEMPTS,
 ) -> Scenario:
     """One scenario, with the server's CPU time and threads, and what the machine did besides."""
     speaker = client(protocol)
@@ -189,7 +203,7 @@ def _offer(
             foreign_cpu_share=foreign if processes and proxy_before is None else None,
         )
 
-    return until_valid(once)
+    return until_valid(once, attempts)
 
 
 def _measured_part(folder: Path) -> tuple[int, int]:

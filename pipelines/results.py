@@ -226,7 +226,8 @@ class Row:
     requests outstanding here, so a server that answers them side by side can exceed 1.
     ``peak_memory_bytes`` sums the peaks of all processes of the server until then, so that the
     protocol of a server that was measured later includes the one before. ``breaches`` say where more threads computed
-    than were allowed, ``threads_seen`` whether that could have been seen. ``rounds`` is how often the row was
+    than were allowed, ``threads_seen`` whether that could have been seen; ``threads_probe`` is a short closed loop of
+    large requests, one at a time, that is in no other figure. ``rounds`` is how often the row was
     measured; figures are medians over them.
     """
 
@@ -245,6 +246,7 @@ class Row:
     spreads: tuple[Spread, ...] = ()
     breaches: tuple[str, ...] = ()
     threads_seen: bool = False
+    threads_probe: Scenario | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pipelines.results import Fairness, NoiseCheck, Report
 
 SCENARIOS = ("single-stream", "offline")
 """Those that show how many threads compute: closed loops."""
+COLUMNS = ("single-stream", "probe", "offline")
 UNSEEN = (
     "not provable: no closed loop was long enough, or other processes left no processor on which a second thread "
     "would have shown"
@@ -29,7 +30,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class ThreadRow:
-    """One row's compute threads: cores used in each of SCENARIOS, None where that was not seen."""
+    """One row's compute threads: cores used in single-stream, the probe and offline, None where that was not seen."""
 
     line: Line
     cores: Sequence[float | None]
@@ -119,6 +120,7 @@ def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
         elif not line.row.threads_seen:
             verdict, why = "not seen", UNSEEN
         cores = [by_name.get(name) for name in SCENARIOS]  # type: ignore[call-overload]
+        cores.insert(1, answering_cores(line.row.threads_probe) if line.row.threads_probe else None)
         threads = max((one.server_threads for one in loads if one.server_threads is not None), default=None)
         busy = max((one.server_busy_threads for one in loads if one.server_busy_threads is not None), default=None)
         rows.append(ThreadRow(line, cores, threads, busy, verdict, why))

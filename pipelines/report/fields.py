@@ -135,6 +135,7 @@ FIELDS: dict[str, str] = {
     "Row.spreads": "How far the row's own figures scattered over the rounds; empty for one.",
     "Row.breaches": "Load tests in which more threads computed than were allowed; empty if none.",
     "Row.threads_seen": "Whether there were processors enough for such a breach to show.",
+    "Row.threads_probe": "One large request at a time, to see how many threads compute; null in process.",
     "ContainerRow.via": "How the container was reached: by a port published on this machine, or at its own address.",
     "ContainerRow.row": "The figures, as those of the same protocol of the bare process.",
     "ContainerRow.image": "The image that the container was started from.",

@@ -68,7 +68,7 @@ def render(report: Report) -> str:
         fairness=fairness_view.sentences(report),
         checks=fairness_view.check_rows(report.fairness) if report.fairness else [],
         threads=fairness_view.thread_rows(report, found),
-        thread_scenarios=fairness_view.SCENARIOS,
+        thread_columns=fairness_view.COLUMNS,
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
         parity=views.parity_rows(report.artifacts),
         parity_headers=views.PARITY_HEADERS,

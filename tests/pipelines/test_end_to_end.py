@@ -215,6 +215,9 @@ def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: A
             assert scenario["server_threads"] >= 1
             assert 0 <= scenario["foreign_cpu_share"] <= 1
             assert scenario["server_cpus"] == fairness["server_cpus"]
+        probe = row["threads_probe"]
+        assert (probe is None) == (row["protocol"] == IN_PROCESS)
+        assert probe is None or probe["server_cores"] > 0
         curve = next(one["curve"] for one in row["scenarios"] if one["name"] == "server")
         rates = [point["offered_per_s"] for point in curve]
         assert rates == sorted(rates)

@@ -34,7 +34,7 @@ def row(protocol: str, name: str, cores: float | None, at_once: int = 1, **chang
 @pytest.mark.parametrize(
     ("protocol", "name", "cores", "at_once", "threads", "broken"),
     [
-        ("rest", "single-stream", 1.2, 1, 1, False),
+        ("rest", "single-stream", 1.1, 1, 1, False),
         ("rest", "single-stream", 1.9, 1, 1, True),
         ("rest", "single-stream", 1.9, 1, 2, False),
         ("rest", "single-stream", None, 1, 1, False),
@@ -54,12 +54,21 @@ def test_the_limit_is_requests_times_threads(
 
 def test_a_breach_says_what_was_seen_and_what_was_told() -> None:
     (said,) = breaches(row("rest", "single-stream", 1.93), 1)
-    assert said == "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.25)"
+    assert said == "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)"
 
 
 def test_a_java_runtimes_compiler_answers_nothing() -> None:
     assert not breaches(row("rest", "single-stream", 1.5, server_service_cores=0.6), 1)
     assert breaches(row("rest", "single-stream", 1.9, server_service_cores=0.6), 1)
+
+
+def test_the_probe_is_judged_too() -> None:
+    probe = replace(EMPTY, name="offline", concurrency=1, closed_loop=True, server_cores=1.4, server_cpus=(0, 1))
+    found = replace(row("rest", "single-stream", 0.9), threads_probe=probe)
+    assert breaches(found, 1) == (
+        "probe: 1.40 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)",
+    )
+    assert breaches(replace(found, threads_probe=replace(probe, server_cores=0.97)), 1) == ()
 
 
 def test_where_no_processor_is_free_nothing_can_be_shown() -> None:
