@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
@@ -13,10 +13,10 @@ from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.errors import SlipwayError, UserError
 from pipelines.files import scratch
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.measured import Plan, measure_protocol
 from pipelines.paths import Card
 from pipelines.results import ContainerRow, Row, Via
-from pipelines.served import kept, measure_protocol, request_for, server_module
+from pipelines.served import kept, request_for, server_module
 from serving.container.engine import EngineMissing
 from serving.container.image import ImageMissing, Say
 from serving.container.server import ContainerServer, serve_container
@@ -70,22 +70,20 @@ def measure_contained(
     card: Card,
     artifact: Artifact,
     spec: ModelSpec,
-    settings: Sequence[LoadSettings],
+    plan: Plan,
     logs: Path,
     say: Say,
-    *,
-    threads: int,
 ) -> list[ContainerRow]:
     """A row for every protocol and way to reach it. Whatever stands in the way costs these rows and no others."""
     left = [(via, protocol) for via in WAYS for protocol in card.protocols]
     rows: list[ContainerRow] = []
-    chosen = [one for one in settings if one.scenario in SCENARIOS]
+    plan = replace(plan, settings=[one for one in plan.settings if one.scenario in SCENARIOS], curve_s=0.0)
     try:
         with scratch("container") as workdir:
             log = logs / f"container-{artifact.name.replace(':', '-')}.log"
             with (
                 kept(workdir / "server.log", log),
-                started(card, artifact, workdir, say, threads=threads) as server,
+                started(card, artifact, workdir, say, threads=plan.threads) as server,
             ):
                 endpoints = dict(server.recipe.endpoints)
                 for via in WAYS:
@@ -96,7 +94,7 @@ def measure_contained(
                         if obstacle:
                             row = _none(card, artifact, protocol, "skipped", obstacle)
                         else:
-                            row = measure_protocol(card, artifact, spec, protocol, server, chosen, workdir / via)
+                            row = measure_protocol(card, artifact, spec, protocol, server, plan, workdir / via)
                         rows.append(_with_facts(row, via, server))
                         left.remove((via, protocol))
     except (EngineMissing, ImageMissing) as error:

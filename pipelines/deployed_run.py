@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
+
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.deployed import Deployed, artifact_in, model_in
 from pipelines.files import scratch
+from pipelines.measured import measure_protocol
+from pipelines.measuring import Job, Round, Work
 from pipelines.progress import Steps
 from pipelines.results import IN_PROCESS, Row
 from pipelines.run import Options, Run
-from pipelines.served import measure_protocol
 from pipelines.steps import Context, attempt, start_row
 from serving.launch import Recipe, Usage
 
@@ -35,6 +38,9 @@ class Elsewhere:
 
     def usage(self) -> Usage:
         return Usage(0.0, 0)
+
+    def processes(self) -> list[psutil.Process]:
+        return []
 
     def proxy_cpu_s(self) -> None:
         return None
@@ -63,16 +69,29 @@ class DeployedRun(Run):
     def execute(self) -> None:
         """Do everything; on Ctrl-C, keep what is known."""
         try:
-            for server, artifact in zip(self.servers, self.artifacts, strict=True):
-                with self.steps.step(f"load-test the running server of {server.choice.name}") as step:
-                    self._conclude(step, [self._measure(server, artifact, name) for name in server.urls])
-                card, variant = server.choice.card, server.choice.variant
-                left = [name for name in card.protocols if name not in server.urls]
-                self.rows += [Row(card.name, variant, IN_PROCESS, "skipped", NOT_HERE)]
-                self.rows += [Row(card.name, variant, name, "skipped", "no address was given") for name in left]
+            self.measuring.rounds(self._jobs(), self.steps)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
+
+    def _jobs(self) -> list[list[Job]]:
+        groups = []
+        for server, artifact in zip(self.servers, self.artifacts, strict=True):
+            card, variant = server.choice.card, server.choice.variant
+            title = f"load-test the running server of {server.choice.name}"
+            groups.append([Job(title, server.choice.name, tuple(server.urls), self._asked(server, artifact))])
+            left = [name for name in card.protocols if name not in server.urls]
+            self.measuring.keep(Row(card.name, variant, IN_PROCESS, "skipped", NOT_HERE))
+            for name in left:
+                self.measuring.keep(Row(card.name, variant, name, "skipped", "no address was given"))
+        return groups
+
+    def _asked(self, server: Deployed, artifact: Artifact) -> Work:
+        def work(now: Round) -> None:
+            for protocol in now.protocols:
+                now.keep(self._measure(server, artifact, protocol, now))
+
+        return work
 
     def _known(self, server: Deployed) -> Artifact:
         artifact, certificate = artifact_in(self.context.workspace, self.spec.name, server.choice)
@@ -87,7 +106,7 @@ class DeployedRun(Run):
         self.prepared[server.choice.name] = row, artifact
         return artifact
 
-    def _measure(self, server: Deployed, artifact: Artifact, protocol: str) -> Row:
+    def _measure(self, server: Deployed, artifact: Artifact, protocol: str, now: Round) -> Row:
         choice = server.choice
         where = f"running at {server.urls[protocol]}"
         row = Row(choice.card.name, choice.variant, protocol, "ok", None, server=where)
@@ -97,6 +116,9 @@ class DeployedRun(Run):
             recipe = Recipe(server=where, argv=(), endpoints=server.urls, ready=lambda: True, token=lambda: token)
             with scratch("load") as workdir:
                 elsewhere = Elsewhere(recipe)
-                return measure_protocol(choice.card, artifact, self.spec, protocol, elsewhere, self.settings, workdir)
+                card, plan = choice.card, now.plan
+                return measure_protocol(
+                    card, artifact, self.spec, protocol, elsewhere, plan, workdir, now.keep, now.step.say
+                )
 
         return attempt(row, choice.card.extra, measured)

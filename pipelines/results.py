@@ -59,6 +59,21 @@ class GeneratorPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """How far a figure scattered over the rounds of a run, in the figure's own unit.
+
+    ``low`` to ``high`` are the extremes; from five rounds on an interval that holds the median with a
+    probability of ``coverage`` or more (null: the extremes). ``values`` has one value a round.
+    """
+
+    figure: str
+    low: float
+    high: float
+    coverage: float | None
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One load test of one row.
 
@@ -72,7 +87,11 @@ class Scenario:
     ``tail`` are (1/(1-p), latency in ms) up to what the count supports: for plots. In ``multi-stream`` a
     latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
     what a stall does to users: they are no basis for a tail target. ``parts`` are the generators, where there
-    are several or they are on other hosts.
+    are several or they are on other hosts. ``server_cores`` is the CPU time a second of the server's processes
+    (in process: of the one that predicts) in the measured part, ``server_busy_threads`` those that took a tenth
+    of it or more; ``server_service_cores`` is the part of a Java runtime's compiler and collector, which answer
+    no request. Where a run has several ``rounds``, figures are medians over the
+    valid ones, counts are sums, and pictures are the middle round's.
     """
 
     name: Literal["single-stream", "multi-stream", "offline", "server"]
@@ -122,6 +141,14 @@ class Scenario:
     timeline: tuple[Moment, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     parts: tuple[GeneratorPart, ...] = ()
+    server_cores: float | None = None
+    server_service_cores: float | None = None
+    server_threads: int | None = None
+    server_busy_threads: int | None = None
+    server_cpus: tuple[int, ...] = ()
+    foreign_cpu_share: float | None = None
+    rounds: int = 1
+    spreads: tuple[Spread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +246,10 @@ class Row:
     artifact in process, with the same number of threads a prediction: one caller there, several
     requests outstanding here, so a server that answers them side by side can exceed 1.
     ``peak_memory_bytes`` sums the peaks of all processes of the server until then, so that the
-    second protocol of a server includes the first.
+    protocol of a server that was measured later includes the one before. ``breaches`` say where more threads computed
+    than were allowed, ``threads_seen`` whether that could have been seen; ``threads_probe`` is a short closed loop of
+    large requests, one at a time, that is in no other figure. ``rounds`` is how often the row was
+    measured; figures are medians over them.
     """
 
     path: str
@@ -233,6 +263,11 @@ class Row:
     share_of_in_process: float | None = None
     answer: str | None = None
     scenarios: tuple[Scenario, ...] = ()
+    rounds: int = 1
+    spreads: tuple[Spread, ...] = ()
+    breaches: tuple[str, ...] = ()
+    threads_seen: bool = False
+    threads_probe: Scenario | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +344,50 @@ class Settings:
     rate_per_s: float
     threads: int
     scenarios: tuple[str, ...]
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A calibration loop: the same work at several moments of a run. ``at_s`` counts from the run's start."""
+
+    at_s: float
+    median_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseCheck:
+    """One thing that disturbs measurements: how much of it there was, and from where on it is too much."""
+
+    name: str
+    measured: float | None
+    limit: float
+    unit: Literal["share", "us"]
+    reason: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """In which order rows were measured, on which processors, and what else the machine did.
+
+    ``order`` has, for each round, the rows as they were begun: ``path:variant protocol``. ``cpus_apart`` says
+    whether servers and generator had processors of their own (``server_cpus``, ``generator_cpus``).
+    ``load_before`` is the load average of the minute before the run, ``foreign_before`` the share of all processors
+    that other processes took just then. ``noisy`` if a check failed.
+    """
+
+    seed: int
+    order: tuple[tuple[str, ...], ...]
+    server_cpus: tuple[int, ...]
+    generator_cpus: tuple[int, ...]
+    cpus_apart: bool
+    load_before: float | None
+    foreign_before: float | None
+    governor: str | None
+    beats: tuple[Beat, ...]
+    checks: tuple[NoiseCheck, ...]
+    noisy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,4 +415,5 @@ class Report:
     interrupted: bool = False
     containers: tuple[ContainerRow, ...] = ()
     protocol_cost: tuple[LayerCost, ...] = ()
+    fairness: Fairness | None = None
     schema_version: int = field(default=SCHEMA_VERSION)

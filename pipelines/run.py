@@ -7,28 +7,29 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import psutil
-from pydantic import TypeAdapter
 
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
-from pipelines.contained import measure_contained, unmeasured
+from pipelines.contained import unmeasured
+from pipelines.fairness.affinity import divide, usable
+from pipelines.fairness.order import new_seed
+from pipelines.jobs import Jobs
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
-from pipelines.paths import Card
-from pipelines.progress import Step, Steps
+from pipelines.measured import Plan
+from pipelines.measuring import Job, Measuring
+from pipelines.progress import Steps
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, ContainerRow, Report, Row, Scenario, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
 from pipelines.select import Choice
-from pipelines.served import flavour_for, judged, measure_served
-from pipelines.stages import ANSWERS, OFFLINE_BATCH
-from pipelines.steps import Context, HowTrained, attempt, ensure_trained, prepare, start_row
-from pipelines.worker import run_stage
+from pipelines.stages import OFFLINE_BATCH
+from pipelines.steps import Context, HowTrained, ensure_trained, prepare, start_row
 from serving.launch import peak_rss_bytes
 
 SCENARIOS: tuple[ScenarioName, ...] = ("single-stream", "offline", "server")
@@ -36,12 +37,17 @@ SHARES = {"single-stream": 0.25, "offline": 0.25, "server": 0.5}
 """How a row's time is shared: the tail of ``server`` needs the most samples."""
 WARMUP_SHARE = 0.2
 OFFLINE_CONCURRENCY = 4
+CURVE_SHARE = 0.2
+"""Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
 INTERRUPTED = "interrupted before it was measured"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user chooses of a run. ``jobs`` packaging workers run side by side; load tests never do."""
+    """What a user chooses of a run. ``jobs`` packaging workers run side by side; load tests never do.
+
+    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: another each time).
+    """
 
     seconds_per_row: float = 5.0
     rate_per_s: float | None = None
@@ -52,6 +58,9 @@ class Options:
     scenarios: tuple[ScenarioName, ...] = SCENARIOS
     framework: str | None = None
     containers: bool = False
+    repeat: int = 1
+    seed: int | None = None
+    curve: bool = False
 
 
 def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
@@ -84,8 +93,12 @@ class Run:
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
-        self.rows: list[Row] = []
-        self.containers: list[ContainerRow] = []
+        self.measuring = Measuring(
+            Plan(self.settings, options.threads, divide(usable())),
+            options.repeat,
+            new_seed() if options.seed is None else options.seed,
+            CURVE_SHARE * options.seconds_per_row if options.curve else 0.0,
+        )
         self.interrupted = False
 
     def execute(self) -> None:
@@ -97,7 +110,7 @@ class Run:
             step.end("cached" if self.training.cached else "ok", note)
         try:
             self._prepare_all()
-            self._measure_all()
+            self.measuring.rounds(self._jobs(), self.steps)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
@@ -117,85 +130,22 @@ class Run:
             self.prepared[choice.name] = row, artifact
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
-    def _measure_all(self) -> None:
+    def _jobs(self) -> list[list[Job]]:
+        """What is to be measured; what was not packaged or failed parity is noted at once."""
+        groups: list[list[Job]] = []
+        jobs = Jobs(self.context, self.spec, self.options.server, self.options.containers)
         for choice in self.choices:
             row, artifact = self.prepared[choice.name]
-            if artifact is None:
-                why = f"{row.status} before it could be measured: {row.reason}"
-                protocols = (IN_PROCESS, *choice.card.protocols)
-                self.rows += [Row(row.path, row.variant, protocol, row.status, why) for protocol in protocols]
-                if self._in_container(choice.card):
-                    self.containers += unmeasured(choice.card, choice.variant, row.status, why)
+            if artifact is not None:
+                groups += jobs.of(choice, artifact)
                 continue
-            with self.steps.step(f"measure {choice.name} in process") as step:
-                alone = self._in_process(choice, artifact)
-                self._conclude(step, [alone])
-            if choice.card.server is not None:
-                with self.steps.step(f"serve and load-test {choice.name}") as step:
-                    self._conclude(step, self._served(choice.card, artifact, alone))
-            if self._in_container(choice.card):
-                # Right after the bare process, with which it is compared.
-                with self.steps.step(f"serve and load-test {choice.name} in a container") as step:
-                    found = measure_contained(
-                        choice.card,
-                        artifact,
-                        self.spec,
-                        self.settings,
-                        self.context.logs,
-                        step.say,
-                        threads=self.options.threads,
-                    )
-                    self.containers += found
-                    self._end(step, [one.row for one in found])
-
-    def _in_container(self, card: Card) -> bool:
-        return self.options.containers and card.container is not None
-
-    def _conclude(self, step: Step, rows: list[Row]) -> None:
-        self.rows += rows
-        self._end(step, rows)
-
-    def _end(self, step: Step, rows: list[Row]) -> None:
-        bad = [row for row in rows if row.status != "ok"]
-        step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
-
-    def _in_process(self, choice: Choice, artifact: Artifact) -> Row:
-        row = Row(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None, server=None)
-        request = {
-            "path": choice.card.name,
-            "payload": str(artifact.payload),
-            "answers": str(artifact.folder / ANSWERS),
-            "settings": [asdict(settings) for settings in self.settings],
-            "threads": self.options.threads,
-        }
-        log = self.context.log(f"measure-{choice.name}")
-
-        def measured() -> Row:
-            outcome = run_stage("measure", request, log, self.context.cancel, threads=self.options.threads)
-            scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"])
-            return judged(
-                replace(
-                    row,
-                    cold_start_s=outcome.value["cold_start_s"],
-                    peak_memory_bytes=outcome.usage.peak_rss_bytes,
-                    scenarios=scenarios,
-                )
-            )
-
-        return attempt(row, choice.card.extra, measured)
-
-    def _served(self, card: Card, artifact: Artifact, alone: Row) -> list[Row]:
-        rows = measure_served(
-            card,
-            artifact,
-            self.spec,
-            self.settings,
-            self.context.logs,
-            threads=self.options.threads,
-            flavour=flavour_for(card, self.options.server),
-        )
-        base = offline_rate(alone)
-        return [replace(row, share_of_in_process=share(offline_rate(row), base)) for row in rows]
+            why = f"{row.status} before it could be measured: {row.reason}"
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
+            if jobs.in_container(choice.card):
+                for one in unmeasured(choice.card, choice.variant, row.status, why):
+                    self.measuring.keep_contained(one)
+        return groups
 
     def report(self) -> Report:
         """Everything so far; what was not reached is a skipped row."""
@@ -203,22 +153,29 @@ class Run:
         for choice in self.choices:
             known = self.prepared.get(choice.name)
             artifacts.append(known[0] if known else replace(start_row(choice), status="skipped", reason=INTERRUPTED))
-        done = {(row.path, row.variant, row.protocol) for row in self.rows}
-        missing = [
-            Row(choice.card.name, choice.variant, protocol, "skipped", INTERRUPTED)
-            for choice in self.choices
-            for protocol in (IN_PROCESS, *choice.card.protocols)
-            if (choice.card.name, choice.variant, protocol) not in done
-        ]
-        rows = tuple(self.rows + missing)
-        contained = {(one.row.path, one.row.variant) for one in self.containers}
+        found = self.measuring.rows()
+        rows = []
+        for choice in self.choices:
+            base = found.get((choice.card.name, choice.variant, IN_PROCESS))
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                key = (choice.card.name, choice.variant, protocol)
+                row = found.get(key) or Row(*key, "skipped", INTERRUPTED)
+                if base is not None and row is not base:
+                    row = replace(row, share_of_in_process=share(offline_rate(row), offline_rate(base)))
+                rows.append(row)
+        places = [(choice.card.name, choice.variant) for choice in self.choices]
+        containers = self.measuring.contained_rows()
+        containers.sort(key=lambda one: places.index((one.row.path, one.row.variant)))
+        contained = {(one.row.path, one.row.variant) for one in containers}
         not_contained = [
             one
             for choice in self.choices
-            if self._in_container(choice.card) and (choice.card.name, choice.variant) not in contained
+            if self.options.containers
+            and choice.card.container is not None
+            and (choice.card.name, choice.variant) not in contained
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         ]
-        containers = (*self.containers, *not_contained)
+        all_containers = (*containers, *not_contained)
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
         versions = {"slipway": version("slipway")}
         for _, artifact in self.prepared.values():
@@ -236,15 +193,17 @@ class Run:
                 rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,
                 threads=self.options.threads,
                 scenarios=self.options.scenarios,
+                repeat=self.options.repeat,
             ),
             training=self.training,
             artifacts=tuple(artifacts),
-            rows=rows,
-            recommendation=recommend(tuple(artifacts), rows),
+            rows=tuple(rows),
+            recommendation=recommend(tuple(artifacts), tuple(rows)),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
-            containers=containers,
-            protocol_cost=protocol_cost(rows, containers, not_spoken),
+            containers=all_containers,
+            protocol_cost=protocol_cost(tuple(rows), all_containers, not_spoken),
+            fairness=self.measuring.fairness(),
         )
 
 

@@ -1,38 +1,30 @@
-"""One artifact behind its server: started, queried, load-tested over every protocol, stopped."""
+"""One artifact behind its server: started, queried, stopped."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import psutil
 
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
-from pipelines.errors import SlipwayError, UserError, unknown
-from pipelines.files import scratch
-from pipelines.loadtest.measure import measure
-from pipelines.loadtest.repeat import until_valid
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.errors import UserError, unknown
 from pipelines.paths import Card
-from pipelines.results import Row, Scenario
-from pipelines.stages import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
-from serving.clients.transport import Unreachable, send
+from serving.clients.transport import send
 from serving.launch import (
     LOOPBACK,
-    LaunchError,
     LaunchRequest,
     Recipe,
     Running,
     Usage,
     check_port,
     free_ports,
-    log_tail,
     serve,
 )
 
@@ -47,6 +39,7 @@ class Asked(Protocol):
     @property
     def running(self) -> bool: ...
     def usage(self) -> Usage: ...
+    def processes(self) -> list[psutil.Process]: ...
     def proxy_cpu_s(self) -> float | None: ...
     def first_answer(self) -> float | None: ...
     def exit_text(self) -> str: ...
@@ -154,37 +147,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 
 
-def measure_served(
-    card: Card,
-    artifact: Artifact,
-    spec: ModelSpec,
-    settings: list[LoadSettings],
-    logs: Path,
-    *,
-    threads: int,
-    flavour: str | None = None,
-) -> list[Row]:
-    """A row for every protocol. A server that dies costs the row at hand; it is started again for the rest."""
-    rows: list[Row] = []
-    left = list(card.protocols)
-    while left:
-        try:
-            with scratch("serve") as workdir:
-                log = logs / f"serve-{artifact.name.replace(':', '-')}.log"
-                with (
-                    kept(workdir / "server.log", log),
-                    started(card, artifact, workdir, threads=threads, flavour=flavour) as server,
-                ):
-                    while left and server.running:
-                        rows.append(measure_protocol(card, artifact, spec, left[0], server, settings, workdir))
-                        del left[0]
-        except (LaunchError, SlipwayError, OSError) as error:
-            # What stands in the way of one row stands in the way of the path's others, and of no other path's.
-            rows += [Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)) for protocol in left]
-            left = []
-    return rows
-
-
 @contextmanager
 def kept(source: Path, kept: Path) -> Iterator[None]:
     """After the block, append the file ``source`` to ``kept``, if it is there."""
@@ -195,88 +157,3 @@ def kept(source: Path, kept: Path) -> Iterator[None]:
             kept.parent.mkdir(parents=True, exist_ok=True)
             with kept.open("ab") as file:
                 file.write(source.read_bytes())
-
-
-def measure_protocol(
-    card: Card,
-    artifact: Artifact,
-    spec: ModelSpec,
-    protocol: str,
-    server: Asked,
-    settings: list[LoadSettings],
-    workdir: Path,
-) -> Row:
-    """One protocol of a server that is ready: its first answer, then every scenario."""
-    row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
-    answers = Answers(artifact.folder / ANSWERS)
-    target = target_of(server, protocol, spec)
-    try:
-        first = ask(protocol, target, answers.inputs(1)[0])
-    except (Unreachable, ProtocolError) as error:
-        return replace(row, status="failed", reason=_dead(server) or f"the first request failed: {error}")
-    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, spec.labels))
-    if not answers.matches(1, 0, first):
-        return replace(row, status="failed", reason="the first answer differs from the in-process one")
-    for chosen in settings:
-        result = _offer(chosen, protocol, target, answers, server, workdir)
-        peak = server.usage().peak_rss_bytes
-        row = replace(row, scenarios=(*row.scenarios, result), peak_memory_bytes=peak or row.peak_memory_bytes)
-        dead = _dead(server)
-        if dead:
-            return replace(row, status="failed", reason=dead)
-    return judged(row)
-
-
-def _offer(
-    chosen: LoadSettings, protocol: str, target: Target, answers: Answers, server: Asked, workdir: Path
-) -> Scenario:
-    """One scenario, with the server's CPU time per request."""
-    speaker = client(protocol)
-    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
-
-    def check(index: int, body: bytes) -> bool:
-        try:
-            return answers.matches(chosen.batch, index, speaker.decode(target, body))
-        except ProtocolError:
-            return False  # bytes that are no answer of the protocol are a wrong answer
-
-    def once(attempt: int) -> Scenario:
-        folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
-        folder.mkdir()
-        before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
-        result = measure(speaker.call(target, bodies[0]), bodies, check, chosen, folder)
-        used = server.usage().cpu_s - before
-        proxy_after = server.proxy_cpu_s()
-        proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.requests + result.warmup_requests
-        return replace(
-            result,
-            server_cpu_ms_per_request=_ms_each(used, served),
-            proxy_cpu_ms_per_request=_ms_each(proxy, served),
-        )
-
-    return until_valid(once)
-
-
-def _ms_each(cpu_s: float, requests: int) -> float | None:
-    """CPU milliseconds a request; None where nothing was measured."""
-    return 1e3 * cpu_s / requests if requests and cpu_s > 0 else None
-
-
-def _dead(server: Asked) -> str | None:
-    if server.running:
-        return None
-    tail = log_tail(server.log)
-    return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"
-
-
-def judged(row: Row) -> Row:
-    """The row, failed with its reasons if a load test is invalid or an answer was wrong."""
-    reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
-    reasons += [
-        f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "
-        "from the in-process ones"
-        for scenario in row.scenarios
-        if scenario.match_share is not None and scenario.match_share < 1
-    ]
-    return replace(row, status="failed", reason="; ".join(reasons)) if reasons else row

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from models import trained
 from pipelines import reference, store
 from pipelines.artifact import CERTIFICATE
 from pipelines.errors import SlipwayError
+from pipelines.fairness.machine import foreign_share, read
 from pipelines.files import write_text
+from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.parity import Probe, certify, chunks, compare, merge
@@ -146,13 +149,15 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     """Load an artifact, answer once, then the load scenarios, all in this process."""
     import psutil
 
+    from pipelines.fairness.processes import Watch
     from pipelines.loadtest.inprocess import measure_in_process
 
     predict = path_module(path).load(Path(payload), threads)
     known = Answers(Path(answers))
     predict(known.inputs(1)[0])
+    this = psutil.Process()
     # Both are wall clocks of the same machine: from the start of this process to its first answer.
-    cold_start_s = time.time() - psutil.Process().create_time()
+    cold_start_s = time.time() - this.create_time()
     scenarios = []
     for values in settings:
         chosen = LoadSettings(**values)
@@ -161,10 +166,29 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             return known.matches(batch, index, received)
 
         def once(_: int, chosen: LoadSettings = chosen, check: Check = check) -> Scenario:
-            return measure_in_process(predict, known.inputs(chosen.batch), check, chosen)
+            watch, machine_before, ticks_before = Watch([this]), read(os.getppid()), cpu_ticks()
+            found = measure_in_process(predict, known.inputs(chosen.batch), check, chosen)
+            seen = watch.seen(0, 0)
+            return replace(
+                found,
+                server_cores=_cores(found),
+                server_threads=seen.threads,
+                server_busy_threads=seen.busy_threads,
+                server_cpus=seen.cpus,
+                foreign_cpu_share=foreign_share(machine_before, read(os.getppid())),
+                steal_share=steal_share(ticks_before, cpu_ticks()),
+                governor=governor(),
+            )
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}
+
+
+def _cores(found: Scenario) -> float | None:
+    """CPU seconds a second of the measured part: all of this process, which does nothing else."""
+    if found.server_cpu_ms_per_request is None or not found.duration_s:
+        return None
+    return found.server_cpu_ms_per_request / 1e3 * found.requests / found.duration_s
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:

@@ -221,6 +221,10 @@ class Running(ABC):
                 continue  # ended between the listing and the reading
         return Usage(cpu_s, peak)
 
+    def processes(self) -> list[psutil.Process]:
+        """Its processes; none where they cannot be seen."""
+        return self._tree()
+
     def proxy_cpu_s(self) -> float | None:
         """CPU seconds of what stands between the server and its ports; None where nothing does."""
         return None

@@ -62,6 +62,8 @@ def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "run",
     "run mnist_cnn",
     "run mnist_cnn litert tf-serving:fp32 --duration 10",
+    "run mnist_cnn --repeat 5",
+    "run mnist_cnn tf-serving onnxruntime --curve",
     "run mnist_cnn onnxruntime --containers",
 )
 @model_and_paths
@@ -78,6 +80,15 @@ def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="How many artifacts are built side by side.",
 )
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Measure every row so many times, each round in a new order; medians are reported.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Of the random order; another each time if left out.")
+@click.option("--curve", is_flag=True, help="Measure each served row at several rates, too (about 12 s a row).")
 @click.option("--containers", is_flag=True, help="Measure every server in its container, too.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
@@ -118,6 +129,9 @@ def execute(
     rebuild: bool = False,
     jobs: int = 1,
     containers: bool = False,
+    repeat: int = 1,
+    seed: int | None = None,
+    curve: bool = False,
 ) -> tuple[Report, Path]:
     """Check the words, then run the pipeline: its report, and the folder of its logs.
 
@@ -132,6 +146,9 @@ def execute(
     for name in scenarios:
         if name not in SCENARIOS:
             raise unknown("scenario", name, SCENARIOS)
+    if curve and scenarios and "server" not in scenarios:
+        named = ", ".join(scenarios)
+        raise UserError(f"--curve belongs to the server scenario. Received: --scenario {named}. Add --scenario server.")
     if server is not None and not any(flavour_for(choice.card, server) for choice in choices):
         for choice in choices:
             server_module(choice.card, server)  # raises, with the nearest names
@@ -149,6 +166,9 @@ def execute(
         scenarios=tuple(name for name in SCENARIOS if name in scenarios) or SCENARIOS,
         framework=framework,
         containers=containers,
+        repeat=repeat,
+        seed=seed,
+        curve=curve,
     )
     with Steps() as steps:
         running = Run(context, spec_named(model), choices, options, steps)

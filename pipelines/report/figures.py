@@ -36,6 +36,7 @@ class Figure:
     label: str
     data: list[dict[str, Any]]
     layout: dict[str, Any]
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,12 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
     names = ", ".join(numbers.plain(load.name) for load in loads)
     made = []
     for name, title, note, draw in (
-        ("curve", "Latency over throughput", "p50 hollow, p99 filled; log scale", load_figures.curve),
+        (
+            "curve",
+            "Latency over throughput",
+            "p50 hollow, p99 filled where the count supports it; log scale",
+            load_figures.curve,
+        ),
         ("tail", "Latency percentiles", "a line each; both scales logarithmic", load_figures.percentiles),
         (
             "timeline",
@@ -119,7 +125,9 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
     ):
         drawn = draw(loads)
         if drawn is not None:
-            made.append(Figure(name, f"{title}, ms", note, f"{title} of {names}.", drawn["data"], drawn["layout"]))
+            wide = name == "curve"
+            said = f"{title} of {names}."
+            made.append(Figure(name, f"{title}, ms", note, said, drawn["data"], drawn["layout"], wide))
     return made
 
 

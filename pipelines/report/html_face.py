@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files import write_bytes
-from pipelines.report import figures, numbers, views
+from pipelines.report import fairness_view, figures, numbers, views
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, lines, troubles
@@ -72,6 +72,12 @@ def render(report: Report) -> str:
         cost_title=TITLE,
         cost_caption=NOTE,
         loads=views.load_tables(found),
+        noise=fairness_view.banner(report),
+        fairness=fairness_view.sentences(report),
+        checks=fairness_view.check_rows(report.fairness) if report.fairness else [],
+        threads=fairness_view.thread_rows(report, found),
+        thread_columns=fairness_view.COLUMNS,
+        verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
         parity=views.parity_rows(report.artifacts),
         parity_headers=views.PARITY_HEADERS,
         figures=plots,

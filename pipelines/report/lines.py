@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipelines.report import numbers
-from pipelines.results import ArtifactRow, Certificate, ContainerRow, Report, Row, Scenario, Status
+from pipelines.results import ArtifactRow, Certificate, ContainerRow, Report, Row, Scenario, Spread, Status
 
 NOT_SERVED = ""
 """Protocol of the line of an artifact that no row mentions."""
@@ -79,7 +79,8 @@ def troubles(report: Report) -> list[Trouble]:
 class Column:
     """One figure of a line: where it stands, its unit, how it is read and written.
 
-    ``why_missing`` says why there is none, ``doubt`` why there is one that must not be relied on.
+    ``why_missing`` says why there is none, ``doubt`` why there is one that must not be relied on, ``spread`` how far
+    it scattered over the rounds of a run.
     """
 
     group: str
@@ -89,6 +90,12 @@ class Column:
     text: Callable[[float], str]
     why_missing: Callable[[Line], str | None] = lambda line: numbers.sentence_and_log(line.row.reason)[0] or None
     doubt: Callable[[Line], str | None] = lambda line: None  # noqa: ARG005
+    spread: Callable[[Line], Spread | None] = lambda line: None  # noqa: ARG005
+
+    def range_text(self, line: Line) -> str:
+        """How far the figure scattered over the rounds, as `1.2–1.4`; empty if it was measured once."""
+        spread = self.spread(line)
+        return f"{self.text(spread.low)}–{self.text(spread.high)}" if spread else ""
 
 
 def _of_certificate(field: str) -> Callable[[Line], float | None]:
@@ -101,6 +108,16 @@ def of_scenario(name: str, field: str) -> Callable[[Line], float | None]:
     def value(line: Line) -> float | None:
         found = line.scenario(name)
         return getattr(found, field) if found else None
+
+    return value
+
+
+def spread_of(field: str, scenario: str | None = None) -> Callable[[Line], Spread | None]:
+    """Reads the spread of a figure, of a scenario's or of the row's own."""
+
+    def value(line: Line) -> Spread | None:
+        found = line.scenario(scenario) if scenario else line.row
+        return next((one for one in found.spreads if one.figure == field), None) if found else None
 
     return value
 
@@ -148,6 +165,7 @@ def load_column(scenario: str, title: str, unit: str, field: str) -> Column:
         numbers.figures,
         _why_no_scenario(scenario, title),
         lambda line: invalid_because(line.scenario(scenario)),
+        spread_of(field, scenario),
     )
 
 
@@ -156,8 +174,22 @@ COLUMNS: tuple[Column, ...] = (
     Column("artifact", "Max diff", "abs", _of_certificate("max_abs"), numbers.scientific),
     Column("artifact", "Top-1", "%", _of_certificate("top1"), numbers.percent),
     Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
-    Column("process", "Cold start", "s", lambda line: line.row.cold_start_s, numbers.figures),
-    Column("process", "Memory", "MB", lambda line: line.row.peak_memory_bytes, numbers.megabytes),
+    Column(
+        "process",
+        "Cold start",
+        "s",
+        lambda line: line.row.cold_start_s,
+        numbers.figures,
+        spread=spread_of("cold_start_s"),
+    ),
+    Column(
+        "process",
+        "Memory",
+        "MB",
+        lambda line: line.row.peak_memory_bytes,
+        numbers.megabytes,
+        spread=spread_of("peak_memory_bytes"),
+    ),
     load_column("server", "p50", "ms", "p50_ms"),
     load_column("server", "p99", "ms", "p99_ms"),
     load_column("single-stream", "p50", "ms", "p50_ms"),

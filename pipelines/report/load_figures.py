@@ -14,6 +14,10 @@ from pipelines.results import Scenario
 HEIGHT_PX = 300
 COLOURS = 5
 DASHES = ("solid", "dash", "dot")
+MARKS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
+CURVE_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")
+LEGEND_PX = 20
+"""For each name, which has a line of its own on a phone."""
 LEAST_MS = 1e-4
 """Where a logarithmic axis ends; no request is answered within 100 ns."""
 
@@ -29,15 +33,42 @@ class Load:
 
 
 def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
-    """Plotly's data and layout of latency over rate; None where no curve was measured."""
-    data = []
+    """Plotly's data and layout of latency over rate, all loads in one plot; None where no curve was measured.
+
+    Rows of one path share its colour, and are told apart by their dashes and marks; the legend names the p99 lines.
+    """
+    data: list[dict[str, Any]] = []
+    seen: dict[int, int] = {}
     for load in loads:
-        for field, symbol in (("p50_ms", "circle-open"), ("p99_ms", "circle")):
+        if not load.scenario.curve:
+            continue
+        nth = seen[load.place] = seen.get(load.place, -1) + 1
+        mark = MARKS[nth % len(MARKS)]
+        for field, symbol, width in (("p50_ms", f"{mark}-open", 0.8), ("p99_ms", mark, 1.8)):
             points = [(one.rate_per_s, value) for one in load.scenario.curve if (value := getattr(one, field))]
             if points:
                 what = f"{load.name}, {field.removesuffix('_ms')}"
-                data.append(_line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol))
-    return _figure(data, "answers/s", "linear", "latency, ms") if data else None
+                line = _line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol, width)
+                line["line"]["dash"] = CURVE_DASHES[nth % len(CURVE_DASHES)]
+                data.append(line | {"name": _plain(load.name), "showlegend": False, "legendgroup": load.name})
+        # Without a p99 that may be claimed, the median's line stands in the legend.
+        if data and data[-1]["legendgroup"] == load.name:
+            data[-1]["showlegend"] = True
+    if not data:
+        return None
+    rates = [x for line in data for x in line["x"]]
+    many = max(rates) > 10 * min(rates)
+    figure = _figure(data, "answers/s", "log" if many else "linear", "latency, ms")
+    if many:
+        figure["layout"]["xaxis"] |= {"dtick": "D2", "tickformat": ","}
+    named = sum(line["showlegend"] for line in data)
+    if named > 1:
+        figure["layout"] |= {
+            "showlegend": True,
+            "legend": {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 11}},
+            "height": HEIGHT_PX + LEGEND_PX * named,
+        }
+    return figure
 
 
 def percentiles(loads: Sequence[Load]) -> dict[str, Any] | None:

@@ -8,7 +8,8 @@ The rules, in order:
 3. The lowest p99 under the ``server`` scenario wins. If a fit row cannot claim it (too few
    samples, another choice of scenarios), all are compared by the next figure of :data:`MEASURES`
    that all of them have: like with like.
-4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size.
+4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size. So is a row whose
+   range over the rounds of a run overlaps that of the best: the two may change places in the next run.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from pipelines.report import numbers
-from pipelines.report.lines import Line
+from pipelines.report.lines import Line, spread_of
 from pipelines.results import IN_PROCESS, ArtifactRow, Recommendation, Row
 
 TIE = 1.10
 """Figures nearer than this factor are taken as equal: the noise between two runs on a shared machine."""
+
+RIVALS = 4
+"""So many rows are named; of more, the rest is counted."""
 
 MEASURES: tuple[tuple[str, str], ...] = (
     ("server", "p99"),
@@ -65,6 +69,7 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> Recommen
     second = _best(others, measure) if others else None
     if second:
         parts.append(_runner_up(second, best, measure))
+    parts.append(_noise(best, others, measure))
     parts.append(_cost_of_accuracy(best, second, others, measure))
     return Recommendation(best.name, " ".join(part for part in parts if part))
 
@@ -78,6 +83,7 @@ def unfit(line: Line) -> str | None:
         (line.row.status == "failed" or line.artifact is None or line.artifact.status != "ok", "failed"),
         (line.certificate is None or not line.certificate.passed, "without passed parity"),
         (not scenarios, "not load-tested"),
+        (bool(line.row.breaches), "with more compute threads than allowed"),
         (not all(scenario.valid for scenario in scenarios), "with an invalid load test"),
         (any(scenario.match_share != 1 for scenario in checked), "with answers that differ from the in-process ones"),
         (line.row.protocol != IN_PROCESS and not checked, "without checked answers"),
@@ -94,6 +100,16 @@ def _counted(lines: Sequence[Line]) -> str:
 def _latency(line: Line, scenario: str, percentile: str) -> float | None:
     found = line.scenario(scenario)
     return getattr(found, f"{percentile}_ms") if found else None
+
+
+def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float] | None]:
+    """Reads the range of a figure over the rounds; None where it was measured once."""
+
+    def value(line: Line) -> tuple[float, float] | None:
+        found = spread_of(figure, scenario)(line)
+        return (found.low, found.high) if found else None
+
+    return value
 
 
 def _throughput(line: Line) -> float | None:
@@ -113,18 +129,40 @@ def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
     """The winner: lowest latency, ties broken by throughput, then by size, then by the report's order."""
     tied = list(candidates)
     if measure:
-        tied = _near(tied, lambda line: _latency(line, *measure), low_is_better=True)
-    tied = _near(tied, _throughput, low_is_better=False)
+        tied = _by_latency(tied, measure)
+    tied = _by_throughput(tied)
     return min(tied, key=lambda line: (_size(line) is None, _size(line) or 0))
 
 
-def _near(lines: list[Line], value: Callable[[Line], float | None], *, low_is_better: bool) -> list[Line]:
-    """The lines within the tie of the best one; all, if none has the figure."""
-    known = {index: figure for index, line in enumerate(lines) if (figure := value(line)) is not None}
+def _by_latency(lines: list[Line], measure: tuple[str, str]) -> list[Line]:
+    value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"{measure[1]}_ms")
+    return _near(lines, value, scatter, low_is_better=True)
+
+
+def _by_throughput(lines: list[Line]) -> list[Line]:
+    return _near(lines, _throughput, _scatter("offline", "samples_per_s"), low_is_better=False)
+
+
+def _near(
+    lines: list[Line],
+    value: Callable[[Line], float | None],
+    scatter: Callable[[Line], tuple[float, float] | None],
+    *,
+    low_is_better: bool,
+) -> list[Line]:
+    """The lines within the tie or the scatter of the best one; all, if none has the figure."""
+    known = [(line, figure) for line in lines if (figure := value(line)) is not None]
     if not known:
         return lines
-    best = min(known.values()) if low_is_better else max(known.values())
-    return [lines[i] for i, x in known.items() if (x <= best * TIE if low_is_better else x * TIE >= best)]
+    leader, best = min(known, key=lambda one: one[1]) if low_is_better else max(known, key=lambda one: one[1])
+    low, high = scatter(leader) or (best, best)
+    near = []
+    for line, figure in known:
+        least, most = scatter(line) or (figure, figure)
+        tied = figure <= best * TIE if low_is_better else figure * TIE >= best
+        if tied or (least <= high if low_is_better else most >= low):
+            near.append(line)
+    return near
 
 
 _MERITS: tuple[_Merit, ...] = (
@@ -161,20 +199,37 @@ def _why(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) ->
         return f"The only fit row ({scope})"
     rivals = [best, *others]
     if measure:
-        rivals = _near(rivals, lambda line: _latency(line, *measure), low_is_better=True)
+        rivals = _by_latency(rivals, measure)
         if len(rivals) == 1:
             return f"Lowest {scope}"
-    faster = _near(rivals, _throughput, low_is_better=False)
-    lead = f"Within 10 % of the lowest {scope}" if measure else "No latency to compare"
+    faster = _by_throughput(rivals)
+    near = "Within noise" if best.row.rounds > 1 else "Within 10 %"
+    lead = f"{near} of the lowest {scope}" if measure else "No latency to compare"
     if len(faster) == 1:
         return f"{lead}, with the highest throughput"
     return f"{lead}, throughput equal too, the smallest artifact of {len(faster)}"
 
 
+def _noise(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
+    """Which rows may change places with the winner in another run; that this is not known after one round."""
+    if not others:
+        return ""
+    if best.row.rounds == 1:
+        return "Measured in one round: how far these figures scatter is not known, --repeat 5 tells."
+    if not measure:
+        return ""
+    rivals = [line.name for line in _by_latency([best, *others], measure) if line is not best]
+    what = f"{measure[1]} of {best.row.rounds} rounds"
+    if not rivals:
+        return f"No other row comes near it: by {what}, none overlaps."
+    shown = rivals if len(rivals) <= RIVALS else [*rivals[: RIVALS - 1], f"{len(rivals) - RIVALS + 1} more"]
+    return f"By {what}, it is within noise of {_listed(shown)}: ranges overlap, or are within 10 %."
+
+
 def _runner_up(second: Line, best: Line, measure: tuple[str, str] | None) -> str:
     merits = []
     if measure and _ahead(_latency(second, *measure), _latency(best, *measure), low_is_better=True, margin=1):
-        merits.append(f"a lower {measure[1]}, though within 10 %")
+        merits.append(f"a lower {measure[1]}, though within {'noise' if best.row.rounds > 1 else '10 %'}")
     for merit in _MERITS:
         mine, other = merit.value(second), merit.value(best)
         margin = 1 if merit.value is _accuracy else TIE

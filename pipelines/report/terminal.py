@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report import numbers
+from pipelines.report import fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
@@ -41,6 +41,7 @@ def show(report: Report, console: Console | None = None) -> None:
     _print_cost(report, console)
     _print_reasons(report, console)
     _print_doubts([*found, *(line for line in contained if line.container)], console)
+    _print_fairness(report, found, console)
     _print_servers(report, console)
     _print_recommendation(report, console)
 
@@ -114,7 +115,10 @@ def _cell(column: Column, line: Line) -> Text:
     value = column.value(line)
     if value is None:
         return Text(numbers.DASH, "dim")
-    return Text(f"! {column.text(value)}", "yellow") if column.doubt(line) else Text(column.text(value))
+    text = column.text(value)
+    if scatter := column.range_text(line):
+        text = f"{text}\n{scatter}"
+    return Text(f"! {text}", "yellow") if column.doubt(line) else Text(text)
 
 
 def _table(key: _Column, key_width: int, columns: Sequence[_Column]) -> Table:
@@ -139,6 +143,9 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
     )
     if report.interrupted:
         text.append("Interrupted: what follows is whole, but not everything was run.\n", style="not bold yellow")
+    noise = fairness_view.banner(report)
+    if noise:
+        text.append(f"NOISY MACHINE  {noise}\n", style="not bold red")
     return text
 
 
@@ -155,6 +162,18 @@ def _print_cost(report: Report, console: Console) -> None:
     for names, why in cost_notes(found):
         console.print(Text(f"– {numbers.plain(names)}", style="yellow"), overflow="fold")
         console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))
+
+
+def _print_fairness(report: Report, found: Sequence[Line], console: Console) -> None:
+    """How rows were measured, and every one that computed on more threads than it was given."""
+    for sentence in fairness_view.sentences(report):
+        console.print(Text(numbers.plain(sentence), style="dim"), overflow="fold")
+    for one in fairness_view.thread_rows(report, found):
+        if one.verdict == "breach":
+            text = Text("! more threads than allowed ", style="yellow")
+            text.append(numbers.plain(one.line.name), style="bold not dim")
+            console.print(text, overflow="fold")
+            console.print(Padding(Text(numbers.plain(one.why), overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def _print_reasons(report: Report, console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.report import numbers
@@ -15,12 +15,13 @@ FLIPS_SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of a table: its text, its value for sorting, why it is missing, why it is in doubt."""
+    """One figure of a table: its text, its value for sorting, why it is missing, why it is in doubt, its scatter."""
 
     text: str
     value: float | None
     why: str | None = None
     doubt: str | None = None
+    spread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _key_cell(column: Column, line: Line) -> Cell:
     value = column.value(line)
     if value is None:
         return Cell(numbers.DASH, None, why=column.why_missing(line))
-    return Cell(column.text(value), value, doubt=column.doubt(line))
+    return Cell(column.text(value), value, doubt=column.doubt(line), spread=column.range_text(line))
 
 
 def _cell(value: float | None, text: Callable[[float], str], why: str | None = None) -> Cell:
@@ -85,6 +86,7 @@ _SETUP = (
     _number("concurrency", "At once", "req", numbers.count),
     _number("duration_s", "Time", "s"),
     _number("attempts", "Attempts", "", numbers.count),
+    _number("rounds", "Rounds", "", numbers.count),
 )
 _SAID_ONCE = {
     "offered_per_s": "{} requests/s offered",
@@ -92,6 +94,7 @@ _SAID_ONCE = {
     "concurrency": "{} at once",
     "duration_s": "{} s",
     "attempts": "attempts {}",
+    "rounds": "rounds {}",
 }
 _MEASURED = (
     _number("rate_per_s", "Achieved", "req/s"),
@@ -109,6 +112,9 @@ _MEASURED = (
     _number("send_lag_p99_us", "Lag p99", "µs", numbers.count),
     _number("client_cpu_us_per_request", "Client CPU", "µs/req", numbers.count),
     _number("server_cpu_ms_per_request", "Server CPU", "ms/req"),
+    _number("server_cores", "Server", "cores"),
+    _number("foreign_cpu_share", "Others", "% CPU", numbers.whole_percent),
+    _number("steal_share", "Stolen", "% CPU", numbers.whole_percent),
 )
 
 
@@ -136,7 +142,9 @@ def _load_table(name: str, found: Sequence[Line]) -> LoadTable:
         cells = []
         for field, header, text in columns:
             why = next((one for one in scenario.unclaimable if percentile_of(one) == header.title), None)
-            cells.append(_cell(getattr(scenario, field), text, numbers.plain(why) if why else None))
+            cell = _cell(getattr(scenario, field), text, numbers.plain(why) if why else None)
+            spread = next((one for one in scenario.spreads if one.figure == field), None)
+            cells.append(replace(cell, spread=f"{text(spread.low)}–{text(spread.high)}") if spread else cell)
         rows.append((line, scenario, cells))
         said = [("not valid", why)] if (why := invalid_because(scenario)) else []
         said += [("not claimable", numbers.plain(text)) for text in scenario.unclaimable]

@@ -79,6 +79,12 @@ MISTAKES = {
         ["run", "mnist_cnn", "tf-serving", "--server", "natve"],
         "unknown server of tf-serving: 'natve'. Did you mean native?",
     ),
+    "curve without its scenario": (
+        ["run", "mnist_cnn", "--curve", "--scenario", "offline"],
+        "--curve belongs to the server scenario. Received: --scenario offline. Add --scenario server.",
+    ),
+    "no rounds": (["run", "mnist_cnn", "--repeat", "0"], "Invalid value for '--repeat'"),
+    "negative seed": (["run", "mnist_cnn", "--seed", "-1"], "Invalid value for '--seed'"),
     "no server": (["serve", "litert"], "litert has no server: LiteRT is a library inside an application"),
     "no input": (["predict", "litert"], "nothing to predict. Name a picture, an .npy file or -"),
     "no such picture": (

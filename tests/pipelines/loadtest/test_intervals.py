@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.loadtest.intervals import COVERAGE, Interval, percentile_interval, ratio_interval, t_quantile
+from pipelines.loadtest.intervals import (
+    COVERAGE,
+    Interval,
+    median_interval,
+    percentile_interval,
+    ratio_interval,
+    t_quantile,
+)
 from pipelines.loadtest.queueing import queue_p99_s, sojourn_s
 
 UTILISATION = 0.8
@@ -67,3 +74,21 @@ def test_why_there_is_none() -> None:
 def test_runs_without_any_spread() -> None:
     found = percentile_interval([np.arange(1.0, 3_001)] * 5, 500)
     assert found == Interval(pytest.approx(1500.0), pytest.approx(1500.0), pytest.approx(1500.0))
+
+
+@pytest.mark.parametrize("runs", [5, 7, 8, 12, 20])
+def test_the_median_of_a_skewed_figure_is_within_its_interval(runs: int) -> None:
+    draw = np.random.default_rng(runs)
+    held = 0
+    for _ in range(2_000):
+        interval = median_interval(draw.lognormal(0, 1, runs).tolist())
+        assert not isinstance(interval, str)
+        assert interval.coverage >= COVERAGE
+        held += interval.low <= 1.0 <= interval.high
+    assert held / 2_000 == pytest.approx(interval.coverage, abs=0.025)
+
+
+def test_the_interval_of_five_is_their_range_and_of_four_there_is_none() -> None:
+    interval = median_interval([3.0, 1.0, 2.0, 9.0, 4.0])
+    assert interval == Interval(3.0, 1.0, 9.0, 0.9375)
+    assert median_interval([1.0, 2.0]) == "no interval: 2 of 5 runs"

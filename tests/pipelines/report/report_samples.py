@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from pipelines.fairness.noise import judge
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import (
     IN_PROCESS,
     ArtifactRow,
+    Beat,
     Certificate,
     ContainerRow,
+    CurvePoint,
+    Fairness,
     FileEntry,
     Flip,
     Machine,
@@ -21,6 +25,7 @@ from pipelines.results import (
     Row,
     Scenario,
     Settings,
+    Spread,
     StageUsage,
     Training,
 )
@@ -112,6 +117,13 @@ def scenario(name: str = "server", p99: float | None = 8.0, **changes: object) -
         send_lag_p99_us=212.0,
         client_cpu_us_per_request=94.0,
         server_cpu_ms_per_request=None if name == "offline" else 2.31,
+        server_cores=0.87,
+        server_threads=31,
+        server_busy_threads=2,
+        server_cpus=(0, 1),
+        client_cpus=(1,),
+        steal_share=0.001,
+        foreign_cpu_share=0.012,
     )
     return replace(found, **changes)  # type: ignore[arg-type]
 
@@ -196,6 +208,7 @@ def row(
             scenario("offline", p99),
             scenario("server", p99),
         ),
+        threads_seen=True,
     )
     return replace(found, **changes)  # type: ignore[arg-type]
 
@@ -323,6 +336,72 @@ def many() -> Report:
     return report(artifacts, rows)
 
 
+def fairness(scenarios: tuple[Scenario, ...] = (), rounds: int = 1, **changes: object) -> Fairness:
+    """How a quiet machine with two processors measured some rows."""
+    beats = tuple(Beat(17.0 * n, 0.131 + 0.0004 * n) for n in range(7))
+    checks = judge(scenarios, beats, 0.004)
+    order = tuple(
+        tuple(f"{name} in-process" for name in ("litert:fp32", "onnxruntime:fp32", "tf-serving:xla"))
+        for _ in range(rounds)
+    )
+    found = Fairness(7, order, (0, 1), (0, 1), False, 0.31, 0.004, None, beats, checks, False)
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def scattered(one: Row) -> Row:
+    """The row as five rounds would have it: every figure between 10 % less and 20 % more."""
+
+    def spread(figure: str, value: float | None) -> tuple[Spread, ...]:
+        if value is None:
+            return ()
+        values = tuple(value * factor for factor in (0.9, 0.95, 1.0, 1.1, 1.2))
+        return (Spread(figure, values[0], values[-1], 0.9375, values),)
+
+    loads = tuple(
+        replace(
+            load,
+            rounds=5,
+            spreads=(
+                *spread("p50_ms", load.p50_ms),
+                *spread("p99_ms", load.p99_ms),
+                *spread("samples_per_s", load.samples_per_s),
+            ),
+        )
+        for load in one.scenarios
+    )
+    spreads = (*spread("cold_start_s", one.cold_start_s), *spread("peak_memory_bytes", one.peak_memory_bytes))
+    return replace(one, scenarios=loads, rounds=5, spreads=spreads)
+
+
+def curved(one: Row, capacity: float) -> Row:
+    """The row with a latency-throughput curve that ends near its capacity."""
+    points = tuple(
+        CurvePoint(capacity * u, capacity * u, 1.0 / (1 - u), 3.0 / (1 - u) if u > 0.2 else None)
+        for u in (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95)
+    )
+    return replace(one, scenarios=tuple(replace(s, curve=points) if s.name == "server" else s for s in one.scenarios))
+
+
+def in_rounds() -> Report:
+    """Five rounds with curves on a noisy machine; one row broke its promise of threads, one could not be checked."""
+    artifacts = tuple(artifact(path, "fp32") for path in ("litert", "onnxruntime", "tf-serving", "torchserve"))
+    rows = []
+    for number, one in enumerate(artifacts):
+        rows.append(scattered(row(one.path, one.variant, IN_PROCESS, 2.0 + number)))
+        for protocol in ("rest", "grpc")[: 2 * bool(number)]:
+            served = row(one.path, one.variant, f"{one.path}-{protocol}", 5.0 + number)
+            rows.append(curved(scattered(served), 9000.0 / (number + 1) * (1 + (protocol == "grpc"))))
+    broken = "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)"
+    probe = scenario("offline", concurrency=1)
+    rows = [one if one.protocol == IN_PROCESS else replace(one, threads_probe=probe) for one in rows]
+    rows[1] = replace(rows[1], breaches=(broken,))
+    rows[2] = replace(rows[2], threads_seen=False)
+    scenarios = tuple(replace(load, foreign_cpu_share=0.31) for one in rows for load in one.scenarios)
+    noisy = fairness(scenarios, 5, checks=judge(scenarios, fairness().beats, 0.31), noisy=True)
+    made = report(artifacts, tuple(rows))
+    return replace(made, fairness=noisy, settings=replace(made.settings, repeat=5))
+
+
 def contained() -> Report:
     """Servers in containers: one by both ways, one that has no row of a bare process, one without an image."""
     protocols = ("open-inference-rest", "open-inference-grpc")
@@ -354,4 +433,4 @@ def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
     )
 
 
-REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many, contained)}
+REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many, in_rounds, contained)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from report_samples import artifact, certificate, full, row, scenario
+from report_samples import artifact, certificate, full, row, scattered, scenario
 
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, Row
@@ -93,6 +93,7 @@ UNFIT = {
     "an invalid load test": (B, with_load(row("b", p99=1.0), valid=False, invalid_because="late")),
     "no load test": (B, row("b", scenarios=())),
     "a different answer": (B, with_load(row("b", p99=1.0), match_share=0.99)),
+    "more threads than allowed": (B, replace(row("b", p99=1.0), breaches=("single-stream: 1.9 cores busy",))),
     "unchecked answers": (B, with_load(row("b", p99=1.0), answers_checked=0, match_share=None)),
     "in process": (B, row("b", protocol=IN_PROCESS, p99=1.0)),
 }
@@ -144,6 +145,33 @@ def test_the_cost_of_accuracy_is_mentioned_with_the_best_row_that_costs_none() -
     assert "higher accuracy (98.22 % instead of 98.12 %)" in said
     assert recommend((small, B), (rows[0], rows[2])).reason.endswith("the runner-up costs none.")
     assert "Mind" not in recommend((A, B), (row("a"), row("b", p99=1.0))).reason
+
+
+def test_ranges_that_overlap_are_a_tie_however_far_the_medians_are_apart() -> None:
+    # 8.0 scatters from 7.2 to 9.6, and 9.0 from 8.1 on: far more than 10 %, and either may win the next run.
+    slim, strong = scattered(row("a", p99=9.0)), scattered(row("b", p99=8.0))
+    said = recommend((A, B), (slim, strong))
+    assert said.row == "a fp32 open-inference-grpc"
+    assert said.reason.startswith("Within noise of the lowest p99")
+    assert "By p99 of 5 rounds, it is within noise of b fp32 open-inference-grpc" in said.reason
+
+
+def test_ranges_that_do_not_overlap_decide() -> None:
+    said = recommend((A, B), (scattered(row("a", p99=9.0)), scattered(row("b", p99=4.0))))
+    assert said.row == "b fp32 open-inference-grpc"
+    assert "No other row comes near it: by p99 of 5 rounds, none overlaps." in said.reason
+
+
+def test_one_round_says_that_its_scatter_is_not_known() -> None:
+    said = recommend((A, B), (row("a", p99=9.0), row("b", p99=4.0))).reason
+    assert "Measured in one round: how far these figures scatter is not known" in said
+    assert "Measured in one round" not in recommend((A,), (row("a"),)).reason
+
+
+def test_many_rivals_are_counted() -> None:
+    artifacts = tuple(artifact(name, "fp32") for name in "abcdefgh")
+    said = recommend(artifacts, tuple(scattered(row(name, p99=8.0)) for name in "abcdefgh")).reason
+    assert "and 4 more: ranges overlap" in said
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -1,0 +1,127 @@
+"""What the report says about how comparable its rows are: the machine, the order, the compute threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.fairness.compute import answering_cores
+from pipelines.report import numbers
+from pipelines.report.lines import Line
+from pipelines.results import Fairness, NoiseCheck, Report
+
+SCENARIOS = ("single-stream", "offline")
+"""Those that show how many threads compute: closed loops."""
+COLUMNS = ("single-stream", "probe", "offline")
+UNSEEN = (
+    "not provable: no closed loop was long enough, or other processes left no processor on which a second thread "
+    "would have shown"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check of the machine as words."""
+
+    check: NoiseCheck
+    measured: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRow:
+    """One row's compute threads: cores used in single-stream, the probe and offline, None where that was not seen."""
+
+    line: Line
+    cores: Sequence[float | None]
+    threads: int | None
+    busy: int | None
+    verdict: str
+    why: str
+
+
+def banner(report: Report) -> str | None:
+    """Why the figures of this run are not to be relied on; None if the machine was quiet enough."""
+    fairness = report.fairness
+    if fairness is None or not fairness.noisy:
+        return None
+    failed = [
+        f"{one.check.name} {one.measured} (limit {one.limit})" for one in check_rows(fairness) if not one.check.passed
+    ]
+    return f"The machine was too noisy to compare rows: {'; '.join(failed)}. Run it again on a quiet one."
+
+
+def check_rows(fairness: Fairness) -> list[CheckRow]:
+    return [CheckRow(one, _amount(one, one.measured), _amount(one, one.limit)) for one in fairness.checks]
+
+
+def _amount(check: NoiseCheck, value: float | None) -> str:
+    if value is None:
+        return numbers.DASH
+    return f"{numbers.figures(value * 100, 2)} %" if check.unit == "share" else f"{numbers.count(value)} µs"
+
+
+def sentences(report: Report) -> list[str]:
+    """How rows were measured, for people."""
+    fairness = report.fairness
+    if fairness is None:
+        return []
+    rounds = len(fairness.order)
+    times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order, everything started anew"
+    said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
+    said.append(_processors(fairness))
+    facts = []
+    if fairness.load_before is not None:
+        facts.append(f"load average {fairness.load_before:.2f} before the run")
+    facts.append(f"governor {fairness.governor}" if fairness.governor else "no frequency governor to be seen")
+    said.append(f"{'; '.join(facts).capitalize()}.")
+    told = f"{report.settings.threads} compute thread{'' if report.settings.threads == 1 else 's'}"
+    verdicts = [row.verdict for row in thread_rows(report, [Line(row, None) for row in report.rows])]
+    if verdicts:
+        counts = {name: verdicts.count(name) for name in ("kept", "breach", "not seen")}
+        words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        said.append(f"Every runtime was told {told}; by the CPU time seen under load: {words}.")
+    return said
+
+
+def _processors(fairness: Fairness) -> str:
+    if not fairness.server_cpus:
+        return "This system does not say which processors are used."
+    servers, generator = cpu_list(fairness.server_cpus), cpu_list(fairness.generator_cpus)
+    if fairness.cpus_apart:
+        return f"Servers run on processors {servers}, the load generator on {generator}."
+    return f"Servers and load generator share the processors {servers}: there are too few to keep them apart."
+
+
+def cpu_list(cpus: Sequence[int]) -> str:
+    """Processors as Linux writes them: 0-2,5."""
+    parts: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if parts and parts[-1][-1] == cpu - 1:
+            parts[-1].append(cpu)
+        else:
+            parts.append([cpu])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+
+
+def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
+    """The compute threads of every row that was under load; none in reports of older versions."""
+    if report.fairness is None:
+        return []
+    rows = []
+    for line in found:
+        loads = line.row.scenarios
+        if not loads:
+            continue
+        by_name = {one.name: answering_cores(one) for one in loads}
+        verdict, why = "kept", ""
+        if line.row.breaches:
+            verdict, why = "breach", "; ".join(line.row.breaches)
+        elif not line.row.threads_seen:
+            verdict, why = "not seen", UNSEEN
+        cores = [by_name.get(name) for name in SCENARIOS]  # type: ignore[call-overload]
+        cores.insert(1, answering_cores(line.row.threads_probe) if line.row.threads_probe else None)
+        threads = max((one.server_threads for one in loads if one.server_threads is not None), default=None)
+        busy = max((one.server_busy_threads for one in loads if one.server_busy_threads is not None), default=None)
+        rows.append(ThreadRow(line, cores, threads, busy, verdict, why))
+    return rows
