@@ -23,9 +23,7 @@ def main(words: list[str]) -> int:
     settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()
-    # gRPC brings its own poller, and is at its best on asyncio's own loop.
-    factory = new_event_loop if words[0] == "http" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             runner.run(serve(port, host))
         except OSError as error:

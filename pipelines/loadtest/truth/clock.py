@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pipelines.loadtest.truth.behaviour import FAULTS, Order, Timing, parse
 from pipelines.loadtest.wakeup import alarm
 
-LATE = "late:"
+LATE, SIZE = "late:", "size:"
 EARLY_NS = 80_000
 """The timer is set so much earlier, and the rest is waited out in a loop: timers come 50 to 100 us late."""
 
@@ -25,6 +25,7 @@ class Clock:
         self._agenda: list[tuple[int, int, Callable[[str], None], str]] = []
         self._number = 0
         self._late_ns = 0
+        self._held: Callable[[str], None] | None = None
         self._alarm = alarm(loop, self._ring)
 
     def take(self, path: str, arrival_ns: int, reply: Callable[[str], None]) -> None:
@@ -42,6 +43,15 @@ class Clock:
         if order.late:
             late_ns, self._late_ns = self._late_ns, 0
             reply(f"{LATE}{late_ns}")
+            return
+        if order.size is not None:
+            reply(f"{SIZE}{order.size}")
+            return
+        if order.reversed:
+            held, self._held = self._held, None if self._held else reply
+            if held is not None:
+                reply("")
+                held("")
             return
         due_ns = self._timing.due(arrival_ns, order)
         if due_ns <= arrival_ns:
@@ -74,6 +84,8 @@ def wrong_bytes(fault: str, body: bytes, previous: bytes) -> bytes:
     """The body of an answer under a fault that changes it; the body itself under any other."""
     if fault.startswith(LATE):
         return fault.removeprefix(LATE).encode()
+    if fault.startswith(SIZE):
+        return bytes(int(fault.removeprefix(SIZE)))
     if fault not in FAULTS:
         return body
     return {"wrong": b"wrong", "half": body[: len(body) // 2], "swapped": previous}.get(fault, body)
