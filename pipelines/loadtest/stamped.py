@@ -206,6 +206,16 @@ def ask_for_stamps(sock: socket.socket) -> bool:
     return True
 
 
+def switched_on() -> socket.socket:
+    """A socket that makes the kernel stamp as long as it is open.
+
+    The first one that asks is heard some time later: what arrives until then has no stamp.
+    """
+    sock = socket.socket()
+    ask_for_stamps(sock)
+    return sock
+
+
 def stamp_ns(extra: list[tuple[int, int, bytes]]) -> int:
     """The monotonic time of recvmsg's ancillary data; now, if there is none.
 
@@ -252,6 +262,7 @@ def listen(
     """Accepts connections from now on. Raises OSError: the address cannot be listened on."""
     server = socket.create_server((host, port), backlog=4096, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     server.setblocking(False)
+    ask_for_stamps(server)
 
     def accept() -> None:
         try:

@@ -15,9 +15,11 @@
     /stall-now/FOR            answers, and stalls the whole server at once
     /size/BYTES               so many bytes, at once, whatever came
     /reversed                 answers in pairs, the later request first
-    /late                     answers how late the latest answer left since the last such question, in nanoseconds
+    /late                     answers how late answers left since the last such question, as JSON (clock.Lateness)
     /every/N/FAULT            each Nth request meets FAULT, the others echo at once
     /FAULT                    every request meets it
+
+Clients that take only names for gRPC's methods write /ground.Truth/stall_4000_500_5 for /stall/4000/500/5.
 
 A stall is the server's, not a request's: what arrives in it is begun at its end, what is due in it is answered at
 its end. Faults: ``wrong`` (other bytes), ``half`` (a whole answer with half of the body), ``swapped`` (the body of

@@ -36,6 +36,8 @@ class Order:
 def parse(path: str) -> Order:
     """The order of a path such as ``/echo/5``. Raises ValueError for a path that is none."""
     kind, *words = path.strip("/").split("/")
+    if "." in kind and len(words) == 1:  # a gRPC service and its method
+        kind, *words = words[0].split("_")
     if kind in FAULTS and not words:
         return Order(fault=kind)
     if kind == "every" and len(words) == 2 and words[1] in FAULTS:

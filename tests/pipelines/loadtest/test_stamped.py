@@ -72,15 +72,19 @@ def connected(test: Callable[[Peer, Peer], Awaitable[None]]) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="stamps are Linux's")
 def test_a_stamp_is_the_arrival_and_not_the_reading() -> None:
     async def test(client: Peer, server: Peer) -> None:
-        sent = time.monotonic_ns()
-        client.transport.write(b"x")
-        end = sent + 20_000_000
-        while time.monotonic_ns() < end:  # the reader is busy
-            pass
-        await until(lambda: server.stamps)
-        received, read = server.stamps[0]
-        assert sent <= received < sent + 10_000_000
-        assert read >= end
+        for _ in range(50):  # the kernel may take a moment to begin
+            server.stamps.clear()
+            sent = time.monotonic_ns()
+            client.transport.write(b"x")
+            while time.monotonic_ns() < sent + 20_000_000:  # the reader is busy
+                pass
+            await until(lambda: server.stamps)
+            received, read = server.stamps[0]
+            assert sent <= received <= read
+            assert read >= sent + 20_000_000
+            if received < sent + 10_000_000:
+                return
+        pytest.fail("never a stamp")
 
     connected(test)
 
