@@ -201,12 +201,129 @@ def _tool_line(row: dict[str, Any], truth: dict[str, Any]) -> str:
     return f"{head} {' | '.join(cells)} | {number(row['answered_per_s'])} |"
 
 
+INPUTS = {"mnist_cnn": "28x28", "pictures": "224x224x3"}
+
+
+def protocol_cost_table(results: dict[str, Any]) -> str:
+    """What each layer adds: protocols over the model's own call, then the containers' layers over one another."""
+    lines = [
+        "| input | path | layer | p50 ms | adds ms | server CPU ms | adds ms | client CPU µs | request bytes "
+        "| answer bytes |",
+        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    contained = [layer for layer in results["layers"] if layer["via"] in ("container address", "published port")]
+    for layer in results["layers"]:
+        if layer in contained:
+            continue
+        names = [INPUTS[layer["model"]], f"`{layer['path']}:{layer['variant']}`", layer["protocol"]]
+        if not layer["runs"]:
+            lines.append(f"| {' | '.join(names)}: n/a | {' | '.join('–' * 7)} |")
+            continue
+        if layer["runs"] < results["runs"]:
+            names[2] += f" ({layer['runs']} of {results['runs']} runs; {layer['why_missing']})"
+        cells = [
+            _median(layer["p50_ms"]),
+            _spread(layer["added_ms"]),
+            _median(layer["server_cpu_ms"]),
+            _spread(layer["added_cpu_ms"]),
+            _median(layer["client_cpu_us"], 2),
+            *(f"{one['median']:,.0f}" if one else "–" for one in (layer["request_bytes"], layer["response_bytes"])),
+        ]
+        lines.append(f"| {' | '.join([*names, *cells])} |")
+    if contained:
+        lines += ["", *_container_layers(contained)]
+    missing = {}
+    for layer in results["layers"]:
+        if not layer["runs"]:
+            missing.setdefault(layer["why_missing"], []).append(layer["protocol"])
+    why = " ".join(f"{', '.join(dict.fromkeys(names))}: {reason}." for reason, names in missing.items())
+    machine, versions = results["machine"], results["versions"]
+    shown = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    engine = f", engine {results['engine']}" if results["engine"] else "; no container was measured"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"One request at a time; medians of {results['runs']} runs by `{results['command']}` on "
+            f"{results['measured'][:10]}, in brackets the extremes: {machine['cpu']}, {machine['cores']} cores, "
+            f"Python {machine['python']}, {shown}{engine}. {why}".rstrip(),
+        ]
+    )
+
+
+def _container_layers(layers: list[dict[str, Any]]) -> list[str]:
+    """One line a protocol: what the container's address adds to the bare process, and the published port to that."""
+    lines = [
+        "| path | protocol | container: adds ms | CPU ms | published port: adds ms | CPU ms | of it the proxy's |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    ways: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for layer in layers:
+        ways.setdefault((layer["path"], layer["variant"], layer["protocol"]), {})[layer["via"]] = layer
+    for (path, variant, protocol), found in ways.items():
+        address, port = found["container address"], found["published port"]
+        cells = [_spread(layer[name]) for layer in (address, port) for name in ("added_ms", "added_cpu_ms")]
+        lines.append(f"| `{path}:{variant}` | {protocol} | {' | '.join([*cells, _median(port['proxy_cpu_ms'])])} |")
+    return lines
+
+
+def _median(value: dict[str, float] | None, digits: int = 3) -> str:
+    return number(value["median"] if value else None, digits)
+
+
+def _spread(value: dict[str, float] | None) -> str:
+    """A difference's median and its extremes."""
+    if value is None:
+        return "–"
+    # A microsecond is finer than any of it was measured.
+    shown = [number(one, 2) if abs(one) >= 1e-3 else "0.000" for one in (value[k] for k in ("median", "min", "max"))]
+    return f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def engines_table(results: dict[str, Any]) -> str:
+    """What carries generators on several hosts, and what it costs."""
+    lines = [
+        "| engine | version | ready s | memory MB | CPU % of a core | two workers apart us, p50 (max) "
+        "| send lag beside it us, p50 (p99) | who is checked, what is encrypted by default |",
+        "|---|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in results["rows"]:
+        if "reason" in row:
+            lines.append(f"| {row['engine']} | {row['version']} | {row['reason']} | | | | | {row['security']} |")
+            continue
+        memory, cpu, spread = row.get("memory_bytes"), row.get("idle_cpu_share"), row.get("go_spread_max_us")
+        apart = f"{number(row['go_spread_p50_us'], 2)} ({number(spread, 2)})" if spread is not None else "–"
+        cells = [
+            row["engine"],
+            row["version"] or "–",
+            number(row.get("start_s"), 2),
+            number(memory and memory / 1e6, 2),
+            "–" if cpu is None else f"{100 * cpu:.1f}",
+            apart,
+            f"{number(row['send_lag_p50_us'], 2)} ({number(row['send_lag_p99_us'], 2)})",
+            row["security"] or "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Two workers on one machine; medians (send lag: the best) of {results['runs']} runs by `python "
+            f"benchmarks/loadtest/engines.py` on {results['measured']}: {results['machine']['cpu']}, "
+            f"{results['machine']['cores']} cores, other work on them at times. All wait, but for slipway's agents: "
+            "these run a test with live figures, and what is apart there is how wrong a host's clock is read.",
+        ]
+    )
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
     "containers": ("containers.json", containers_table),
     "loadtest": ("loadtest.json", loadtest_table),
+    "protocol-cost": ("protocol_cost.json", protocol_cost_table),
+    "engines": ("loadtest_engines.json", engines_table),
 }
 """Name of a table in the README -> the results that it shows, and how."""
 

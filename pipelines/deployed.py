@@ -47,15 +47,27 @@ class Deployed:
         return read_token(found[0])
 
 
-def protocol_for(choice: Choice, url: str) -> str:
-    """The protocol that a path's server speaks at an address. Raises UserError."""
+def protocols_at(choice: Choice, url: str) -> tuple[str, ...]:
+    """The protocols that a path's server speaks at an address, the default first. Raises UserError."""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in _GRPC:
         raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
-    for protocol in choice.card.protocols:
-        if protocol.endswith("-grpc") == _GRPC[scheme]:
-            return protocol
-    raise UserError(f"{choice.card.name} has no server: {choice.card.no_server}. Leave --url out.")
+    found = tuple(name for name in choice.card.protocols if name.endswith("-grpc") == _GRPC[scheme])
+    if not found:
+        raise UserError(f"{choice.card.name} has no server: {choice.card.no_server}. Leave --url out.")
+    return found
+
+
+def protocol_for(choice: Choice, url: str, wanted: str | None = None) -> str:
+    """The ``wanted`` protocol, or the default, that a path's server speaks at an address. Raises UserError."""
+    spoken = protocols_at(choice, url)
+    if wanted is None or wanted in spoken:
+        return wanted or spoken[0]
+    why = choice.card.not_spoken.get(wanted)
+    raise UserError(
+        f"{choice.name} speaks {', '.join(spoken)} at {url}. Received: --protocol {wanted}"
+        + (f", which there is not: {why}" if why else "")
+    )
 
 
 def parse(words: Iterable[str]) -> list[Deployed]:
@@ -69,7 +81,7 @@ def parse(words: Iterable[str]) -> list[Deployed]:
             raise UserError(f"a running server is given as {FORM}. Received: {word}")
         choice = choose_one(name)
         tokens = tuple(Path(part.removeprefix("token=")) for part in parts if part.startswith("token="))
-        found.append(Deployed(choice, {protocol_for(choice, url): url for url in urls}, tokens))
+        found.append(Deployed(choice, {name: url for url in urls for name in protocols_at(choice, url)}, tokens))
     return found
 
 

@@ -44,6 +44,7 @@ def predict_all(
     resize: bool,
     top: int,
     at: Sequence[str] = (),
+    protocol: str | None = None,
 ) -> list[dict[str, Any]]:
     """One answer a row of input: its name, its most probable labels, the truth where known.
 
@@ -53,8 +54,12 @@ def predict_all(
     running = among(parse(at), [path])[0] if at and url is None else None
     token = read_token(token_file) if token_file else None
     if running is not None:
-        url, token = next(iter(running.urls.values())), token or running.token()
-    protocol = protocol_for(choice, url) if url else None
+        # The address at which the wanted protocol is spoken, or else the first.
+        url = running.urls.get(protocol or "", next(iter(running.urls.values())))
+        token = token or running.token()
+    if protocol and not url:
+        raise UserError(f"--protocol is for a running server. Received: {protocol}. Give --url or --at, too.")
+    protocol = protocol_for(choice, url, protocol) if url else None
     if not inputs and not rows:
         raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N.")
     named: list[Named] = [(source, read_input(source, spec, resize), None) for source in inputs]

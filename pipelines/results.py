@@ -41,6 +41,24 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorPart:
+    """What one of several generators did; ``host`` is None on this machine.
+
+    ``clock_bound_us``: its host's clock is known to within that, either way, in microseconds. ``lost`` says why
+    there is nothing of it.
+    """
+
+    name: str
+    requests: int = 0
+    errors: int = 0
+    send_lag_p99_us: float | None = None
+    cpu_share: float | None = None
+    host: str | None = None
+    clock_bound_us: float | None = None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
     """One load test of one row.
 
@@ -53,7 +71,8 @@ class Scenario:
     ``attempts`` is how often it was measured until it was valid: a busy machine spoils a result.
     ``tail`` are (1/(1-p), latency in ms) up to what the count supports: for plots. In ``multi-stream`` a
     latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
-    what a stall does to users: they are no basis for a tail target.
+    what a stall does to users: they are no basis for a tail target. ``parts`` are the generators, where there
+    are several or they are on other hosts.
     """
 
     name: Literal["single-stream", "multi-stream", "offline", "server"]
@@ -95,12 +114,14 @@ class Scenario:
     steal_share: float | None = None
     first_byte_p50_ms: float | None = None
     received_bytes: int | None = None
+    request_bytes: float | None = None
     distinct_inputs: int | None = None
     generators: int = 1
     steady_from_s: float | None = None
     tail: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
+    parts: tuple[GeneratorPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +253,34 @@ class ContainerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerCost:
+    """What one layer between a client and a model costs a request, from ``single-stream``: one request at a time.
+
+    Layers lie on one another: in process, a protocol of the bare process, the container's own address,
+    the published port. ``added_*`` is against ``below``, the layer beneath; ``over_in_process_*``
+    against the model's own call. CPU time that is added is that of server and proxy together. A difference
+    can be negative: each side has its noise. ``why_missing`` says why a layer has no figures.
+    """
+
+    path: str
+    variant: str
+    protocol: str
+    via: Literal["in-process", "bare process", "container address", "published port"]
+    below: str | None = None
+    p50_ms: float | None = None
+    server_cpu_ms: float | None = None
+    proxy_cpu_ms: float | None = None
+    client_cpu_us: float | None = None
+    request_bytes: float | None = None
+    response_bytes: float | None = None
+    over_in_process_ms: float | None = None
+    over_in_process_cpu_ms: float | None = None
+    added_ms: float | None = None
+    added_cpu_ms: float | None = None
+    why_missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     system: str
     python: str
@@ -286,4 +335,5 @@ class Report:
     parent_peak_rss_bytes: int | None = None
     interrupted: bool = False
     containers: tuple[ContainerRow, ...] = ()
+    protocol_cost: tuple[LayerCost, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)

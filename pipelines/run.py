@@ -21,6 +21,7 @@ from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
 from pipelines.paths import Card
 from pipelines.progress import Step, Steps
+from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, ArtifactRow, ContainerRow, Report, Row, Scenario, Settings
 from pipelines.select import Choice
@@ -217,6 +218,8 @@ class Run:
             if self._in_container(choice.card) and (choice.card.name, choice.variant) not in contained
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         ]
+        containers = (*self.containers, *not_contained)
+        not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
         versions = {"slipway": version("slipway")}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
@@ -240,7 +243,8 @@ class Run:
             recommendation=recommend(tuple(artifacts), rows),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
-            containers=(*self.containers, *not_contained),
+            containers=containers,
+            protocol_cost=protocol_cost(rows, containers, not_spoken),
         )
 
 

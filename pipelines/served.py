@@ -125,7 +125,8 @@ def target_of(server: Asked, protocol: str, spec: ModelSpec) -> Target:
 def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """One request and its decoded answer. Raises Unreachable or ProtocolError."""
     speaker = client(protocol)
-    return speaker.decode(target, send(speaker.call(target), speaker.encode(target, inputs)))
+    body = speaker.encode(target, inputs)
+    return speaker.decode(target, send(speaker.call(target, body), body))
 
 
 def check_outputs(outputs: dict[str, np.ndarray], spec: ModelSpec, rows: int) -> None:
@@ -243,7 +244,7 @@ def _offer(
         folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
         folder.mkdir()
         before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
-        result = measure(speaker.call(target), bodies, check, chosen, folder)
+        result = measure(speaker.call(target, bodies[0]), bodies, check, chosen, folder)
         used = server.usage().cpu_s - before
         proxy_after = server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0

@@ -22,9 +22,11 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 LINES = [line.partition("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 CONTAINERS = [line for line in LINES if "--container" in line]
 SERVE = [line for line in LINES if line.startswith("slipway serve") and line not in CONTAINERS]
+HOSTS = [line for line in LINES if " --host " in line]  # tests/pipelines/loadtest/test_hosts.py runs it
 ALONE = [line for line in LINES if line.startswith(("slipway loadtest --url", "slipway loadtest --self-test"))]
-REMOTE = [line for line in LINES if "--url" in line and line not in ALONE]
-_ELSEWHERE = [*SERVE, *REMOTE, *CONTAINERS, *ALONE]
+ALONE = [line for line in ALONE if line not in HOSTS]
+REMOTE = [line for line in LINES if "--url" in line and line not in (*ALONE, *HOSTS)]
+_ELSEWHERE = [*SERVE, *REMOTE, *CONTAINERS, *ALONE, *HOSTS]
 PLAIN = [line for line in LINES if line.startswith("slipway") and line not in _ELSEWHERE]
 
 

@@ -83,6 +83,21 @@ ALONE = (
         metavar="NAME",
         help="A network namespace (ip netns) for each generator; may be repeated.",
     ),
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        metavar="[USER@]HOST",
+        help="A generator there, over ssh; may be repeated. It needs the same slipway.",
+    ),
+    click.option(
+        "--remote-python",
+        default="python3",
+        show_default=True,
+        metavar="COMMAND",
+        help="The Python of every --host that has slipway.",
+    ),
+    click.option("--ssh-config", type=_FILE, help="ssh's configuration for --host, instead of the user's."),
     click.option("--find-rate", is_flag=True, help="Find the highest rate whose p99 is at most --p99-target-ms."),
     click.option("--p99-target-ms", type=_ABOVE_0, callback=finite, help="The latency target of --find-rate."),
     click.option(

@@ -26,6 +26,7 @@ def _load_options(function: Any) -> Any:
     "loadtest --url http://127.0.0.1:9000/predict --body request.json --rate 200 --duration 10 --json",
     "loadtest --url grpc://127.0.0.1:9001/package.Service/Method --body request.bin --scenario offline",
     "loadtest --url http://127.0.0.1:9000/predict --body requests/ --find-rate --p99-target-ms 20",
+    "loadtest --url http://10.0.0.5:9000/predict --body requests/ --rate 9000 --host load1 --host me@load2",
     "loadtest --self-test",
 )
 @click.argument("model", required=False, envvar="SLIPWAY_MODEL")

@@ -15,6 +15,7 @@ from pipelines.commands.base import command, emit, running_servers
     "predict litert digit.png",
     "predict onnxruntime --from-test-set 3",
     "predict tf-serving digit.png --url grpc://127.0.0.1:8500",
+    "predict onnxruntime digit.png --url http://127.0.0.1:8080 --protocol open-inference-rest-binary",
     "predict torchserve - --url http://127.0.0.1:8080 --token-file key.txt < digit.npy",
 )
 @click.argument("path", metavar="PATH[:VARIANT]")
@@ -34,6 +35,7 @@ from pipelines.commands.base import command, emit, running_servers
 @click.option(
     "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the server's bearer token."
 )
+@click.option("--protocol", help="What to speak there, where an address has several. `slipway list` names them.")
 @running_servers
 @click.option("--resize", is_flag=True, help="Fit a picture of another size.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")

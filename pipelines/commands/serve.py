@@ -75,6 +75,8 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
 
 
 def _announce(server: Running, choice: Choice, workdir: Path, as_json: bool) -> None:
+    from pipelines.deployed import protocol_for
+
     token_file = None
     token = server.recipe.token()
     if token is not None:
@@ -89,5 +91,6 @@ def _announce(server: Running, choice: Choice, workdir: Path, as_json: bool) -> 
     click.echo(f"{server.recipe.server} serves {choice.name}; Ctrl-C stops it")
     auth = f" --token-file {token_file}" if token_file else ""
     for protocol, url in endpoints.items():
+        which = "" if protocol == protocol_for(choice, url) else f" --protocol {protocol}"
         click.echo(f"  {protocol}  {url}")
-        click.echo(f"    slipway predict {choice.name} --from-test-set 0 --url {url}{auth}")
+        click.echo(f"    slipway predict {choice.name} --from-test-set 0 --url {url}{which}{auth}")

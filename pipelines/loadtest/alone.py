@@ -12,6 +12,7 @@ import numpy as np
 
 from pipelines.errors import SlipwayError
 from pipelines.files import scratch
+from pipelines.loadtest.hosts import Hosts
 from pipelines.loadtest.intervals import Interval, percentile_interval
 from pipelines.loadtest.live import Glance
 from pipelines.loadtest.measure import Interrupted, measure
@@ -36,7 +37,8 @@ Watch = Callable[[float, Glance | None], None]
 class Subject:
     """What is sent where, and what should come back: ``expected`` has one answer a body, or none at all.
 
-    ``generators`` processes send it, each in its network namespace if ``namespaces`` names them.
+    ``generators`` processes send it, each in its network namespace if ``namespaces`` names them; or one on each of
+    ``hosts``.
     """
 
     call: Call
@@ -45,6 +47,12 @@ class Subject:
     known: dict[int, bytes] = field(default_factory=dict)
     generators: int = 1
     namespaces: Sequence[str] = ()
+    hosts: Hosts | None = None
+
+    @property
+    def many(self) -> int:
+        """How many generators there are."""
+        return len(self.hosts.names) if self.hosts else self.generators
 
     def check(self, index: int, answer: bytes) -> bool:
         """Whether an answer is the expected one; without any, the one that the same body had before."""
@@ -88,7 +96,12 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watch 
     recordings: list[Recording] = []
     for number in range(repeat):
         chosen = replace(settings, seed=settings.seed + number)
-        scenario, recording = once(subject, chosen, _scaled(watch, number, repeat))
+        try:
+            scenario, recording = once(subject, chosen, _scaled(watch, number, repeat))
+        except KeyboardInterrupt:
+            if not runs:
+                raise
+            break  # nothing of this run, but the earlier ones are kept
         runs.append(scenario)
         if recording is not None:
             recordings.append(recording)
@@ -114,10 +127,18 @@ def once(subject: Subject, settings: LoadSettings, watch: Watch | None = None) -
             watch(share, glance)
 
     with scratch("load") as folder:
-        if subject.generators > 1:
-            call, bodies, many = subject.call, subject.bodies, subject.generators
-            share_of = (lambda now: watch(now, None)) if watch is not None else (lambda _: None)
-            return measure_together(call, bodies, subject.check, settings, folder, many, subject.namespaces, share_of)
+        if subject.generators > 1 or subject.hosts:
+            return measure_together(
+                subject.call,
+                subject.bodies,
+                subject.check,
+                settings,
+                folder,
+                subject.generators,
+                subject.namespaces,
+                watch or (lambda *_: None),
+                subject.hosts,
+            )
         try:
             call, bodies = subject.call, subject.bodies
             found = measure(call, bodies, subject.check, settings, folder, progress, watch=look, keep_partial=True)
@@ -164,6 +185,8 @@ def _together(
         steal_share=max(stolen) if stolen else None,
         client_cpu_share=max((one.client_cpu_share or 0.0 for one in runs), default=None),
         distinct_inputs=first.distinct_inputs,
+        generators=first.generators,
+        parts=tuple(part for one in runs for part in one.parts),
         steady_from_s=None,
     )
 

@@ -22,12 +22,14 @@ from pipelines.loadtest.display import Display
 from pipelines.loadtest.face import INTERRUPTED, end_search, show
 from pipelines.loadtest.find_rate import SHARES, curve, find_rate
 from pipelines.loadtest.histogram import log_text
+from pipelines.loadtest.hosts import Hosts, checked
 from pipelines.loadtest.live import Glance
 from pipelines.loadtest.prometheus import exporting
 from pipelines.loadtest.settings import MAX_SECONDS, LoadSettings, ScenarioName
-from pipelines.loadtest.target import parse_target, read_bodies
+from pipelines.loadtest.target import is_loopback, parse_target, read_bodies
 from pipelines.loadtest.trace import read_trace
 from pipelines.results import CurvePoint, Scenario
+from serving.clients import Call
 
 
 def load_test(url: str, as_json: bool, given: set[str], options: dict[str, Any]) -> None:
@@ -35,7 +37,9 @@ def load_test(url: str, as_json: bool, given: set[str], options: dict[str, Any])
 
     Raises UserError for a mistake, SlipwayError for a server that does not answer.
     """
-    subject = _subject(url, options)
+    if (wrong := given & {"remote_python", "ssh_config"}) and not options["hosts"]:
+        raise UserError(f"--{wrong.pop().replace('_', '-')} is of use with --host alone. Name a host.")
+    subject = _subject(url, given, options)
     settings = _settings(given, options)
     base = load_result(options["compare"]) if options["compare"] else None
     if options["find_rate"] != (options["p99_target_ms"] is not None):
@@ -72,7 +76,7 @@ def load_test(url: str, as_json: bool, given: set[str], options: dict[str, Any])
         sys.exit(1)
 
 
-def _subject(url: str, options: dict[str, Any]) -> Subject:
+def _subject(url: str, given: set[str], options: dict[str, Any]) -> Subject:
     headers = list(options["headers"])
     if options["token_file"]:
         try:
@@ -86,7 +90,22 @@ def _subject(url: str, options: dict[str, Any]) -> Subject:
     namespaces = options["namespaces"]
     generators = max(options["generators"], len(namespaces))
     call = parse_target(url, headers, options["allow_remote"])
-    return Subject(call, bodies, expected, generators=generators, namespaces=namespaces)
+    hosts = _hosts(call, given, options) if options["hosts"] else None
+    return Subject(call, bodies, expected, generators=generators, namespaces=namespaces, hosts=hosts)
+
+
+def _hosts(call: Call, given: set[str], options: dict[str, Any]) -> Hosts:
+    if clash := given & {"generators", "namespaces"}:
+        named = " and ".join(f"--{name.removesuffix('s') if name == 'namespaces' else name}" for name in sorted(clash))
+        raise UserError(f"--host has no use for {named}. Name a host twice for two generators there.")
+    if is_loopback(call.url):
+        raise UserError(
+            f"to a host, that address is itself. Received: {call.url}. Name the server's address in the network."
+        )
+    config: Path | None = options["ssh_config"]
+    if config is not None and not config.is_file():
+        raise UserError(f"no such file. Received: {config}. Name a configuration file of ssh.")
+    return checked(Hosts(options["hosts"], options["remote_python"], config), options["allow_remote"])
 
 
 def _settings(given: set[str], options: dict[str, Any]) -> LoadSettings:

@@ -11,7 +11,7 @@ import click
 from pipelines.commands.base import emit
 from pipelines.loadtest.alone import Result
 from pipelines.loadtest.search import Found
-from pipelines.results import Scenario
+from pipelines.results import GeneratorPart, Scenario
 
 INTERRUPTED = 130
 
@@ -29,6 +29,8 @@ def show(facts: dict[str, Any], result: Result) -> None:
     if one.send_lag_p99_us is not None:
         lag = ", ".join(f"{name} {_text(getattr(one, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
         click.echo(f"  generator: send lag us {lag}; {_text(100 * (one.client_cpu_share or 0))} % of a core")
+    for part in one.parts:
+        click.echo(f"  {_part_text(part)}")
     for name, interval in facts["intervals"].items():
         if "low_ms" in interval:
             low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
@@ -40,6 +42,16 @@ def show(facts: dict[str, Any], result: Result) -> None:
     for text in (*one.unclaimable, *one.error_examples, *facts["notes"]):
         click.echo(f"  note: {text}")
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
+
+
+def _part_text(part: GeneratorPart) -> str:
+    where = part.name + (f" on {part.host}" if part.host else "")
+    if part.lost:
+        return f"generator {where}: LOST"
+    clock = f"; clock known to {_text(part.clock_bound_us)} us" if part.clock_bound_us is not None else ""
+    lag = f"send lag p99 {_text(part.send_lag_p99_us)} us; " if part.send_lag_p99_us is not None else ""
+    cpu = _text(100 * (part.cpu_share or 0))
+    return f"generator {where}: {part.requests:,} requests, {part.errors:,} errors; {lag}{cpu} % of a core{clock}"
 
 
 def _matching(one: Scenario) -> str:

@@ -70,7 +70,7 @@ def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
     chosen = replace(
         settings,
         scenario="offline",
-        concurrency=CAPACITY_CONCURRENCY,
+        concurrency=max(CAPACITY_CONCURRENCY, subject.many),
         duration_s=CAPACITY_S,
         warmup_s=WARMUP_S,
         requests=None,

@@ -20,7 +20,7 @@ import numpy as np
 
 from pipelines.loadtest.live import open_view
 from pipelines.loadtest.plan import Plan, load_plan
-from pipelines.loadtest.priority import settle
+from pipelines.loadtest.priority import place_of, settle, usable
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
 from pipelines.loadtest.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
@@ -198,7 +198,9 @@ class Run:
             await self._transport.close()
 
     async def _closed(self) -> Recording:
-        if self.settings.warmup_s:
+        while not self.stopped_ns and (left_s := (self.start_ns - time.monotonic_ns()) / NS_PER_S) > 0:
+            await asyncio.sleep(min(left_s, SWEEP_S))
+        if self.settings.warmup_s and not self.stopped_ns:
             await self.closed_loop(self.settings.warmup_s)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
         self.recorder.measure_from(self.recorder.count)
@@ -266,7 +268,7 @@ def main(folder: Path) -> None:
     tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
     limit = in_flight_limit()
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
-    cpus, priority = settle()
+    cpus, priority = settle(place_of(plan.number, usable()))
 
     async def work() -> Recording:
         return await Run(plan, recorder, limit).run()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,41 @@ class Glance:
     max_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one generator shows at a moment: counts of its measured part, and what was answered in the last ``span_ns``.
+
+    ``latencies_ns`` has shape [n], in no order: of several generators they are put together, for no average of
+    percentiles is a percentile.
+    """
+
+    sent: int
+    answered: int
+    errors: int
+    in_flight: int
+    span_ns: float
+    latencies_ns: np.ndarray
+
+
+def together(looks: Iterable[Look | None]) -> Glance | None:
+    """How a test stands whose generators look like that; None before the measured part of them all. Pure."""
+    seen = [look for look in looks if look is not None]
+    if not seen:
+        return None
+    latency = np.sort(np.concatenate([look.latencies_ns for look in seen])) / 1e6
+    p50, p99 = (float(latency[rank_of(k, len(latency))]) if len(latency) else None for k in (500, 990))
+    return Glance(
+        sent=sum(look.sent for look in seen),
+        answered=sum(look.answered for look in seen),
+        errors=sum(look.errors for look in seen),
+        in_flight=sum(look.in_flight for look in seen),
+        rate_per_s=sum(len(look.latencies_ns) / look.span_ns * 1e9 for look in seen),
+        p50_ms=p50,
+        p99_ms=p99,
+        max_ms=float(latency[-1]) if len(latency) else None,
+    )
+
+
 class View:
     """Memory that a generator writes and its caller reads."""
 
@@ -59,6 +95,10 @@ class View:
 
     def glance(self) -> Glance | None:
         """How the test stands; None before its measured part."""
+        return together([self.look()])
+
+    def look(self) -> Look | None:
+        """What is to be seen of this generator; None before its measured part."""
         arrays, first = self._arrays, int(self._arrays.facts[0]) - 1
         if first < 0:
             return None
@@ -70,11 +110,8 @@ class View:
         done = arrays.done[first:count]
         span_ns = min(RECENT_S * 1e9, max(1, now_ns - int(arrays.facts[1])))
         recent = (outcome == Outcome.ANSWERED) & (done > now_ns - span_ns)
-        latency = np.sort(done[recent] - arrays.intended[first:count][recent]) / 1e6
-        p50, p99 = (float(latency[rank_of(k, len(latency))]) if len(latency) else None for k in (500, 990))
-        largest = float(latency[-1]) if len(latency) else None
-        failed = len(outcome) - answered - pending
-        return Glance(len(outcome), answered, failed, pending, len(latency) / span_ns * 1e9, p50, p99, largest)
+        latencies = done[recent] - arrays.intended[first:count][recent]
+        return Look(len(outcome), answered, len(outcome) - answered - pending, pending, span_ns, latencies)
 
 
 def sent_count(arrays: Arrays) -> int:

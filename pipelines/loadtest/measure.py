@@ -110,7 +110,12 @@ def _conclude(
     stolen = steal_share(ticks_before, cpu_ticks())
     checked, matched = check_answers(folder, bodies, check)
     result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
-    return replace(result, distinct_inputs=len(set(bodies)), governor=governor())
+    return replace(result, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies), governor=governor())
+
+
+def mean_bytes(bodies: Sequence[bytes]) -> float:
+    """The mean size of the bodies, in bytes; they are sent in turn, each as often as the others."""
+    return sum(map(len, bodies)) / len(bodies)
 
 
 def check_answers(folder: Path, bodies: Sequence[bytes], check: Callable[[int, bytes], bool]) -> tuple[int, int]:

@@ -22,7 +22,8 @@ from serving.clients import Call
 class Plan:
     """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others.
 
-    ``start_ns`` is when the schedule begins on the monotonic clock; 0: as soon as the generator is ready.
+    ``number`` counts the generators of one machine from 0. ``start_ns`` is when the test begins on the monotonic
+    clock; 0: as soon as the generator is ready.
     """
 
     call: Call
@@ -31,6 +32,10 @@ class Plan:
     schedule: Schedule
     parent_pid: int
     start_ns: int = 0
+    number: int = 0
+
+
+PLAN_FILES = ("plan.json", "schedule.npy", "bodies.bin", "bodies.npz")
 
 
 def save_plan(folder: Path, plan: Plan) -> str:
@@ -40,6 +45,7 @@ def save_plan(folder: Path, plan: Plan) -> str:
         "path": plan.call.path,
         "parent_pid": plan.parent_pid,
         "start_ns": plan.start_ns,
+        "number": plan.number,
         "settings": asdict(plan.settings),
         "first": plan.schedule.first,
         "end_ns": plan.schedule.end_ns,
@@ -48,6 +54,12 @@ def save_plan(folder: Path, plan: Plan) -> str:
     np.save(folder / "schedule.npy", plan.schedule.offsets_ns, allow_pickle=False)
     save_blobs(folder, "bodies", range(len(plan.bodies)), plan.bodies)
     return json.dumps(dict(plan.call.headers))
+
+
+def settle_start(folder: Path, parent_pid: int, start_ns: int) -> None:
+    """Says in a saved plan what is known last: who starts the generator, and when the schedule begins on its clock."""
+    file = folder / "plan.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"parent_pid": parent_pid, "start_ns": start_ns}))
 
 
 def load_plan(folder: Path, headers: str) -> Plan:
@@ -59,4 +71,5 @@ def load_plan(folder: Path, headers: str) -> Plan:
         schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
         parent_pid=facts["parent_pid"],
         start_ns=facts["start_ns"],
+        number=facts["number"],
     )

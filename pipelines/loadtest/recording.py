@@ -217,6 +217,8 @@ class Recorder(Generic[Answer]):
 RECORDING = "recording.json"
 """Written last: where it is, the recording is whole."""
 _ARRAYS = ("intended", "sent", "done", "outcome", "first_byte", "size")
+RESULT_FILES = ("answers.bin", "answers.npz", "recording.npz", RECORDING)
+"""What a generator leaves in its folder, in this order."""
 _FACTS = tuple(one.name for one in fields(Recording) if one.name not in _ARRAYS)
 
 

@@ -38,8 +38,8 @@ def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = Fal
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme == "grpc" and path.count("/") < 2:
         raise UserError(f"no gRPC method. Received: {path}. Give grpc://HOST:PORT/package.Service/Method.")
-    address = _resolved(host, port)
-    if not allow_remote and not _is_near(address):
+    address = resolved(host, port)
+    if not allow_remote and not is_near(address):
         raise UserError(
             f"{host} is not on this machine or a private network. Received: {address}. "
             "A load test is an attack on who did not ask for it: pass --allow-remote if it is yours."
@@ -61,7 +61,8 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _resolved(host: str, port: int) -> str:
+def resolved(host: str, port: int) -> str:
+    """The address of a host's name. Raises SlipwayError when nobody knows it."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -70,9 +71,15 @@ def _resolved(host: str, port: int) -> str:
     return str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
 
 
-def _is_near(address: str) -> bool:
+def is_near(address: str) -> bool:
+    """Whether an address is of this machine or a private network."""
     number = ipaddress.ip_address(address.partition("%")[0])
     return number.is_loopback or number.is_private or number.is_link_local
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a call's URL, its host resolved, is of this machine alone."""
+    return ipaddress.ip_address((urlsplit(url).hostname or "").partition("%")[0]).is_loopback
 
 
 def read_bodies(files: Sequence[Path]) -> list[bytes]:

@@ -71,8 +71,13 @@ def _in_flight_limit(c: Counted) -> str | None:
     return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already unanswered"
 
 
+def send_lag_limit_us(p99_ms: float | None) -> float:
+    """The send lag that a result allows whose 99th percentile is that, in microseconds."""
+    return max(MAX_SEND_LAG_US, MAX_SEND_LAG_SHARE * 1000 * (p99_ms or 0.0))
+
+
 def _sent_late(c: Counted) -> str | None:
-    limit = max(MAX_SEND_LAG_US, MAX_SEND_LAG_SHARE * 1000 * (c.p99_ms or 0.0))
+    limit = send_lag_limit_us(c.p99_ms)
     if c.send_lag_p99_us is None or c.send_lag_p99_us <= limit:
         return None
     late, most = c.send_lag_p99_us / 1000, limit / 1000

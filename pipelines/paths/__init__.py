@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -71,7 +71,8 @@ class Card:
     key). ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
     there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
     a container; ``protocols`` are names of
-    :data:`serving.clients.PROTOCOLS`. ``sources`` are files or folders, relative to the
+    :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
+    has none. ``sources`` are files or folders, relative to the
     repository's root, that shape or enter the payload besides the path's own module.
     """
 
@@ -85,6 +86,7 @@ class Card:
     container: str | None = None
     no_server: str = ""
     protocols: tuple[str, ...] = ()
+    not_spoken: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
 
     def missing(self) -> list[str]:

@@ -31,7 +31,7 @@ CARD = Card(
     requires=("torch", "keras", "tensorflow", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "kserve"),
     server="serving.open_inference.recipe",
     container="serving.open_inference.container",
-    protocols=("open-inference-rest", "open-inference-grpc"),
+    protocols=("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"),
     sources=("serving/open_inference/session.py", "models"),
 )
 

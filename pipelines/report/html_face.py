@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.files import write_bytes
 from pipelines.report import figures, numbers, views
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
+from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, lines, troubles
 from pipelines.results import Report
 
@@ -45,6 +46,7 @@ def render(report: Report) -> str:
         "duration": numbers.duration,
     }
     found = lines(report)
+    costs = cost_lines(report)
     plots = figures.figures(found)
     # Plotly's script is 4.8 MB: a report without plots goes without it.
     scripts = [get_plotlyjs()] if plots else []
@@ -63,6 +65,12 @@ def render(report: Report) -> str:
         contained=container_lines(report),
         container_columns=CONTAINER_COLUMNS,
         container_groups=views.key_groups(CONTAINER_COLUMNS),
+        costs=costs,
+        cost_columns=cost_columns(costs),
+        cost_groups=views.key_groups(cost_columns(costs)),
+        cost_notes=cost_notes(costs),
+        cost_title=TITLE,
+        cost_caption=NOTE,
         loads=views.load_tables(found),
         parity=views.parity_rows(report.artifacts),
         parity_headers=views.PARITY_HEADERS,

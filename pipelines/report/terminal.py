@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pipelines.report import numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
+from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
 from pipelines.results import Report, Status
 
@@ -37,6 +38,7 @@ def show(report: Report, console: Console | None = None) -> None:
     for table in tables(contained, console.width, CONTAINER_COLUMNS):
         console.print(table)
         console.print()
+    _print_cost(report, console)
     _print_reasons(report, console)
     _print_doubts([*found, *(line for line in contained if line.container)], console)
     _print_servers(report, console)
@@ -138,6 +140,21 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
     if report.interrupted:
         text.append("Interrupted: what follows is whole, but not everything was run.\n", style="not bold yellow")
     return text
+
+
+def _print_cost(report: Report, console: Console) -> None:
+    """What each layer adds, if that was measured, and why some have no figures."""
+    found = cost_lines(report)
+    if not found:
+        return
+    console.print(Text(TITLE, style="bold"))
+    console.print(Text(NOTE, style="dim", overflow="fold"))
+    for table in tables(found, console.width, cost_columns(found)):
+        console.print(table)
+        console.print()
+    for names, why in cost_notes(found):
+        console.print(Text(f"– {numbers.plain(names)}", style="yellow"), overflow="fold")
+        console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))
 
 
 def _print_reasons(report: Report, console: Console) -> None:

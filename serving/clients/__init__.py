@@ -2,10 +2,11 @@
 
 A client module offers three functions and imports no framework::
 
-    call(target) -> Call                  where and how the bytes travel
+    call(target, body=b"") -> Call        where and how the bytes travel
     encode(target, inputs) -> bytes       {input name: array, dimension 0 the batch} -> request body
     decode(target, body) -> dict          response body -> {output name: array of the declared dtype}
 
+The headers of a call may depend on the form of the body (names, shapes, dtypes), and on nothing else of it.
 ``decode`` raises :class:`ProtocolError` when the bytes are not an answer of the protocol.
 Whoever sends the bytes (:mod:`serving.clients.transport`, or a load generator) needs to know
 nothing of what is in them.
@@ -24,8 +25,10 @@ PROTOCOLS: dict[str, str] = {
     "tf-serving-rest": "serving.clients.tf_serving_rest",
     "tf-serving-grpc": "serving.clients.tf_serving_grpc",
     "torchserve-rest": "serving.clients.torchserve_rest",
+    "torchserve-rest-binary": "serving.clients.torchserve_rest_binary",
     "torchserve-grpc": "serving.clients.torchserve_grpc",
     "open-inference-rest": "serving.clients.open_inference_rest",
+    "open-inference-rest-binary": "serving.clients.open_inference_rest_binary",
     "open-inference-grpc": "serving.clients.open_inference_grpc",
 }
 """Protocol name -> module. A name that ends in ``-grpc`` travels over gRPC, any other over HTTP/1.1."""
@@ -69,7 +72,7 @@ class Call:
 class Client(Protocol):
     """What a client module offers (see the module's docstring)."""
 
-    def call(self, target: Target) -> Call: ...
+    def call(self, target: Target, body: bytes = b"") -> Call: ...
     def encode(self, target: Target, inputs: Mapping[str, np.ndarray]) -> bytes: ...
     def decode(self, target: Target, body: bytes) -> dict[str, np.ndarray]: ...
 

@@ -63,7 +63,7 @@ _CONTENTS = {
 }
 
 
-def call(target: Target) -> Call:
+def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
     return Call(target.url, METHOD, target.authorization)
 
 

@@ -11,7 +11,7 @@ from serving.clients import Call, ProtocolError, Target
 from serving.open_inference.datatypes import DATATYPES
 
 
-def call(target: Target) -> Call:
+def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
     headers = {"content-type": "application/json", **target.authorization}
     return Call(target.url, f"/v2/models/{target.model}/infer", headers)
 

@@ -20,7 +20,7 @@ from serving.clients import Call, ProtocolError, Target
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
-def call(target: Target) -> Call:
+def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
     """A POST to the model's newest version, with the bearer token if there is one."""
     headers = {"Content-Type": "application/json", **target.authorization}
     return Call(target.url, f"/v1/models/{quote(target.model, safe='')}:predict", headers)

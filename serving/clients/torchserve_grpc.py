@@ -28,7 +28,7 @@ TABLE = {
 _CLASSES = messages(PACKAGE, TABLE)
 
 
-def call(target: Target) -> Call:
+def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
     return Call(target.url, METHOD, target.authorization)
 
 

@@ -10,7 +10,7 @@ import orjson
 from serving.clients import Call, ProtocolError, Target
 
 
-def call(target: Target) -> Call:
+def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
     headers = {"content-type": "application/json", **target.authorization}
     return Call(target.url, f"/predictions/{target.model}", headers)
 

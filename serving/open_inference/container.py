@@ -34,6 +34,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         host=request.host,
         ports={
             "open-inference-rest": Port("http", REST, request.rest_port),
+            "open-inference-rest-binary": Port("http", REST, request.rest_port),
             "open-inference-grpc": Port("grpc", GRPC, request.grpc_port),
         },
         payload=request.payload,

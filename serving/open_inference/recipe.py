@@ -34,6 +34,7 @@ def recipe(request: LaunchRequest) -> Recipe:
         ),
         endpoints={
             "open-inference-rest": f"http://{request.host}:{request.rest_port}",
+            "open-inference-rest-binary": f"http://{request.host}:{request.rest_port}",
             "open-inference-grpc": f"grpc://{request.host}:{request.grpc_port}",
         },
         ready=lambda: is_ready(request.model, request.host, request.rest_port, request.grpc_port),

@@ -21,6 +21,8 @@ from kserve.protocol.grpc.server import GRPCServer
 from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 
+from serving.open_inference.dataplane import BinaryDataPlane
+
 APP = "kserve.model_server:app"
 MAX_MESSAGE_BYTES = 64 * 2**20  # a batch of 16 pictures of 224x224 in float32 is 10 MB; KServe's own limit is 8 MB
 STOP_GRACE_S = 5
@@ -70,6 +72,7 @@ class HostModelServer(ModelServer):
             grace_period=STOP_GRACE_S,
         )
         self.host = host
+        self.dataplane = BinaryDataPlane(model_registry=self.registered_models)
 
     def start(self, models: list[Model]) -> None:
         """Serve until a signal ends it."""

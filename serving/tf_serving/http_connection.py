@@ -31,14 +31,19 @@ def html(status: HTTPStatus) -> web.Response:
 
 
 class Connection(web.RequestHandler):
-    """One connection; ``last_asked`` is the body of the newest request whose answer has begun."""
+    """One connection; it remembers the body of the newest request whose answer has begun."""
 
-    __slots__ = ("_ends", "last_asked")
+    __slots__ = ("_ends", "_is_answering", "_last_asked")
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self._ends = False  # after the last answer
-        self.last_asked: Any = None
+        self._is_answering = False
+        self._last_asked: Any = None
+
+    def begin_answer(self, payload: Any) -> None:
+        """The answer to a request with this body begins."""
+        self._last_asked, self._is_answering = payload, True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Closes a connection that has not sent the head of its first request in time."""
@@ -53,9 +58,16 @@ class Connection(web.RequestHandler):
 
     def eof_received(self) -> bool:
         """Whether the connection stays open: a client that has sent all it will may still wait for its answers."""
-        newest = self._messages[-1][1] if self._messages else self.last_asked
-        self._ends = not self._is_idle and newest is not None and newest.is_eof()
+        newest = self._messages[-1][1] if self._messages else self._last_asked
+        # Between an answer and the wait for the next request there is a turn of the event loop: a connection that
+        # ends in it has nothing to wait for. To take it for busy would keep it, and its last body, for ever.
+        self._ends = bool(self._messages or self._is_answering) and newest is not None and newest.is_eof()
         return self._ends
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Lets the last body go: it refers to this connection, and both would wait for the garbage collector."""
+        super().connection_lost(exc)
+        self._last_asked = None
 
     @property
     def _is_idle(self) -> bool:
@@ -64,7 +76,7 @@ class Connection(web.RequestHandler):
     @property
     def is_receiving(self) -> bool:
         """Whether a request is being answered whose body has not arrived."""
-        return self._current_request is not None and not self.last_asked.is_eof()
+        return self._current_request is not None and self._last_asked is not None and not self._last_asked.is_eof()
 
     def end(self) -> None:
         """Closes the connection when what has begun on it is answered."""
@@ -77,12 +89,13 @@ class Connection(web.RequestHandler):
 
     def break_off(self, reason: Exception) -> None:
         """Ends a body that has not arrived."""
-        self.last_asked.set_exception(reason)
-        self.last_asked.feed_eof()  # else aiohttp would read on, until there is no more
+        self._last_asked.set_exception(reason)
+        self._last_asked.feed_eof()  # else aiohttp would read on, until there is no more
 
     async def finish_response(self, *answer: Any) -> Any:
         """Closes a connection that is to end after its last answer."""
         done = await super().finish_response(*answer)
+        self._is_answering = False
         if self._ends and not self._messages:
             self.close()
         return done

@@ -117,7 +117,7 @@ def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
     try:
         return dense(elements, info)
     except ServingError as error:
-        whole = error
+        whole = error.code, error.message  # the error itself would hold this frame, and with it the body
     size, shape = -1, ""
     for index, element in enumerate(elements):
         try:
@@ -133,7 +133,7 @@ def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
             raise ServingError(
                 error.code, f"Failed to process element: {index}{key} of 'instances' list. Error: {error}"
             ) from error
-    raise whole
+    raise ServingError(*whole)
 
 
 def dense(value: Any, info: TensorInfo) -> np.ndarray:

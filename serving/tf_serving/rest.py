@@ -76,7 +76,7 @@ class RestFace:
     def _request(
         self, message: Any, payload: Any, protocol: Connection, writer: Any, task: asyncio.Task[None]
     ) -> web.BaseRequest:
-        protocol.last_asked = payload
+        protocol.begin_answer(payload)
         loop, limit = asyncio.get_running_loop(), self._rules.max_request_bytes
         return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
 

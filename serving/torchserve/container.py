@@ -32,6 +32,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         host=request.host,
         ports={
             "torchserve-rest": Port("http", REST, request.rest_port),
+            "torchserve-rest-binary": Port("http", REST, request.rest_port),
             "torchserve-grpc": Port("grpc", GRPC, request.grpc_port),
         },
         payload=request.payload,

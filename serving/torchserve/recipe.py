@@ -33,6 +33,7 @@ def recipe(request: LaunchRequest) -> Recipe:
         argv=argv,
         endpoints={
             "torchserve-rest": f"http://{request.host}:{request.rest_port}",
+            "torchserve-rest-binary": f"http://{request.host}:{request.rest_port}",
             "torchserve-grpc": f"grpc://{request.host}:{request.grpc_port}",
         },
         ready=lambda: (

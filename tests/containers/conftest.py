@@ -33,8 +33,10 @@ PUBLISHED = {
     "tf-serving-rest": ("http", "TF_SERVING_REST_PORT"),
     "tf-serving-grpc": ("grpc", "TF_SERVING_GRPC_PORT"),
     "torchserve-rest": ("http", "TORCHSERVE_REST_PORT"),
+    "torchserve-rest-binary": ("http", "TORCHSERVE_REST_PORT"),
     "torchserve-grpc": ("grpc", "TORCHSERVE_GRPC_PORT"),
     "open-inference-rest": ("http", "OPEN_INFERENCE_REST_PORT"),
+    "open-inference-rest-binary": ("http", "OPEN_INFERENCE_REST_PORT"),
     "open-inference-grpc": ("grpc", "OPEN_INFERENCE_GRPC_PORT"),
 }
 IMAGES = {
@@ -125,7 +127,8 @@ class Stack:
 
     def ask(self, protocol: str, inputs: dict[str, np.ndarray], key: str | None = None) -> dict[str, np.ndarray]:
         codec, target = client(protocol), self.target(protocol, key)
-        return dict(codec.decode(target, send(codec.call(target), codec.encode(target, inputs))))
+        body = codec.encode(target, inputs)
+        return dict(codec.decode(target, send(codec.call(target, body), body)))
 
 
 @pytest.fixture(scope="session")

@@ -26,8 +26,10 @@ PROTOCOLS = (
     "tf-serving-rest",
     "tf-serving-grpc",
     "torchserve-rest",
+    "torchserve-rest-binary",
     "torchserve-grpc",
     "open-inference-rest",
+    "open-inference-rest-binary",
     "open-inference-grpc",
 )
 KILL = "kill -9 $(cat /proc/1/task/1/children)"  # the child of the init process: the server
@@ -47,7 +49,7 @@ def under_load(stack: Any, *protocols: str) -> Iterator[Counter[str]]:
         body = codec.encode(target, inputs[0])
         while not ended.is_set():
             try:
-                answer = codec.decode(target, send(codec.call(target), body))
+                answer = codec.decode(target, send(codec.call(target, body), body))
             except (Unreachable, Refused) as error:
                 seen[f"{protocol}: {error}"] += 1
                 continue

@@ -19,6 +19,7 @@ import pytest
 
 from pipelines.paths import PATHS, path_module
 from pipelines.report.json_face import read
+from pipelines.report.protocol_cost import WAYS
 from pipelines.results import Report
 from serving.container.recipe import ExecProbe
 from serving.launch import LOOPBACK, LaunchRequest, free_port
@@ -30,6 +31,7 @@ VARIABLES = {
 }
 """Path -> the variable that names its image, and the folder that builds it."""
 
+PROTOCOLS = ("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc")
 NOWHERE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
 
@@ -73,8 +75,8 @@ def test_a_run_without_an_engine_goes_on_and_says_how_to_get_one(cli: Any, train
     words = ("run", "mnist_cnn", "onnxruntime:pytorch", "--containers", "--duration", "0.5", "--json")
     done = cli(*words, env={**os.environ, **NOWHERE})
     report = json.loads(done.stdout)
-    assert [row["protocol"] for row in report["rows"]] == ["in-process", "open-inference-rest", "open-inference-grpc"]
-    assert [one["via"] for one in report["containers"]] == ["published port", "container address"] * 2
+    assert [row["protocol"] for row in report["rows"]] == ["in-process", *PROTOCOLS]
+    assert [one["via"] for one in report["containers"]] == ["published port", "container address"] * 3
     for one in report["containers"]:
         assert one["row"]["status"] == "skipped"
         assert "Install Docker Engine and start it" in one["row"]["reason"]
@@ -198,9 +200,7 @@ class TestRun:
     def test_it_measures_every_way_to_the_container(self, report: Report) -> None:
         ours = [one for one in report.containers if one.row.path == "onnxruntime"]
         assert [(one.row.protocol, one.via) for one in ours] == [
-            (protocol, via)
-            for protocol in ("open-inference-rest", "open-inference-grpc")
-            for via in ("published port", "container address")
+            (protocol, via) for protocol in PROTOCOLS for via in ("published port", "container address")
         ]
         for one in ours:
             assert one.row.status == "ok", one
@@ -218,6 +218,28 @@ class TestRun:
                 assert load.server_cpu_ms_per_request is not None
             proxied = sum(load.proxy_cpu_ms_per_request or 0 for load in one.row.scenarios)
             assert (proxied > 0) == (one.via == "published port")
+
+    def test_each_layer_is_over_the_one_below(self, report: Report) -> None:
+        mine = [one for one in report.protocol_cost if one.path == "onnxruntime"]
+        assert [(one.protocol, one.via) for one in mine] == [
+            ("in-process", "in-process"),
+            *((protocol, via) for protocol in PROTOCOLS for via in ("bare process", *WAYS)),
+        ]
+        assert all(one.why_missing is None and one.p50_ms and one.server_cpu_ms for one in mine)
+        for protocol in PROTOCOLS:
+            bare, address, port = (one for one in mine if one.protocol == protocol)
+            assert (bare.below, address.below) == ("in-process", f"{protocol}, bare process")
+            assert port.below == f"{protocol}, container address"
+            assert bare.added_ms is not None
+            assert bare.added_ms > 0
+            assert port.proxy_cpu_ms
+            assert (address.proxy_cpu_ms, bare.proxy_cpu_ms) == (None, None)
+            assert bare.request_bytes == address.request_bytes == port.request_bytes
+        sizes = {one.protocol: (one.request_bytes, one.response_bytes) for one in mine if one.via == "bare process"}
+        raw = 28 * 28 * 4
+        assert sizes["open-inference-grpc"][0] < sizes["open-inference-rest-binary"][0] < raw + 200  # type: ignore[operator]
+        not_there = [one for one in report.protocol_cost if one.protocol == "tf-serving-rest-binary"]
+        assert [(one.p50_ms, "no binary tensors" in (one.why_missing or "")) for one in not_there] == [(None, True)]
 
     def test_what_has_no_image_is_skipped_with_what_to_do(self, report: Report) -> None:
         others = [one for one in report.containers if one.row.path == "tf-serving"]

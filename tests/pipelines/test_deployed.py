@@ -20,7 +20,11 @@ URLS = "http://h:1,grpc://h:2"
 def test_a_server_is_named_by_path_addresses_and_tokens() -> None:
     (found,) = parse([f"torchserve={URLS},token=/a,token=/b"])
     assert found.choice.name == "torchserve:export"
-    assert found.urls == {"torchserve-rest": "http://h:1", "torchserve-grpc": "grpc://h:2"}
+    assert found.urls == {
+        "torchserve-rest": "http://h:1",
+        "torchserve-rest-binary": "http://h:1",
+        "torchserve-grpc": "grpc://h:2",
+    }
     assert found.tokens == (Path("/a"), Path("/b"))
 
 
@@ -74,7 +78,7 @@ def running(cli: Any) -> Iterator[str]:
     try:
         assert process.stdout is not None
         endpoints = json.loads(process.stdout.readline())["endpoints"]
-        yield f"onnxruntime={','.join(endpoints.values())}"
+        yield f"onnxruntime={','.join(dict.fromkeys(endpoints.values()))}"
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
@@ -85,6 +89,30 @@ def test_predict_asks_the_running_server(cli: Any, running: str) -> None:
     assert answer["labels"][0]["label"] == answer["truth"] == "7"
 
 
+@pytest.mark.parametrize("protocol", ["open-inference-rest-binary", "open-inference-grpc"])
+def test_predict_speaks_the_wanted_protocol(cli: Any, running: str, protocol: str) -> None:
+    words = ("predict", "onnxruntime", "--from-test-set", "0", "--protocol", protocol)
+    (answer,) = cli.json(*words, "--at", running)
+    assert answer["labels"][0]["label"] == "7"
+    url = running.partition("=")[2].split(",")[protocol.endswith("-grpc")]
+    assert cli.json(*words, "--url", url) == [answer]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("onnxruntime", "--url", "http://h:1", "--protocol", "open-inference-grpc"), "open-inference-rest-binary at"),
+        (("tf-serving", "--url", "http://h:1", "--protocol", "tf-serving-rest-binary"), "has no binary tensors"),
+        (("onnxruntime", "--protocol", "open-inference-rest-binary"), "--protocol is for a running server"),
+    ],
+)
+def test_a_protocol_that_is_not_spoken_is_refused(fresh_cli: Any, words: tuple[str, ...], says: str) -> None:
+    done = fresh_cli("predict", *words, "--from-test-set", "0")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert says in line
+
+
 def test_the_environment_names_servers_and_model(cli: Any, running: str) -> None:
     env = {**os.environ, "SLIPWAY_SERVERS": running, "SLIPWAY_MODEL": "mnist_cnn"}
     done = cli("loadtest", "--duration", "1", "--scenario", "offline", "--json", env=env)
@@ -93,10 +121,11 @@ def test_the_environment_names_servers_and_model(cli: Any, running: str) -> None
     rows = {row["protocol"]: row for row in report["rows"]}
     assert {name: row["status"] for name, row in rows.items()} == {
         "open-inference-rest": "ok",
+        "open-inference-rest-binary": "ok",
         "open-inference-grpc": "ok",
         "in-process": "skipped",
     }
-    for name in ("open-inference-rest", "open-inference-grpc"):
+    for name in ("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"):
         assert rows[name]["scenarios"][0]["match_share"] == 1
         assert rows[name]["peak_memory_bytes"] is None
         assert rows[name]["cold_start_s"] is None

@@ -43,6 +43,18 @@ def test_single_stream() -> None:
     assert 0 < found.server_cpu_ms_per_request < 5
 
 
+@pytest.mark.parametrize("scenario", ["single-stream", "server"])
+def test_cpu_time_is_that_of_the_measured_calls(scenario: str) -> None:
+    def burns(inputs):
+        end = time.process_time() + 0.002
+        while time.process_time() < end:
+            pass
+        return {"y": inputs["x"] * 2}
+
+    found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=100.0))
+    assert found.server_cpu_ms_per_request == pytest.approx(2.0, rel=0.1)
+
+
 def test_offline_requests_wait_for_those_before_them() -> None:
     found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("offline", 0.5, 0.1, concurrency=4))
     assert found.valid, found.invalid_because

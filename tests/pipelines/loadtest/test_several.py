@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import uuid
-from collections.abc import Iterator
+import signal
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.errors import UserError
+from pipelines.loadtest.live import Glance, Look, together
+from pipelines.loadtest.parts import Told
+from pipelines.loadtest.recording import Outcome, Recorder, save_blobs, save_recording
 from pipelines.loadtest.schedule import schedule_of, split
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.several import measure_together
+from pipelines.loadtest.several import conclude, measure_together
 from pipelines.loadtest.truth.behaviour import true_latencies_ms
 
 
@@ -61,41 +65,7 @@ def test_what_cannot_be_shared(http_truth, bodies, tmp_path, scenario: str, conc
         measure_together(http_truth.call("/echo"), bodies, lambda *_: True, settings, tmp_path, 2)
 
 
-def run(*words: str) -> bool:
-    try:
-        return subprocess.run(words, capture_output=True, check=False, timeout=20).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture
-def two_namespaces() -> Iterator[tuple[list[str], str]]:
-    """Two network namespaces, each with one way out; (their names, an address of this side that both can reach)."""
-    mark = uuid.uuid4().hex[:5]
-    names = [f"slip{mark}{number}" for number in range(2)]
-    net = f"10.231.{int(mark[:2], 16)}"
-    try:
-        for number, name in enumerate(names):
-            here, there = f"sa{mark}{number}", f"sb{mark}{number}"
-            near, far = f"{net}.{4 * number + 1}", f"{net}.{4 * number + 2}"
-            inside = ("ip", "netns", "exec", name)
-            steps = (
-                ("ip", "netns", "add", name),
-                ("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", name),
-                ("ip", "addr", "add", f"{near}/30", "dev", here),
-                ("ip", "link", "set", here, "up"),
-                (*inside, "ip", "addr", "add", f"{far}/30", "dev", there),
-                (*inside, "ip", "link", "set", there, "up"),
-                (*inside, "ip", "route", "add", "default", "via", near),
-            )
-            if os.getuid() or not all(run(*step) for step in steps):
-                pytest.skip("this machine allows no network namespaces")
-        yield names, f"{net}.1"
-    finally:
-        for name in names:
-            run("ip", "netns", "delete", name)
-
-
+@pytest.mark.network
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_generators_in_network_namespaces(kind: str, two_namespaces, start_truth, bodies, tmp_path) -> None:
     names, address = two_namespaces
@@ -118,3 +88,95 @@ def test_a_namespace_that_is_not_there(http_truth, bodies, tmp_path) -> None:
     assert not found.valid
     assert found.invalid_because is not None
     assert "the load generator ended" in found.invalid_because
+
+
+def test_a_generator_that_dies_costs_its_part(http_truth, bodies, tmp_path) -> None:
+    """And how all of them stand is shown together, until then and after."""
+    glances: list[Glance] = []
+    killed = False
+
+    def watch(share: float, glance: Glance | None) -> None:
+        nonlocal killed
+        glances.extend([glance] if glance else [])
+        if share > 0.4 and not killed:
+            killed = True
+            os.kill(generators_under(os.getpid(), tmp_path / "1")[0], signal.SIGKILL)
+
+    settings = LoadSettings("server", 1.5, 0.0, rate_per_s=300.0)
+    call = http_truth.call("/echo/3")
+    found, recording = measure_together(call, bodies, lambda *_: True, settings, tmp_path, 2, watch=watch)
+    assert recording is not None
+    assert not found.valid
+    assert found.invalid_because is not None
+    assert "the load generator 2 of 2 is lost, and its part of the load" in found.invalid_because
+    assert "signal 9" in found.invalid_because
+    assert (found.parts[0].lost, found.parts[0].requests) == (None, found.requests)
+    assert 150 < found.requests < 300
+    both = [glance.rate_per_s for glance in glances if glance.rate_per_s > 225]
+    assert both  # more than one generator's part was seen
+    assert all(glance.p99_ms is None or glance.p99_ms >= 3 for glance in glances)
+
+
+def generators_under(parent: int, folder: Path) -> list[int]:
+    children = psutil.Process(parent).children(recursive=True)
+    return [one.pid for one in children if str(folder) in one.cmdline() and one.name() != "ip"]
+
+
+def test_an_interrupt_keeps_what_there_is(http_truth, bodies, tmp_path) -> None:
+    def watch(share: float, glance: Glance | None) -> None:
+        if glance is not None and glance.answered > 50:
+            raise KeyboardInterrupt
+
+    settings = LoadSettings("server", 20.0, 0.1, rate_per_s=200.0)
+    call = http_truth.call("/echo/3")
+    found, recording = measure_together(call, bodies, lambda *_: True, settings, tmp_path, 2, watch=watch)
+    assert recording is not None
+    assert found.partial
+    assert "interrupted" in str(found.invalid_because)
+    assert found.requests > 50
+    assert all(part.requests > 10 and part.lost is None for part in found.parts)
+
+
+@dataclass
+class Ended:
+    """A part that has left a recording in its folder."""
+
+    folder: Path
+    host: str | None = "far"
+    name: str = "1 of 1"
+
+
+def test_a_clock_that_is_not_known_well_enough(tmp_path) -> None:
+    """The common start may then be as far off as that: what the send lag may not be."""
+    recorder: Recorder[bytes] = Recorder(500)
+    recorder.measure_from(0)
+    for number in range(300):
+        index = recorder.begin(number * 10**7, number * 10**7 + 1000)
+        recorder.end(index, Outcome.ANSWERED, number * 10**7 + 2_000_000)
+    save_recording(tmp_path, recorder.finish(0, 3 * 10**9, 0.01, 100))
+    save_blobs(tmp_path, "answers", [], [])
+    settings = LoadSettings("server", 3.0, 0.0, rate_per_s=100.0)
+    part = Ended(tmp_path)
+    for bound_us, valid in ((9_000.0, True), (11_000.0, False)):
+        told = Told(clock_bound_us=bound_us)
+        found, _ = conclude([part], [told], [b""], lambda *_: True, settings, False)
+        assert found.valid == valid, found.invalid_because
+    assert found.invalid_because is not None
+    assert "on far has a clock that is known to within 11.0 ms (limit 10.0 ms)" in found.invalid_because
+    found, _ = conclude([part], [Told()], [b""], lambda *_: True, settings, True)
+    assert (found.partial, found.valid, found.invalid_because) == (True, False, "interrupted")
+    lost = Ended(tmp_path / "none")
+    with pytest.raises(KeyboardInterrupt):
+        conclude([lost], [Told()], [b""], lambda *_: True, settings, True)
+    found, recording = conclude([lost], [Told()], [b""], lambda *_: True, settings, False)
+    assert recording is None
+    assert "on far is lost, and its part of the load: it left no recording" in str(found.invalid_because)
+
+
+def test_one_look_at_several() -> None:
+    """Percentiles are those of all latencies: 1 ms of 100 and 9 ms of 300 have a median of 9, and no average."""
+    looks = [Look(120, 100, 5, 15, 1e9, np.full(100, 1e6)), Look(300, 300, 0, 0, 0.5e9, np.full(300, 9e6))]
+    assert together([*looks, None]) == Glance(420, 400, 5, 15, 700.0, 9.0, 9.0, 9.0)
+    assert together([None, None]) is None
+    nothing = Look(3, 0, 0, 3, 1e9, np.empty(0))
+    assert together([nothing]) == Glance(3, 0, 0, 3, 0.0, None, None, None)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from models.trained import TrainedModel
+from pipelines.errors import SlipwayError
 from pipelines.paths import tf_serving
 
 
@@ -58,6 +59,32 @@ def test_encoded_pictures_are_decoded_in_the_graph(payloads: dict[str, Path], tr
     from_floats = loaded.signatures["serving_default"](image=tf.constant(np.stack(decoded)))["logits"].numpy()
     # JPEG decoders may round a pixel otherwise; the others are exact.
     assert np.abs(from_bytes - from_floats).max() < (0.2 if kind == "JPEG" else 1e-4)
+
+
+def test_in_process_is_the_servers_call_and_gives_the_documented_functions_answers(
+    payloads: dict[str, Path], trained: TrainedModel
+) -> None:
+    import tensorflow as tf
+
+    rows = trained.evaluation().inputs["image"][:5]
+    for payload in payloads.values():
+        predict = tf_serving.load(payload, 1)
+        loaded = tf.saved_model.load(str(payload / "1"))  # a signature does not keep its variables
+        documented = loaded.signatures["serving_default"](image=tf.constant(rows))
+        answer = predict({"image": rows})
+        assert answer.keys() == documented.keys()
+        assert np.abs(answer["logits"] - documented["logits"].numpy()).max() < 1e-5
+        assert [predict({"image": rows[:n]})["logits"].shape for n in (1, 3)] == [(1, 10), (3, 10)]
+
+
+def test_what_is_no_saved_model_is_said(payloads: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(SlipwayError, match="Could not find SavedModel"):
+        tf_serving.load(tmp_path, 1)
+    damaged = tmp_path / "damaged" / "1"
+    damaged.mkdir(parents=True)
+    (damaged / "saved_model.pb").write_bytes((payloads["fp32"] / "1" / "saved_model.pb").read_bytes())
+    with pytest.raises(SlipwayError, match="Package the model again"):
+        tf_serving.load(damaged.parent, 1)
 
 
 def test_the_warmup_file_holds_predict_requests(payloads: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import (
     IN_PROCESS,
@@ -38,6 +39,7 @@ LONG_REASON = (
     "depthwise convolution with dilation 3 and asymmetric padding is not there. Received: model 日本語 "
     f"{INJECTION}. Install it with: pip install 'slipway[litert]'\n{LOG}"
 )
+NOT_SPOKEN = {"tf-serving": {"tf-serving-rest-binary": f"its REST API has no binary tensors {INJECTION}"}}
 SKIPPED_REASON = "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'"
 
 # path, framework, {variant: (size, max abs, top-1, accuracy)}, protocols, latency factor
@@ -226,7 +228,8 @@ def report(artifacts: tuple[ArtifactRow, ...], rows: tuple[Row, ...], **changes:
         recommendation=recommend(artifacts, rows),
         parent_peak_rss_bytes=142_000_000,
     )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    found = replace(found, **changes)  # type: ignore[arg-type]
+    return replace(found, protocol_cost=protocol_cost(found.rows, found.containers, NOT_SPOKEN))
 
 
 def full() -> Report:

@@ -79,12 +79,12 @@ def test_plots_follow_the_colour_scheme(pages: dict[str, Path]) -> None:
 
 
 def test_a_click_on_a_header_sorts(pages: dict[str, Path]) -> None:
-    cells = "[...document.querySelectorAll('table.key tbody tr')].map((row) => row.cells[9].dataset.v)"
+    cells = "[...document.querySelectorAll('#key table tbody tr')].map((row) => row.cells[9].dataset.v)"
     with Page() as page:
         page.open(pages["full"])
         for direction in (1, -1):
             page.value(
-                "document.querySelectorAll('table.key thead tr:last-child th')[9].querySelector('button').click()"
+                "document.querySelectorAll('#key table thead tr:last-child th')[9].querySelector('button').click()"
             )
             values = page.value(cells)
             known = [float(value) for value in values if value]
@@ -97,6 +97,6 @@ def test_without_scripts_the_tables_are_there_and_the_plots_are_not(pages: dict[
     with Page() as page:
         page.send("Emulation.setScriptExecutionDisabled", value=True)
         page.open(pages["full"])
-        assert page.value("document.querySelectorAll('table.key tbody tr').length") == 22
+        assert page.value("document.querySelectorAll('#key table tbody tr').length") == 22
         assert page.value("getComputedStyle(document.querySelector('.plots')).display") == "none"
         assert page.value("document.querySelector('noscript').getBoundingClientRect().height") > 10

@@ -62,6 +62,83 @@ def test_rest_request() -> None:
     }
 
 
+def test_binary_rest_request() -> None:
+    codec = client("open-inference-rest-binary")
+    swapped = {"image": np.asfortranarray(INPUTS["image"]), "flag": INPUTS["flag"].astype(">i8")}
+    body = codec.encode(REST, swapped)
+    call = codec.call(REST, body)
+    length = int(call.headers["Inference-Header-Content-Length"])
+    assert (call.path, call.headers["Content-Type"]) == ("/v2/models/digits/infer", "application/octet-stream")
+    assert json.loads(body[:length]) == {
+        "parameters": {"binary_data_output": True},
+        "inputs": [
+            {"name": "image", "shape": [2, 3], "datatype": "FP32", "parameters": {"binary_data_size": 24}},
+            {"name": "flag", "shape": [2, 1], "datatype": "INT64", "parameters": {"binary_data_size": 16}},
+        ],
+    }
+    assert body[length:] == INPUTS["image"].tobytes() + INPUTS["flag"].tobytes()
+
+
+def test_the_installed_kserve_reads_the_same_from_a_binary_request() -> None:
+    from kserve import InferRequest
+
+    codec = client("open-inference-rest-binary")
+    body = codec.encode(REST, INPUTS)
+    read = InferRequest.from_bytes(body, int(codec.call(REST, body).headers["Inference-Header-Content-Length"]), "m")
+    assert read.use_binary_outputs
+    assert {tensor.name: tensor.as_numpy().tolist() for tensor in read.inputs} == {
+        name: array.tolist() for name, array in INPUTS.items()
+    }
+
+
+@pytest.mark.parametrize("bodies", [[INPUTS, {name: array + 7 for name, array in INPUTS.items()}]])
+def test_bodies_of_one_form_have_one_call(bodies: list[dict[str, np.ndarray]]) -> None:
+    codec = client("open-inference-rest-binary")
+    assert len({str(codec.call(REST, codec.encode(REST, one)).headers) for one in bodies}) == 1
+
+
+def binary_answer(sizes: tuple[int, ...] = (8, 16), data: bytes = bytes(24), **changes: object) -> bytes:
+    described = zip(("label", "logits"), ("INT64", "FP32"), ([1], [4, 1]), sizes, strict=False)
+    outputs = [
+        {"name": name, "datatype": kind, "shape": shape, "parameters": {"binary_data_size": size}, **changes}
+        for name, kind, shape, size in described
+    ]
+    return json.dumps({"model_name": "größe {", "outputs": outputs}, ensure_ascii=False).encode() + data
+
+
+def test_binary_rest_answers_have_the_declared_types_and_order() -> None:
+    data = np.array([3], "<i8").tobytes() + np.array([0.5, 1.5, 2.5, 3.5], "<f4").tobytes()
+    outputs = client("open-inference-rest-binary").decode(REST, binary_answer(data=data))
+    assert list(outputs) == list(OUTPUTS)
+    assert {name: str(array.dtype) for name, array in outputs.items()} == OUTPUTS
+    assert outputs["logits"].tolist() == [[0.5], [1.5], [2.5], [3.5]]
+    assert outputs["label"].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xff",
+        b"7",
+        b"[" * 100_000,
+        b'{"error": "no"}',
+        b'{"outputs": {}}',
+        binary_answer((8,), bytes(8)),  # an output is missing
+        binary_answer(data=bytes(23)),
+        binary_answer(data=bytes(25)),
+        binary_answer((8, 12), bytes(20)),
+        binary_answer((-8, 16)),
+        binary_answer(datatype="BYTES"),
+        binary_answer(shape=[3]),
+        json.dumps({"outputs": [{"name": "logits", "datatype": "FP32", "shape": [1], "data": [1.0]}]}).encode(),
+    ],
+)
+def test_what_is_no_binary_rest_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("open-inference-rest-binary").decode(REST, body)
+
+
 def test_grpc_request_is_raw_and_little_endian() -> None:
     swapped = {**INPUTS, "flag": INPUTS["flag"].astype(">i8")}
     request = MESSAGES["ModelInferRequest"].FromString(client("open-inference-grpc").encode(GRPC, swapped))

@@ -84,6 +84,31 @@ def test_rest_request() -> None:
     assert body == {"inputs": {"image": [[0, 1, 2], [3, 4, 5]], "flag": [[1], [0]]}}
 
 
+def test_binary_rest_request() -> None:
+    codec = client("torchserve-rest-binary")
+    body = codec.encode(REST, {**INPUTS, "image": np.asfortranarray(INPUTS["image"])})
+    call = codec.call(REST, body)
+    assert (call.path, call.headers["content-type"]) == ("/predictions/digits", "application/octet-stream")
+    assert call.headers["authorization"] == "Bearer secret"
+    tensors = safetensors.numpy.load(body)
+    assert all(np.array_equal(tensors[name], array) for name, array in INPUTS.items())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"code": 503}',
+        b"\xff" * 8 + b"{}",
+        safetensors.numpy.save({"logits": np.zeros(2, "float32"), "label": np.zeros(2)})[:-1],
+        safetensors.numpy.save({"logits": np.zeros(1, "float32")}),
+    ],
+)
+def test_what_is_no_binary_rest_answer(body: bytes) -> None:
+    with pytest.raises(ProtocolError, match="Received"):
+        client("torchserve-rest-binary").decode(REST, body)
+
+
 def test_grpc_request() -> None:
     request = torchserve_grpc._CLASSES["PredictionsRequest"].FromString(client("torchserve-grpc").encode(GRPC, INPUTS))
     assert request.model_name == "digits"
@@ -96,6 +121,7 @@ def test_answers_have_the_declared_types_and_order() -> None:
     rows = {"label": np.array([3, 4], "int64"), "logits": np.array([[0.5], [1.5]], "float32"), "more": np.zeros(1)}
     bodies = {
         "torchserve-rest": json.dumps({"outputs": {name: array.tolist() for name, array in rows.items()}}).encode(),
+        "torchserve-rest-binary": safetensors.numpy.save(rows),
         "torchserve-grpc": RESPONSE(prediction=safetensors.numpy.save(rows)).SerializeToString(),
     }
     for protocol, body in bodies.items():

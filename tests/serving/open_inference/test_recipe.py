@@ -21,10 +21,11 @@ from serving.clients import ProtocolError, Target, client
 from serving.clients.open_inference_grpc import _CLASSES as MESSAGES
 from serving.clients.transport import Refused, send
 from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, serve
+from serving.open_inference.binary import CONTENT_TYPE, HEADER
 from serving.open_inference.recipe import FLAVOURS, recipe
 
-PROTOCOLS = ("open-inference-rest", "open-inference-grpc")
-REFUSED = {"open-inference-rest": "400", "open-inference-grpc": "INVALID_ARGUMENT"}
+REST, BINARY, GRPC = PROTOCOLS = ("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc")
+REFUSED = {REST: "400", BINARY: "400", GRPC: "INVALID_ARGUMENT"}
 IMAGE = np.zeros((2, 28, 28), "float32")
 
 
@@ -40,7 +41,8 @@ def get(target: Target, path: str) -> Any:
 
 def ask(target: Target, protocol: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     codec = client(protocol)
-    return codec.decode(target, send(codec.call(target), codec.encode(target, inputs)))
+    body = codec.encode(target, inputs)
+    return codec.decode(target, send(codec.call(target, body), body))
 
 
 def test_what_it_is(started: tuple[Recipe, Server], targets: dict[str, Target]) -> None:
@@ -137,7 +139,91 @@ def test_raw_contents_of_the_wrong_length_are_the_clients_mistake(targets: dict[
         assert refused.value.status == "INVALID_ARGUMENT"
 
 
-@pytest.mark.parametrize(("protocol", "status"), [(PROTOCOLS[0], "404"), (PROTOCOLS[1], "NOT_FOUND")])
+def framed(document: object, data: bytes, length: int | str | None = None) -> tuple[dict[str, str], bytes]:
+    """A binary request: its headers, and its body; ``length`` in place of the true one of the JSON."""
+    text = json.dumps(document).encode()
+    said = {HEADER: str(len(text) if length is None else length)}
+    return {"content-type": CONTENT_TYPE, **(said if length != "" else {})}, text + data
+
+
+def described(size: object = 3136, **changes: object) -> dict[str, Any]:
+    tensor = {"name": "image", "datatype": "FP32", "shape": [1, 28, 28], "parameters": {"binary_data_size": size}}
+    return {"inputs": [{**tensor, **changes}]}
+
+
+PIXELS = bytes(3136)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (framed(described(), PIXELS, ""), f"needs the header {HEADER}, the length of its JSON. Received: none"),
+        (framed(described(), PIXELS, "x"), "Received: x"),
+        (framed(described(), PIXELS, "-1"), "Received: -1"),
+        (framed(described(), PIXELS, 5), f"the first 5 bytes, as {HEADER} says, are no JSON"),
+        (framed(described(), PIXELS, 10**6), "must be from 0 to the body's"),
+        (framed([], b""), "a list of objects, 'inputs'"),
+        (framed({"inputs": [3]}, b""), "a list of objects, 'inputs'"),
+        (framed(described(3140), PIXELS), "must have binary_data_size 3140. Received: 3136 bytes of it"),
+        (framed(described(3132), PIXELS), "must make up the whole body"),
+        (framed(described(), PIXELS + b"more"), "must make up the whole body"),
+        (framed(described(-4), PIXELS), "a whole number from 0 on, in place of data. Received: -4"),
+        (framed(described("3136"), PIXELS), "Received: '3136'"),
+        (framed(described(data=[1]), PIXELS), "Received: data as well"),
+        (framed(described(6272, datatype="FP64"), PIXELS * 2), "Received: FP64 of shape [1, 28, 28]"),
+        (framed(described(datatype="INT32"), PIXELS), "Received: INT32 of shape [1, 28, 28]"),
+        (framed(described(shape=[2, 28, 28]), PIXELS), "has not the data of float32 of shape [2, 28, 28]"),
+        (framed(described(3135), PIXELS[1:]), "has not the data of float32 of shape [1, 28, 28]"),
+        (framed(described(shape="28"), PIXELS), "a shape of whole numbers. Received: 'image', 'FP32', '28'"),
+        (framed(described(parameters=None), b""), "must have the parameter binary_data_size, or a list of data"),
+        (framed({**described(), "parameters": 7}, PIXELS), "'parameters' must be an object"),
+        (framed({**described(), "id": 7}, PIXELS), "'id' a text"),
+        (framed({**described(), "outputs": [{"name": 7}]}, PIXELS), "a list of objects with a name"),
+        (framed({**described(), "outputs": [{"name": "labels"}]}, PIXELS), "the outputs are logits. Received: labels"),
+    ],
+)
+def test_a_binary_body_that_does_not_fit_is_refused(
+    targets: dict[str, Target], request_: tuple[dict[str, str], bytes], message: str
+) -> None:
+    headers, body = request_
+    with pytest.raises(Refused) as refused:
+        send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
+    assert refused.value.status == "400"
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_binary"),
+    [
+        ({}, False),
+        ({"parameters": {"binary_data_output": True}}, True),
+        ({"outputs": [{"name": "logits"}]}, False),
+        ({"outputs": [{"name": "logits", "parameters": {"binary_data": True}}]}, True),
+        ({"outputs": [{"name": "logits"}], "parameters": {"binary_data_output": True}}, True),
+    ],
+)
+def test_the_request_chooses_the_form_of_the_outputs(
+    targets: dict[str, Target], payload: Path, images: np.ndarray, asked: dict[str, Any], is_binary: bool
+) -> None:
+    headers, body = framed({**described(), **asked}, images[:1].tobytes())
+    answer = send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
+    outputs = client(BINARY if is_binary else REST).decode(targets[BINARY], answer)
+    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)({"image": images[:1]})["logits"])
+
+
+def test_a_binary_request_may_hold_data_as_json(targets: dict[str, Target], payload: Path, images: np.ndarray) -> None:
+    document = {
+        "inputs": [
+            {"name": "image", "datatype": "FP32", "shape": [1, 28, 28], "data": images[0].ravel().tolist()},
+        ]
+    }
+    headers, body = framed(document, b"")
+    answer = send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
+    outputs = client(REST).decode(targets[REST], answer)
+    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)({"image": images[:1]})["logits"])
+
+
+@pytest.mark.parametrize(("protocol", "status"), [(REST, "404"), (BINARY, "404"), (GRPC, "NOT_FOUND")])
 def test_another_model_is_not_found(targets: dict[str, Target], protocol: str, status: str) -> None:
     with pytest.raises(Refused) as refused:
         ask(replace(targets[protocol], model="other"), protocol, {"image": IMAGE})
@@ -181,11 +267,11 @@ def test_sigterm_ends_it_at_once_with_exit_code_0(payload: Path, tmp_path: Path)
 
 def test_a_port_in_use_is_an_error(payload: Path, started: tuple[Recipe, Server], tmp_path: Path) -> None:
     launched, _ = started
-    for protocol in PROTOCOLS:
+    for protocol in (REST, GRPC):
         taken = int(launched.endpoints[protocol].rpartition(":")[2])
         workdir = tmp_path / protocol
         workdir.mkdir()
-        ports = (taken, *free_ports(1)) if protocol == PROTOCOLS[0] else (*free_ports(1), taken)
+        ports = (taken, *free_ports(1)) if protocol == REST else (*free_ports(1), taken)
         with (
             pytest.raises(LaunchError, match="ended while starting"),
             serve(recipe(LaunchRequest("mnist_cnn", payload, workdir, *ports)), workdir, timeout_s=60),

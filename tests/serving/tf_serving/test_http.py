@@ -6,8 +6,10 @@ import gzip
 import json
 import math
 import socket
+import time
 import zlib
 
+import psutil
 import pytest
 
 from serving.launch import LOOPBACK
@@ -206,6 +208,22 @@ def test_a_half_closed_connection_gets_its_answers(server, count):
         with connection.makefile("rb") as file:
             text = file.read()  # ends: the server closes after the last answer
     assert text.count(b'{"predictions":[3.0]}') == count
+
+
+@pytest.mark.parametrize("body", [b" " * 7_000_000, BODY], ids=["large", "small"])
+def test_a_client_that_leaves_with_its_answer_leaves_nothing_behind(server, body):
+    """It did, where its end came in the one turn of the event loop between an answer and the wait for what is next."""
+    process = psutil.Process(server.process.pid)
+    before = process.num_fds()
+    text = request(body).replace(b"Connection: close\r\n", b"")
+    for _ in range(20):
+        with socket.create_connection((LOOPBACK, server.rest), timeout=30) as connection:
+            connection.sendall(text)
+            connection.recv(65536)
+    limit = time.monotonic() + 10
+    while process.num_fds() > before and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert process.num_fds() <= before
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST ", request()[:-5], request(head=CHUNKED, body=b"5\r\nab")])

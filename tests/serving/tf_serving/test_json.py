@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 
@@ -229,3 +230,28 @@ def test_brief():
     assert brief([]) == "[]"
     assert len(brief([0] * 10_000)) == 256
     assert len(brief("x" * 10_000)) == 256
+
+
+@pytest.mark.parametrize(
+    "body", ['{"instances":[[2.0],[1,2]]}', '{"instances":[{"b":2}]}', '{"inputs":"a"}', "[" * 2000]
+)
+def test_an_error_leaves_no_garbage(body):
+    """The body of a request must go with its answer, and not with the next full collection."""
+
+    def fail() -> None:
+        with pytest.raises(ServingError):
+            one(body, "float")
+
+    fail()  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        fail()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found = [thing for thing in gc.garbage if isinstance(thing, ServingError)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert found == []

@@ -29,7 +29,7 @@ from serving.clients.transport import Refused, send
 from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, log_tail, serve
 from serving.torchserve.recipe import FLAVOURS, recipe
 
-PROTOCOLS = ("torchserve-rest", "torchserve-grpc")
+REST, BINARY, GRPC = PROTOCOLS = ("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc")
 Started = tuple[Recipe, Server, Path]
 
 
@@ -116,15 +116,22 @@ def test_a_bad_request_is_refused_with_the_reason(
     target, codec = targets[protocol], client(protocol)
     with pytest.raises(Refused) as refused:
         send(codec.call(target), codec.encode(target, inputs))
-    assert refused.value.status == {"torchserve-rest": "400", "torchserve-grpc": "INVALID_ARGUMENT"}[protocol]
+    assert refused.value.status == {GRPC: "INVALID_ARGUMENT"}.get(protocol, "400")
     assert message in str(refused.value)
 
 
 def test_other_bodies_are_refused(targets: dict[str, Target]) -> None:
+    whole = safetensors.numpy.save({"image": np.zeros((1, 28, 28), "float32")})
     for kind, body, status in (
         ("image/png", b"no picture", "400"),
         ("application/json", b"{", "400"),
         ("text/csv", b"1,2", "415"),
+        ("application/octet-stream", b"", "400"),
+        ("application/octet-stream", b"\xff" * 8 + b"{}", "400"),  # a header longer than the body
+        ("application/octet-stream", whole[:-4], "400"),  # tensors that end after the body
+        ("application/octet-stream", whole + b"more", "400"),
+        ("application/octet-stream", whole.replace(b"F32", b"F64"), "400"),
+        ("application/octet-stream", whole.replace(b"F32", b"I32"), "400"),
     ):
         with pytest.raises(Refused) as refused:
             send(rest(targets["torchserve-rest"], kind), body)
@@ -137,7 +144,7 @@ def test_without_the_token_nothing_is_answered(targets: dict[str, Target], proto
     target, codec = replace(targets[protocol], token=token), client(protocol)
     with pytest.raises(Refused, match="Token Authorization failed") as refused:
         send(codec.call(target), codec.encode(target, {"image": np.zeros((1, 28, 28), "float32")}))
-    assert refused.value.status == {"torchserve-rest": "400", "torchserve-grpc": "PERMISSION_DENIED"}[protocol]
+    assert refused.value.status == {GRPC: "PERMISSION_DENIED"}.get(protocol, "400")
 
 
 def test_no_model_can_be_registered(started: Started) -> None:
@@ -275,7 +282,7 @@ def test_a_model_that_does_not_load_says_why_in_the_log(payload: Path, tmp_path:
         server.stop()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [REST, GRPC])
 def test_a_port_in_use_is_an_error(payload: Path, started: Started, tmp_path: Path, protocol: str) -> None:
     launched, _, _ = started
     taken = int(launched.endpoints[protocol].rpartition(":")[2])

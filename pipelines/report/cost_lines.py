@@ -1,0 +1,82 @@
+"""The lines and columns of the protocol cost table, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pipelines.report import numbers
+from pipelines.report.lines import Column, Line
+from pipelines.report.protocol_cost import BARE
+from pipelines.results import IN_PROCESS, LayerCost, Report, Row
+
+TITLE = "What each layer adds to a request"
+NOTE = (
+    "One request at a time. Each layer is compared with the model's own call in process and, where there are "
+    "containers, with the layer below it: a protocol with the call, the container's address with the bare process, "
+    "the published port with the address, which leaves its proxy. CPU that is added is the server's and the proxy's. "
+    "Bytes are those of bodies. A difference may be negative: both sides have their noise."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine(Line):
+    """One layer; the row's protocol also names the way to a container."""
+
+    cost: LayerCost | None = None
+
+
+def cost_lines(report: Report) -> list[CostLine]:
+    """The layers in the report's order. A layer without figures is skipped, with its reason."""
+    artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
+    return [
+        CostLine(
+            Row(one.path, one.variant, _name(one), "skipped" if one.why_missing else "ok", one.why_missing),
+            artifacts.get((one.path, one.variant)),
+            one,
+        )
+        for one in report.protocol_cost
+    ]
+
+
+def cost_notes(found: Sequence[CostLine]) -> list[tuple[str, str]]:
+    """Why layers have no figures: their names, and the reason's first line; one entry a reason."""
+    names: dict[str, list[str]] = {}
+    for line in found:
+        if line.row.status != "ok":
+            names.setdefault(numbers.sentence_and_log(line.row.reason)[0], []).append(line.name)
+    return [(", ".join(lines), why) for why, lines in names.items()]
+
+
+def _name(one: LayerCost) -> str:
+    return one.protocol if one.protocol == IN_PROCESS or one.via == BARE else f"{one.protocol}, {one.via}"
+
+
+def _of(field: str) -> Callable[[Line], float | None]:
+    return lambda line: getattr(line.cost, field) if isinstance(line, CostLine) and line.cost else None
+
+
+def _signed(value: float) -> str:
+    """A difference: what is added has a plus."""
+    return f"+{numbers.figures(value)}" if value > 0 else numbers.figures(value)
+
+
+def cost_columns(found: Sequence[CostLine]) -> list[Column]:
+    """The columns; without containers, there is one layer over the call, and nothing between."""
+    has_layers = any(line.cost and line.cost.below not in (None, IN_PROCESS) for line in found)
+    return [column for column in _COLUMNS if has_layers or column.group != _BELOW]
+
+
+_CALL, _BELOW = "over call", "over below"
+_COLUMNS: Sequence[Column] = (
+    Column("latency", "p50", "ms", _of("p50_ms"), numbers.figures),
+    Column("CPU", "Server", "ms/req", _of("server_cpu_ms"), numbers.figures),
+    Column("CPU", "Proxy", "ms/req", _of("proxy_cpu_ms"), numbers.figures),
+    Column("CPU", "Client", "µs/req", _of("client_cpu_us"), numbers.figures),
+    Column(_CALL, "Latency", "ms", _of("over_in_process_ms"), _signed),
+    Column(_CALL, "CPU", "ms/req", _of("over_in_process_cpu_ms"), _signed),
+    Column(_BELOW, "Latency", "ms", _of("added_ms"), _signed),
+    Column(_BELOW, "CPU", "ms/req", _of("added_cpu_ms"), _signed),
+    Column("body", "Request", "bytes", _of("request_bytes"), numbers.count),
+    Column("body", "Answer", "bytes", _of("response_bytes"), numbers.count),
+)

@@ -1,0 +1,114 @@
+"""What each layer between a client and a model adds to a request: protocol, container, port proxy. Pure.
+
+The figures are those of ``single-stream``: one request at a time, so that a latency is no queue's. The base is the
+same artifact in process, called as its server calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Literal
+
+from pipelines.results import IN_PROCESS, ContainerRow, LayerCost, Row, Scenario, Via
+
+SCENARIO = "single-stream"
+BARE: Final = "bare process"
+WAYS: tuple[Via, ...] = ("container address", "published port")
+"""The ways to a container, the lower layer first: a published port is the address, and a proxy before it."""
+
+Reasons = Mapping[str, Mapping[str, str]]
+
+
+def protocol_cost(
+    rows: Sequence[Row], containers: Sequence[ContainerRow] = (), not_spoken: Reasons | None = None
+) -> tuple[LayerCost, ...]:
+    """The layers of every artifact that was served, the lowest first; none if ``single-stream`` was not run.
+
+    ``not_spoken`` maps paths to the protocols that their servers lack, with the reason.
+    """
+    everything = [*rows, *(one.row for one in containers)]
+    if not any(scenario.name == SCENARIO for row in everything for scenario in row.scenarios):
+        return ()
+    served = [row for row in everything if row.protocol != IN_PROCESS]
+    found: list[LayerCost] = []
+    for path, variant in dict.fromkeys((row.path, row.variant) for row in served):
+        mine = [row for row in rows if (row.path, row.variant) == (path, variant)]
+        inside = [one for one in containers if (one.row.path, one.row.variant) == (path, variant)]
+        base = _base(mine, path, variant)
+        found.append(base)
+        protocols = dict.fromkeys(row.protocol for row in (*mine, *(one.row for one in inside)))
+        for protocol in protocols:
+            if protocol != IN_PROCESS:
+                found += _of_protocol(protocol, base, mine, inside)
+        for protocol, why in (not_spoken or {}).get(path, {}).items():
+            found.append(LayerCost(path, variant, protocol, BARE, IN_PROCESS, why_missing=why))
+    return tuple(found)
+
+
+def _base(mine: Iterable[Row], path: str, variant: str) -> LayerCost:
+    empty = LayerCost(path, variant, IN_PROCESS, "in-process")
+    row = next((row for row in mine if row.protocol == IN_PROCESS), None)
+    return _filled(empty, row) if row else replace(empty, why_missing="not measured in process")
+
+
+def _of_protocol(
+    protocol: str, base: LayerCost, mine: Sequence[Row], inside: Sequence[ContainerRow]
+) -> list[LayerCost]:
+    """The layers of one protocol, each over the one before."""
+    layers: list[LayerCost] = []
+    below = base
+    ways: list[tuple[Literal["bare process"] | Via, Row]] = [(BARE, row) for row in mine if row.protocol == protocol]
+    ways += [(via, one.row) for via in WAYS for one in inside if (one.via, one.row.protocol) == (via, protocol)]
+    for via, row in ways:
+        name = IN_PROCESS if below is base else f"{below.protocol}, {below.via}"
+        layer = _filled(LayerCost(base.path, base.variant, protocol, via, name), row)
+        layer = replace(
+            layer,
+            over_in_process_ms=_less(layer.p50_ms, base.p50_ms),
+            over_in_process_cpu_ms=_less(cpu_ms(layer), cpu_ms(base)),
+            added_ms=_less(layer.p50_ms, below.p50_ms),
+            added_cpu_ms=_less(cpu_ms(layer), cpu_ms(below)),
+        )
+        layers.append(layer)
+        if layer.why_missing is None:
+            below = layer  # what has no figures is nothing to compare with
+    return layers
+
+
+def _filled(layer: LayerCost, row: Row) -> LayerCost:
+    """The layer with the figures of its row, or with the reason why they cannot be used."""
+    scenario = next((one for one in row.scenarios if one.name == SCENARIO), None)
+    why = _unusable(row, scenario)
+    if scenario is None or why:
+        return replace(layer, why_missing=why)
+    answers = scenario.requests - scenario.errors
+    is_known = scenario.received_bytes is not None and answers > 0
+    return replace(
+        layer,
+        p50_ms=scenario.p50_ms,
+        server_cpu_ms=scenario.server_cpu_ms_per_request,
+        proxy_cpu_ms=scenario.proxy_cpu_ms_per_request,
+        client_cpu_us=scenario.client_cpu_us_per_request,
+        request_bytes=scenario.request_bytes,
+        response_bytes=(scenario.received_bytes or 0) / answers if is_known else None,
+    )
+
+
+def _unusable(row: Row, scenario: Scenario | None) -> str | None:
+    if scenario is None:
+        return row.reason if row.status != "ok" and row.reason else f"{SCENARIO} was not run"
+    if not scenario.valid:
+        return f"the load test is not valid: {scenario.invalid_because}"
+    if scenario.match_share is not None and scenario.match_share < 1:
+        return "answers differ from the in-process ones"
+    return None
+
+
+def cpu_ms(layer: LayerCost) -> float | None:
+    """CPU milliseconds of a request on the server's side: its processes and the proxy before it."""
+    return None if layer.server_cpu_ms is None else layer.server_cpu_ms + (layer.proxy_cpu_ms or 0.0)
+
+
+def _less(value: float | None, base: float | None) -> float | None:
+    return None if value is None or base is None else value - base
