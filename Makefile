@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
-	@echo "make bench    measure what the README quotes (about 30 minutes; writes benchmarks/results)"
+	@echo "make bench    measure what the README quotes (about 50 minutes; writes benchmarks/results)"
 	@echo "make figures  write the README's tables from the measurements"
 	@echo "make clean    remove $(VENV); artifacts/ and reports/ stay"
 
@@ -33,7 +33,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/protocol_cost.py
 	@if docker compose version >/dev/null 2>&1; then $(BIN)/python benchmarks/containers.py; \
 	else echo "the containers are not measured: no Docker engine with compose answers" >&2; fi
-	$(BIN)/python benchmarks/loadtest/compare.py
+	$(BIN)/python benchmarks/loadtest/run.py
 
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py

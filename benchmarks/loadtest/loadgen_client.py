@@ -1,6 +1,7 @@
-"""``python loadgen_client.py URL RATE SECONDS FOLDER``: MLPerf LoadGen's server scenario against an HTTP server.
+"""``python loadgen_client.py URL RATE SECONDS FOLDER``: MLPerf LoadGen's server scenario against HTTP or gRPC.
 
-A pool of threads with a connection each carries the queries, more than can be in flight in a stall of 500 ms.
+Over HTTP a pool of threads with a connection each carries the queries, more than can be in flight in a stall of
+500 ms; over gRPC one channel does, with a callback for each.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import http.client
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,10 +20,10 @@ BODY = b"x" * 3_000
 SAMPLES = 64
 
 
-def main(url: str, rate: float, seconds: float, folder: str) -> None:
+def over_http(url: str, rate: float) -> tuple[Callable[[int], None], Callable[[], None]]:
+    """What sends a query, and what ends all."""
     parts = urlsplit(url)
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    workers = int(rate * 0.6) + 16
 
     def work() -> None:
         connection = http.client.HTTPConnection(parts.netloc)
@@ -30,13 +32,37 @@ def main(url: str, rate: float, seconds: float, folder: str) -> None:
             connection.getresponse().read()
             lg.QuerySamplesComplete([lg.QuerySampleResponse(query, 0, 0)])
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(int(rate * 0.6) + 16)]
     for thread in threads:
         thread.start()
 
+    def end() -> None:
+        for _ in threads:
+            waiting.put(None)
+
+    return waiting.put, end
+
+
+def over_grpc(url: str, _rate: float) -> tuple[Callable[[int], None], Callable[[], None]]:
+    """What sends a query, and what ends all."""
+    import grpc
+
+    parts = urlsplit(url)
+    channel = grpc.insecure_channel(parts.netloc)
+    ask = channel.unary_unary(parts.path)
+
+    def send(query: int) -> None:
+        ask.future(BODY).add_done_callback(lambda _: lg.QuerySamplesComplete([lg.QuerySampleResponse(query, 0, 0)]))
+
+    return send, channel.close
+
+
+def main(url: str, rate: float, seconds: float, folder: str) -> None:
+    send, end = (over_grpc if url.startswith("grpc") else over_http)(url, rate)
+
     def issue(samples: list[lg.QuerySample]) -> None:
         for sample in samples:
-            waiting.put(sample.id)
+            send(sample.id)
 
     settings = lg.TestSettings()
     settings.scenario, settings.mode = lg.TestScenario.Server, lg.TestMode.PerformanceOnly
@@ -50,8 +76,7 @@ def main(url: str, rate: float, seconds: float, folder: str) -> None:
     lg.StartTestWithLogSettings(sut, samples, settings, logs)
     lg.DestroyQSL(samples)
     lg.DestroySUT(sut)
-    for _ in threads:
-        waiting.put(None)
+    end()
     print((Path(folder) / "mlperf_log_summary.txt").read_text())
 
 

@@ -7,7 +7,7 @@
     validity      why a result is not valid                        (pure)
     summary       a recording becomes a Scenario                   (pure)
     recording     what happened to each request; answers kept      (data, and its files)
-    generator     the process that sends; wakeup, priority, http_transport, http_response, grpc_transport
+    generator     the process that sends; wakeup, priority, http_transport, http_response, grpc_transport, stamped
     measure       plan -> process -> Scenario: `measure`; live looks on while it runs, conditions at the machine
     several       the same by several generators: `measure_together`; parts are those of this machine
     hosts         those of other machines, over ssh; agent is the other end, frames what they say, clocks (pure),

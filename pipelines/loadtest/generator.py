@@ -24,6 +24,7 @@ from pipelines.loadtest.priority import place_of, settle, usable
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
 from pipelines.loadtest.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
+from pipelines.loadtest.stamped import switched_on
 from pipelines.loadtest.transport import Finished, Transport
 from pipelines.loadtest.wakeup import alarm
 from serving.guard import tie_to_parent
@@ -274,7 +275,7 @@ def main(folder: Path) -> None:
 
     gc.collect()
     gc.freeze()  # later collections need not look at the modules and the bodies
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with switched_on(), asyncio.Runner(loop_factory=new_event_loop) as runner:
         recording = runner.run(work())
     kept = recorder.kept()
     save_blobs(folder, "answers", [index for index, _ in kept], (answer for _, answer in kept))

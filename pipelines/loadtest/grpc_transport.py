@@ -10,10 +10,12 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import urlsplit
 
 from pipelines.loadtest.recording import Outcome
-from pipelines.loadtest.transport import Finished
+from pipelines.loadtest.stamped import StampedTransport, connect, resolve
+from pipelines.loadtest.transport import MAX_ARRIVING, TOO_MUCH, Finished
 from serving.clients import Call
 from serving.http2 import frames
 from serving.http2.connection import Connection
@@ -48,6 +50,8 @@ def _answer(fields: Fields) -> _Answer:
 @dataclass(slots=True)
 class _Stream:
     index: int
+    first_ns: int = 0
+    size: int = 0  # bytes of the body so far
     encoding: bytes = b"identity"
     http_status: bytes = b""
     body: list[bytes | bytearray] = field(default_factory=list)
@@ -58,7 +62,7 @@ class GrpcTransport:
 
     def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
         address = urlsplit(call.url)
-        self._host, self._port = address.hostname or "", address.port or 80
+        self._where = resolve(address.hostname or "", address.port or 80)
         self.fields = [
             (b":method", b"POST"),
             (b":scheme", b"http"),
@@ -76,6 +80,7 @@ class GrpcTransport:
         self._connection: _Connection | None = None
         self._opening: _Connection | None = None  # the server's settings are not here yet
         self._alive: set[_Connection] = set()
+        self.arriving = 0  # bytes of answers that are not whole yet
         self._carried: dict[int, tuple[_Connection, int]] = {}
         self._finished = finished
 
@@ -93,7 +98,7 @@ class GrpcTransport:
 
     async def _connect(self) -> None:
         try:
-            await self._loop.create_connection(lambda: _Connection(self), self._host, self._port)
+            await connect(self._loop, _Connection(self), self._where)
         except OSError as error:
             self._fail_waiting(f"cannot connect: {error.strerror or error}")
         finally:
@@ -140,9 +145,9 @@ class GrpcTransport:
             connection, stream = self._carried.pop(index)
             connection.cancel(stream)
 
-    def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, text: str) -> None:
+    def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, text: str, first_ns: int) -> None:
         del self._carried[index]
-        self._finished(index, outcome, done_ns, answer, text)
+        self._finished(index, outcome, done_ns, answer, text, first_ns)
 
     async def close(self) -> None:
         self._waiting.clear()
@@ -167,7 +172,8 @@ class _Connection(Connection[_Answer]):
         self._blocks_out: deque[bytes] = deque()  # the next one, and the one for all later times
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.write(frames.PREFACE)  # type: ignore[attr-defined]  # a stream's transport
+        self._stamped = cast(StampedTransport, transport)
+        self._stamped.write(frames.PREFACE)
         super().connection_made(transport)
         self._channel.open(self)
 
@@ -197,7 +203,11 @@ class _Connection(Connection[_Answer]):
 
     def cancel(self, stream: int) -> None:
         """The request is not wanted any more."""
-        if self._streams.pop(stream, None) is not None and not self.is_lost:
+        found = self._streams.pop(stream, None)
+        if found is None:
+            return
+        self._channel.arriving -= found.size
+        if not self.is_lost:
             self.reset(stream, Code.CANCEL)
             self._go_on()
 
@@ -223,6 +233,7 @@ class _Connection(Connection[_Answer]):
         found = self._streams.get(stream)
         if found is None:
             return
+        found.first_ns = found.first_ns or self._stamped.received_ns
         is_first = not found.http_status
         if is_first != bool(parsed.http_status) or not (is_first or ends):
             raise StreamError(stream, Code.PROTOCOL_ERROR, "fields that are neither an answer's first nor its last")
@@ -240,6 +251,10 @@ class _Connection(Connection[_Answer]):
         if not found.http_status:
             raise StreamError(stream, Code.PROTOCOL_ERROR, "a body before the answer's fields")
         frames.add_piece(found.body, data)
+        found.size += len(data)
+        self._channel.arriving += len(data)
+        if self._channel.arriving > MAX_ARRIVING:
+            raise StreamError(stream, Code.CANCEL, TOO_MUCH)
         if ends:
             self._end_stream(stream, Outcome.BROKEN, b"", "gRPC: the answer ended without a status")
 
@@ -269,12 +284,13 @@ class _Connection(Connection[_Answer]):
             self._end_stream(stream, Outcome.REFUSED, b"", f"gRPC: HTTP status {status} and no gRPC status")
 
     def _end_stream(self, stream: int, outcome: Outcome, answer: bytes, text: str) -> None:
-        done_ns = time.monotonic_ns()
-        index = self._streams.pop(stream).index
+        done_ns = self._stamped.received_ns
+        found = self._streams.pop(stream)
+        self._channel.arriving -= found.size
         if stream in self.outgoing.waiting:
             self.reset(stream, Code.CANCEL)  # the server does not want the rest of the request
         self.forget(stream)
-        self._channel.finish(index, outcome, done_ns, answer, text)
+        self._channel.finish(found.index, outcome, done_ns, answer, text, found.first_ns)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -304,7 +320,9 @@ class _Connection(Connection[_Answer]):
         done_ns = time.monotonic_ns()
         streams, self._streams = self._streams, {}
         for found in streams.values():
-            self._channel.finish(found.index, Outcome.BROKEN, done_ns, b"", f"gRPC: connection lost: {reason}")
+            self._channel.arriving -= found.size
+            text = f"gRPC: connection lost: {reason}"
+            self._channel.finish(found.index, Outcome.BROKEN, done_ns, b"", text, found.first_ns)
         self._channel.drop(self, f"gRPC: connection lost: {reason}")
 
     def is_open(self, stream: int) -> bool:

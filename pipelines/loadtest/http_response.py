@@ -9,6 +9,9 @@ from __future__ import annotations
 MAX_HEAD = 64 * 1024
 MAX_BODY = 256 * 2**20
 _END = b"\r\n\r\n"
+_MOST_KNOWN = 256
+_KNOWN: dict[bytes, tuple[int, bool, int | None, bool]] = {}
+"""What heads say that have been read: a server's are mostly the same, but for a date."""
 
 
 class BadResponseError(Exception):
@@ -48,8 +51,9 @@ class ResponseReader:
             BadResponseError: see there.
         """
         if not self.status:
-            data = self._data + data
-            self._data = b""
+            if self._data:
+                data = self._data + data
+                self._data = b""
             while not self.status:
                 end = data.find(_END, 0, MAX_HEAD)
                 if end < 0:
@@ -72,6 +76,17 @@ class ResponseReader:
         return self.complete
 
     def _head(self, head: bytes) -> None:
+        known = _KNOWN.get(head)
+        if known is not None:
+            self.status, self.reusable, self._left, self._chunked = known
+            return
+        self._read_head(head)
+        if self.status:
+            if len(_KNOWN) >= _MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[head] = self.status, self.reusable, self._left, self._chunked
+
+    def _read_head(self, head: bytes) -> None:
         first, *lines = head.split(b"\r\n")
         version, _, rest = first.partition(b" ")
         if version not in (b"HTTP/1.1", b"HTTP/1.0") or not rest[:3].isdigit() or rest[3:4] not in (b"", b" "):

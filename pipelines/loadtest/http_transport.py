@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pipelines.loadtest.http_response import BadResponseError, ResponseReader
 from pipelines.loadtest.recording import Outcome
-from pipelines.loadtest.transport import Finished
+from pipelines.loadtest.stamped import StampedTransport, connect, resolve
+from pipelines.loadtest.transport import MAX_ARRIVING, TOO_MUCH, Finished
 from serving.clients import Call
 
 _IDLE = -1
@@ -34,11 +35,12 @@ class HttpTransport:
 
     def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
         address = urlsplit(call.url)
-        self._host, self._port = address.hostname or "", address.port or 80
+        self._where = resolve(address.hostname or "", address.port or 80)
         self._requests = [request_bytes(call, body) for body in bodies]
         self._loop = asyncio.get_running_loop()
         self._busy: dict[int, _Connection | asyncio.Task[None]] = {}
         self.idle: list[_Connection] = []
+        self.arriving = 0  # bytes of answers that are not whole yet
         self._finished = finished
 
     def send(self, index: int) -> None:
@@ -51,7 +53,8 @@ class HttpTransport:
 
     async def _open(self, index: int) -> None:
         try:
-            _, connection = await self._loop.create_connection(lambda: _Connection(self), self._host, self._port)
+            connection = _Connection(self)
+            await connect(self._loop, connection, self._where)
         except OSError as error:
             self.finish(index, Outcome.BROKEN, time.monotonic_ns(), b"", f"cannot connect: {_text(error)}")
             return
@@ -84,12 +87,13 @@ class _Connection(asyncio.Protocol):
         self._pool = pool
         self._reader = ResponseReader()
         self._index = _IDLE
-        self._transport: asyncio.Transport
+        self._transport: StampedTransport
         self._lost = False
         self._first_ns = 0  # of the answer at hand
+        self._arriving = 0  # its bytes so far
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast(StampedTransport, transport)
 
     def send(self, index: int, request: bytes) -> None:
         self._index = index
@@ -103,7 +107,7 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        done_ns = time.monotonic_ns()
+        done_ns = self._transport.received_ns
         if self._index == _IDLE:  # an answer to nothing: the connection cannot be trusted
             self._leave_pool()
             self._transport.abort()
@@ -118,12 +122,23 @@ class _Connection(asyncio.Protocol):
             return
         if complete:
             self._answered(done_ns)
+            return
+        self._pool.arriving += len(data)
+        self._arriving += len(data)
+        if self._pool.arriving > MAX_ARRIVING:
+            self._fail(Outcome.BROKEN, TOO_MUCH)
+            self._transport.abort()
+
+    def _forget_arriving(self) -> None:
+        self._pool.arriving -= self._arriving
+        self._arriving = 0
 
     def _answered(self, done_ns: int) -> None:
         reader, index = self._reader, self._index
         status, body, reusable = reader.status, reader.body, reader.reusable and not self._lost
         first_ns, self._first_ns = self._first_ns, 0
         self._index = _IDLE
+        self._forget_arriving()
         reader.reset()
         if reusable:
             self._pool.idle.append(self)
@@ -137,6 +152,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
+        self._forget_arriving()
         if self._index == _IDLE:
             self._leave_pool()
         elif error is None and self._reader.end_of_stream():

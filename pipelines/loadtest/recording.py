@@ -149,6 +149,11 @@ class Recorder(Generic[Answer]):
         self.first = capacity  # nothing is measured until `measure_from`
         self.arrays = arrays if arrays is not None else new_arrays(capacity)
         self.intended, self.sent, self.done, self.first_byte, self.size, self.outcome, self._facts = self.arrays
+        # The same memory: an item of a memoryview is set in a third of the time that numpy takes.
+        self._intended, self._sent, self._done, self._first_byte, self._size, self._outcome = (
+            memoryview(array)  # type: ignore[arg-type]  # numpy's stubs do not say that arrays are buffers
+            for array in self.arrays[:6]
+        )
         self.answers: Sample[Answer] = Sample()
         self._errors: dict[str, None] = {}
 
@@ -160,18 +165,18 @@ class Recorder(Generic[Answer]):
     def begin(self, intended_ns: int, sent_ns: int) -> int:
         """The index of a new request."""
         index = self.count
-        self.intended[index] = intended_ns
-        self.sent[index] = sent_ns
+        self._intended[index] = intended_ns
+        self._sent[index] = sent_ns
         self.count = index + 1
         return index
 
     def end(
         self, index: int, outcome: Outcome, done_ns: int, error: str = "", first_ns: int = 0, size: int = 0
     ) -> None:
-        self.done[index] = done_ns
-        self.first_byte[index] = first_ns
-        self.size[index] = size
-        self.outcome[index] = outcome
+        self._done[index] = done_ns
+        self._first_byte[index] = first_ns
+        self._size[index] = size
+        self._outcome[index] = outcome
         if outcome is not Outcome.ANSWERED and index >= self.first and len(self._errors) < MAX_ERROR_EXAMPLES:
             self._errors[" ".join(error.split())[:MAX_ERROR_LENGTH]] = None
 

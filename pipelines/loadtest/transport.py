@@ -10,6 +10,11 @@ from pipelines.errors import UserError
 from pipelines.loadtest.recording import Outcome
 from serving.clients import Call
 
+MAX_ARRIVING = 512 * 2**20
+"""Bytes of answers that have begun and not ended, of a whole transport. The answer that comes above it fails: the
+generator's memory is bounded, and a server that is read more slowly than it answers would not be measured any more."""
+TOO_MUCH = f"more than {MAX_ARRIVING:,} bytes of unfinished answers"
+
 
 class Finished(Protocol):
     """What is called once for each request that was not aborted; times are monotonic nanoseconds.

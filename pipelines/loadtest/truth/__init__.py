@@ -2,7 +2,7 @@
 
     behaviour     what a path asks for, and when its answer is due   (pure)
     clock         calls back at the nanosecond that is due
-    http_server   HTTP/1.1, with the faults that only it can have
+    http_server   HTTP/1.1
     grpc_server   gRPC, any method
     start         a server in a process of its own: `ground_truth`
 
@@ -13,13 +13,20 @@
     /serial/MS                the body, one request at a time, MS each
     /stall/AFTER/FOR/MS       as echo; AFTER past the first request of this path the whole server stalls
     /stall-now/FOR            answers, and stalls the whole server at once
-    /late                     answers how late the latest answer left since the last such question, in nanoseconds
+    /size/BYTES               so many bytes, at once, whatever came
+    /reversed                 answers in pairs, the later request first
+    /late                     answers how late answers left since the last such question, as JSON (clock.Lateness)
     /every/N/FAULT            each Nth request meets FAULT, the others echo at once
     /FAULT                    every request meets it
 
+Clients that take only names for gRPC's methods write /ground.Truth/stall_4000_500_5 for /stall/4000/500/5.
+
 A stall is the server's, not a request's: what arrives in it is begun at its end, what is due in it is answered at
 its end. Faults: ``wrong`` (other bytes), ``half`` (a whole answer with half of the body), ``swapped`` (the body of
-the request before it), ``error``, ``silent`` (never answers), ``metadata`` (echoes the header authorization);
-HTTP only: ``chunked``, ``close``, ``short`` (closes in mid-body), ``reset`` (resets in mid-body), ``long`` (bytes
-after the end), ``drop`` (closes without an answer).
+the request before it), ``error``, ``silent`` (never answers), ``metadata`` (gRPC only: echoes the header
+authorization), ``chunked`` (many pieces), ``close`` (the last answer of its connection), ``short`` (ends in
+mid-body), ``reset`` (resets in mid-body), ``long`` (bytes after the end), ``drop`` (closes without an answer).
+
+A request arrives when the kernel has its last byte (:mod:`pipelines.loadtest.stamped`): how late this server is woken
+is in no latency. Its last microseconds before an answer it spends in a loop.
 """

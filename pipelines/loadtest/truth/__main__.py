@@ -7,7 +7,7 @@ import gc
 import sys
 from importlib import import_module
 
-from pipelines.loadtest.generator import new_event_loop
+from pipelines.loadtest.generator import in_flight_limit, new_event_loop
 from pipelines.loadtest.priority import settle
 
 KINDS = ("http", "grpc")
@@ -20,12 +20,11 @@ def main(words: list[str]) -> int:
         return 2
     serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
     port, host = int(words[1]) if words[1:] else 0, words[2] if words[2:] else LOOPBACK
+    in_flight_limit()  # a generator may open so many connections
     settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()
-    # gRPC brings its own poller, and is at its best on asyncio's own loop.
-    factory = new_event_loop if words[0] == "http" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         try:
             runner.run(serve(port, host))
         except OSError as error:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 NS_PER_MS = 1_000_000
-COMMON_FAULTS = ("wrong", "half", "swapped", "error", "silent", "metadata")
-HTTP_FAULTS = ("chunked", "close", "short", "reset", "long", "drop")
-FAULTS = COMMON_FAULTS + HTTP_FAULTS
+FAULTS = (
+    *("wrong", "half", "swapped", "error", "silent", "metadata"),
+    *("chunked", "close", "short", "reset", "long", "drop"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Order:
     """What a path asks for; times in nanoseconds.
 
     ``stall`` is (after the first request, for how long); ``fault`` meets each ``every``-th request.
-    ``late`` asks how late the server itself was.
+    ``late`` asks how late the server itself was. ``reversed`` holds each answer back until the next request's has left.
+    ``size`` is how many bytes to answer with, whatever came.
     """
 
     delay_ns: int = 0
@@ -27,19 +29,27 @@ class Order:
     fault: str = ""
     every: int = 1
     late: bool = False
+    reversed: bool = False
+    size: int | None = None
 
 
 def parse(path: str) -> Order:
     """The order of a path such as ``/echo/5``. Raises ValueError for a path that is none."""
     kind, *words = path.strip("/").split("/")
+    if "." in kind and len(words) == 1:  # a gRPC service and its method
+        kind, *words = words[0].split("_")
     if kind in FAULTS and not words:
         return Order(fault=kind)
     if kind == "every" and len(words) == 2 and words[1] in FAULTS:
         return Order(fault=words[1], every=_at_least(1, int(words[0])))
+    if kind == "size" and len(words) == 1:
+        return Order(size=_at_least(0, int(words[0])))
     times = [_at_least(0, round(float(word) * NS_PER_MS)) for word in words]
     match kind, times:
         case "late", []:
             return Order(late=True)
+        case "reversed", []:
+            return Order(reversed=True)
         case "echo", []:
             return Order()
         case "echo", [delay]:

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
-from pipelines.loadtest.truth.behaviour import FAULTS, Order, Timing, parse
+from pipelines.loadtest.truth.behaviour import FAULTS, NS_PER_MS, Order, Timing, parse
 from pipelines.loadtest.wakeup import alarm
 
-LATE = "late:"
+LATE, SIZE = "late:", "size:"
 EARLY_NS = 80_000
 """The timer is set so much earlier, and the rest is waited out in a loop: timers come 50 to 100 us late."""
+
+
+@dataclass(slots=True)
+class Lateness:
+    """How late answers with a delay left; before their way through the kernel, which takes some microseconds."""
+
+    max_ns: int = 0
+    sum_ns: int = 0
+    answers: int = 0
+
+    @property
+    def max_ms(self) -> float:
+        return self.max_ns / NS_PER_MS
+
+    @property
+    def mean_ms(self) -> float:
+        return self.sum_ns / NS_PER_MS / self.answers if self.answers else 0.0
+
+
+def read_lateness(answer: bytes) -> Lateness:
+    """What the path /late was answered with."""
+    return Lateness(**json.loads(answer))
 
 
 class Clock:
@@ -24,7 +48,8 @@ class Clock:
         self._seen: dict[str, int] = {}
         self._agenda: list[tuple[int, int, Callable[[str], None], str]] = []
         self._number = 0
-        self._late_ns = 0
+        self._late = Lateness()
+        self._held: Callable[[str], None] | None = None
         self._alarm = alarm(loop, self._ring)
 
     def take(self, path: str, arrival_ns: int, reply: Callable[[str], None]) -> None:
@@ -40,8 +65,17 @@ class Clock:
             self._seen[path] = seen = self._seen.get(path, 0) + 1
             fault = fault if seen % order.every == 0 else ""
         if order.late:
-            late_ns, self._late_ns = self._late_ns, 0
-            reply(f"{LATE}{late_ns}")
+            late, self._late = self._late, Lateness()
+            reply(LATE + json.dumps(asdict(late)))
+            return
+        if order.size is not None:
+            reply(f"{SIZE}{order.size}")
+            return
+        if order.reversed:
+            held, self._held = self._held, None if self._held else reply
+            if held is not None:
+                reply("")
+                held("")
             return
         due_ns = self._timing.due(arrival_ns, order)
         if due_ns <= arrival_ns:
@@ -66,7 +100,9 @@ class Clock:
             heapq.heappop(self._agenda)
             while (now_ns := time.monotonic_ns()) < due_ns:
                 pass
-            self._late_ns = max(self._late_ns, now_ns - due_ns)
+            late = self._late
+            late.max_ns, late.sum_ns = max(late.max_ns, now_ns - due_ns), late.sum_ns + now_ns - due_ns
+            late.answers += 1
             reply(fault)
 
 
@@ -74,6 +110,8 @@ def wrong_bytes(fault: str, body: bytes, previous: bytes) -> bytes:
     """The body of an answer under a fault that changes it; the body itself under any other."""
     if fault.startswith(LATE):
         return fault.removeprefix(LATE).encode()
+    if fault.startswith(SIZE):
+        return bytes(int(fault.removeprefix(SIZE)))
     if fault not in FAULTS:
         return body
     return {"wrong": b"wrong", "half": body[: len(body) // 2], "swapped": previous}.get(fault, body)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections.abc import Callable
 from typing import cast
 
+from pipelines.loadtest.stamped import StampedTransport, listen
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 
 RESET_AFTER_S = 0.01
@@ -26,10 +26,10 @@ class Connection(asyncio.Protocol):
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast(StampedTransport, transport)
 
     def data_received(self, data: bytes) -> None:
-        arrival_ns = time.monotonic_ns()
+        arrival_ns = self._transport.received_ns
         self._data = data = self._data + data if self._data else data
         while (end := data.find(b"\r\n\r\n")) >= 0:
             head = data[:end].lower()
@@ -117,6 +117,6 @@ async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     loop = asyncio.get_running_loop()
     clock = Clock(loop)
-    server = await loop.create_server(lambda: Connection(clock), host, port, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
+    server = listen(loop, lambda: Connection(clock), host, port)
+    print(server.getsockname()[1], flush=True)
+    await loop.create_future()

@@ -57,9 +57,9 @@ def test_a_trace(http_truth, bodies, tmp_path) -> None:
     assert np.diff(load_recording(folder).intended)[:3] == pytest.approx([5e5, 15e5, 25e5], abs=2)
 
 
-def test_what_every_result_says_of_the_generator_and_the_machine(http_truth, bodies, tmp_path) -> None:
+def test_what_every_result_says_of_the_generator_and_the_machine(truth, bodies, tmp_path) -> None:
     settings = LoadSettings("server", 0.8, 0.1, rate_per_s=200.0)
-    found = measure(http_truth.call("/echo/2"), bodies, right(bodies), settings, tmp_path)
+    found = measure(truth.call("/echo/2"), bodies, right(bodies), settings, tmp_path)
     assert found.send_lag_p99_us is not None
     assert found.send_lag_max_us is not None
     assert found.send_lag_max_us >= found.send_lag_p99_us

@@ -15,8 +15,10 @@ import h2.events
 import h2.settings
 import pytest
 
+from pipelines.loadtest import grpc_transport
 from pipelines.loadtest.grpc_transport import GrpcTransport
 from pipelines.loadtest.recording import Outcome
+from pipelines.loadtest.transport import TOO_MUCH
 from serving.clients import Call
 from serving.http2 import frames
 from serving.http2.frames import END_HEADERS, END_STREAM, PREFACE, frame, settings
@@ -39,8 +41,12 @@ class Caller:
         self.transport = GrpcTransport(call, bodies, self._finished)
         self.then: Callable[[], None] = lambda: None
 
-    def _finished(self, index: int, outcome: Outcome, _done_ns: int, answer: bytes, text: str) -> None:
+    def _finished(
+        self, index: int, outcome: Outcome, done_ns: int, answer: bytes, text: str, first_ns: int = 0
+    ) -> None:
         assert index not in self.ended, "a request ended twice"
+        assert 0 <= first_ns <= done_ns
+        assert first_ns or outcome is not ANSWERED
         self.ended[index] = (outcome, answer, text)
         self.then()
 
@@ -438,6 +444,20 @@ async def test_an_answer_before_the_request_has_left() -> None:
         assert await caller.ask(0) == [(REFUSED, b"", "gRPC RESOURCE_EXHAUSTED: ")]
         await caller.until(lambda: codes == [frames.Code.CANCEL])
         assert caller.is_at_rest()
+
+
+def test_answers_that_are_larger_than_the_memory_for_them(monkeypatch) -> None:
+    monkeypatch.setattr(grpc_transport, "MAX_ARRIVING", 10**6)
+
+    async def test() -> None:
+        async with grpc_server() as port, calling(port, bytes(3 * 10**6), b"hi") as caller:
+            ((found, body, text),) = await caller.ask(0)
+            assert (found, body, text) == (BROKEN, b"", f"gRPC: {TOO_MUCH}")
+            assert await caller.ask(1) == [(ANSWERED, b"hi", "")]
+            assert caller.is_at_rest()
+            assert caller.transport.arriving == 0
+
+    asyncio.run(asyncio.wait_for(test(), LIMIT_S))
 
 
 @run

@@ -17,11 +17,15 @@ def test_orders() -> None:
     assert parse("/stall/100/500/5") == Order(5 * NS_PER_MS, stall=(100 * NS_PER_MS, 500 * NS_PER_MS))
     assert parse("/stall-now/30") == Order(stall_now_ns=30 * NS_PER_MS)
     assert parse("/every/10/reset") == Order(fault="reset", every=10)
+    assert parse("/ground.Truth/stall_100_500_5") == parse("/stall/100/500/5")
+    assert parse("/reversed") == Order(reversed=True)
+    assert parse("/size/12") == Order(size=12)
     assert [parse(f"/{fault}").fault for fault in FAULTS] == list(FAULTS)
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/ech", "/echo/-1", "/echo/x", "/echo/nan", "/serial", "/every/0/reset", "/stall/1"]
+    "path",
+    ["/", "/ech", "/echo/-1", "/echo/x", "/echo/nan", "/serial", "/every/0/reset", "/stall/1", "/a.B/ech", "/size/-1"],
 )
 def test_what_is_no_order(path: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):

@@ -1,0 +1,282 @@
+"""A TCP connection that knows when the kernel received what it hands over, and that sends at once.
+
+A process that waits is woken 20 to 100 us after the bytes are there, and later still when it is busy. That is the
+reader's delay and not the peer's, so the kernel's own time of arrival is asked for (SO_TIMESTAMPING, Linux's
+Documentation/networking/timestamping.rst). asyncio's transports cannot: they do not read with recvmsg(2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+NS_PER_S = 1_000_000_000
+READ_BYTES = 256 * 1024
+HIGH_WATER = 64 * 1024
+"""Unsent bytes above which the protocol is asked to pause; it may go on at a quarter of them."""
+MOST_PIECES = 512
+"""Of one sendmsg(2); Linux takes 1,024."""
+_SO_TIMESTAMPING = 37  # <asm-generic/socket.h>; Python has no name for it
+_SOFTWARE = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE (<linux/net_tstamp.h>)
+_STAMP = struct.Struct("@qq")  # the first of three timespecs
+_ROOM = socket.CMSG_SPACE(3 * _STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
+_VIEW = memoryview(bytearray(READ_BYTES))
+_INTO = (_VIEW,)
+_OLDEST_NS = 60 * NS_PER_S
+"""A stamp that is older is none: the wall clock was set."""
+
+
+class StampedTransport(asyncio.Transport):
+    """One connected socket. ``received_ns`` is when the last byte of the newest piece arrived (``time.monotonic_ns``).
+
+    Where the system has no such stamps, it is when the piece was read. One event loop a process: all connections
+    read into the same memory.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
+        super().__init__({"socket": sock, "peername": _peer(sock)})
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stamps = ask_for_stamps(sock)
+        self.received_ns = 0
+        self._loop, self._sock, self._protocol = loop, sock, protocol
+        self._descriptor = sock.fileno()
+        self._unsent: deque[memoryview] = deque()
+        self._unsent_bytes = 0
+        self._is_reading = self._is_closing = self._is_paused = self._ends = False
+        protocol.connection_made(self)
+        self.resume_reading()
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            if self._stamps:
+                size, extra, _, _ = self._sock.recvmsg_into(_INTO, _ROOM)
+                self.received_ns = stamp_ns(extra)
+                data = bytes(_VIEW[:size])
+            else:
+                data = self._sock.recv(READ_BYTES)
+                self.received_ns = time.monotonic_ns()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if data:
+            try:
+                self._protocol.data_received(data)
+            except Exception as error:  # the connection cannot be trusted any more; the event loop reports it
+                self._end(OSError(f"unexpected error: {error}"))
+                raise
+            return
+        self.pause_reading()
+        if not self._protocol.eof_received():
+            self.close()
+
+    def pause_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._loop.remove_reader(self._descriptor)
+
+    def resume_reading(self) -> None:
+        if not self._is_reading and not self._is_closing:
+            self._is_reading = True
+            self._loop.add_reader(self._descriptor, self._readable)
+
+    def is_reading(self) -> bool:
+        return self._is_reading
+
+    # -- writing ------------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends what the kernel takes now; keeps the rest, without a copy: ``data`` is not to be changed any more."""
+        if self._is_closing:
+            return
+        if not self._unsent:
+            try:
+                sent = self._sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            except OSError as error:
+                self._loop.call_soon(self._end, error)
+                return
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+            self._loop.add_writer(self._descriptor, self._writable)
+        self._unsent.append(memoryview(data))
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes > HIGH_WATER and not self._is_paused:
+            self._is_paused = True
+            self._protocol.pause_writing()
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self.write(b"".join(list_of_data))
+
+    def _writable(self) -> None:
+        try:
+            sent = self._sock.sendmsg(islice(self._unsent, MOST_PIECES))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        self._unsent_bytes -= sent
+        while self._unsent and sent >= len(self._unsent[0]):
+            sent -= len(self._unsent.popleft())
+        if sent:
+            self._unsent[0] = self._unsent[0][sent:]
+        if self._is_paused and self._unsent_bytes <= HIGH_WATER // 4:
+            self._is_paused = False
+            self._protocol.resume_writing()
+        if not self._unsent:
+            self._loop.remove_writer(self._descriptor)
+            self._after_writing()
+
+    def _after_writing(self) -> None:
+        if self._is_closing:
+            self._end(None)
+        elif self._ends:
+            self._shut_down()
+
+    def get_write_buffer_size(self) -> int:
+        return self._unsent_bytes
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self._ends = True
+        if not self._unsent:
+            self._shut_down()
+
+    def _shut_down(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:  # the peer was faster
+            self._loop.call_soon(self._end, error)
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        """After what was written."""
+        if not self._is_closing:
+            self.pause_reading()
+            self._is_closing = True
+            if not self._unsent:
+                self._loop.call_soon(self._end, None)
+
+    def abort(self) -> None:
+        self.pause_reading()
+        self._is_closing = True
+        self._loop.call_soon(self._end, None)
+
+    def _end(self, error: OSError | None) -> None:
+        if self._descriptor < 0:
+            return
+        self.pause_reading()
+        self._is_closing = True
+        self._loop.remove_writer(self._descriptor)
+        self._descriptor = -1
+        self._sock.close()
+        self._unsent.clear()
+        self._protocol.connection_lost(error)
+
+
+def ask_for_stamps(sock: socket.socket) -> bool:
+    """Whether what the socket receives from now on carries the time of its arrival."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SOFTWARE)
+    except OSError:  # a kernel without it
+        return False
+    return True
+
+
+def switched_on() -> socket.socket:
+    """A socket that makes the kernel stamp as long as it is open.
+
+    The first one that asks is heard some time later: what arrives until then has no stamp.
+    """
+    sock = socket.socket()
+    ask_for_stamps(sock)
+    return sock
+
+
+def stamp_ns(extra: list[tuple[int, int, bytes]]) -> int:
+    """The monotonic time of recvmsg's ancillary data; now, if there is none.
+
+    The kernel stamps by the wall clock: how long ago that was, is taken from now.
+    """
+    now_ns = time.monotonic_ns()
+    for _, kind, data in extra:
+        if kind == _SO_TIMESTAMPING:
+            seconds, nanoseconds = _STAMP.unpack_from(data)
+            age_ns = time.time_ns() - seconds * NS_PER_S - nanoseconds
+            if 0 <= age_ns < _OLDEST_NS:
+                return now_ns - age_ns
+    return now_ns
+
+
+Address = tuple[socket.AddressFamily, Any]
+
+
+def resolve(host: str, port: int) -> Address:
+    """Where to connect to. It blocks while a name is looked up: done once, before a test. Raises OSError."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    return family, address
+
+
+async def connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, where: Address) -> StampedTransport:
+    """A connection to a server. Raises OSError."""
+    family, address = where
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, address)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # event loops have words of their own
+    except BaseException:
+        sock.close()
+        raise
+    return StampedTransport(loop, sock, protocol)
+
+
+def listen(
+    loop: asyncio.AbstractEventLoop, make: Callable[[], asyncio.Protocol], host: str, port: int
+) -> socket.socket:
+    """Accepts connections from now on. Raises OSError: the address cannot be listened on."""
+    server = socket.create_server((host, port), backlog=4096, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    server.setblocking(False)
+    ask_for_stamps(server)
+
+    def accept() -> None:
+        try:
+            sock, _ = server.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        StampedTransport(loop, sock, make())
+
+    loop.add_reader(server.fileno(), accept)
+    return server
+
+
+def _peer(sock: socket.socket) -> Any:
+    try:
+        return sock.getpeername()
+    except OSError:  # it has gone already
+        return None
