@@ -33,7 +33,7 @@ import pictures
 from pydantic import TypeAdapter
 
 from models.trained import spec_of
-from pipelines import contained, served
+from pipelines import contained, measured, served
 from pipelines.artifact import Artifact, Manifest, find
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.machine import this_machine
@@ -127,7 +127,10 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
             server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
-                return served.measure_protocol(card, artifact, spec, protocol, server, [settings], Path(folder))
+                plan = measured.Plan([settings], probes_threads=False)
+                return measured.judged(
+                    measured.measure_protocol(card, artifact, spec, protocol, server, plan, Path(folder))
+                )
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))
@@ -169,7 +172,7 @@ def in_process(subject: Subject, logs: Path) -> Row:
     }
     value = run_stage("measure", request, logs / "measure.log", threads=1).value
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(value["scenarios"])
-    return served.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
+    return measured.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:
@@ -180,12 +183,12 @@ def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dic
         entry: dict[str, Any] = {"model": subject.model} | {
             name: getattr(first, name) for name in ("path", "variant", "protocol", "via")
         }
-        measured = [one for one in same if one.why_missing is None]
-        entry["below"] = measured[0].below if measured else first.below
-        entry["runs"] = len(measured)
+        usable = [one for one in same if one.why_missing is None]
+        entry["below"] = usable[0].below if usable else first.below
+        entry["runs"] = len(usable)
         entry["why_missing"] = next((one.why_missing for one in same if one.why_missing), None)
         for name in FIGURES:
-            values = [value for one in measured if (value := getattr(one, name)) is not None]
+            values = [value for one in usable if (value := getattr(one, name)) is not None]
             entry[name] = (
                 {"median": statistics.median(values), "min": min(values), "max": max(values)} if values else None
             )

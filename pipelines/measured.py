@@ -35,12 +35,16 @@ PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATC
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0."""
+    """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0.
+
+    ``probes_threads``: whether large requests show how many threads compute.
+    """
 
     settings: Sequence[LoadSettings]
     threads: int = 1
     place: Division = ANYWHERE
     curve_s: float = 0.0
+    probes_threads: bool = True
 
 
 Keep = Callable[[Row], None]
@@ -132,7 +136,7 @@ def _probe(
     protocol: str, target: Target, answers: Answers, server: Asked, plan: Plan, workdir: Path
 ) -> Scenario | None:
     """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
-    if not server.processes():
+    if not plan.probes_threads or not server.processes():
         return None
     (workdir / "probe").mkdir(exist_ok=True)
     return _offer(PROBE, protocol, target, answers, server, plan.place, workdir / "probe", attempts=1)
