@@ -68,7 +68,9 @@ class Run:
     def _finished(
         self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str, first_ns: int = 0
     ) -> None:
-        del self._in_flight[index]
+        sent_ns = self._in_flight.pop(index)
+        if done_ns < sent_ns:  # the wall clock, which the kernel stamps by, was set within the last moment
+            done_ns, first_ns = sent_ns, sent_ns if first_ns else 0
         self.recorder.end(index, outcome, done_ns, error, first_ns, len(answer))
         if outcome is Outcome.ANSWERED and self.recorder.wants(index):
             self.recorder.keep(index, answer, len(answer))

@@ -24,14 +24,14 @@ HIGH_WATER = 64 * 1024
 """Unsent bytes above which the protocol is asked to pause; it may go on at a quarter of them."""
 MOST_PIECES = 512
 """Of one sendmsg(2); Linux takes 1,024."""
-_SO_TIMESTAMPING = 37  # <asm-generic/socket.h>; Python has no name for it
+STAMPS = 37  # SO_TIMESTAMPING of <asm-generic/socket.h>; Python has no name for it
 _SOFTWARE = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE (<linux/net_tstamp.h>)
 _STAMP = struct.Struct("@qq")  # the first of three timespecs
 _ROOM = socket.CMSG_SPACE(3 * _STAMP.size) if hasattr(socket, "CMSG_SPACE") else 0
 _VIEW = memoryview(bytearray(READ_BYTES))
 _INTO = (_VIEW,)
-_OLDEST_NS = 60 * NS_PER_S
-"""A stamp that is older is none: the wall clock was set."""
+_SET_NS = 1_000_000
+"""The wall clock was set if it is suddenly so much farther from the monotonic one: they are slewed alike."""
 
 
 class StampedTransport(asyncio.Transport):
@@ -61,7 +61,7 @@ class StampedTransport(asyncio.Transport):
         try:
             if self._stamps:
                 size, extra, _, _ = self._sock.recvmsg_into(_INTO, _ROOM)
-                self.received_ns = stamp_ns(extra)
+                self.received_ns = _WALL.stamp_ns(extra)
                 data = bytes(_VIEW[:size])
             else:
                 data = self._sock.recv(READ_BYTES)
@@ -200,7 +200,7 @@ def ask_for_stamps(sock: socket.socket) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SOFTWARE)
+        sock.setsockopt(socket.SOL_SOCKET, STAMPS, _SOFTWARE)
     except OSError:  # a kernel without it
         return False
     return True
@@ -216,19 +216,28 @@ def switched_on() -> socket.socket:
     return sock
 
 
-def stamp_ns(extra: list[tuple[int, int, bytes]]) -> int:
-    """The monotonic time of recvmsg's ancillary data; now, if there is none.
+class WallClock:
+    """Translates the kernel's stamps, which are of the wall clock, to the monotonic one."""
 
-    The kernel stamps by the wall clock: how long ago that was, is taken from now.
-    """
-    now_ns = time.monotonic_ns()
-    for _, kind, data in extra:
-        if kind == _SO_TIMESTAMPING:
-            seconds, nanoseconds = _STAMP.unpack_from(data)
-            age_ns = time.time_ns() - seconds * NS_PER_S - nanoseconds
-            if 0 <= age_ns < _OLDEST_NS:
-                return now_ns - age_ns
-    return now_ns
+    def __init__(self) -> None:
+        self._ahead_ns = time.time_ns() - time.monotonic_ns()
+
+    def stamp_ns(self, extra: list[tuple[int, int, bytes]]) -> int:
+        """The monotonic time of recvmsg's ancillary data; now, if there is none or the wall clock was set meanwhile."""
+        for _, kind, data in extra:
+            if kind == STAMPS and len(data) >= 3 * _STAMP.size:
+                # In this order: a process that is interrupted between the two makes a stamp later, never earlier.
+                wall_ns = time.time_ns()
+                now_ns = time.monotonic_ns()
+                ahead_ns, before_ns = wall_ns - now_ns, self._ahead_ns
+                self._ahead_ns = ahead_ns
+                seconds, nanoseconds = _STAMP.unpack_from(data)
+                age_ns = wall_ns - seconds * NS_PER_S - nanoseconds
+                return now_ns - age_ns if age_ns >= 0 and abs(ahead_ns - before_ns) < _SET_NS else now_ns
+        return time.monotonic_ns()
+
+
+_WALL = WallClock()
 
 
 Address = tuple[socket.AddressFamily, Any]

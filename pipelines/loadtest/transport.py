@@ -19,7 +19,7 @@ TOO_MUCH = f"more than {MAX_ARRIVING:,} bytes of unfinished answers"
 class Finished(Protocol):
     """What is called once for each request that was not aborted; times are monotonic nanoseconds.
 
-    ``first_ns`` is when the first byte of the answer was read, 0 where the transport does not see it.
+    ``first_ns`` is when the first piece of the answer had arrived, 0 where the transport does not see it.
     """
 
     def __call__(

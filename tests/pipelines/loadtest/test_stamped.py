@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from pipelines.loadtest.stamped import StampedTransport, connect, listen, resolve, stamp_ns
+from pipelines.loadtest.stamped import NS_PER_S, STAMPS, StampedTransport, WallClock, connect, listen, resolve
 from serving.launch import LOOPBACK
 
 LIMIT_S = 10.0
@@ -142,4 +143,50 @@ def test_nobody_listens() -> None:
 
 def test_without_a_stamp_it_is_now() -> None:
     before = time.monotonic_ns()
-    assert before <= stamp_ns([]) <= time.monotonic_ns()
+    for extra in ([], [(0, STAMPS, bytes(24))], [(0, 1, bytes(48))]):  # nothing, another system's, another matter
+        assert before <= WallClock().stamp_ns(extra) <= time.monotonic_ns()
+
+
+class Clocks:
+    """Clocks that go by themselves: 10 us a reading, and more where the process is interrupted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.true_ns, self.wall_ahead_ns, self.interrupted_ns = 7 * NS_PER_S, 1_000 * NS_PER_S, 0
+        monkeypatch.setattr(time, "time_ns", lambda: self._read() + self.wall_ahead_ns)
+        monkeypatch.setattr(time, "monotonic_ns", self._read)
+
+    def _read(self) -> int:
+        self.true_ns += 10_000 + self.interrupted_ns
+        return self.true_ns
+
+    def stamp(self) -> tuple[int, list[tuple[int, int, bytes]]]:
+        """What the kernel says of bytes that arrive now: (on the monotonic clock, as ancillary data)."""
+        wall = self.true_ns + self.wall_ahead_ns
+        return self.true_ns, [(0, STAMPS, struct.pack("@6q", *divmod(wall, NS_PER_S), 0, 0, 0, 0))]
+
+
+def test_an_interrupted_process_never_makes_a_stamp_earlier(monkeypatch) -> None:
+    clocks = Clocks(monkeypatch)
+    wall = WallClock()
+    for interrupted_ns in (0, 300_000, 5_000_000, 0, 0):
+        arrived, extra = clocks.stamp()
+        clocks.true_ns += 2_000_000  # until it is read
+        clocks.interrupted_ns = interrupted_ns
+        found = wall.stamp_ns(extra)
+        clocks.interrupted_ns = 0
+        assert arrived <= found <= clocks.true_ns
+        if interrupted_ns < 1_000_000:
+            assert found <= arrived + interrupted_ns + 20_000 or found == clocks.true_ns
+    assert found <= arrived + 20_000  # and it has found its way back
+
+
+@pytest.mark.parametrize("step_s", [-3, 3])
+def test_a_wall_clock_that_is_set_moves_no_stamp(monkeypatch, step_s: int) -> None:
+    clocks = Clocks(monkeypatch)
+    wall = WallClock()
+    arrived, extra = clocks.stamp()
+    clocks.wall_ahead_ns += step_s * NS_PER_S
+    assert wall.stamp_ns(extra) == clocks.true_ns
+    arrived, extra = clocks.stamp()
+    clocks.true_ns += 2_000_000
+    assert arrived <= wall.stamp_ns(extra) <= arrived + 20_000
