@@ -30,7 +30,7 @@ def show(facts: dict[str, Any], result: Result) -> None:
         lag = ", ".join(f"{name} {_text(getattr(one, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
         click.echo(f"  generator: send lag us {lag}; {_text(100 * (one.client_cpu_share or 0))} % of a core")
     for part in one.parts:
-        click.echo(f"  {_part_text(part)}")
+        click.echo(f"  {part_text(part)}")
     for name, interval in facts["intervals"].items():
         if "low_ms" in interval:
             low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
@@ -44,10 +44,11 @@ def show(facts: dict[str, Any], result: Result) -> None:
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
 
 
-def _part_text(part: GeneratorPart) -> str:
+def part_text(part: GeneratorPart) -> str:
+    """What one of several generators did, in a line."""
     where = part.name + (f" on {part.host}" if part.host else "")
     if part.lost:
-        return f"generator {where}: LOST"
+        return f"generator {where}: LOST"  # why is among the reasons of the whole
     clock = f"; clock known to {_text(part.clock_bound_us)} us" if part.clock_bound_us is not None else ""
     lag = f"send lag p99 {_text(part.send_lag_p99_us)} us; " if part.send_lag_p99_us is not None else ""
     cpu = _text(100 * (part.cpu_share or 0))

@@ -19,7 +19,7 @@ from pipelines.loadtest.recording import Outcome, Recorder
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.summary import nothing_measured, summarise
 from pipelines.report.load_page import render
-from pipelines.results import CurvePoint, Scenario
+from pipelines.results import CurvePoint, GeneratorPart, Scenario
 
 GLANCE = Glance(1200, 1100, 3, 97, 412.5, 5.25, 40.5, 61.0)
 
@@ -127,6 +127,18 @@ def test_a_page() -> None:
     assert "h:1/<script>" not in page
     assert "Not valid: 30 of 2,000 requests failed" in page
     assert "default-src &#39;none&#39;" in page
+
+
+def test_a_page_shows_each_generator() -> None:
+    parts = (
+        GeneratorPart("1 of 2", 50, 0, 12.0, 0.1, "near", 41.5),
+        GeneratorPart("2 of 2", host="<far>", lost="its recording is damaged"),
+    )
+    page = render("http://h:1/", result(replace(scenario(), parts=parts)))
+    assert "generator 1 of 2 on near: 50 requests" in page
+    assert "clock known to 41.5 us" in page
+    assert "generator 2 of 2 on &lt;far&gt;: LOST" in page
+    assert 'id="generators"' not in render("http://h:1/", result(scenario()))
 
 
 def test_a_page_of_nothing() -> None:
