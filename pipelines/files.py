@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -44,3 +46,34 @@ def scratch(prefix: str) -> Iterator[Path]:
     """A folder for files that nobody needs afterwards."""
     with tempfile.TemporaryDirectory(prefix=f"slipway-{prefix}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+NEW_S = 60.0
+"""A folder that is younger may have been made and not been locked yet."""
+
+
+@contextmanager
+def held_scratch(prefix: str) -> Iterator[Path]:
+    """As :func:`scratch`, and what a killed process has left of the same prefix is removed first.
+
+    Who works in a folder holds a lock on it, which the kernel releases however the process ends (flock(2)).
+    """
+    import fcntl  # not on Windows
+
+    for left in Path(tempfile.gettempdir()).glob(f"slipway-{prefix}-*"):
+        with suppress(OSError):  # another user's, held by who works in it, or removed meanwhile
+            folder = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                about = os.fstat(folder)
+                if about.st_uid == os.getuid() and time.time() - about.st_mtime > NEW_S:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(left)
+            finally:
+                os.close(folder)
+    with scratch(prefix) as path:
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield path
+        finally:
+            os.close(folder)

@@ -16,20 +16,20 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipelines.files import scratch
+from pipelines.files import held_scratch
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.frames import MAX_DATA, SILENT_S, Channel, Frame, Inbox, Lost, send_files
 from pipelines.loadtest.identity import identity
-from pipelines.loadtest.live import Look, View
+from pipelines.loadtest.live import RECENT_S, Look, View
 from pipelines.loadtest.measure import run_generator
 from pipelines.loadtest.plan import PLAN_FILES, settle_start
 from pipelines.loadtest.recording import RESULT_FILES
-from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
+from pipelines.loadtest.settings import MAX_REQUESTS, MAX_SECONDS, LoadSettings
 
 MARK = b"slipway-agent\n"
 """Comes before the first frame."""
-WAIT_S = 120.0
-"""The coordinator prepares other hosts, which may take its time."""
+WAIT_S = 600.0
+"""Large bodies may take long to reach the other hosts; if the coordinator dies, the pipe ends at once."""
 LOOK_S = 0.5
 LATENCY = np.dtype("<f4")
 """Milliseconds, as they travel."""
@@ -65,7 +65,7 @@ class Agent:
         """Runs the plan that is there, and says how it ended."""
         settle_start(self._folder, os.getpid(), start_ns)
         chosen = LoadSettings(**settings)
-        longer = LoadSettings(**{**settings, "timeout_s": chosen.timeout_s + lead_s})
+        longer = LoadSettings(**{**settings, "timeout_s": min(MAX_SECONDS, chosen.timeout_s + lead_s)})
         view = View(self._folder, MAX_REQUESTS)
         before, failure = cpu_ticks(), None
         shown = heard = time.monotonic()
@@ -107,9 +107,14 @@ def unpacked(frame: Frame) -> Look | None:
     if not frame.facts:
         return None
     try:
-        return Look(**frame.facts, latencies_ns=np.frombuffer(frame.data, LATENCY).astype(np.float64) * 1e6)
+        look = Look(**frame.facts, latencies_ns=np.frombuffer(frame.data, LATENCY).astype(np.float64) * 1e6)
+        counts = (look.sent, look.answered, look.errors, look.in_flight)
+        fits = all(type(one) is int and 0 <= one <= MAX_REQUESTS for one in counts)
+        if fits and 0 < float(look.span_ns) <= RECENT_S * 1e9 and np.isfinite(look.latencies_ns).all():
+            return look
     except (TypeError, ValueError) as error:
         raise Lost("it sent what is no frame") from error
+    raise Lost("it sent a look that cannot be")
 
 
 def _leave(*_: object) -> NoReturn:
@@ -120,7 +125,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)  # files are removed and the generator is ended on the way out
     os.write(1, MARK)
-    with scratch("agent") as folder:
+    with held_scratch("agent") as folder:
         try:
             Agent(Channel(0, 1), folder).serve()
         except Lost as error:

@@ -31,6 +31,12 @@ class Lost(SlipwayError):
     """The other side is gone, or does not keep to the rules."""
 
 
+def plain(text: object, most: int = 300) -> str:
+    """What the other side says, for a message: one line, no longer than that, nothing that steers a terminal."""
+    line = " ".join(str(text)[: 10 * most].split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:most]
+
+
 class Frame(NamedTuple):
     kind: str
     facts: dict[str, Any]
@@ -113,7 +119,7 @@ class Channel:
         try:
             facts = json.loads(text)
             return Frame(str(facts.pop("kind")), facts, data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Lost("it sent what is no frame") from error
 
 

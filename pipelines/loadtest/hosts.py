@@ -7,6 +7,7 @@ measured by ``benchmarks/loadtest/engines.py``.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -22,12 +23,13 @@ from typing import IO
 from pipelines.errors import SlipwayError, UserError
 from pipelines.loadtest.agent import MARK, unpacked
 from pipelines.loadtest.clocks import Offset, offset_of, over
-from pipelines.loadtest.frames import SILENT_S, Channel, Frame, Inbox, Lost, send_files
+from pipelines.loadtest.frames import SILENT_S, Channel, Frame, Inbox, Lost, plain, send_files
 from pipelines.loadtest.identity import identity
 from pipelines.loadtest.live import Look
 from pipelines.loadtest.measure import START_AND_SAVE_S, STOP_S
 from pipelines.loadtest.parts import Told
 from pipelines.loadtest.plan import PLAN_FILES, Plan, save_plan
+from pipelines.loadtest.received import MOST_NS
 from pipelines.loadtest.recording import RESULT_FILES
 from pipelines.loadtest.target import is_near, resolved
 
@@ -39,6 +41,8 @@ ROUND_TRIPS = 20
 BEAT_S = 1.0
 POLL_S = 0.1
 FETCH_S = 600.0
+LOG_BYTES = 2**16
+"""Of what ssh and the other side's errors say, the last is looked at."""
 _NAME = re.compile(r"(ssh://)?(\w[\w.+-]*@)?[\w\[][\w.:%\]-]*")
 OPTIONS = (
     ("BatchMode", "yes"),  # nobody is there to type a password
@@ -101,7 +105,12 @@ def checked(hosts: Hosts, allow_remote: bool) -> Hosts:
 
 def _address(hosts: Hosts, name: str) -> str:
     """Where ssh would go for a name: its configuration says."""
-    done = subprocess.run(hosts.ssh("-G", "--", name), capture_output=True, text=True, check=False, timeout=CONNECT_S)
+    try:
+        done = subprocess.run(
+            hosts.ssh("-G", "--", name), capture_output=True, text=True, check=False, timeout=CONNECT_S
+        )
+    except subprocess.TimeoutExpired as error:  # it may ask a name server, or run a command of the configuration
+        raise SlipwayError(f"ssh -G did not say within {CONNECT_S} s where the host {name} is.") from error
     found = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
     if done.returncode or "hostname" not in found:
         raise UserError(f"ssh does not take the host {name}: {_last_line(done.stderr)}")
@@ -128,7 +137,7 @@ class RemotePart:
             self._channel = self._connected()
             theirs, ours = self._channel.expect("hello").facts, identity()
             if theirs != ours:
-                shown = " and ".join(f"{one.get('version')} ({one.get('code')})" for one in (theirs, ours))
+                shown = " and ".join(plain(f"{one.get('version')} ({one.get('code')})", 80) for one in (theirs, ours))
                 raise UserError(
                     f"the host {self.host} has another slipway. Received: {shown}, there and here. Install the same."
                 )
@@ -161,13 +170,13 @@ class RemotePart:
             deadline = time.monotonic() + FETCH_S
             while time.monotonic() < deadline and (frame := self._channel.receive(SILENT_S)) is not None:
                 if not inbox.take(frame):
-                    said = ended.facts.get
-                    bound_us = offset.bound_ns / 1e3
                     self._wait(STOP_S)  # it removes its files and ends
-                    return Told(said("lost"), offset.ahead_ns, bound_us, said("governor"), said("steal_share"))
+                    return told(ended, offset)
             raise Lost("its recording did not come")
         except Lost as error:
             return Told(self._why(error))
+        except OSError as error:  # a full disk here costs this part, not the others
+            return Told(f"its recording cannot be kept here: {error.strerror or error}")
 
     def look(self) -> Look | None:
         return self._look
@@ -215,7 +224,7 @@ class RemotePart:
             sent = time.monotonic_ns()
             self._channel.send("clock")
             there = self._channel.expect("clock").facts.get("ns")
-            if not isinstance(there, int):
+            if type(there) is not int or not 0 <= there < MOST_NS:
                 raise Lost("it has no clock")
             trips.append((sent, there, time.monotonic_ns()))
         return offset_of(trips)
@@ -244,7 +253,9 @@ class RemotePart:
     def _why(self, error: Lost) -> str:
         """What went wrong, with what ssh or the other side said last."""
         self._wait(1.0)
-        said = _last_line((self.folder / "ssh.log").read_text("utf-8", "replace"))
+        with (self.folder / "ssh.log").open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_BYTES))
+            said = _last_line(log.read(LOG_BYTES).decode("utf-8", "replace"))
         return f"{error}: {said}" if said else str(error)
 
     def _wait(self, seconds: float) -> None:
@@ -253,5 +264,14 @@ class RemotePart:
                 self._process.wait(seconds)
 
 
+def told(ended: Frame, offset: Offset) -> Told:
+    """How a part ended that says so. Raises Lost for what nobody can say."""
+    lost, governor, stolen = (ended.facts.get(name) for name in ("lost", "governor", "steal_share"))
+    texts = [None if text is None else plain(text) for text in (lost, governor)]
+    if stolen is not None and not (isinstance(stolen, int | float) and 0 <= stolen <= 1):
+        raise Lost("it sent an end that cannot be")
+    return Told(texts[0], offset.ahead_ns, offset.bound_ns / 1e3, texts[1], stolen)
+
+
 def _last_line(text: str) -> str:
-    return " ".join(text.strip().splitlines()[-1:])[:300]
+    return plain(" ".join(text.strip().splitlines()[-1:]))

@@ -14,7 +14,7 @@ from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.live import Look, View
 from pipelines.loadtest.measure import run_generator
 from pipelines.loadtest.plan import Plan, save_plan, settle_start
-from pipelines.loadtest.settings import MAX_REQUESTS
+from pipelines.loadtest.settings import MAX_REQUESTS, MAX_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class LocalPart:
                 raise KeyboardInterrupt
 
         settle_start(self.folder, os.getpid(), start_ns)
-        longer = replace(self._settings, timeout_s=self._settings.timeout_s + self._lead_s)
+        longer = replace(self._settings, timeout_s=min(MAX_SECONDS, self._settings.timeout_s + self._lead_s))
         before, lost = cpu_ticks(), None
         with suppress(KeyboardInterrupt):  # the one of `progress`: the generator has left what it had
             lost = run_generator(self.folder, self._headers, longer, progress, self._prefix)

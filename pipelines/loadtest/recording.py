@@ -216,14 +216,14 @@ class Recorder(Generic[Answer]):
 
 RECORDING = "recording.json"
 """Written last: where it is, the recording is whole."""
-_ARRAYS = ("intended", "sent", "done", "outcome", "first_byte", "size")
+ARRAYS = ("intended", "sent", "done", "outcome", "first_byte", "size")
 RESULT_FILES = ("answers.bin", "answers.npz", "recording.npz", RECORDING)
 """What a generator leaves in its folder, in this order."""
-_FACTS = tuple(one.name for one in fields(Recording) if one.name not in _ARRAYS)
+_FACTS = tuple(one.name for one in fields(Recording) if one.name not in ARRAYS)
 
 
 def save_recording(folder: Path, recording: Recording) -> None:
-    np.savez(folder / "recording.npz", allow_pickle=False, **{name: getattr(recording, name) for name in _ARRAYS})
+    np.savez(folder / "recording.npz", allow_pickle=False, **{name: getattr(recording, name) for name in ARRAYS})
     facts = {name: getattr(recording, name) for name in _FACTS}
     (folder / RECORDING).write_text(json.dumps(facts))
 
@@ -232,7 +232,7 @@ def load_recording(folder: Path) -> Recording:
     facts = json.loads((folder / RECORDING).read_text())
     facts |= {name: tuple(facts[name]) for name in ("error_examples", "cpus")}
     with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
-        return Recording(**{name: arrays[name] for name in _ARRAYS}, **facts)
+        return Recording(**{name: arrays[name] for name in ARRAYS}, **facts)
 
 
 def save_blobs(folder: Path, name: str, numbers: Sequence[int], blobs: Iterable[bytes]) -> None:

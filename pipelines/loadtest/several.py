@@ -26,7 +26,8 @@ from pipelines.loadtest.measure import check_answers, mean_bytes
 from pipelines.loadtest.merge import merge
 from pipelines.loadtest.parts import LocalPart, Part, Told
 from pipelines.loadtest.plan import Plan
-from pipelines.loadtest.recording import RECORDING, Outcome, Recording, load_recording
+from pipelines.loadtest.received import Damaged, received
+from pipelines.loadtest.recording import RECORDING, Outcome, Recording
 from pipelines.loadtest.schedule import Schedule, nothing_due, schedule_of, split
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics import rank_of
@@ -143,27 +144,26 @@ def conclude(
     interrupted: bool,
 ) -> tuple[Scenario, Recording | None]:
     """The result of the parts that there are; not valid if one is missing, or its clock is not known well enough."""
-    lost = [_why_lost(part, said) for part, said in zip(parts, told, strict=True)]
-    kept = [(part, said) for part, said, why in zip(parts, told, lost, strict=True) if not why]
-    reasons = [why for why in lost if why]
+    left = [_taken(part, said) for part, said in zip(parts, told, strict=True)]
+    kept = [(part, said, one) for part, said, one in zip(parts, told, left, strict=True) if isinstance(one, Recording)]
+    reasons = [why for why in left if isinstance(why, str)]
     if not kept and interrupted:
         raise KeyboardInterrupt
     if not kept:
         return nothing_measured(settings, "; ".join(reasons)), None
-    recordings = [load_recording(part.folder) for part, _ in kept]
-    counts = [check_answers(part.folder, bodies, check) for part, _ in kept]
-    whole = merge(recordings, side_by_side=True, ahead_ns=[said.ahead_ns for _, said in kept])
-    shown = iter(recordings)
+    recordings = [one for _, _, one in kept]
+    counts = [check_answers(part.folder, bodies, check) for part, _, _ in kept]
+    whole = merge(recordings, side_by_side=True, ahead_ns=[said.ahead_ns for _, said, _ in kept])
     lines = tuple(
-        GeneratorPart(part.name, host=part.host, lost=why) if why else _line(part, said, next(shown), settings)
-        for part, said, why in zip(parts, told, lost, strict=True)
+        GeneratorPart(part.name, host=part.host, lost=one) if isinstance(one, str) else _line(part, said, one, settings)
+        for part, said, one in zip(parts, told, left, strict=True)
     )
     result = summarise(
         whole,
         settings,
         sum(checked for checked, _ in counts),
         sum(matched for _, matched in counts),
-        steal_share=max((said.steal_share for _, said in kept if said.steal_share is not None), default=None),
+        steal_share=max((said.steal_share for _, said, _ in kept if said.steal_share is not None), default=None),
         cpu_share=max(line.cpu_share or 0.0 for line in lines),
     )
     limit_us = send_lag_limit_us(result.quantiles_ms[99] if result.quantiles_ms else None)
@@ -182,19 +182,25 @@ def conclude(
         partial=result.partial or interrupted,
         distinct_inputs=len(set(bodies)),
         request_bytes=mean_bytes(bodies),
-        governor=", ".join(sorted({said.governor for _, said in kept if said.governor})) or None,
+        governor=", ".join(sorted({said.governor for _, said, _ in kept if said.governor})) or None,
         warmup_requests=sum(one.first for one in recordings),
         generators=len(parts),
         parts=lines,
     ), whole
 
 
-def _why_lost(part: Part, said: Told) -> str | None:
+def _taken(part: Part, said: Told) -> Recording | str:
+    """What a part has recorded, or why it is lost."""
     why = said.lost
     if why is None and not (part.folder / RECORDING).exists():
         why = "it left no recording"
+    if why is None:
+        try:
+            return received(part.folder)
+        except Damaged as error:
+            why = str(error)
     where = f"on {part.host}" if part.host else part.name
-    return f"the load generator {where} is lost, and its part of the load: {why}" if why else None
+    return f"the load generator {where} is lost, and its part of the load: {why}"
 
 
 def _line(part: Part, said: Told, recording: Recording, settings: LoadSettings) -> GeneratorPart:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.loadtest import frames
 from pipelines.loadtest.agent import packed, unpacked
-from pipelines.loadtest.frames import MAX_DATA, Channel, Frame, Inbox, Lost, send_files
+from pipelines.loadtest.frames import MAX_DATA, Channel, Frame, Inbox, Lost, plain, send_files
 from pipelines.loadtest.live import Look
 
 
@@ -71,7 +71,7 @@ def test_who_says_something_else_is_lost(pipe, monkeypatch) -> None:
         pipe.here.send("data", bytes(MAX_DATA))
 
 
-@pytest.mark.parametrize("text", [b"[]", b"{", b"{}", b"\xff\xff"])
+@pytest.mark.parametrize("text", [b"[]", b"{", b"{}", b"\xff\xff", b"[" * 50_000])
 def test_facts_that_are_none(pipe, text: bytes) -> None:
     os.write(pipe.writing, len(text).to_bytes(4, "big") + bytes(4) + text)
     with pytest.raises(Lost, match="no frame"):
@@ -110,5 +110,14 @@ def test_looks_travel() -> None:
     assert found.latencies_ns.tolist() == [1_500_000.0, 2_250_000.0]
     assert (found.sent, found.answered, found.errors, found.in_flight, found.span_ns) == (10, 8, 1, 1, 5e8)
     assert unpacked(Frame("look", {}, b"")) is None
-    with pytest.raises(Lost):
-        unpacked(Frame("look", {"sent": 1}, b""))
+    wrong = ({"sent": "1"}, {"sent": -1}, {"errors": True}, {"span_ns": 0}, {"span_ns": "x"}, {"span_ns": float("nan")})
+    for other in ({"sent": 1}, *(facts | one for one in wrong)):
+        with pytest.raises(Lost):
+            unpacked(Frame("look", other, data))
+    with pytest.raises(Lost, match="cannot be"):
+        unpacked(Frame("look", facts, np.array([np.nan], "<f4").tobytes()))
+
+
+def test_what_the_other_side_says_steers_no_terminal() -> None:
+    assert plain("two\nlines\x1b[31m red\u202e") == "two lines?[31m red?"
+    assert len(plain("x" * 10**6)) == 300

@@ -24,8 +24,11 @@ import ssh_server
 
 from pipelines.errors import SlipwayError, UserError
 from pipelines.loadtest import hosts as hosts_module
-from pipelines.loadtest.hosts import Hosts, checked
+from pipelines.loadtest.clocks import Offset
+from pipelines.loadtest.frames import Channel, Frame, Lost
+from pipelines.loadtest.hosts import Hosts, RemotePart, checked, told
 from pipelines.loadtest.live import Glance
+from pipelines.loadtest.parts import Told
 from pipelines.loadtest.schedule import schedule_of
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.several import measure_together
@@ -312,6 +315,31 @@ def test_which_hosts_may_be_used(tmp_path) -> None:
             checked(of(name), True)
     with pytest.raises(UserError, match="too many hosts"):
         checked(of(*["near"] * 65), False)
+
+
+def test_how_a_part_ended_is_looked_at() -> None:
+    offset = Offset(5, 2_000)
+    ended = Frame("ended", {"lost": None, "governor": "performance", "steal_share": 0.5}, b"")
+    assert told(ended, offset) == Told(None, 5, 2.0, "performance", 0.5)
+    odd = Frame("ended", {"lost": {"a": "\x1b[2J"}, "governor": ["x"] * 1_000}, b"")
+    assert told(odd, offset).lost == "{'a': '\\x1b[2J'}"
+    assert len(told(odd, offset).governor or "") == 300
+    for share in ("x", 2.0, float("nan"), [1]):
+        with pytest.raises(Lost, match="cannot be"):
+            told(Frame("ended", {"steal_share": share}, b""), offset)
+
+
+@pytest.mark.parametrize("clock", [True, 1.5, -1, 10**30, "1", None])
+def test_a_clock_that_is_none(tmp_path, clock: object) -> None:
+    reading, writing = os.pipe()
+    answers, silent = os.pipe()
+    part = RemotePart("1 of 1", tmp_path, "far", Hosts(("far",)), 1.0)
+    part._channel = Channel(reading, silent)
+    Channel(reading, writing).send("clock", ns=clock)
+    with pytest.raises(Lost, match="no clock"):
+        part._clock()
+    for one in (reading, writing, answers, silent):
+        os.close(one)
 
 
 def test_words_that_do_not_go_together(cli, http_truth, tmp_path) -> None:
