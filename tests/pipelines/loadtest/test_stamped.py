@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from pipelines.loadtest import stamped
 from pipelines.loadtest.stamped import NS_PER_S, STAMPS, StampedTransport, WallClock, connect, listen, resolve
 from serving.launch import LOOPBACK
 
@@ -86,6 +87,22 @@ def test_a_stamp_is_the_arrival_and_not_the_reading() -> None:
             if received < sent + 10_000_000:
                 return
         pytest.fail("never a stamp")
+
+    connected(test)
+
+
+def test_what_comes_later_has_not_arrived_earlier() -> None:
+    """A piece of 16 bytes is read in as many steps: one stamp, translated as often."""
+
+    async def test(client: Peer, server: Peer) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stamped, "_INTO", (memoryview(bytearray(1)),))
+            for number in range(1, 21):
+                client.transport.write(bytes(16))
+                await until(lambda wanted=16 * number: len(server.data) == wanted)
+            received = [stamp for stamp, _ in server.stamps]
+            assert len(received) == 320
+            assert received == sorted(received)
 
     connected(test)
 
