@@ -27,6 +27,8 @@ MAX_RATES = 40
 PROBE_S = 4.0
 CONFIRM_S = 8.0
 MAX_SPOILT = 6
+BESIDE_S = 1.0
+"""A probe takes at least so much longer: the generator's start and end. Several take more: the last probe tells."""
 FEWEST = 700
 """Requests of a probe: half as many again as the 99th percentile needs."""
 
@@ -93,6 +95,7 @@ class Search:
     probes: list[Probe] = field(default_factory=list)
     began: float = 0.0
     _spoilt: int = 0
+    _beside_s: float = BESIDE_S
 
     def run(self, spent_s: float = 0.0) -> Found:
         """Searches until the bracket is close, or the time (``budget_s``, of which ``spent_s`` are gone) is over."""
@@ -198,7 +201,9 @@ class Search:
         tries = 0
         while tries < TRIES and (tries == 0 or self._left() > self._cost(rate, seconds)):
             seed = typical_seed(rate, seconds, self.capacity_per_s, self.seed + 1_000 * (len(self.probes) + 1))
+            begun = self.clock()
             found = self.probe(rate, seconds, seed)
+            self._beside_s = max(BESIDE_S, self.clock() - begun - seconds)
             self.probes.append(found)
             if found.spoilt and self._spoilt < MAX_SPOILT:
                 self._spoilt += 1
@@ -212,7 +217,7 @@ class Search:
         return False
 
     def _cost(self, rate: float, seconds: float) -> float:
-        return max(seconds, FEWEST / rate) + 1.0  # the generator's start and end
+        return max(seconds, FEWEST / rate) + self._beside_s
 
     def _left(self) -> float:
         return self.budget_s - (self.clock() - self.began)

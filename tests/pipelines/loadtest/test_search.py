@@ -20,11 +20,11 @@ class Simulated:
     """
 
     def __init__(self, noise: float = 0.0, spoil: int = 0, seed: int = 0, stalls: float = 0.0) -> None:
-        self.now, self.noise, self.spoil, self.stalls = 0.0, noise, spoil, stalls
+        self.now, self.noise, self.spoil, self.stalls, self.beside_s = 0.0, noise, spoil, stalls, 0.8
         self.draw = np.random.default_rng(seed)
 
     def __call__(self, rate: float, seconds: float, seed: int) -> Probe:
-        self.now += seconds + 0.8
+        self.now += seconds + self.beside_s
         if self.spoil:
             self.spoil -= 1
             return Probe(rate, rate, None, None, "the load generator sent late", spoilt=True)
@@ -88,6 +88,13 @@ def test_what_is_left_of_the_time_raises_the_rate() -> None:
         away.append(found.rate_per_s / truth_per_s(20.0) - 1)
     assert max(away) <= 0.03
     assert sum(one >= -0.03 for one in away) >= 18
+
+
+def test_generators_that_take_long_to_start_cost_no_more_time() -> None:
+    for budget_s in (40.0, 50.0, 60.0, 70.0, 80.0):
+        server = Simulated(noise=0.006, stalls=0.2)
+        server.beside_s = 8.0
+        assert search(server, budget_s=budget_s).seconds <= budget_s
 
 
 @pytest.mark.parametrize(("target", "capacity"), list(itertools.product([6.0, 12.0, 50.0], [300.0, 900.0])))
