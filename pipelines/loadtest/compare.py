@@ -37,7 +37,7 @@ def load_result(path: Path) -> list[np.ndarray]:
         raise UserError(
             f"cannot read the result. Received: {path} ({error.strerror}). Name a file of --save."
         ) from error
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise UserError(f"not a result of slipway loadtest --save. Received: {path}. Name one.") from error
 
 

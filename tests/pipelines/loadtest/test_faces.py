@@ -110,7 +110,9 @@ def test_a_result_survives_its_file_and_can_be_compared(tmp_path) -> None:
     assert compare(result(scenario(), 3), again)["p50_ms"] == {"reason": "no interval: 3 of 5 runs"}
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"latencies_ns": ["!"]}', '{"latencies_ns": ["eA=="]}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"latencies_ns": ["!"]}', '{"latencies_ns": ["eA=="]}', "[" * 10**5]
+)
 def test_what_is_no_saved_result(tmp_path, content: str) -> None:
     file = tmp_path / "saved.json"
     file.write_text(content)

@@ -18,7 +18,7 @@ from pipelines.loadtest.live import Glance, Look, together
 from pipelines.loadtest.parts import Told
 from pipelines.loadtest.recording import Outcome, Recorder, save_blobs, save_recording
 from pipelines.loadtest.schedule import schedule_of, split
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.settings import MAX_SECONDS, LoadSettings
 from pipelines.loadtest.several import conclude, measure_together
 from pipelines.loadtest.truth.behaviour import true_latencies_ms
 
@@ -49,7 +49,7 @@ def test_two_generators_see_the_stall_as_one_would(truth, bodies, tmp_path) -> N
 
 
 def test_they_share_the_concurrency(http_truth, bodies, tmp_path) -> None:
-    settings = LoadSettings("offline", 0.6, 0.1, concurrency=5)
+    settings = LoadSettings("offline", 0.6, 0.1, concurrency=5, timeout_s=MAX_SECONDS)  # and as patient as may be
     found, _ = measure_together(
         http_truth.call("/echo/20"), bodies, lambda i, answer: answer == bodies[i], settings, tmp_path, 2
     )
