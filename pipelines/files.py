@@ -58,8 +58,12 @@ def held_scratch(prefix: str) -> Iterator[Path]:
 
     Who works in a folder holds a lock on it, which the kernel releases however the process ends (flock(2)).
     """
-    import fcntl  # not on Windows
-
+    try:
+        import fcntl
+    except ImportError:  # not a Unix: nobody could tell what is left from what is used
+        with scratch(prefix) as path:
+            yield path
+        return
     for left in Path(tempfile.gettempdir()).glob(f"slipway-{prefix}-*"):
         with suppress(OSError):  # another user's, held by who works in it, or removed meanwhile
             folder = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

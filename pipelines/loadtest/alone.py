@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.errors import SlipwayError
-from pipelines.files import scratch
+from pipelines.files import held_scratch
 from pipelines.loadtest.hosts import Hosts
 from pipelines.loadtest.intervals import Interval, percentile_interval
 from pipelines.loadtest.live import Glance
@@ -126,7 +126,7 @@ def once(subject: Subject, settings: LoadSettings, watch: Watch | None = None) -
         if watch is not None:
             watch(share, glance)
 
-    with scratch("load") as folder:
+    with held_scratch("loadtest") as folder:
         if subject.generators > 1 or subject.hosts:
             return measure_together(
                 subject.call,
