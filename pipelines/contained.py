@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
@@ -72,11 +72,14 @@ def measure_contained(
     spec: ModelSpec,
     plan: Plan,
     logs: Path,
+    keep: Callable[[ContainerRow], None],
     say: Say,
-) -> list[ContainerRow]:
-    """A row for every protocol and way to reach it. Whatever stands in the way costs these rows and no others."""
+) -> None:
+    """Keeps a row for every protocol and way to reach it, each as soon as it is known.
+
+    Whatever stands in the way costs these rows and no others.
+    """
     left = [(via, protocol) for via in WAYS for protocol in card.protocols]
-    rows: list[ContainerRow] = []
     plan = replace(plan, settings=[one for one in plan.settings if one.scenario in SCENARIOS], curve_s=0.0)
     try:
         with scratch("container") as workdir:
@@ -94,14 +97,19 @@ def measure_contained(
                         if obstacle:
                             row = _none(card, artifact, protocol, "skipped", obstacle)
                         else:
-                            row = measure_protocol(card, artifact, spec, protocol, server, plan, workdir / via)
-                        rows.append(_with_facts(row, via, server))
+
+                            def cut(row: Row, via: Via = via) -> None:
+                                keep(_with_facts(row, via, server))
+
+                            row = measure_protocol(card, artifact, spec, protocol, server, plan, workdir / via, cut)
+                        keep(_with_facts(row, via, server))
                         left.remove((via, protocol))
     except (EngineMissing, ImageMissing) as error:
-        rows += [ContainerRow(via, _none(card, artifact, protocol, "skipped", str(error))) for via, protocol in left]
+        for via, protocol in left:
+            keep(ContainerRow(via, _none(card, artifact, protocol, "skipped", str(error))))
     except (LaunchError, SlipwayError, OSError) as error:
-        rows += [ContainerRow(via, _none(card, artifact, protocol, "failed", str(error))) for via, protocol in left]
-    return sorted(rows, key=lambda row: card.protocols.index(row.row.protocol))
+        for via, protocol in left:
+            keep(ContainerRow(via, _none(card, artifact, protocol, "failed", str(error))))
 
 
 def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:

@@ -86,7 +86,7 @@ class Jobs:
 
     def _contained(self, card: Card, artifact: Artifact) -> Work:
         def work(now: Round) -> None:
-            for one in measure_contained(card, artifact, self.spec, now.plan, self.context.logs, now.step.say):
-                now.keep_contained(one)
+            logs, say = self.context.logs, now.step.say
+            measure_contained(card, artifact, self.spec, now.plan, logs, now.keep_contained, say)
 
         return work

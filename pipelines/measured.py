@@ -76,10 +76,12 @@ def measure_served(
                     server = stack.enter_context(
                         started(card, artifact, workdir, threads=plan.threads, flavour=flavour)
                     )
-                while left and server.running:
-                    row = measure_protocol(card, artifact, spec, left[0], server, plan, workdir, keep, say)
-                    keep(row)
+                # At least one row each time: what dies as soon as it is ready is not started for ever.
+                alive = True
+                while left and alive:
+                    keep(measure_protocol(card, artifact, spec, left[0], server, plan, workdir, keep, say))
                     del left[0]
+                    alive = server.running
         except (LaunchError, SlipwayError, OSError) as error:
             # What stands in the way of one row stands in the way of the path's others, and of no other path's.
             for protocol in left:
@@ -122,6 +124,8 @@ def measure_protocol(
             if dead:
                 return replace(row, status="failed", reason=dead)
         row = replace(row, threads_probe=_probe(protocol, target, answers, server, plan, workdir))
+        if dead := _dead(server):
+            return replace(row, status="failed", reason=dead)
         if plan.curve_s:
             row = _with_curve(row, protocol, target, answers, plan, say)
     except KeyboardInterrupt:

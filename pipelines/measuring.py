@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from pipelines.fairness.rounds import combine
 from pipelines.loadtest.conditions import governor
 from pipelines.measured import Plan, judged
 from pipelines.progress import Step, Steps
-from pipelines.results import Beat, ContainerRow, Fairness, Row
+from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 
 Key = tuple[str, str, str]
+ContainerKey = tuple[str, str, str, Via]
 FIRST_BEAT_S = 0.5
 """The first calibration is longer: what other processes use is told in ticks of 10 ms."""
 
@@ -45,13 +47,18 @@ class Job:
     work: Work
 
 
+def key_of(one: ContainerRow) -> ContainerKey:
+    """What tells a container's row from all others of a run."""
+    return one.row.path, one.row.variant, one.row.protocol, one.via
+
+
 class Measuring:
     """What has been measured until now; every question can be asked at any time."""
 
     def __init__(self, plan: Plan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
         self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
         self._found: dict[Key, list[Row]] = {}
-        self._contained: dict[tuple[Key, str], list[ContainerRow]] = {}
+        self._contained: dict[ContainerKey, list[ContainerRow]] = {}
         self._order: list[list[str]] = []
         self._beats: list[Beat] = []
         self._started = time.monotonic()
@@ -64,8 +71,7 @@ class Measuring:
 
     def keep_contained(self, one: ContainerRow) -> None:
         """Note a row of a container."""
-        key = (one.row.path, one.row.variant, one.row.protocol)
-        self._contained.setdefault((key, one.via), []).append(one)
+        self._contained.setdefault(key_of(one), []).append(one)
 
     def rounds(self, groups: Sequence[Sequence[Job]], steps: Steps) -> None:
         """Do every job once a round; the jobs of a group follow each other. Raises what they raise."""
@@ -116,9 +122,15 @@ class Measuring:
         """One row of all rounds, judged, for everything that was measured."""
         return {key: self._one(rounds) for key, rounds in self._found.items()}
 
-    def contained_rows(self) -> list[ContainerRow]:
-        """The same of the containers."""
-        return [replace(each[-1], row=self._one([one.row for one in each])) for each in self._contained.values()]
+    def contained_rows(self) -> dict[ContainerKey, ContainerRow]:
+        """The same of the containers; the time to start is a median, too."""
+        return {key: self._container(rounds) for key, rounds in self._contained.items()}
+
+    def _container(self, rounds: Sequence[ContainerRow]) -> ContainerRow:
+        starts = [one.start_s for one in rounds if one.start_s is not None]
+        found = next((one for one in rounds if one.image is not None), rounds[0])
+        row = self._one([one.row for one in rounds])
+        return replace(found, row=row, start_s=statistics.median(starts) if starts else None)
 
     def _one(self, rounds: Sequence[Row]) -> Row:
         told = self.plan.threads

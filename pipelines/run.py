@@ -22,7 +22,7 @@ from pipelines.jobs import Jobs
 from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
 from pipelines.measured import Plan
-from pipelines.measuring import Job, Measuring
+from pipelines.measuring import Job, Measuring, key_of
 from pipelines.progress import Steps
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
@@ -163,19 +163,13 @@ class Run:
                 if base is not None and row is not base:
                     row = replace(row, share_of_in_process=share(offline_rate(row), offline_rate(base)))
                 rows.append(row)
-        places = [(choice.card.name, choice.variant) for choice in self.choices]
-        containers = self.measuring.contained_rows()
-        containers.sort(key=lambda one: places.index((one.row.path, one.row.variant)))
-        contained = {(one.row.path, one.row.variant) for one in containers}
-        not_contained = [
-            one
+        contained = self.measuring.contained_rows()
+        containers = tuple(
+            contained.get(key_of(one), one)
             for choice in self.choices
-            if self.options.containers
-            and choice.card.container is not None
-            and (choice.card.name, choice.variant) not in contained
+            if self.options.containers and choice.card.container is not None
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
-        ]
-        all_containers = (*containers, *not_contained)
+        )
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
         versions = {"slipway": version("slipway")}
         for _, artifact in self.prepared.values():
@@ -201,8 +195,8 @@ class Run:
             recommendation=recommend(tuple(artifacts), tuple(rows)),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
-            containers=all_containers,
-            protocol_cost=protocol_cost(tuple(rows), all_containers, not_spoken),
+            containers=containers,
+            protocol_cost=protocol_cost(tuple(rows), containers, not_spoken),
             fairness=self.measuring.fairness(),
         )
 
