@@ -151,6 +151,11 @@ class Scenario:
     spreads: tuple[Spread, ...] = ()
 
 
+def percentile_of(unclaimable: str) -> str:
+    """Which percentile an entry of ``Scenario.unclaimable`` speaks of: its first word."""
+    return unclaimable.replace(":", " ").partition(" ")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class StageUsage:
     """The operating system's accounting of the process that did a stage."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pipelines.loadtest.intervals import median_interval
-from pipelines.results import Row, Scenario, Spread
+from pipelines.results import Row, Scenario, Spread, percentile_of
 
 Measured = TypeVar("Measured", Row, Scenario)
 
@@ -42,32 +42,41 @@ SPREADS = ("p50_ms", "p90_ms", "p99_ms", "samples_per_s", "server_cores")
 def combine(rounds: Sequence[Row]) -> Row:
     """One row of all rounds: figures are medians, scenarios as :func:`_together` says.
 
-    A round that failed fails the row, and is named: a server that dies once in five runs is not fit.
+    A round that failed fails the row, and is named: a server that dies once in five runs is not fit. Figures are
+    then those of the other rounds, and of the failed ones if there are no others.
     A round that was cut off counts only where there is no whole one.
     """
     whole = [row for row in rounds if row.status != "skipped"] or list(rounds[:1])
     if len(whole) == 1:
         return whole[0]
-    measured = [row for row in whole if row.status == "ok"]
-    failed = [(number, row) for number, row in enumerate(whole, 1) if row.status == "failed"]
-    base = _medians(measured or whole, ROW_FIGURES)
+    measured = [row for row in whole if row.status == "ok"] or whole
+    failed = [(number, row) for number, row in enumerate(rounds, 1) if row.status == "failed"]
+    base = _medians(measured, ROW_FIGURES)
     if failed:
         number, first = failed[0]
-        base = replace(base, status="failed", reason=f"round {number} of {len(whole)}: {first.reason}")
+        base = replace(base, status="failed", reason=f"round {number} of {len(rounds)}: {first.reason}")
     names = dict.fromkeys(scenario.name for row in measured for scenario in row.scenarios)
     scenarios = tuple(
         _together([scenario for row in measured for scenario in row.scenarios if scenario.name == name])
         for name in names
     )
-    breaches = tuple(dict.fromkeys(text for row in whole for text in row.breaches))
+    probes = [row.threads_probe for row in measured if row.threads_probe is not None]
     return replace(
         base,
         scenarios=scenarios,
         rounds=len(whole),
         spreads=_spreads(measured, ROW_FIGURES),
-        breaches=breaches,
+        threads_probe=_together(probes) if probes else None,
+        breaches=_some([text for row in whole for text in row.breaches]),
         threads_seen=any(row.threads_seen for row in whole),
     )
+
+
+def _some(texts: Sequence[str]) -> tuple[str, ...]:
+    """The different ones of these; of many the first, and how many more there are."""
+    different = tuple(dict.fromkeys(texts))
+    more = len(different) - MAX_EXAMPLES
+    return (*different[:MAX_EXAMPLES], f"and {more} more") if more > 0 else different
 
 
 def _together(rounds: Sequence[Scenario]) -> Scenario:
@@ -94,13 +103,22 @@ def _together(rounds: Sequence[Scenario]) -> Scenario:
         found,
         **changes,  # type: ignore[arg-type]
         valid=fit,
-        invalid_because=None if fit else "; ".join(reasons),
+        invalid_because=None if fit else "; ".join(_some(reasons)),
+        unclaimable=_unclaimable(chosen, found),
         match_share=matched / checked if checked else None,
         error_examples=tuple(dict.fromkeys(text for one in rounds for text in one.error_examples))[:MAX_EXAMPLES],
         curve=next((one.curve for one in rounds if one.curve), ()),  # measured in one round only
         rounds=len(chosen),
         spreads=_spreads(chosen, SPREADS),
     )
+
+
+def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[str, ...]:
+    """Why percentiles are missing: of each one that is, as the first of the rounds says it."""
+    said: dict[str, str] = {}
+    for text in (text for one in rounds for text in one.unclaimable):
+        said.setdefault(percentile_of(text), text)
+    return tuple(text for name, text in said.items() if getattr(together, f"{name}_ms", None) is None)
 
 
 def _medians(found: Sequence[Measured], names: Sequence[str], base: Measured | None = None) -> Measured:

@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipelines.report import numbers
-from pipelines.results import ArtifactRow, Certificate, ContainerRow, Report, Row, Scenario, Spread, Status
+from pipelines.results import (
+    ArtifactRow,
+    Certificate,
+    ContainerRow,
+    Report,
+    Row,
+    Scenario,
+    Spread,
+    Status,
+    percentile_of,
+)
 
 NOT_SERVED = ""
 """Protocol of the line of an artifact that no row mentions."""
@@ -130,11 +140,6 @@ def _why_no_scenario(name: str, percentile: str) -> Callable[[Line], str | None]
         return next((text for text in found.unclaimable if percentile_of(text) == percentile), None)
 
     return why
-
-
-def percentile_of(unclaimable: str) -> str:
-    """Which percentile an entry of ``Scenario.unclaimable`` speaks of: its first word."""
-    return unclaimable.replace(":", " ").partition(" ")[0]
 
 
 def invalid_because(scenario: Scenario | None) -> str | None:

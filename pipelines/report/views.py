@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.report import numbers
-from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, percentile_of
-from pipelines.results import ArtifactRow, Certificate, Flip, Scenario
+from pipelines.report.lines import COLUMNS, Column, Line, invalid_because
+from pipelines.results import ArtifactRow, Certificate, Flip, Scenario, percentile_of
 
 FLIPS_SHOWN = 40
 

@@ -80,6 +80,42 @@ def test_a_failed_round_fails_the_row_and_keeps_the_figures() -> None:
     assert found.scenarios[0].p99_ms == 3.0
 
 
+def test_where_every_round_failed_their_figures_are_kept() -> None:
+    died = row(load(3.0), status="failed", reason="it died")
+    found = combine([died, row(status="failed", reason="it did not start"), died])
+    assert (found.status, found.reason) == ("failed", "round 1 of 3: it died")
+    assert found.scenarios[0].p99_ms == 3.0
+
+
+def test_a_round_has_its_own_number_whatever_became_of_the_others() -> None:
+    skipped, failed = row(status="skipped", reason="no engine"), row(status="failed", reason="it died")
+    assert combine([row(load(3.0)), skipped, failed]).reason == "round 3 of 3: it died"
+
+
+def test_what_is_claimed_has_no_excuse_and_what_is_not_has_one() -> None:
+    said = ("p99 not claimable: 212 of 459 samples", "p90 not claimable: 9 of 44 samples")
+    few = load(None, p90_ms=None, unclaimable=said)
+    # The round in the middle, of which the pictures are, is the one that claims nothing.
+    few = replace(few, p50_ms=2.0)
+    (one,) = combine([row(load(3.0, p90_ms=2.0)), row(few), row(load(9.0, p90_ms=8.0))]).scenarios
+    assert (one.p99_ms, one.p90_ms, one.unclaimable) == (6.0, 5.0, ())
+    many = load(3.0, unclaimable=())
+    (one,) = combine([row(many), row(few), row(few)]).scenarios
+    assert (one.p99_ms, one.unclaimable) == (None, said)
+
+
+def test_the_probe_is_of_all_rounds() -> None:
+    probes = [load(3.0, server_cores=cores) for cores in (0.7, 0.95, 0.9)]
+    found = combine([row(load(3.0), threads_probe=probe) for probe in probes])
+    assert found.threads_probe is not None
+    assert (found.threads_probe.server_cores, found.threads_probe.rounds) == (0.9, 3)
+
+
+def test_of_many_breaches_the_rest_is_counted() -> None:
+    found = combine([row(load(3.0), breaches=(f"{number} cores",)) for number in range(12)])
+    assert found.breaches == (*(f"{number} cores" for number in range(5)), "and 7 more")
+
+
 def test_one_wrong_answer_in_any_round_shows() -> None:
     (one,) = combine([row(load(3.0)), row(load(3.0, match_share=0.9))]).scenarios
     assert one.match_share == pytest.approx(0.95)
