@@ -9,7 +9,8 @@ The rules, in order:
    samples, another choice of scenarios), all are compared by the next figure of :data:`MEASURES`
    that all of them have: like with like.
 4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size. So is a row whose
-   range over the rounds of a run overlaps that of the best: the two may change places in the next run.
+   median is within the range of the best over the rounds of a run. A row's own range does not help it: one that
+   scatters widely would win by it. But rows whose ranges overlap may change places in the next run, and are named.
 """
 
 from __future__ import annotations
@@ -134,9 +135,9 @@ def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
     return min(tied, key=lambda line: (_size(line) is None, _size(line) or 0))
 
 
-def _by_latency(lines: list[Line], measure: tuple[str, str]) -> list[Line]:
+def _by_latency(lines: list[Line], measure: tuple[str, str], *, overlap: bool = False) -> list[Line]:
     value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"{measure[1]}_ms")
-    return _near(lines, value, scatter, low_is_better=True)
+    return _near(lines, value, scatter, low_is_better=True, overlap=overlap)
 
 
 def _by_throughput(lines: list[Line]) -> list[Line]:
@@ -149,8 +150,12 @@ def _near(
     scatter: Callable[[Line], tuple[float, float] | None],
     *,
     low_is_better: bool,
+    overlap: bool = False,
 ) -> list[Line]:
-    """The lines within the tie or the scatter of the best one; all, if none has the figure."""
+    """The lines within the tie or the scatter of the best one, with ``overlap`` by their own scatter, too.
+
+    All, if none has the figure.
+    """
     known = [(line, figure) for line in lines if (figure := value(line)) is not None]
     if not known:
         return lines
@@ -158,7 +163,7 @@ def _near(
     low, high = scatter(leader) or (best, best)
     near = []
     for line, figure in known:
-        least, most = scatter(line) or (figure, figure)
+        least, most = (scatter(line) if overlap else None) or (figure, figure)
         tied = figure <= best * TIE if low_is_better else figure * TIE >= best
         if tied or (least <= high if low_is_better else most >= low):
             near.append(line)
@@ -218,12 +223,17 @@ def _noise(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) 
         return "Measured in one round: how far these figures scatter is not known, --repeat 5 tells."
     if not measure:
         return ""
-    rivals = [line.name for line in _by_latency([best, *others], measure) if line is not best]
+    rivals = [line.name for line in _overlapping(best, others, measure)]
     what = f"{measure[1]} of {best.row.rounds} rounds"
     if not rivals:
         return f"No other row comes near it: by {what}, none overlaps."
     shown = rivals if len(rivals) <= RIVALS else [*rivals[: RIVALS - 1], f"{len(rivals) - RIVALS + 1} more"]
     return f"By {what}, it is within noise of {_listed(shown)}: ranges overlap, or are within 10 %."
+
+
+def _overlapping(best: Line, others: Sequence[Line], measure: tuple[str, str]) -> list[Line]:
+    """The others that are within noise of ``best`` itself, which need not have the lowest latency."""
+    return [line for line in others if len(_by_latency([best, line], measure, overlap=True)) == 2]
 
 
 def _runner_up(second: Line, best: Line, measure: tuple[str, str] | None) -> str:

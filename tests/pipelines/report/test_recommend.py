@@ -147,13 +147,32 @@ def test_the_cost_of_accuracy_is_mentioned_with_the_best_row_that_costs_none() -
     assert "Mind" not in recommend((A, B), (row("a"), row("b", p99=1.0))).reason
 
 
-def test_ranges_that_overlap_are_a_tie_however_far_the_medians_are_apart() -> None:
-    # 8.0 scatters from 7.2 to 9.6, and 9.0 from 8.1 on: far more than 10 %, and either may win the next run.
-    slim, strong = scattered(row("a", p99=9.0)), scattered(row("b", p99=8.0))
+def test_a_median_within_the_range_of_the_best_is_a_tie() -> None:
+    # 8.0 scatters from 7.2 to 9.6, and 8.85 is within it: more than 10 % apart, and either may win the next run.
+    slim, strong = scattered(row("a", p99=8.85)), scattered(row("b", p99=8.0))
     said = recommend((A, B), (slim, strong))
     assert said.row == "a fp32 open-inference-grpc"
     assert said.reason.startswith("Within noise of the lowest p99")
     assert "By p99 of 5 rounds, it is within noise of b fp32 open-inference-grpc" in said.reason
+
+
+def test_a_row_does_not_win_by_its_own_scatter() -> None:
+    wide = scattered(row("a", p99=40.0))
+    low = tuple(replace(one, spreads=tuple(replace(s, low=s.low / 9) for s in one.spreads)) for one in wide.scenarios)
+    steady, wide = scattered(row("b", p99=8.0)), replace(wide, scenarios=low)
+    # a's best round is better than b's median, its median five times as high, its artifact smaller.
+    said = recommend((A, B), (wide, steady))
+    assert said.row == "b fp32 open-inference-grpc"
+    assert said.reason.startswith("Lowest p99")
+    assert "it is within noise of a fp32 open-inference-grpc" in said.reason
+
+
+def test_a_leader_that_scatters_widely_is_a_tie_with_all_below_its_range() -> None:
+    wide, strong = scattered(row("b", p99=8.0)), scattered(with_load(row("a", p99=14.0), samples_per_s=9e4))
+    high = [replace(one, spreads=tuple(replace(s, high=s.high * 4) for s in one.spreads)) for one in wide.scenarios]
+    said = recommend((A, B), (strong, replace(wide, scenarios=tuple(high))))
+    assert said.row == "a fp32 open-inference-grpc"
+    assert said.reason.startswith("Within noise of the lowest p99 of the server scenario")
 
 
 def test_ranges_that_do_not_overlap_decide() -> None:
