@@ -102,7 +102,7 @@ def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_js
     from pipelines.report import terminal
 
     # Shown before it is written: a full disk costs the files, not what was measured.
-    emit(report, as_json, lambda: terminal.show(report))
+    emit(report, as_json, lambda: terminal.show(report, brief=True))
     try:
         written = faces.write_all(report, folder)
         latest = workspace.reports(model) / "latest"

@@ -48,11 +48,11 @@ def answering_cores(scenario: Scenario) -> float | None:
 
 
 def _limit_and_room(scenario: Scenario, threads: int, in_process: bool) -> tuple[float, float] | None:
-    """The limit, and the cores that others left; None where nothing is judged."""
+    """The limit, and the cores that others left; None where nothing is judged, or others' share is not known."""
     limit = most_cores(scenario, threads, in_process)
-    if limit is None or scenario.server_cores is None:
+    if limit is None or scenario.server_cores is None or scenario.foreign_cpu_share is None:
         return None
-    room = len(scenario.server_cpus) * (1 - (scenario.foreign_cpu_share or 0.0))
+    room = len(scenario.server_cpus) * (1 - scenario.foreign_cpu_share - (scenario.steal_share or 0.0))
     return limit, room - (scenario.server_service_cores or 0.0)
 
 

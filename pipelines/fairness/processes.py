@@ -46,13 +46,13 @@ def tree(pid: int) -> list[psutil.Process]:
     return []
 
 
-def cpu_seconds(processes: Iterable[psutil.Process]) -> float:
-    """User and system time of the processes that are still there."""
-    used = 0.0
+def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
+    """Process id -> user and system time, of those that are still there."""
+    used = {}
     for process in processes:
         with suppress(*GONE):
             times = process.cpu_times()
-            used += times.user + times.system
+            used[process.pid] = times.user + times.system
     return used
 
 
@@ -93,12 +93,15 @@ class Watch:
         self._before = _thread_seconds(processes)
         self._at_ns: list[int] = []
         self._cpu_s: list[float] = []
+        self._last_s: dict[int, float] = {}
 
     def look(self) -> None:
         """Note the CPU time until now."""
         if self._processes:
             self._at_ns.append(time.monotonic_ns())
-            self._cpu_s.append(cpu_seconds(self._processes))
+            # What a process had used stays used when it ends: else the others would look idle.
+            self._last_s |= cpu_seconds(self._processes)
+            self._cpu_s.append(sum(self._last_s.values()))
 
     def seen(self, start_ns: int, stop_ns: int) -> Seen:
         """What was seen between two moments (time.monotonic_ns) of the test."""

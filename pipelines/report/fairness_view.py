@@ -14,8 +14,8 @@ SCENARIOS = ("single-stream", "offline")
 """Those that show how many threads compute: closed loops."""
 COLUMNS = ("single-stream", "probe", "offline")
 UNSEEN = (
-    "not provable: no closed loop was long enough, or other processes left no processor on which a second thread "
-    "would have shown"
+    "not provable: no closed loop was long enough, the server's processes or other work beside them could not be "
+    "seen, or other work left no processor on which a second thread would have shown"
 )
 
 
@@ -105,7 +105,7 @@ def cpu_list(cpus: Sequence[int]) -> str:
 
 
 def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
-    """The compute threads of every row that was under load; none in reports of older versions."""
+    """The compute threads of every one of these lines that was under load; none in reports of older versions."""
     if report.fairness is None:
         return []
     rows = []

@@ -47,6 +47,8 @@ def render(report: Report) -> str:
     }
     found = lines(report)
     costs = cost_lines(report)
+    contained = container_lines(report)
+    in_container = [line for line in contained if line.container]
     plots = figures.figures(found)
     # Plotly's script is 4.8 MB: a report without plots goes without it.
     scripts = [get_plotlyjs()] if plots else []
@@ -62,7 +64,7 @@ def render(report: Report) -> str:
         troubles=troubles(report),
         trouble_of=_trouble_of(report),
         statuses=[(status, sum(line.row.status == status for line in found)) for status in ("ok", "failed", "skipped")],
-        contained=container_lines(report),
+        contained=contained,
         container_columns=CONTAINER_COLUMNS,
         container_groups=views.key_groups(CONTAINER_COLUMNS),
         costs=costs,
@@ -75,7 +77,7 @@ def render(report: Report) -> str:
         noise=fairness_view.banner(report),
         fairness=fairness_view.sentences(report),
         checks=fairness_view.check_rows(report.fairness) if report.fairness else [],
-        threads=fairness_view.thread_rows(report, found),
+        threads=fairness_view.thread_rows(report, [*found, *in_container]),
         thread_columns=fairness_view.COLUMNS,
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
         parity=views.parity_rows(report.artifacts),

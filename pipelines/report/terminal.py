@@ -24,8 +24,11 @@ MARKS: dict[Status, str] = {"ok": "✓", "failed": "✗", "skipped": "–"}
 GAP = 2
 
 
-def show(report: Report, console: Console | None = None) -> None:
-    """Print the report. Colour and width are the console's: none and 80 columns through a pipe."""
+def show(report: Report, console: Console | None = None, *, brief: bool = False) -> None:
+    """Print the report. Colour and width are the console's: none and 80 columns through a pipe.
+
+    ``brief``: what each layer adds to a request, as many lines again as rows were served, is only referred to.
+    """
     console = console or Console()
     found = lines(report)
     console.print(_header(report, found))
@@ -38,10 +41,11 @@ def show(report: Report, console: Console | None = None) -> None:
     for table in tables(contained, console.width, CONTAINER_COLUMNS):
         console.print(table)
         console.print()
-    _print_cost(report, console)
+    _print_cost(report, console, brief=brief)
     _print_reasons(report, console)
-    _print_doubts([*found, *(line for line in contained if line.container)], console)
-    _print_fairness(report, found, console)
+    measured = [*found, *(line for line in contained if line.container)]
+    _print_doubts(measured, console)
+    _print_fairness(report, measured, console)
     _print_servers(report, console)
     _print_recommendation(report, console)
 
@@ -149,10 +153,14 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
     return text
 
 
-def _print_cost(report: Report, console: Console) -> None:
-    """What each layer adds, if that was measured, and why some have no figures."""
+def _print_cost(report: Report, console: Console, *, brief: bool) -> None:
+    """What each layer adds, if that was measured, and why some have no figures; briefly, where that stands."""
     found = cost_lines(report)
     if not found:
+        return
+    if brief:
+        where = f"{TITLE}: on the page, and by `slipway report {numbers.plain(report.model)}`."
+        console.print(Text(where, style="dim"), overflow="fold")
         return
     console.print(Text(TITLE, style="bold"))
     console.print(Text(NOTE, style="dim", overflow="fold"))

@@ -195,8 +195,10 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
     assert partial.fairness is not None
     ((first, *served),) = partial.fairness.order
     assert first == "onnxruntime:pytorch in-process"
+    # The order of the artifact's protocols, of which one was begun.
     protocols = path_module("onnxruntime").CARD.protocols
     assert sorted(served) == sorted(f"onnxruntime:pytorch {name}" for name in protocols)
+    assert served[0] == f"onnxruntime:pytorch {cut.protocol}"
 
 
 def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: Any) -> None:

@@ -27,6 +27,7 @@ def row(protocol: str, name: str, cores: float | None, at_once: int = 1, **chang
         closed_loop=name != "server",
         server_cores=cores,
         server_cpus=(0, 1, 2, 3),
+        foreign_cpu_share=0.0,
     )
     return Row("a", "fp32", protocol, "ok", None, scenarios=(replace(load, **changes),))
 
@@ -74,6 +75,8 @@ def test_the_probe_is_judged_too() -> None:
 def test_where_no_processor_is_free_nothing_can_be_shown() -> None:
     assert visible(row("rest", "single-stream", 0.9), 1)
     assert not visible(row("rest", "single-stream", 0.9, foreign_cpu_share=0.7), 1)
+    assert not visible(row("rest", "single-stream", 0.9, steal_share=0.7), 1)
+    assert not visible(row("rest", "single-stream", 0.9, foreign_cpu_share=None), 1)
     assert not visible(row("rest", "single-stream", 0.9, server_cpus=(0,)), 1)
     assert not visible(row("rest", "single-stream", None), 1)
     assert not visible(row("rest", "server", 0.9), 1)

@@ -97,6 +97,22 @@ def test_a_process_that_has_ended_is_passed_over() -> None:
     assert tree(pid) == []
 
 
+def test_what_a_process_used_stays_used_when_it_ends() -> None:
+    with burner(1) as one:
+        with burner(1) as other:
+            watch = Watch([*tree(one), *tree(other)])
+            start = time.monotonic_ns()
+            while time.monotonic_ns() - start < 0.4e9:
+                watch.look()
+                time.sleep(0.02)
+        watch.look()
+        watch.look()
+        seen = watch.seen(start + 10**7, time.monotonic_ns())
+    assert seen.cores is not None
+    # Two that spun, on one processor or on two; that one has ended takes nothing away.
+    assert seen.cores > 0.3
+
+
 def test_foreign_work_is_told_from_our_own() -> None:
     with burner(1) as ours, burner(1):
         before = read(ours)

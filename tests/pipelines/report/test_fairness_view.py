@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from report_samples import curved, fairness, in_rounds, nothing, row
+from report_samples import contained, curved, fairness, in_rounds, nothing, row
 from rich.console import Console
 
 from pipelines.report import fairness_view, figures, html_face
@@ -54,6 +54,18 @@ def test_a_breach_and_what_could_not_be_seen_are_named() -> None:
     text = printed(report)
     assert "by the CPU time seen under load: 8 kept, 1 breach, 1 not seen." in text
     assert "! more threads than allowed onnxruntime fp32 in-process single-stream: 1.93 cores busy" in text
+
+
+def test_a_breach_in_a_container_is_named_too() -> None:
+    broken = "single-stream: 1.93 cores busy"
+    report = replace(contained(), fairness=fairness())
+    first, *others = report.containers
+    report = replace(report, containers=(replace(first, row=replace(first.row, breaches=(broken,))), *others))
+    name = f"{first.row.path} {first.row.variant} {first.row.protocol}, {first.via}"
+    assert f"! more threads than allowed {name} {broken}" in printed(report)
+    page = html_face.render(report).partition('<section id="fairness">')[2].partition("</section>")[0]
+    assert broken in page
+    assert f"{first.row.protocol}, {first.via}" in page
 
 
 def test_seed_rounds_and_processors_are_told() -> None:

@@ -136,6 +136,17 @@ def test_every_face_shows_every_layer(make: Any) -> None:
     assert "<script>alert" not in page
 
 
+def test_after_a_run_the_table_is_only_referred_to() -> None:
+    file = io.StringIO()
+    show(contained(), Console(file=file, width=240), brief=True)
+    text = file.getvalue()
+    assert f"{TITLE}: on the page, and by `slipway report efficientnet_lite0`." in text
+    assert "over call" not in text
+    file = io.StringIO()
+    show(nulls(), Console(file=file, width=240), brief=True)
+    assert TITLE not in file.getvalue()
+
+
 @pytest.mark.parametrize("make", [everything_failed, nulls])
 def test_a_report_without_layers_has_no_table(make: Any) -> None:
     file = io.StringIO()
