@@ -60,9 +60,13 @@ def curve(
     points = []
     for share in SHARES:
         found = _probe(subject, settings, capacity * share, seconds, settings.seed, None)
-        say(f"{found.rate_per_s:,.1f}/s: p50 {found.p50_ms}, p99 {found.p99_ms} ms")
+        say(f"{found.rate_per_s:,.1f}/s: p50 {_ms(found.p50_ms)}, p99 {_ms(found.p99_ms)}")
         points.append(CurvePoint(found.rate_per_s, found.answered_per_s, found.p50_ms, found.p99_ms))
     return tuple(points)
+
+
+def _ms(value: float | None) -> str:
+    return "not claimable" if value is None else f"{value:.3g} ms"
 
 
 def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:

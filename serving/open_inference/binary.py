@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from reprlib import repr as short  # what a client sent is shown, and not sent back whole
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def split(body: bytes, length: int, key: str) -> tuple[dict[str, Any], list[byte
         size = _size(tensor)
         if size is not None and start + size > len(body):
             raise ValueError(
-                f"tensor {tensor.get('name')!r} must have {SIZE} {size}. Received: {len(body) - start} bytes of it"
+                f"tensor {short(tensor.get('name'))} must have {SIZE} {size}. Received: {len(body) - start} bytes of it"
             )
         parts.append(None if size is None else body[start : start + size])
         start += size or 0
@@ -88,8 +89,9 @@ def _size(tensor: dict[str, Any]) -> int | None:
         return None
     size = parameters[SIZE]
     if type(size) is not int or size < 0 or "data" in tensor:
-        received = "data as well" if "data" in tensor else repr(size)
+        received = "data as well" if "data" in tensor else short(size)
         raise ValueError(
-            f"tensor {tensor.get('name')!r}: {SIZE} is a whole number from 0 on, in place of data. Received: {received}"
+            f"tensor {short(tensor.get('name'))}: {SIZE} is a whole number from 0 on, in place of data. "
+            f"Received: {received}"
         )
     return size

@@ -8,6 +8,7 @@ body that does not fit is refused.
 
 from __future__ import annotations
 
+from reprlib import repr as short
 from typing import Any
 
 from kserve import InferInput, InferRequest
@@ -70,10 +71,10 @@ def _input(tensor: dict[str, Any], part: bytes | None) -> InferInput:
     if not isinstance(name, str) or not isinstance(datatype, str) or not is_shape:
         raise InvalidInput(
             "an input must have a name, a datatype and a shape of whole numbers. "
-            f"Received: {name!r}, {datatype!r}, {shape!r}"
+            f"Received: {short(name)}, {short(datatype)}, {short(shape)}"
         )
     if part is None and not isinstance(tensor.get("data"), list):
-        raise InvalidInput(f"input {name!r} must have the parameter binary_data_size, or a list of data")
+        raise InvalidInput(f"input {short(name)} must have the parameter binary_data_size, or a list of data")
     found = InferInput(name, shape, datatype, tensor.get("data"), tensor.get("parameters"))
     found._raw_data = part  # as KServe sets it for gRPC: no method does
     return found

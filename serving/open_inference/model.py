@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import kserve.model
@@ -49,6 +50,9 @@ REGISTRY.unregister(kserve.model.PREDICT_HIST_TIME)
 kserve.model.PREDICT_HIST_TIME = Histogram(
     "request_predict_seconds", "predict request latency", ["model_name"], buckets=_BUCKETS_S
 )
+
+MAX_NAME = 30
+"""Characters of a client's word that an error sends back."""
 
 # What a session raises for a file that it cannot load; they have no ancestor of their own.
 _LOAD_ERRORS = (
@@ -147,7 +151,7 @@ class OnnxModel(Model):
         if tensor.datatype != expected["datatype"] or not fits:
             raise InvalidInput(
                 f"input {tensor.name!r} must be {expected['datatype']} of shape {expected['shape']}, -1: 1 or more. "
-                f"Received: {tensor.datatype} of shape {shape}"
+                f"Received: {tensor.datatype[:MAX_NAME]} of shape {short(shape)}"
             )
         try:
             array: np.ndarray = tensor.as_numpy()

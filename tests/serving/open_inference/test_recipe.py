@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,27 @@ def test_a_binary_body_that_does_not_fit_is_refused(
         send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
     assert refused.value.status == "400"
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        described("9" * 10**6),
+        described(name="n" * 10**6, parameters=None),
+        described(shape=[1] * 10**6),
+        described(shape=["x"] * 10**6),
+        described(datatype="F" * 10**6),
+    ],
+    ids=["size", "name", "shape", "no shape", "datatype"],
+)
+def test_what_is_refused_is_not_sent_back_whole(targets: dict[str, Target], long: dict[str, Any]) -> None:
+    headers, body = framed(long, PIXELS if long["inputs"][0]["parameters"] else b"")
+    call = client(BINARY).call(targets[BINARY])
+    request = urllib.request.Request(f"{call.url}{call.path}", body, headers)  # whose answer is not cut
+    with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(request, timeout=30):
+        pass
+    assert refused.value.code == 400
+    assert len(refused.value.read()) < 1000
 
 
 @pytest.mark.parametrize(
