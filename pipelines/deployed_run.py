@@ -12,6 +12,7 @@ import psutil
 from models.spec import ModelSpec
 from pipelines.artifact import Artifact
 from pipelines.deployed import Deployed, artifact_in, model_in
+from pipelines.fairness.affinity import Division
 from pipelines.files import scratch
 from pipelines.measured import measure_protocol
 from pipelines.measuring import Job, Round, Work
@@ -62,6 +63,9 @@ class DeployedRun(Run):
         self, context: Context, spec: ModelSpec, servers: Sequence[Deployed], options: Options, steps: Steps
     ) -> None:
         super().__init__(context, spec, [server.choice for server in servers], options, steps)
+        # Where they run, and on how many threads, is not this run's choice.
+        plan = self.measuring.plan
+        self.measuring.plan = replace(plan, place=Division((), plan.place.generator))
         self.servers = servers
         self.model, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]

@@ -376,8 +376,9 @@ class NoiseCheck:
 class Fairness:
     """In which order rows were measured, on which processors, and what else the machine did.
 
-    ``order`` has, for each round, the rows as they were begun: ``path:variant protocol``. ``cpus_apart`` says
-    whether servers and generator had processors of their own (``server_cpus``, ``generator_cpus``).
+    ``order`` has, for each round, the rows in their order: ``path:variant protocol``. ``cpus_apart`` says
+    whether servers and generator had processors of their own (``server_cpus``, ``generator_cpus``); only the former is
+    empty where the servers were running already.
     ``load_before`` is the load average of the minute before the run, ``foreign_before`` the share of all processors
     that other processes took just then. ``noisy`` if a check failed.
     """

@@ -67,7 +67,8 @@ def sentences(report: Report) -> list[str]:
     if fairness is None:
         return []
     rounds = len(fairness.order)
-    times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order, everything started anew"
+    anew = "" if _elsewhere(fairness) else ", everything started anew"
+    times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order{anew}"
     said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
     said.append(_processors(fairness))
     facts = []
@@ -76,6 +77,8 @@ def sentences(report: Report) -> list[str]:
     facts.append(f"governor {fairness.governor}" if fairness.governor else "no frequency governor to be seen")
     said.append(f"{'; '.join(facts).capitalize()}.")
     told = f"{report.settings.threads} compute thread{'' if report.settings.threads == 1 else 's'}"
+    if _elsewhere(fairness):
+        return [*said, "On how many threads the servers compute was not this run's choice, and is not seen."]
     verdicts = [row.verdict for row in thread_rows(report, [Line(row, None) for row in report.rows])]
     if verdicts:
         counts = {name: verdicts.count(name) for name in ("kept", "breach", "not seen")}
@@ -84,10 +87,17 @@ def sentences(report: Report) -> list[str]:
     return said
 
 
+def _elsewhere(fairness: Fairness) -> bool:
+    """Whether the servers were not started by the run."""
+    return bool(fairness.generator_cpus) and not fairness.server_cpus
+
+
 def _processors(fairness: Fairness) -> str:
-    if not fairness.server_cpus:
+    if not fairness.generator_cpus:
         return "This system does not say which processors are used."
     servers, generator = cpu_list(fairness.server_cpus), cpu_list(fairness.generator_cpus)
+    if _elsewhere(fairness):
+        return f"The servers were running already; the load generator ran on the processors {generator}."
     if fairness.cpus_apart:
         return f"Servers run on processors {servers}, the load generator on {generator}."
     return f"Servers and load generator share the processors {servers}: there are too few to keep them apart."
@@ -105,8 +115,8 @@ def cpu_list(cpus: Sequence[int]) -> str:
 
 
 def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
-    """The compute threads of every one of these lines that was under load; none in reports of older versions."""
-    if report.fairness is None:
+    """The compute threads of each of these lines under load; none in older reports, and of servers elsewhere."""
+    if report.fairness is None or _elsewhere(report.fairness):
         return []
     rows = []
     for line in found:

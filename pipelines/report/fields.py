@@ -195,7 +195,7 @@ FIELDS: dict[str, str] = {
     "NoiseCheck.passed": "Whether it was below the limit, or could not be measured.",
     "Fairness.seed": "Seed of the random order: --seed gives the same order again.",
     "Fairness.order": "For each round, the rows in their order; where a run was stopped, not all of them were begun.",
-    "Fairness.server_cpus": "Processors that servers and in-process rows were given.",
+    "Fairness.server_cpus": "Processors that servers and in-process rows were given; empty for servers elsewhere.",
     "Fairness.generator_cpus": "Processors that the load generator was given.",
     "Fairness.cpus_apart": "Whether servers and generator had processors of their own.",
     "Fairness.load_before": "Load average of the minute before the run; null where the system has none.",

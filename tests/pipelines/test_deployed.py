@@ -125,6 +125,7 @@ def test_the_environment_names_servers_and_model(cli: Any, running: str) -> None
         "open-inference-grpc": "ok",
         "in-process": "skipped",
     }
+    assert report["fairness"]["server_cpus"] == []
     for name in ("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"):
         assert rows[name]["scenarios"][0]["match_share"] == 1
         assert rows[name]["peak_memory_bytes"] is None

@@ -56,6 +56,15 @@ def test_a_breach_and_what_could_not_be_seen_are_named() -> None:
     assert "! more threads than allowed onnxruntime fp32 in-process single-stream: 1.93 cores busy" in text
 
 
+def test_of_servers_that_were_running_nothing_is_claimed() -> None:
+    report = replace(in_rounds(), fairness=replace(in_rounds().fairness, server_cpus=()))  # type: ignore[type-var]
+    said = " ".join(fairness_view.sentences(report))
+    assert "The servers were running already; the load generator ran on the processors 0-1." in said
+    assert "started anew" not in said
+    assert "was told" not in said
+    assert "Compute threads" not in html_face.render(report)
+
+
 def test_a_breach_in_a_container_is_named_too() -> None:
     broken = "single-stream: 1.93 cores busy"
     report = replace(contained(), fairness=fairness())
