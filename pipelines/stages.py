@@ -171,7 +171,6 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             seen = watch.seen(0, 0)
             return replace(
                 found,
-                server_cores=_cores(found),
                 server_threads=seen.threads,
                 server_busy_threads=seen.busy_threads,
                 server_cpus=seen.cpus,
@@ -182,13 +181,6 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}
-
-
-def _cores(found: Scenario) -> float | None:
-    """CPU seconds a second of the measured part: all of this process, which does nothing else."""
-    if found.server_cpu_ms_per_request is None or not found.duration_s:
-        return None
-    return found.server_cpu_ms_per_request / 1e3 * found.requests / found.duration_s
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:

@@ -113,6 +113,8 @@ def summarise(
         send_lag_max_us=lag_max,
         client_cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
         server_cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
+        # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
+        server_cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
         partial=r.interrupted,
         closed_loop=not server,
         arrivals=settings.arrivals if server else None,

@@ -55,6 +55,19 @@ def test_cpu_time_is_that_of_the_measured_calls(scenario: str) -> None:
     assert found.server_cpu_ms_per_request == pytest.approx(2.0, rel=0.1)
 
 
+@pytest.mark.parametrize(("scenario", "rate"), [("offline", 1.0), ("server", 20.0), ("server", 200.0)])
+def test_one_thread_uses_one_core_at_most_however_far_it_falls_behind(scenario: str, rate: float) -> None:
+    def burns(inputs):
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+        return {"y": inputs["x"] * 2}
+
+    found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=rate))
+    assert found.server_cores is not None
+    assert 0.02 < found.server_cores < 1.05
+
+
 def test_offline_requests_wait_for_those_before_them() -> None:
     found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("offline", 0.5, 0.1, concurrency=4))
     assert found.valid, found.invalid_because
