@@ -114,11 +114,12 @@ def _together(rounds: Sequence[Scenario]) -> Scenario:
 
 
 def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[str, ...]:
-    """Why percentiles are missing: of each one that is, as the first of the rounds says it."""
+    """Why percentiles are missing: of each one that is, as the first of the rounds says it of itself."""
     said: dict[str, str] = {}
     for text in (text for one in rounds for text in one.unclaimable):
         said.setdefault(percentile_of(text), text)
-    return tuple(text for name, text in said.items() if getattr(together, f"{name}_ms", None) is None)
+    where = " in a round" if len(rounds) > 1 else ""
+    return tuple(f"{text}{where}" for name, text in said.items() if getattr(together, f"{name}_ms", None) is None)
 
 
 def _medians(found: Sequence[Measured], names: Sequence[str], base: Measured | None = None) -> Measured:
