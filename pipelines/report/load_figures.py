@@ -16,7 +16,7 @@ COLOURS = 5
 DASHES = ("solid", "dash", "dot")
 MARKS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 CURVE_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")
-LEGEND_PX = 20
+LEGEND_PX = 29
 """For each name, which has a line of its own on a phone."""
 LEAST_MS = 1e-4
 """Where a logarithmic axis ends; no request is answered within 100 ns."""
@@ -65,7 +65,7 @@ def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
     if named > 1:
         figure["layout"] |= {
             "showlegend": True,
-            "legend": {"orientation": "h", "y": -0.16, "yanchor": "top", "x": 0, "font": {"size": 11}},
+            "legend": {"orientation": "h", "y": -0.28, "yanchor": "top", "x": 0, "font": {"size": 11}},
             "height": HEIGHT_PX + LEGEND_PX * named,
         }
     return figure

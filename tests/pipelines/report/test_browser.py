@@ -23,7 +23,8 @@ OUTSIDE = """[...document.querySelectorAll("body *")].filter((element) => {
 # Texts of a plot that overlap each other or reach out of its picture.
 CLASHES = """[...document.querySelectorAll(".plot")].flatMap((plot) => {
   const frame = plot.getBoundingClientRect();
-  const texts = [...plot.querySelectorAll(".annotation-text, .bartext, .xtick text")].map((text) => {
+  const kinds = ".annotation-text, .bartext, .xtick text, .xtitle, .legendtext";
+  const texts = [...plot.querySelectorAll(kinds)].map((text) => {
     const box = text.getBoundingClientRect();
     return { text: plot.id + ": " + text.textContent, box };
   }).filter(({ box }) => box.width > 0);
