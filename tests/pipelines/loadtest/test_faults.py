@@ -14,6 +14,7 @@ import pytest
 from pipelines.loadtest.live import Glance
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import Outcome, load_recording
+from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.transport import MAX_ARRIVING, TOO_MUCH
 from pipelines.results import Scenario
@@ -102,20 +103,26 @@ def test_a_server_that_comes_back(kind: str, start_truth, bodies, tmp_path) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_goes_down_after_the_last_answer(kind: str, start_truth, bodies, tmp_path) -> None:
-    trace, folder = tmp_path / "trace", tmp_path / "test"
-    folder.mkdir()
+    trace = tmp_path / "trace"
     trace.write_text("\n".join(str(i / 500) for i in range(100)))
-    with start_truth(kind) as server:
+    settings = LoadSettings("server", 1.0, 0.0, arrivals="trace", trace=str(trace))
 
-        def kill(glance: Glance | None) -> None:
-            if glance is not None and glance.answered == 100:
-                server.process.kill()
+    def once(attempt: int) -> Scenario:
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        with start_truth(kind) as server:
 
-        settings = LoadSettings("server", 1.0, 0.0, arrivals="trace", trace=str(trace))
-        found = measure(server.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, folder, watch=kill)
-        assert server.process.wait(10) is not None
-    assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
-    assert found.valid or str(found.invalid_because).startswith(("the load generator", "the hypervisor"))  # it is busy
+            def kill(glance: Glance | None) -> None:
+                if glance is not None and glance.answered == 100:
+                    server.process.kill()
+
+            found = measure(server.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, folder, watch=kill)
+            assert server.process.wait(10) is not None
+        assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
+        return found
+
+    found = until_valid(once)  # what the machine spoils is measured again, as in a run
+    assert found.valid, found.invalid_because
 
 
 def test_a_rate_that_the_machine_cannot_offer(truth, bodies, tmp_path) -> None:
