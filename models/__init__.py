@@ -1,5 +1,7 @@
 """What is trained. Adding a model is one folder and its line here."""
 
+FRAMEWORKS = ("pytorch", "tensorflow")
+
 MODELS: dict[str, str] = {
     "mnist_cnn": "models.mnist_cnn",
 }

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from models.training import OnEpoch
 
-FRAMEWORKS = ("pytorch", "tensorflow")
 WEIGHTS, TRAINING = "weights.safetensors", "training.json"
 CALIBRATION_ROWS = 256
 

@@ -1,4 +1,4 @@
-"""The commands, thin: one file each under ``commands``, joined here. No framework is imported."""
+"""The command line: one file a command, imported when it is called; no framework, no numpy for ``--help``."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from pathlib import Path
 import click
 
 from pipelines.commands.base import Commands
-from pipelines.commands.conform import conform_command
-from pipelines.commands.listing import list_command
-from pipelines.commands.loadtest import loadtest_command
-from pipelines.commands.manifests import manifests_command
-from pipelines.commands.package import package_command, verify_command
-from pipelines.commands.predict import predict_command
-from pipelines.commands.report import report_command
-from pipelines.commands.run import run_command
-from pipelines.commands.serve import serve_command
-from pipelines.commands.train import train_command
-from pipelines.workspace import Workspace
+
+COMMANDS = {
+    "list": "listing:list_command",
+    "train": "train:train_command",
+    "package": "package:package_command",
+    "verify": "package:verify_command",
+    "serve": "serve:serve_command",
+    "predict": "predict:predict_command",
+    "run": "run:run_command",
+    "report": "report:report_command",
+    "loadtest": "loadtest:loadtest_command",
+    "loadtest-url": "loadtest_url:loadtest_url_command",
+    "calibrate": "calibrate:calibrate_command",
+    "conform": "conform:conform_command",
+    "manifests": "manifests:manifests_command",
+}
+"""Name -> module under ``pipelines.commands`` and the command in it, in the order of ``--help``."""
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--workspace",
     type=click.Path(file_okay=False, path_type=Path),
@@ -45,6 +51,8 @@ def main(ctx: click.Context, workspace: Path) -> None:
       2    a mistake in what was asked for
       130  interrupted
     """
+    from pipelines.workspace import Workspace
+
     # A supervisor's SIGTERM is handled as Ctrl-C is: servers stopped, workers ended, nothing left.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -52,19 +60,3 @@ def main(ctx: click.Context, workspace: Path) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets the report
     ctx.obj = Workspace(workspace.absolute())
-
-
-for each in (
-    list_command,
-    train_command,
-    package_command,
-    verify_command,
-    serve_command,
-    predict_command,
-    loadtest_command,
-    run_command,
-    report_command,
-    conform_command,
-    manifests_command,
-):
-    main.add_command(each)

@@ -14,16 +14,15 @@ from pipelines.fairness.affinity import Division, confined
 from pipelines.fairness.machine import foreign_share, read
 from pipelines.fairness.processes import Watch
 from pipelines.files import scratch
-from pipelines.loadtest.alone import Subject
-from pipelines.loadtest.find_rate import curve
+from pipelines.loadtest.curve import Subject, curve
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
 from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Card
 from pipelines.results import Row, Scenario
 from pipelines.served import Asked, ask, describe_answer, kept, started, target_of
-from pipelines.stages import ANSWERS, OFFLINE_BATCH, Answers
+from pipelines.stages import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable
 from serving.launch import LaunchError, log_tail

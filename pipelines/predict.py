@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import reference
-from pipelines.commands.base import open_context
 from pipelines.deployed import among, model_in, parse, protocol_for, read_token
 from pipelines.errors import SlipwayError, UserError
 from pipelines.files import scratch
@@ -18,7 +17,7 @@ from pipelines.progress import Steps
 from pipelines.select import choose_one, spec_named
 from pipelines.served import ask, check_outputs, softmax
 from pipelines.stages import REFERENCE
-from pipelines.steps import Context, ensure_trained, ready_artifact
+from pipelines.steps import Context, ensure_trained, open_context, ready_artifact
 from pipelines.worker import run_stage
 from pipelines.workspace import Workspace
 from serving.clients import ProtocolError, Target

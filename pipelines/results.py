@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 IN_PROCESS = "in-process"
 
 Status = Literal["ok", "failed", "skipped"]
@@ -41,24 +41,6 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratorPart:
-    """What one of several generators did; ``host`` is None on this machine.
-
-    ``clock_bound_us``: its host's clock is known to within that, either way, in microseconds. ``lost`` says why
-    there is nothing of it.
-    """
-
-    name: str
-    requests: int = 0
-    errors: int = 0
-    send_lag_p99_us: float | None = None
-    cpu_share: float | None = None
-    host: str | None = None
-    clock_bound_us: float | None = None
-    lost: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Spread:
     """How far a figure scattered over the rounds of a run, in the figure's own unit.
 
@@ -86,11 +68,10 @@ class Scenario:
     ``attempts`` is how often it was measured until it was valid: a busy machine spoils a result.
     ``tail`` are (1/(1-p), latency in ms) up to what the count supports: for plots. In ``multi-stream`` a
     latency is that of a whole query of ``concurrency`` requests. ``closed_loop`` results do not show
-    what a stall does to users: they are no basis for a tail target. ``parts`` are the generators, where there
-    are several or they are on other hosts. ``server_cores`` is the CPU time a second of the server's processes
-    (in process: of the one that predicts) in the measured part, ``server_busy_threads`` those that took a tenth
-    of it or more; ``server_service_cores`` is the part of a Java runtime's compiler and collector, which answer
-    no request. Where a run has several ``rounds``, figures are medians over the
+    what a stall does to users: they are no basis for a tail target. ``server_cores`` is the CPU time a second of the
+    server's processes (in process: of the one that predicts) in the measured part, ``server_busy_threads`` those that
+    took a tenth of it or more; ``server_service_cores`` is the part of a Java runtime's compiler and collector, which
+    answer no request. Where a run has several ``rounds``, figures are medians over the
     valid ones, counts are sums, and pictures are the middle round's.
     """
 
@@ -135,12 +116,10 @@ class Scenario:
     received_bytes: int | None = None
     request_bytes: float | None = None
     distinct_inputs: int | None = None
-    generators: int = 1
     steady_from_s: float | None = None
     tail: tuple[tuple[float, float], ...] = ()
     timeline: tuple[Moment, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
-    parts: tuple[GeneratorPart, ...] = ()
     server_cores: float | None = None
     server_service_cores: float | None = None
     server_threads: int | None = None

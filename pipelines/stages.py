@@ -21,7 +21,7 @@ from pipelines.fairness.machine import foreign_share, read
 from pipelines.files import write_text
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.repeat import until_valid
-from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.parity import Probe, certify, chunks, compare, merge
 from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Parity, Scenario
@@ -29,7 +29,6 @@ from pipelines.results import Flip, Parity, Scenario
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 
 ANSWER_ROWS = 64
-OFFLINE_BATCH = 16
 REFERENCE, ANSWERS = "reference.npz", "answers.npz"
 CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
 """How far an answer over the wire may be from the in-process one: what another batch or a JSON number costs."""

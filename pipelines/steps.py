@@ -21,7 +21,7 @@ from pipelines.errors import MissingExtra, SlipwayError, UserError
 from pipelines.files import link
 from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
-from pipelines.select import Choice
+from pipelines.select import Choice, spec_named
 from pipelines.stages import ANSWERS, REFERENCE
 from pipelines.worker import run_stage
 from pipelines.workspace import Workspace
@@ -44,6 +44,13 @@ class Context:
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name.replace(':', '-')}.log"
+
+
+def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
+    """A Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
+    spec_named(model)
+    workspace.check_writable()
+    return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)
 
 
 def pip_command(extra: str) -> str:

@@ -73,9 +73,9 @@ def searches(times: int, say: Callable[[str], None]) -> dict[str, Any]:
     for seed in range(times):
         with ground_truth("http") as server:
             say(f"search {seed + 1} of {times}: the truth is {truth:.1f}/s")
-            words = ["--url", f"{server.url}/serial/{SERVICE_S * 1e3:g}", "--find-rate"]
+            words = [f"{server.url}/serial/{SERVICE_S * 1e3:g}", "--find-rate"]
             words += ["--p99-target-ms", f"{TARGET_S * 1e3:g}", "--budget", f"{SEARCH_S:g}", "--seed", str(seed)]
-            command = [sys.executable, "-m", "pipelines", "loadtest", *words, "--json"]
+            command = [sys.executable, "-m", "pipelines", "loadtest-url", *words, "--json"]
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SEARCH_S + 120)
         if not done.stdout.strip():
             found.append({"rate_per_s": None, "seconds": None, "note": done.stderr.strip()[-300:]})

@@ -89,7 +89,7 @@ class Job:
 
 
 def slipway(job: Job) -> Figures:
-    words = ["loadtest", "--url", job.url, "--body", str(job.body), "--rate", str(job.rate), "--arrivals", "uniform"]
+    words = ["loadtest-url", job.url, "--body", str(job.body), "--rate", str(job.rate), "--arrivals", "uniform"]
     out = job.run(sys.executable, "-m", "pipelines", *words, "--duration", str(job.seconds), "--warmup", "0", "--json")
     found = json.loads(out)
     if not found["valid"]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,28 @@ from pipelines.errors import SlipwayError, UserError
 
 if TYPE_CHECKING:
     from pipelines.results import Report
-    from pipelines.steps import Context
-    from pipelines.workspace import Workspace
 
 EXAMPLES = "\n\n\b\nExamples:\n"
 
 
 class Commands(click.Group):
-    """A group whose commands end with one line and an exit code, whatever goes wrong."""
+    """A group whose commands are imported when called, and end with one line and an exit code, whatever goes wrong."""
+
+    def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
+        """``table`` maps a command's name to ``module:attribute`` below ``pipelines.commands``."""
+        super().__init__(*args, **kwargs)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in self._table:
+            return None
+        module, _, name = self._table[cmd_name].partition(":")
+        found = getattr(importlib.import_module(f"pipelines.commands.{module}"), name)
+        assert isinstance(found, click.Command)  # noqa: S101 - a wrong line of the table
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -107,13 +122,3 @@ def exit_for(rows: Iterable[Any]) -> None:
     """Exit with 1 if a row failed."""
     if any(row.status == "failed" for row in rows):
         sys.exit(1)
-
-
-def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
-    """A Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
-    from pipelines.select import spec_named
-    from pipelines.steps import Context
-
-    spec_named(model)
-    workspace.check_writable()
-    return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)

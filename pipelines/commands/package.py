@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, open_context, plain
+from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, plain
 
 
 def _prepare(
@@ -19,7 +19,7 @@ def _prepare(
     """Package and verify: the rows, with progress on standard error."""
     from pipelines.progress import Steps
     from pipelines.select import choose
-    from pipelines.steps import ensure_trained, prepare
+    from pipelines.steps import ensure_trained, open_context, prepare
 
     choices = choose(words)
     context = open_context(workspace, model, name, rebuild)

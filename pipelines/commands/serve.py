@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands.base import command, open_context
+from pipelines.commands.base import command
 from pipelines.errors import SlipwayError, UserError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
     from pipelines.progress import Steps
     from pipelines.select import choose_one
     from pipelines.served import server_module, started
-    from pipelines.steps import ready_artifact
+    from pipelines.steps import open_context, ready_artifact
     from serving.container import engine
     from serving.container.recipe import CannotStart
     from serving.launch import LaunchError, PortInUse

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from models.trained import FRAMEWORKS
-from pipelines.commands.base import command, emit, open_context
+from models import FRAMEWORKS
+from pipelines.commands.base import command, emit
 
 
 @command("train", "train mnist_cnn", "train mnist_cnn --framework tensorflow")
@@ -24,7 +24,7 @@ from pipelines.commands.base import command, emit, open_context
 def train_command(workspace: Any, model: str, framework: str, epochs: int | None, rebuild: bool, as_json: bool) -> None:
     """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""
     from pipelines.progress import Steps
-    from pipelines.steps import HowTrained, ensure_trained
+    from pipelines.steps import HowTrained, ensure_trained, open_context
 
     with Steps() as steps, steps.step(f"train {model}") as step:
         context = open_context(workspace, model, "train", rebuild)

@@ -9,12 +9,10 @@
     recording     what happened to each request; answers kept      (data, and its files)
     generator     the process that sends; wakeup, priority, http_transport, http_response, grpc_transport, stamped
     measure       plan -> process -> Scenario: `measure`; live looks on while it runs, conditions at the machine
-    several       the same by several generators: `measure_together`; parts are those of this machine
-    hosts         those of other machines, over ssh; agent is the other end, frames what they say, clocks (pure),
-                  identity which code they run
     inprocess     the same scenarios without a server: `measure_in_process`
     search        the highest rate that holds a target              (pure; find_rate does it)
-    alone         any server by its address; command, target, face, display, prometheus, exports, compare
+    curve         one run against any server, and latency over throughput
+    alone         several runs, their intervals; target, display, prometheus, compare
     truth         a server whose latencies are known; selftest measures it
 
 The scenarios are MLPerf Inference's (MLCommons, "MLPerf Inference Rules", section Scenarios):

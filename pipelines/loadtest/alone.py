@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pipelines.errors import SlipwayError
-from pipelines.files import held_scratch
-from pipelines.loadtest.hosts import Hosts
+from pipelines.loadtest.curve import Subject, Watcher, once
 from pipelines.loadtest.intervals import Interval, percentile_interval
-from pipelines.loadtest.live import Glance
-from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.merge import merge
-from pipelines.loadtest.recording import Outcome, Recording, load_recording
+from pipelines.loadtest.recording import Outcome, Recording
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.several import measure_together
 from pipelines.loadtest.statistics import CLAIMS
 from pipelines.loadtest.summary import summarise
 from pipelines.results import Scenario
-from serving.clients import Call, ProtocolError
-from serving.clients.transport import Unreachable, send
-
-PROBED = 16
-"""Bodies that are sent once before the test: their answers are what later ones are compared with."""
-REACH_S = 10.0
-
-Watch = Callable[[float, Glance | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is sent where, and what should come back: ``expected`` has one answer a body, or none at all.
-
-    ``generators`` processes send it, each in its network namespace if ``namespaces`` names them; or one on each of
-    ``hosts``.
-    """
-
-    call: Call
-    bodies: Sequence[bytes]
-    expected: Sequence[bytes] = ()
-    known: dict[int, bytes] = field(default_factory=dict)
-    generators: int = 1
-    namespaces: Sequence[str] = ()
-    hosts: Hosts | None = None
-
-    @property
-    def many(self) -> int:
-        """How many generators there are."""
-        return len(self.hosts.names) if self.hosts else self.generators
-
-    def check(self, index: int, answer: bytes) -> bool:
-        """Whether an answer is the expected one; without any, the one that the same body had before."""
-        if self.expected:
-            return answer == self.expected[index]
-        return answer == self.known.setdefault(index, answer)
-
-    def reach(self) -> None:
-        """Sends some bodies once. Raises SlipwayError when the server does not answer, or refuses them."""
-        for index, body in enumerate(self.bodies[:PROBED]):
-            try:
-                self.known[index] = send(self.call, body, REACH_S)
-            except (Unreachable, ProtocolError) as error:
-                raise SlipwayError(f"the server did not answer the first request: {_line(error)}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +35,11 @@ class Result:
     started: float
 
 
-def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watch | None = None) -> Result:
+def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watcher | None = None) -> Result:
     """The runs, one after the other, each with the next seed. After an interrupt, what there is, marked partial.
 
     Raises:
-        UserError, SlipwayError: as :func:`pipelines.loadtest.measure.measure` and :meth:`Subject.reach`.
+        UserError, SlipwayError: as :func:`pipelines.loadtest.measure.measure`.
     """
     started = time.time()
     runs: list[Scenario] = []
@@ -114,46 +64,6 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watch 
     return Result(whole, tuple(runs), latencies, intervals, notes, started)
 
 
-def once(subject: Subject, settings: LoadSettings, watch: Watch | None = None) -> tuple[Scenario, Recording | None]:
-    """One run, and its recording if there is one."""
-    share = 0.0
-
-    def progress(now: float) -> None:
-        nonlocal share
-        share = now
-
-    def look(glance: Glance | None) -> None:
-        if watch is not None:
-            watch(share, glance)
-
-    with held_scratch("loadtest") as folder:
-        if subject.generators > 1 or subject.hosts:
-            return measure_together(
-                subject.call,
-                subject.bodies,
-                subject.check,
-                settings,
-                folder,
-                subject.generators,
-                subject.namespaces,
-                watch or (lambda *_: None),
-                subject.hosts,
-            )
-        try:
-            call, bodies = subject.call, subject.bodies
-            found = measure(call, bodies, subject.check, settings, folder, progress, watch=look, keep_partial=True)
-        except Interrupted as interrupt:
-            found = interrupt.scenario
-        return found, _recording(folder)
-
-
-def _recording(folder: Path) -> Recording | None:
-    try:
-        return load_recording(folder)
-    except FileNotFoundError:
-        return None  # the generator died, and the scenario says so
-
-
 def _together(
     runs: Sequence[Scenario], recordings: Sequence[Recording], settings: LoadSettings, repeat: int
 ) -> Scenario:
@@ -162,7 +72,7 @@ def _together(
         return runs[0]
     checked = sum(one.answers_checked for one in runs)
     matched = sum(round((one.match_share or 0.0) * one.answers_checked) for one in runs)
-    whole = summarise(merge(recordings, side_by_side=False), settings, checked, matched)
+    whole = summarise(merge(recordings), settings, checked, matched)
     reasons = [f"run {number}: {one.invalid_because}" for number, one in enumerate(runs, 1) if one.invalid_because]
     partial = len(runs) < repeat or runs[-1].partial
     if partial:
@@ -185,8 +95,6 @@ def _together(
         steal_share=max(stolen) if stolen else None,
         client_cpu_share=max((one.client_cpu_share or 0.0 for one in runs), default=None),
         distinct_inputs=first.distinct_inputs,
-        generators=first.generators,
-        parts=tuple(part for one in runs for part in one.parts),
         steady_from_s=None,
     )
 
@@ -208,7 +116,7 @@ def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...
     return whole, tuple(notes)
 
 
-def _scaled(watch: Watch | None, number: int, repeat: int) -> Watch | None:
+def _scaled(watch: Watcher | None, number: int, repeat: int) -> Watcher | None:
     return None if watch is None else lambda share, glance: watch((number + share) / repeat, glance)
 
 
@@ -216,10 +124,6 @@ def _latencies_ms(recording: Recording) -> np.ndarray:
     measured = slice(recording.first, None)
     answered = recording.outcome[measured] == Outcome.ANSWERED
     return np.sort((recording.done - recording.intended)[measured][answered]) / 1e6
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def plain_interval(interval: Interval | str) -> dict[str, Any]:

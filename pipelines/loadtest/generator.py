@@ -20,7 +20,7 @@ import numpy as np
 
 from pipelines.loadtest.live import open_view
 from pipelines.loadtest.plan import Plan, load_plan
-from pipelines.loadtest.priority import place_of, settle, usable
+from pipelines.loadtest.priority import settle
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
 from pipelines.loadtest.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
@@ -44,7 +44,7 @@ class Run:
 
     def __init__(self, plan: Plan, recorder: Recorder[bytes], in_flight_limit: int) -> None:
         self.settings = plan.settings
-        self.schedule, self.start_ns = plan.schedule, plan.start_ns
+        self.schedule = plan.schedule
         self.recorder = recorder
         self.in_flight_limit = in_flight_limit
         self._loop = asyncio.get_running_loop()
@@ -200,8 +200,6 @@ class Run:
             await self._transport.close()
 
     async def _closed(self) -> Recording:
-        while not self.stopped_ns and (left_s := (self.start_ns - time.monotonic_ns()) / NS_PER_S) > 0:
-            await asyncio.sleep(min(left_s, SWEEP_S))
         if self.settings.warmup_s and not self.stopped_ns:
             await self.closed_loop(self.settings.warmup_s)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
@@ -217,8 +215,7 @@ class Run:
 
     async def _open(self) -> Recording:
         schedule, warmup_ns = self.schedule, int(self.settings.warmup_s * NS_PER_S)
-        # A generator that comes late to a common start sends late, and its lag says so.
-        begin_ns = self.start_ns or time.monotonic_ns() + LEAD_NS
+        begin_ns = time.monotonic_ns() + LEAD_NS
         cpu_s = time.process_time()
 
         def measured() -> None:
@@ -270,7 +267,7 @@ def main(folder: Path) -> None:
     tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
     limit = in_flight_limit()
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
-    cpus, priority = settle(place_of(plan.number, usable()))
+    cpus, priority = settle()
 
     async def work() -> Recording:
         return await Run(plan, recorder, limit).run()

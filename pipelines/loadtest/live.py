@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import os
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ RECENT_S = 1.0
 class Glance:
     """A test at one moment: counts of its measured part, and the last second's rate and percentiles.
 
-    Percentiles are for looking at: of however few answers there were, None of none.
+    Percentiles here are for display only: computed from any number of answers, None if there are none.
     """
 
     sent: int
@@ -37,41 +36,6 @@ class Glance:
     p50_ms: float | None
     p99_ms: float | None
     max_ms: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one generator shows at a moment: counts of its measured part, and what was answered in the last ``span_ns``.
-
-    ``latencies_ns`` has shape [n], in no order: of several generators they are put together, for no average of
-    percentiles is a percentile.
-    """
-
-    sent: int
-    answered: int
-    errors: int
-    in_flight: int
-    span_ns: float
-    latencies_ns: np.ndarray
-
-
-def together(looks: Iterable[Look | None]) -> Glance | None:
-    """How a test stands whose generators look like that; None before the measured part of them all. Pure."""
-    seen = [look for look in looks if look is not None]
-    if not seen:
-        return None
-    latency = np.sort(np.concatenate([look.latencies_ns for look in seen])) / 1e6
-    p50, p99 = (float(latency[rank_of(k, len(latency))]) if len(latency) else None for k in (500, 990))
-    return Glance(
-        sent=sum(look.sent for look in seen),
-        answered=sum(look.answered for look in seen),
-        errors=sum(look.errors for look in seen),
-        in_flight=sum(look.in_flight for look in seen),
-        rate_per_s=sum(len(look.latencies_ns) / look.span_ns * 1e9 for look in seen),
-        p50_ms=p50,
-        p99_ms=p99,
-        max_ms=float(latency[-1]) if len(latency) else None,
-    )
 
 
 class View:
@@ -95,10 +59,6 @@ class View:
 
     def glance(self) -> Glance | None:
         """How the test stands; None before its measured part."""
-        return together([self.look()])
-
-    def look(self) -> Look | None:
-        """What is to be seen of this generator; None before its measured part."""
         arrays, first = self._arrays, int(self._arrays.facts[0]) - 1
         if first < 0:
             return None
@@ -110,8 +70,12 @@ class View:
         done = arrays.done[first:count]
         span_ns = min(RECENT_S * 1e9, max(1, now_ns - int(arrays.facts[1])))
         recent = (outcome == Outcome.ANSWERED) & (done > now_ns - span_ns)
-        latencies = done[recent] - arrays.intended[first:count][recent]
-        return Look(len(outcome), answered, len(outcome) - answered - pending, pending, span_ns, latencies)
+        latency_ms = np.sort(done[recent] - arrays.intended[first:count][recent]) / 1e6
+        p50, p99, largest = (
+            float(latency_ms[rank_of(k, len(latency_ms))]) if len(latency_ms) else None for k in (500, 990, 1000)
+        )
+        rate = len(latency_ms) / span_ns * 1e9
+        return Glance(len(outcome), answered, len(outcome) - answered - pending, pending, rate, p50, p99, largest)
 
 
 def sent_count(arrays: Arrays) -> int:

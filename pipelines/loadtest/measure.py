@@ -132,12 +132,8 @@ def run_generator(
     headers: str,
     settings: LoadSettings,
     on_progress: Callable[[float], None],
-    prefix: Sequence[str] = (),
 ) -> str | None:
-    """Runs the generator of a plan to its end. None, or why there is no recording.
-
-    ``prefix`` is a command that becomes another one, such as ``ip netns exec NAME``.
-    """
+    """Runs the generator of a plan to its end. None, or why there is no recording."""
     planned_s = settings.warmup_s + settings.duration_s
     # A closed loop waits for its last answers twice: after the warm-up and at the end.
     limit_s = planned_s + 2 * settings.timeout_s + START_AND_SAVE_S
@@ -148,7 +144,7 @@ def run_generator(
         try:
             with interrupts_deferred():
                 process = subprocess.Popen(
-                    [*prefix, sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
+                    [sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""Several recordings become one: percentiles are those of all latencies, never averages of percentiles. Pure."""
+"""Joins the recordings of several runs: percentiles are those of all latencies, never averages of percentiles. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pipelines.loadtest.recording import Recording
 TIMES = ("intended", "sent", "done", "first_byte")
 
 
-def merge(recordings: Sequence[Recording], side_by_side: bool, ahead_ns: Sequence[int] = ()) -> Recording:
-    """The measured parts of recordings, in the order of their due times; warm-up is left out.
+def merge(recordings: Sequence[Recording]) -> Recording:
+    """The measured parts of runs that follow one another without gaps; warm-up is left out.
 
-    ``side_by_side``: they ran at the same time, on one clock or on clocks that are ``ahead_ns`` of the result's, one
-    value a recording; otherwise they follow one another without gaps. All times of a recording are moved alike, so
-    that no latency changes. CPU times are added; error examples are those of all.
+    All times of a run are moved alike, so that no latency changes. CPU times are added; error examples are those of
+    all runs.
     """
     end_ns, shifts = 0, []
-    for one, ahead in zip(recordings, ahead_ns or [0] * len(recordings), strict=True):
-        shifts.append(-ahead if side_by_side else end_ns - one.start_ns)
+    for one in recordings:
+        shifts.append(end_ns - one.start_ns)
         end_ns += max(one.stop_ns, one.ended_ns) - one.start_ns
     columns = {}
     for name in ("intended", "sent", "done", "first_byte", "size", "outcome"):

@@ -20,22 +20,13 @@ from serving.clients import Call
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others.
-
-    ``number`` counts the generators of one machine from 0. ``start_ns`` is when the test begins on the monotonic
-    clock; 0: as soon as the generator is ready.
-    """
+    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others."""
 
     call: Call
     bodies: Sequence[bytes]
     settings: LoadSettings
     schedule: Schedule
     parent_pid: int
-    start_ns: int = 0
-    number: int = 0
-
-
-PLAN_FILES = ("plan.json", "schedule.npy", "bodies.bin", "bodies.npz")
 
 
 def save_plan(folder: Path, plan: Plan) -> str:
@@ -44,8 +35,6 @@ def save_plan(folder: Path, plan: Plan) -> str:
         "url": plan.call.url,
         "path": plan.call.path,
         "parent_pid": plan.parent_pid,
-        "start_ns": plan.start_ns,
-        "number": plan.number,
         "settings": asdict(plan.settings),
         "first": plan.schedule.first,
         "end_ns": plan.schedule.end_ns,
@@ -56,12 +45,6 @@ def save_plan(folder: Path, plan: Plan) -> str:
     return json.dumps(dict(plan.call.headers))
 
 
-def settle_start(folder: Path, parent_pid: int, start_ns: int) -> None:
-    """Says in a saved plan what is known last: who starts the generator, and when the schedule begins on its clock."""
-    file = folder / "plan.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"parent_pid": parent_pid, "start_ns": start_ns}))
-
-
 def load_plan(folder: Path, headers: str) -> Plan:
     facts = json.loads((folder / "plan.json").read_text())
     return Plan(
@@ -70,6 +53,4 @@ def load_plan(folder: Path, headers: str) -> Plan:
         settings=LoadSettings(**facts["settings"]),
         schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
         parent_pid=facts["parent_pid"],
-        start_ns=facts["start_ns"],
-        number=facts["number"],
     )

@@ -16,19 +16,6 @@ NICE = -10
 """Lower is sooner (setpriority(2)); only a privileged user may go below 0."""
 
 
-def usable() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def place_of(number: int, cpus: int) -> int:
-    """Where generator ``number`` of several, counted from 0 on a machine, settles: as :func:`settle` counts.
-
-    From the last processor on, and over half of them at most: the others are left to what is measured. Pure.
-    """
-    return -1 - number % max(1, cpus // 2)
-
-
 def settle(place: int = -1) -> tuple[tuple[int, ...], str | None]:
     """Makes this process real-time on the last processor it may use; where that is not allowed, raises its niceness.
 

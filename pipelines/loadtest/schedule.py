@@ -53,19 +53,6 @@ def schedule_of(settings: LoadSettings, trace_ns: np.ndarray | None = None) -> S
     return Schedule(offsets[:MAX_REQUESTS], first, end_ns)
 
 
-def split(schedule: Schedule, parts: int, seed: int) -> list[Schedule]:
-    """A schedule for each of several generators; together they are the whole.
-
-    Each arrival is one generator's at random: parts of a Poisson process are Poisson processes again.
-    """
-    owner = np.random.default_rng(seed).integers(parts, size=len(schedule.offsets_ns))
-    found = []
-    for part in range(parts):
-        mine = owner == part
-        found.append(Schedule(schedule.offsets_ns[mine], int(mine[: schedule.first].sum()), schedule.end_ns))
-    return found
-
-
 def uniform_arrivals(rate_per_s: float, seconds: float) -> np.ndarray:
     """Arrivals at equal distances, the first at 0; int64 nanoseconds, none at or after the end."""
     offsets = (np.arange(int(np.ceil(rate_per_s * seconds)) + 1) * (NS_PER_S / rate_per_s)).astype(np.int64)

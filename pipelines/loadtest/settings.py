@@ -10,6 +10,8 @@ from pipelines.errors import UserError, unknown
 ScenarioName = Literal["single-stream", "multi-stream", "offline", "server"]
 Arrivals = Literal["poisson", "uniform", "trace"]
 
+OFFLINE_BATCH = 16
+"""Rows of one request in the ``offline`` scenario of a run."""
 MAX_REQUESTS = 2_000_000
 """Of one test, warm-up included. A closed loop ends there; a schedule that is longer is refused."""
 MAX_SECONDS = 3600.0

@@ -22,7 +22,6 @@ def summarise(
     matched: int = 0,
     in_process: bool = False,
     steal_share: float | None = None,
-    cpu_share: float | None = None,
 ) -> Scenario:
     """The result of a run.
 
@@ -32,8 +31,7 @@ def summarise(
     schedule ran, so that a backlog shows as a lower rate and a slow last answer does not; in the
     closed loops it is all answers over the time until the last one (MLPerf's offline rule).
     ``concurrency`` is the setting in the closed loops and the most that were in flight in ``server``.
-    In process, the CPU time is the model's own and not a client's. ``cpu_share`` is that of the busiest of
-    several generators; of one, it is known. What an interrupt cut off is in no figure.
+    In process, the CPU time is the model's own and not a client's. What an interrupt cut off is in no figure.
     """
     r, cut_off = _without_cut_off(recording)
     measured = slice(r.first, None)
@@ -60,8 +58,7 @@ def summarise(
     )
     cpu_s = r.cpu_s / requests if requests else None
     elapsed_s = (r.ended_ns - r.start_ns) / 1e9
-    if cpu_share is None and elapsed_s > 0 and requests and not in_process:
-        cpu_share = r.cpu_s / elapsed_s
+    cpu_share = r.cpu_s / elapsed_s if elapsed_s > 0 and requests and not in_process else None
     first_ms = (r.first_byte - r.intended)[measured][ok & (r.first_byte[measured] > 0)] / 1e6
     reason = invalid_because(
         Counted(

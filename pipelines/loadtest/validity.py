@@ -99,7 +99,7 @@ def _too_busy(c: Counted) -> str | None:
         return None
     return (
         f"the load generator used {c.cpu_share:.0%} of a core (limit {MAX_CPU_SHARE:.0%}): "
-        "the rate may be its own limit: offer less, or use several generators"
+        "the rate may be its own limit: offer less"
     )
 
 

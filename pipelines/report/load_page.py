@@ -26,8 +26,6 @@ def render(url: str, result: Result) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    from pipelines.loadtest.face import part_text
-
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -50,7 +48,6 @@ def render(url: str, result: Result) -> str:
         one=one,
         started=datetime.fromtimestamp(result.started, UTC).isoformat(" ", "seconds"),
         facts=[(numbers.figures(value) if value is not None else numbers.DASH, unit) for value, unit in shown],
-        parts=[part_text(part) for part in one.parts],
         notes=[*one.unclaimable, *one.error_examples, *result.notes],
         figures=plots,
         figure_data=[for_plotly(figure) for figure in plots],

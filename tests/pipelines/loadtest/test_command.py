@@ -1,4 +1,4 @@
-"""``slipway loadtest`` by itself, as a user runs it."""
+"""``slipway loadtest-url`` and ``calibrate``, as a user runs them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def url(truth, path: str) -> str:
 
 
 def go(cli, *words: str, code: int = 0) -> dict:
-    done = cli("loadtest", *words, "--json")
+    done = cli("loadtest-url", *words, "--json")
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout)
 
 
 def test_any_server(cli, truth, body) -> None:
     words = ["--body", str(body), "--scenario", "server", "--rate", "200", "--duration", "3"]
-    found = go(cli, "--url", url(truth, "/echo/5"), *words)
+    found = go(cli, url(truth, "/echo/5"), *words)
     assert set(KEYS) <= set(found)
     assert (found["valid"], found["invalid_because"], found["match_share"]) == (True, None, 1.0)
     assert 5 <= found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
@@ -44,15 +44,15 @@ def test_any_server(cli, truth, body) -> None:
 
 
 def test_a_percentile_that_is_not_claimable_is_null_and_said(cli, http_truth, body) -> None:
-    found = go(cli, "--url", url(http_truth, "/echo"), "--body", str(body), "--rate", "100", "--requests", "212")
+    found = go(cli, url(http_truth, "/echo"), "--body", str(body), "--rate", "100", "--requests", "212")
     assert found["requests"] == 212
     assert found["p99_ms"] is None
     assert found["unclaimable"] == ["p99 not claimable: 212 of 459 samples"]
 
 
 def test_what_it_says_to_people(cli, http_truth, body) -> None:
-    words = ["--url", url(http_truth, "/echo/2"), "--body", str(body), "--rate", "100", "--duration", "2.5"]
-    done = cli("loadtest", *words)
+    words = [url(http_truth, "/echo/2"), "--body", str(body), "--rate", "100", "--duration", "2.5"]
+    done = cli("loadtest-url", *words)
     assert done.returncode == 0, done.stderr
     assert "latency ms: p50 2." in done.stdout
     assert done.stdout.rstrip().endswith("valid")
@@ -66,10 +66,10 @@ def test_headers_tokens_and_expected_answers(cli, truth, tmp_path, body) -> None
     if truth.url.startswith("grpc"):
         right = tmp_path / "right"
         right.write_text("Bearer a-secret")
-        words = ["--url", url(truth, "/every/1/metadata"), "--body", str(body), "--expect", str(right)]
+        words = [url(truth, "/every/1/metadata"), "--body", str(body), "--expect", str(right)]
         found = go(cli, *words, "--rate", "50", "--duration", "1", "--token-file", str(token))
         assert found["match_share"] == 1.0
-    words = ["--url", url(truth, "/every/2/wrong"), "--body", str(body), "--expect", str(body)]
+    words = [url(truth, "/every/2/wrong"), "--body", str(body), "--expect", str(body)]
     found = go(cli, *words, "--rate", "100", "--duration", "1", "--header", "X-A: b", code=1)
     assert "checked answers differ from the expected ones" in found["invalid_because"]
     assert found["match_share"] == pytest.approx(0.5, abs=0.1)
@@ -77,7 +77,7 @@ def test_headers_tokens_and_expected_answers(cli, truth, tmp_path, body) -> None
 
 def test_repetitions_have_intervals_and_can_be_compared(cli, http_truth, body, tmp_path) -> None:
     saved = tmp_path / "before.json"
-    words = ["--url", url(http_truth, "/echo/1"), "--body", str(body), "--scenario", "offline", "--concurrency", "8"]
+    words = [url(http_truth, "/echo/1"), "--body", str(body), "--scenario", "offline", "--concurrency", "8"]
     words += ["--repeat", "5", "--requests", "2100", "--warmup", "0.1"]
     found = go(cli, *words, "--save", str(saved))
     assert found["requests"] == 5 * 2100
@@ -90,18 +90,10 @@ def test_repetitions_have_intervals_and_can_be_compared(cli, http_truth, body, t
     assert 0.3 < ratio["low"] <= ratio["value"] <= ratio["high"] < 3
 
 
-def test_exports(cli, http_truth, body, tmp_path) -> None:
-    files = {name: tmp_path / name for name in ("k6", "mlperf", "hdr", "html")}
-    words = ["--url", url(http_truth, "/echo/2"), "--body", str(body), "--rate", "300", "--duration", "2"]
-    found = go(cli, *words, *(word for name, file in files.items() for word in (f"--{name}", str(file))))
-    k6 = json.loads(files["k6"].read_text())["metrics"]
-    assert k6["http_reqs"]["count"] == found["requests"]
-    assert k6["http_req_duration"]["p(90)"] == found["p90_ms"]
-    assert k6["http_req_failed"]["value"] == 0
-    mlperf = files["mlperf"].read_text()
-    assert "Result is : VALID" in mlperf
-    assert "Scenario : Server" in mlperf
-    assert f"99.00 percentile latency (ns)   : {round(found['quantiles_ms'][99] * 1e6)}" in mlperf
+def test_files(cli, http_truth, body, tmp_path) -> None:
+    files = {name: tmp_path / name for name in ("hdr", "html")}
+    words = [url(http_truth, "/echo/2"), "--body", str(body), "--rate", "300", "--duration", "2"]
+    go(cli, *words, *(word for name, file in files.items() for word in (f"--{name}", str(file))))
     assert files["hdr"].read_text().startswith("#[Histogram log format version 1.3]")
     page = files["html"].read_text()
     assert 'id="plot-tail"' in page
@@ -110,7 +102,7 @@ def test_exports(cli, http_truth, body, tmp_path) -> None:
 
 def test_metrics_of_a_running_test(http_truth, body) -> None:
     port = free_port()
-    words = ["loadtest", "--url", url(http_truth, "/echo/2"), "--body", str(body), "--rate", "100", "--duration", "20"]
+    words = ["loadtest-url", url(http_truth, "/echo/2"), "--body", str(body), "--rate", "100", "--duration", "20"]
     command = [sys.executable, "-m", "pipelines", *words, "--prometheus-port", str(port), "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 30
@@ -134,8 +126,8 @@ def test_metrics_of_a_running_test(http_truth, body) -> None:
 
 
 def test_a_rate_is_found(cli, http_truth, body) -> None:
-    words = ["--url", url(http_truth, "/serial/10"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
-    done = cli("loadtest", *words, "--budget", "30", "--json")
+    words = [url(http_truth, "/serial/10"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
+    done = cli("loadtest-url", *words, "--budget", "30", "--json")
     found = json.loads(done.stdout)
     # Four services: a queue with one worker holds that at some 48 % of its capacity of 100/s.
     assert found["closed_loop_per_s"] == pytest.approx(100, rel=0.1)
@@ -144,38 +136,36 @@ def test_a_rate_is_found(cli, http_truth, body) -> None:
 
 
 MISTAKES = {
-    "nothing": ([], 2, "name a MODEL, --url or --self-test. Received: none of them"),
-    "both": (["mnist_cnn", "--url", "http://127.0.0.1:1/"], 2, "Received: MODEL and --url"),
-    "a model's option": (["--url", "http://127.0.0.1:1/", "--threads", "2"], 2, "--url has no use for --threads"),
-    "an option of --url": (["mnist_cnn", "--find-rate"], 2, "MODEL has no use for --find-rate"),
-    "scheme": (["--url", "https://127.0.0.1:1/", "--rate", "1"], 2, "not the address of a server"),
-    "no grpc method": (["--url", "grpc://127.0.0.1:1/x", "--rate", "1"], 2, "no gRPC method. Received: /x"),
-    "no port": (["--url", "grpc://127.0.0.1/a/b", "--rate", "1"], 2, "not the address of a server"),
-    "remote": (["--url", "http://8.8.8.8:80/", "--rate", "1"], 2, "pass --allow-remote if it is yours"),
-    "zero rate": (["--url", "http://127.0.0.1:1/", "--rate", "0"], 2, "Invalid value for '--rate'"),
-    "negative rate": (["--url", "http://127.0.0.1:1/", "--rate", "-5"], 2, "Invalid value for '--rate'"),
-    "no rate": (["--url", "http://127.0.0.1:1/"], 2, "needs --rate or --trace. Received: neither"),
-    "huge rate": (["--url", "http://127.0.0.1:1/", "--rate", "1e12"], 2, "rate_per_s is out of range"),
-    "no body": (["--url", "http://127.0.0.1:1/", "--rate", "1", "--body", "/nowhere"], 2, "cannot read a body"),
-    "no trace": (["--url", "http://127.0.0.1:1/", "--trace", "/nowhere"], 2, "cannot read the trace"),
-    "header": (["--url", "http://127.0.0.1:1/", "--rate", "1", "--header", "x"], 2, "not a header"),
-    "scenario": (["--url", "http://127.0.0.1:1/", "--scenario", "srver"], 2, "Did you mean server?"),
-    "no target": (["--url", "http://127.0.0.1:1/", "--find-rate"], 2, "--find-rate and --p99-target-ms go together"),
+    "nothing": ([], 2, "Missing argument 'URL'"),
+    "a model's option": (["http://127.0.0.1:1/", "--threads", "2"], 2, "No such option '--threads'"),
+    "scheme": (["https://127.0.0.1:1/", "--rate", "1"], 2, "not the address of a server"),
+    "no grpc method": (["grpc://127.0.0.1:1/x", "--rate", "1"], 2, "no gRPC method. Received: /x"),
+    "no port": (["grpc://127.0.0.1/a/b", "--rate", "1"], 2, "not the address of a server"),
+    "remote": (["http://8.8.8.8:80/", "--rate", "1"], 2, "pass --allow-remote if it is yours"),
+    "zero rate": (["http://127.0.0.1:1/", "--rate", "0"], 2, "Invalid value for '--rate'"),
+    "negative rate": (["http://127.0.0.1:1/", "--rate", "-5"], 2, "Invalid value for '--rate'"),
+    "no rate": (["http://127.0.0.1:1/"], 2, "Give --rate N, or --scenario single-stream or offline"),
+    "huge rate": (["http://127.0.0.1:1/", "--rate", "1e12"], 2, "rate_per_s is out of range"),
+    "no body": (["http://127.0.0.1:1/", "--rate", "1", "--body", "/nowhere"], 2, "cannot read a body"),
+    "no trace": (["http://127.0.0.1:1/", "--trace", "/nowhere"], 2, "cannot read the trace"),
+    "header": (["http://127.0.0.1:1/", "--rate", "1", "--header", "x"], 2, "not a header"),
+    "scenario": (["http://127.0.0.1:1/", "--scenario", "srver"], 2, "Did you mean server?"),
+    "no target": (["http://127.0.0.1:1/", "--find-rate"], 2, "--find-rate and --p99-target-ms go together"),
     "no result": (
-        ["--url", "http://127.0.0.1:1/", "--rate", "1", "--compare", "/no"],
+        ["http://127.0.0.1:1/", "--rate", "1", "--compare", "/no"],
         2,
         "cannot read the result",
     ),
-    "no folder": (["--url", "http://127.0.0.1:1/", "--rate", "1", "--save", "/nowhere/x"], 2, "no such folder"),
-    "nobody there": (["--url", "http://127.0.0.1:9/", "--rate", "1"], 1, "did not answer the first request"),
-    "nobody there, grpc": (["--url", "grpc://127.0.0.1:9/a/b", "--rate", "1"], 1, "did not answer the first request"),
+    "no folder": (["http://127.0.0.1:1/", "--rate", "1", "--save", "/nowhere/x"], 2, "no such folder"),
+    "nobody there": (["http://127.0.0.1:9/", "--rate", "1"], 1, "did not answer the first request"),
+    "nobody there, grpc": (["grpc://127.0.0.1:9/a/b", "--rate", "1"], 1, "did not answer the first request"),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_line(cli, name: str) -> None:
     words, code, message = MISTAKES[name]
-    done = cli("loadtest", *words)
+    done = cli("loadtest-url", *words)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -185,15 +175,15 @@ def test_a_mistake_is_one_line(cli, name: str) -> None:
 
 def test_the_port_of_the_metrics_is_in_use(cli, http_truth, body) -> None:
     port = http_truth.url.rpartition(":")[2]
-    words = ["--url", url(http_truth, "/echo"), "--body", str(body), "--rate", "10", "--prometheus-port", port]
-    done = cli("loadtest", *words)
+    words = [url(http_truth, "/echo"), "--body", str(body), "--rate", "10", "--prometheus-port", port]
+    done = cli("loadtest-url", *words)
     assert done.returncode == 2
     assert f"cannot serve metrics on port {port}" in done.stderr
 
 
 def test_the_self_test_says_pass_or_fail(cli) -> None:
     """On a machine that is busy it may fail; but what it says and its exit code agree, and what is exact is exact."""
-    done = cli("loadtest", "--self-test", "--json")
+    done = cli("calibrate", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == (0 if found["passed"] else 1)
     assert {check["transport"] for check in found["checks"]} == {"http", "grpc"}

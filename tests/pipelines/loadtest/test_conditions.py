@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
-from pipelines.loadtest.priority import place_of
 
 
 def test_governors(tmp_path: Path) -> None:
@@ -41,8 +40,3 @@ def test_the_generator_settles_where_it_may() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "well\n"
-
-
-def test_several_generators_do_not_all_settle_on_one_processor() -> None:
-    assert [place_of(number, 8) for number in range(6)] == [-1, -2, -3, -4, -1, -2]
-    assert {place_of(number, cpus) for number in range(6) for cpus in (1, 2, 3)} == {-1}

@@ -1,4 +1,4 @@
-"""Exports, metrics and pages of results."""
+"""Saved results, metrics and pages of results."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from pipelines.errors import UserError
 from pipelines.loadtest.alone import Result
 from pipelines.loadtest.compare import compare, load_result, save_result
 from pipelines.loadtest.display import Display, describe
-from pipelines.loadtest.exports import k6_summary, mlperf_summary
 from pipelines.loadtest.live import Glance
 from pipelines.loadtest.prometheus import exposition
 from pipelines.loadtest.recording import Outcome, Recorder
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.summary import nothing_measured, summarise
 from pipelines.report.load_page import render
-from pipelines.results import CurvePoint, GeneratorPart, Scenario
+from pipelines.results import CurvePoint, Scenario
 
 GLANCE = Glance(1200, 1100, 3, 97, 412.5, 5.25, 40.5, 61.0)
 
@@ -33,43 +32,6 @@ def scenario(name: str = "server", errors: int = 0) -> Scenario:
         outcome = Outcome.REFUSED if number < errors else Outcome.ANSWERED
         recorder.end(recorder.begin(due, due), outcome, due + (number + 1) * 10_000, "HTTP 503", due + 1, 5)
     return summarise(recorder.finish(0, 10_000_000_000, 0.1, 10), LoadSettings(name, rate_per_s=200))
-
-
-def test_k6() -> None:
-    found = k6_summary(scenario(errors=10))["metrics"]
-    assert found["http_reqs"]["count"] == 2_000
-    assert found["http_req_failed"] == {"passes": 10, "fails": 1990, "value": 0.005}
-    trend = found["http_req_duration"]
-    assert trend["min"] <= trend["med"] <= trend["p(90)"] <= trend["p(95)"] <= trend["p(99)"] <= trend["max"] == 20.0
-    empty = k6_summary(nothing_measured(LoadSettings("offline"), "it died"))["metrics"]
-    assert empty["http_req_duration"] == {}
-    assert empty["http_req_failed"]["value"] == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "headline"),
-    [
-        ("server", "Scheduled samples per second : 200"),
-        ("offline", "Samples per second : "),
-        ("single-stream", "90.0th percentile latency (ns) : 18000000"),
-        ("multi-stream", "99.0th percentile latency (ns) : 19800000"),
-    ],
-)
-def test_mlperf(name: str, headline: str) -> None:
-    text = mlperf_summary(scenario(name), {"seed": 3})
-    assert headline in text
-    assert "Result is : VALID" in text
-    assert "50.00 percentile latency (ns)   : 10000000\n" in text
-    assert "99.90 percentile latency (ns)   : 19980000\n" in text
-    assert "seed : 3\n" in text
-    assert "No errors encountered" in text
-
-
-def test_mlperf_of_what_is_not_valid() -> None:
-    text = mlperf_summary(scenario(errors=100), {})
-    assert "Result is : INVALID" in text
-    assert " * 100 of 2,000 requests failed" in text
-    assert "100 errors encountered" in text
 
 
 def test_metrics() -> None:
@@ -129,18 +91,6 @@ def test_a_page() -> None:
     assert "h:1/<script>" not in page
     assert "Not valid: 30 of 2,000 requests failed" in page
     assert "default-src &#39;none&#39;" in page
-
-
-def test_a_page_shows_each_generator() -> None:
-    parts = (
-        GeneratorPart("1 of 2", 50, 0, 12.0, 0.1, "near", 41.5),
-        GeneratorPart("2 of 2", host="<far>", lost="its recording is damaged"),
-    )
-    page = render("http://h:1/", result(replace(scenario(), parts=parts)))
-    assert "generator 1 of 2 on near: 50 requests" in page
-    assert "clock known to 41.5 us" in page
-    assert "generator 2 of 2 on &lt;far&gt;: LOST" in page
-    assert 'id="generators"' not in render("http://h:1/", result(scenario()))
 
 
 def test_a_page_of_nothing() -> None:

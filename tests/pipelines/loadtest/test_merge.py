@@ -27,26 +27,18 @@ def recorded(begin_ns: int, latencies_ms: list[float], warmup: int = 0, error: s
 def test_percentiles_of_merged_runs_are_those_of_all_latencies() -> None:
     """Two runs whose own medians are 1 and 9: the average would be 5, the truth is not."""
     one, other = recorded(0, [1.0] * 300), recorded(77 * MS, [9.0] * 100)
-    for side_by_side in (True, False):
-        found = summarise(merge([one, other], side_by_side), LoadSettings("server", rate_per_s=100))
-        assert (found.requests, found.p50_ms, found.p90_ms, found.max_ms) == (400, 1.0, 9.0, 9.0)
-        assert found.mean_ms == pytest.approx(3.0)
-        assert found.received_bytes == 2800
+    found = summarise(merge([one, other]), LoadSettings("server", rate_per_s=100))
+    assert (found.requests, found.p50_ms, found.p90_ms, found.max_ms) == (400, 1.0, 9.0, 9.0)
+    assert found.mean_ms == pytest.approx(3.0)
+    assert found.received_bytes == 2800
 
 
 def test_runs_that_follow_one_another_have_no_gaps_and_no_warm_up() -> None:
     runs = [recorded(10**12, [2.0] * 50, warmup=10), recorded(5 * 10**12, [2.0] * 40, warmup=5, error="HTTP 500")]
-    found = merge(runs, side_by_side=False)
+    found = merge(runs)
     assert len(found.sent) == 40 + 35
     assert np.all(np.diff(found.intended) >= 0)
     assert np.all((found.done - found.intended) == 2 * MS)
     assert np.all((found.first_byte - found.intended) == 500)
     assert (found.cpu_s, found.error_examples) == (0.5, ("HTTP 500",))
     assert int((found.outcome == Outcome.REFUSED).sum()) == 1
-
-
-def test_side_by_side_keeps_the_clock() -> None:
-    runs = [recorded(3 * MS, [1.0, 1.0]), recorded(0, [1.0, 1.0, 1.0])]
-    found = merge(runs, side_by_side=True)
-    assert (found.intended / MS).tolist() == [0, 3, 10, 13, 20]
-    assert (found.start_ns, found.stop_ns) == (0, 30 * MS)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -19,7 +19,6 @@ from pipelines.contained import unmeasured
 from pipelines.fairness.affinity import divide, usable
 from pipelines.fairness.order import new_seed
 from pipelines.jobs import Jobs
-from pipelines.loadtest.settings import LoadSettings, ScenarioName
 from pipelines.machine import this_machine
 from pipelines.measured import Plan
 from pipelines.measuring import Job, Measuring, key_of
@@ -27,59 +26,14 @@ from pipelines.progress import Steps
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
+from pipelines.run.options import Options, load_settings
 from pipelines.select import Choice
-from pipelines.stages import OFFLINE_BATCH
 from pipelines.steps import Context, HowTrained, ensure_trained, prepare, start_row
 from serving.launch import peak_rss_bytes
 
-SCENARIOS: tuple[ScenarioName, ...] = ("single-stream", "offline", "server")
-SHARES = {"single-stream": 0.25, "offline": 0.25, "server": 0.5}
-"""How a row's time is shared: the tail of ``server`` needs the most samples."""
-WARMUP_SHARE = 0.2
-OFFLINE_CONCURRENCY = 4
 CURVE_SHARE = 0.2
 """Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
 INTERRUPTED = "interrupted before it was measured"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a user chooses of a run. ``jobs`` packaging workers run side by side; load tests never do.
-
-    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: another each time).
-    """
-
-    seconds_per_row: float = 5.0
-    rate_per_s: float | None = None
-    threads: int = 1
-    jobs: int = 2
-    atol: float | None = None
-    server: str | None = None
-    scenarios: tuple[ScenarioName, ...] = SCENARIOS
-    framework: str | None = None
-    containers: bool = False
-    repeat: int = 1
-    seed: int | None = None
-    curve: bool = False
-
-
-def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
-    """The load tests of one row. Raises UserError for values out of range."""
-    total = sum(SHARES[name] for name in options.scenarios)
-    settings = []
-    for name in options.scenarios:
-        seconds = options.seconds_per_row * SHARES[name] / total
-        settings.append(
-            LoadSettings(
-                scenario=name,
-                duration_s=seconds,
-                warmup_s=min(1.0, WARMUP_SHARE * seconds),
-                rate_per_s=options.rate_per_s or spec.rate_per_s,
-                batch=OFFLINE_BATCH if name == "offline" else 1,
-                concurrency=OFFLINE_CONCURRENCY,
-            )
-        )
-    return settings
 
 
 class Run:
@@ -186,7 +140,7 @@ class Run:
                 seconds_per_row=self.options.seconds_per_row,
                 rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,
                 threads=self.options.threads,
-                scenarios=self.options.scenarios,
+                scenarios=self.options.chosen_scenarios,
                 repeat=self.options.repeat,
             ),
             training=self.training,

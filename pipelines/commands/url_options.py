@@ -1,7 +1,9 @@
-"""The options of ``slipway loadtest --url``."""
+"""The options of ``slipway loadtest-url``, and the dataclass that holds them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,54 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _AT_LEAST_0 = click.FloatRange(min=0)
 _ABOVE_0 = click.FloatRange(min=0, min_open=True)
 
-ALONE = (
+
+@dataclass(frozen=True, slots=True)
+class UrlOptions:
+    """The choices of a load test of any server. Times are in seconds; ``page`` and ``hdr`` are files to write."""
+
+    scenario: str
+    rate: float | None
+    duration: float | None
+    bodies: tuple[Path, ...]
+    expected: tuple[Path, ...]
+    headers: tuple[str, ...]
+    token_file: Path | None
+    arrivals: str
+    trace: Path | None
+    requests: int | None
+    concurrency: int
+    warmup: float | None
+    timeout: float
+    seed: int
+    repeat: int
+    min_duration: float
+    min_requests: int
+    find_rate: bool
+    p99_target_ms: float | None
+    budget: float
+    curve: bool
+    compare: Path | None
+    save: Path | None
+    page: Path | None
+    hdr: Path | None
+    prometheus_port: int | None
+    allow_remote: bool
+
+
+_OPTIONS = (
+    click.option(
+        "--scenario",
+        metavar="NAME",
+        default="server",
+        show_default=True,
+        help="single-stream, multi-stream, offline or server.",
+    ),
+    click.option("--rate", type=_ABOVE_0, callback=finite, help="Requests per second of the server scenario."),
+    click.option(
+        "--duration",
+        type=click.FloatRange(0.5, 3600),
+        help="Seconds of load (default: 5, or as long as --trace or --requests take).",
+    ),
     click.option(
         "--body",
         "bodies",
@@ -56,12 +105,12 @@ ALONE = (
         "--warmup",
         type=_AT_LEAST_0,
         callback=finite,
-        help="Seconds that come before and do not count; a fifth of the duration, at most 1, if not given.",
+        help="Seconds of load before the measured part (default: a fifth of the duration, at most 1).",
     ),
     click.option(
         "--timeout", type=_ABOVE_0, default=10.0, show_default=True, callback=finite, help="Seconds for one request."
     ),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the arrivals."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the arrivals."),
     click.option(
         "--repeat",
         type=click.IntRange(1, 100),
@@ -70,34 +119,18 @@ ALONE = (
         help="Independent runs; intervals need five.",
     ),
     click.option(
-        "--min-duration", type=_AT_LEAST_0, default=0.0, callback=finite, help="Not valid if it was shorter, seconds."
-    ),
-    click.option("--min-requests", type=click.IntRange(0), default=0, help="Not valid if there were fewer."),
-    click.option(
-        "--generators", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the load."
-    ),
-    click.option(
-        "--namespace",
-        "namespaces",
-        multiple=True,
-        metavar="NAME",
-        help="A network namespace (ip netns) for each generator; may be repeated.",
+        "--min-duration",
+        type=_AT_LEAST_0,
+        default=0.0,
+        callback=finite,
+        help="Mark the result invalid if it ran for less than this many seconds.",
     ),
     click.option(
-        "--host",
-        "hosts",
-        multiple=True,
-        metavar="[USER@]HOST",
-        help="A generator there, over ssh; may be repeated. It needs the same slipway.",
+        "--min-requests",
+        type=click.IntRange(0),
+        default=0,
+        help="Mark the result invalid if there were fewer requests.",
     ),
-    click.option(
-        "--remote-python",
-        default="python3",
-        show_default=True,
-        metavar="COMMAND",
-        help="The Python of every --host that has slipway.",
-    ),
-    click.option("--ssh-config", type=_FILE, help="ssh's configuration for --host, instead of the user's."),
     click.option("--find-rate", is_flag=True, help="Find the highest rate whose p99 is at most --p99-target-ms."),
     click.option("--p99-target-ms", type=_ABOVE_0, callback=finite, help="The latency target of --find-rate."),
     click.option(
@@ -108,17 +141,15 @@ ALONE = (
     click.option("--save", type=_FILE, help="Write the result as JSON, with latencies for --compare."),
     click.option("--html", "page", type=_FILE, help="Write a page with plots."),
     click.option("--hdr", type=_FILE, help="Write an HdrHistogram log."),
-    click.option("--k6", type=_FILE, help="Write k6's summary."),
-    click.option("--mlperf", type=_FILE, help="Write MLPerf LoadGen's summary."),
     click.option(
         "--prometheus-port", type=click.IntRange(1, 65535), help="Serve the running test's metrics on loopback."
     ),
     click.option("--allow-remote", is_flag=True, help="Also addresses outside this machine and private networks."),
 )
-"""What only --url has a use for."""
 
 
-def alone_options(function: Any) -> Any:
-    for option in reversed(ALONE):
+def url_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command."""
+    for option in reversed(_OPTIONS):
         function = option(function)
     return function

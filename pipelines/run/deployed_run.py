@@ -18,7 +18,8 @@ from pipelines.measured import measure_protocol
 from pipelines.measuring import Job, Round, Work
 from pipelines.progress import Steps
 from pipelines.results import IN_PROCESS, Row
-from pipelines.run import Options, Run
+from pipelines.run.options import Options
+from pipelines.run.run import Run
 from pipelines.steps import Context, attempt, start_row
 from serving.launch import Recipe, Usage
 

@@ -1,0 +1,47 @@
+"""The options that ``run`` and ``loadtest`` share; each is a field of :class:`pipelines.run.options.Options`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+LOAD_OPTIONS = (
+    click.option(
+        "--duration",
+        "seconds_per_row",
+        type=click.FloatRange(0.5, 3600),
+        default=5.0,
+        show_default=True,
+        help="Seconds of load test per row, shared by its scenarios.",
+    ),
+    click.option(
+        "--rate",
+        "rate_per_s",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Requests per second of the server scenario; the model's own if left out.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="Compute threads of one prediction, in process and behind servers.",
+    ),
+    click.option("--server", metavar="NAME", help="Another server where a path has it, for example native."),
+    click.option(
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="NAME",
+        help="single-stream, offline or server; may be repeated; all if left out.",
+    ),
+)
+
+
+def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options to a command."""
+    for option in reversed(LOAD_OPTIONS):
+        function = option(function)
+    return function

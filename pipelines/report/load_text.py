@@ -1,0 +1,66 @@
+"""Prints a load test of any server, and a search for the highest rate, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipelines.loadtest.alone import Result
+from pipelines.loadtest.search import Found
+from pipelines.results import Scenario
+
+
+def show(facts: dict[str, Any], result: Result) -> None:
+    one = result.whole
+    click.echo(f"{one.name}  {facts['url']}  {one.duration_s:.4g} s" + ("  PARTIAL" if one.partial else ""))
+    click.echo(
+        f"  {_text(one.rate_per_s)}/s answered"
+        + (f" of {_text(one.offered_per_s)}/s offered" if one.offered_per_s else "")
+    )
+    click.echo(f"  {one.requests:,} requests, {one.errors:,} errors" + _matching(one))
+    latency = "  ".join(f"{name} {_text(getattr(one, f'{name}_ms'))}" for name in ("p50", "p90", "p99", "max", "mean"))
+    click.echo(f"  latency ms: {latency}")
+    if one.send_lag_p99_us is not None:
+        lag = ", ".join(f"{name} {_text(getattr(one, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
+        click.echo(f"  generator: send lag us {lag}; {_text(100 * (one.client_cpu_share or 0))} % of a core")
+    for name, interval in facts["intervals"].items():
+        if "low_ms" in interval:
+            low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
+            click.echo(f"  {name} {low} to {high} ms (holds the truth {interval['coverage']:.0%} of the time)")
+        else:
+            click.echo(f"  {name}: {interval['reason']}")
+    for name, ratio in facts["compared"].items():
+        click.echo(f"  {name} against the base: {_ratio_text(ratio)}")
+    for text in (*one.unclaimable, *one.error_examples, *facts["notes"]):
+        click.echo(f"  note: {text}")
+    click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
+
+
+def _matching(one: Scenario) -> str:
+    return (
+        f", {one.match_share:.2%} of {one.answers_checked:,} checked answers right"
+        if one.match_share is not None
+        else ""
+    )
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _ratio_text(ratio: dict[str, Any]) -> str:
+    if "reason" in ratio:
+        return str(ratio["reason"])
+    return f"{ratio['value']:.3f} times ({ratio['low']:.3f} to {ratio['high']:.3f})"
+
+
+def show_search(found: Found) -> None:
+    for point in found.curve():
+        mark = "held" if point.held else "failed"
+        click.echo(f"  {point.offered_per_s:10,.1f}/s  p50 {_text(point.p50_ms)}  p99 {_text(point.p99_ms)} ms  {mark}")
+    if found.rate_per_s is None:
+        click.echo(f"no rate holds p99 <= {found.target_ms:g} ms: {found.note}")
+    else:
+        state = "confirmed by a longer run" if found.confirmed else f"NOT CONFIRMED: {found.note}"
+        click.echo(f"p99 <= {found.target_ms:g} ms up to {found.rate_per_s:,.1f} requests/s, {state}")

@@ -1,0 +1,1 @@
+"""One run: what is prepared, what is measured, in which order."""

@@ -1,0 +1,85 @@
+"""Checks the words of a command, then runs the pipeline, or asks the servers that run already."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.deployed import among, parse
+from pipelines.errors import SlipwayError, UserError
+from pipelines.progress import Steps
+from pipelines.results import Report
+from pipelines.run.deployed_run import DeployedRun
+from pipelines.run.options import Options
+from pipelines.run.run import Run
+from pipelines.select import choose, spec_named
+from pipelines.served import flavour_for, server_module
+from pipelines.steps import Context, open_context
+from pipelines.workspace import Workspace
+
+
+def execute(
+    workspace: Workspace, model: str, words: tuple[str, ...], options: Options, *, keep: bool
+) -> tuple[Report, Path]:
+    """Run the pipeline: its report, and the folder of its logs; with ``keep`` one of its own below reports/MODEL.
+
+    Raises UserError for an unknown model, path, variant or server.
+    """
+    choices = choose(words)
+    if options.server is not None and not any(flavour_for(choice.card, options.server) for choice in choices):
+        for choice in choices:
+            server_module(choice.card, options.server)  # raises, with the nearest names
+    context = open_context(workspace, model, "loadtest", options.rebuild)
+    folder = _new_folder(workspace, model) if keep else context.logs
+    if keep:
+        context = replace(context, logs=folder / "logs")
+    with Steps() as steps:
+        running = Run(context, spec_named(model), choices, options, steps)
+        running.execute()
+        return running.report(), folder
+
+
+def execute_deployed(
+    workspace: Workspace, model: str, words: tuple[str, ...], at: tuple[str, ...], options: Options
+) -> tuple[Report, Path]:
+    """Ask the servers that run at ``at``: the report, and its folder below reports/MODEL. Raises UserError."""
+    if options.server is not None:
+        raise UserError(
+            f"--server starts a server, and --at asks those that run. Received: both, {options.server} and {at}"
+        )
+    servers = among(parse(at), words)
+    spec = spec_named(model)
+    with Steps() as steps:
+        running = DeployedRun(Context(workspace, workspace.reports(model)), spec, servers, options, steps)
+        folder = _writable_folder(workspace, model)
+        running.context = replace(running.context, logs=folder / "logs")
+        running.execute()
+        return running.report(), folder
+
+
+def _writable_folder(workspace: Workspace, model: str) -> Path:
+    """A new folder for a report. Raises UserError, before anything is measured, where none can be made."""
+    try:
+        return _new_folder(workspace, model)
+    except PermissionError as error:
+        raise UserError(
+            f"the report cannot be written to {workspace.reports(model)}: {error.strerror}. "
+            f"Let user {os.getuid()} write there; with docker compose, be yourself: "
+            'SLIPWAY_USER="$(id -u):$(id -g)" docker compose run --rm slipway loadtest'
+        ) from error
+
+
+def _new_folder(workspace: Workspace, model: str) -> Path:
+    """``reports/MODEL/TIMESTAMP``, of its own even if another run began in the same second."""
+    base = workspace.reports(model)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = base / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise SlipwayError(f"no free name for a report in {base}: 99 runs began at {stamp}")
