@@ -16,9 +16,9 @@ import numpy as np
 
 from models.dataset import Dataset
 from models.spec import ImagePreprocessing, ModelSpec, TensorSpec
-from pipelines import stages
-from pipelines.artifact import PAYLOAD
+from pipelines.artifacts.artifact import PAYLOAD
 from pipelines.paths import path_module, tolerance_for
+from pipelines.stages import functions
 
 if TYPE_CHECKING:
     from models.trained import TrainedModel
@@ -45,7 +45,7 @@ class Pictures:
     def __init__(self) -> None:
         draw = np.random.default_rng(7)
         self._weights = draw.normal(size=(FEATURES, CLASSES)).astype("float32")
-        self._rows = draw.random((stages.ANSWER_ROWS, SIDE, SIDE, 3), "float32")
+        self._rows = draw.random((functions.ANSWER_ROWS, SIDE, SIDE, 3), "float32")
 
     def torch_module(self) -> Any:
         import torch
@@ -96,7 +96,7 @@ def package(path: str, folder: Path) -> None:
     off = float(np.abs(predict(rows)["logits"] - model.reference()).max())
     if off > tolerance_for(path, variant, None).atol:
         raise SystemExit(f"{path} computes something else: {off:.1e} off")
-    stages._save_answers(predict, rows, folder / stages.ANSWERS)
+    functions._save_answers(predict, rows, folder / functions.ANSWERS)
 
 
 if __name__ == "__main__":

@@ -33,16 +33,17 @@ import pictures
 from pydantic import TypeAdapter
 
 from models.trained import spec_of
-from pipelines import contained, measured, served
-from pipelines.artifact import Artifact, Manifest, find
+from pipelines.artifacts.artifact import Artifact, Manifest, find
+from pipelines.artifacts.workspace import Workspace
+from pipelines.fairness.hardware import this_machine
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.machine import this_machine
+from pipelines.measure import container, rows
+from pipelines.measure.server import started
 from pipelines.paths import Card, path_module, version_of
 from pipelines.report.protocol_cost import SCENARIO, WAYS, protocol_cost
 from pipelines.results import IN_PROCESS, ContainerRow, LayerCost, Row, Scenario
-from pipelines.stages import ANSWERS
-from pipelines.worker import run_stage
-from pipelines.workspace import Workspace
+from pipelines.stages.answers import ANSWERS
+from pipelines.stages.worker import run_stage
 from serving.container import engine
 from serving.tf_serving.container import STAND_IN, VARIABLE
 
@@ -66,7 +67,7 @@ Measure = Callable[[], Row | ContainerRow]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An artifact of one model, and how its layers are measured."""
+    """An artifact of one model, and how its layers are rows."""
 
     model: str
     card: Card
@@ -121,22 +122,20 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
     found = []
     with ExitStack() as stack:
         folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        bare = stack.enter_context(served.started(card, artifact, folders[0]))
+        bare = stack.enter_context(started(card, artifact, folders[0]))
         steps: list[Measure] = [lambda: in_process(subject, logs)]
 
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
             server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
-                plan = measured.Plan([settings], probes_threads=False)
-                return measured.judged(
-                    measured.measure_protocol(card, artifact, spec, protocol, server, plan, Path(folder))
-                )
+                plan = rows.Plan([settings], probes_threads=False)
+                return rows.judged(rows.measure_protocol(card, artifact, spec, protocol, server, plan, Path(folder)))
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))
         inside = None
         if in_container:
-            inside = stack.enter_context(contained.started(card, artifact, folders[1], say))
+            inside = stack.enter_context(container.started(card, artifact, folders[1], say))
             ways = dict(zip(WAYS, (inside.direct_endpoints(), dict(inside.recipe.endpoints)), strict=True))
             for via, endpoints in ways.items():
                 for protocol in card.protocols:
@@ -149,14 +148,14 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
             for protocol in card.protocols:
                 over(server, protocol, server.recipe.endpoints, WARM)
         for run in range(runs):
-            started = time.monotonic()
+            begun = time.monotonic()
             rows = [step() for step in random.Random(run).sample(steps, len(steps))]  # noqa: S311
             alone = [row for row in rows if isinstance(row, Row)]
             # The report's order, whatever the order of measuring was.
             alone.sort(key=lambda row: (IN_PROCESS, *card.protocols).index(row.protocol))
             containers = [row for row in rows if isinstance(row, ContainerRow)]
             found.append(protocol_cost(alone, containers, {card.name: card.not_spoken}))
-            say(f"{subject.name}: run {run + 1} of {runs}, {time.monotonic() - started:.0f} s")
+            say(f"{subject.name}: run {run + 1} of {runs}, {time.monotonic() - begun:.0f} s")
     return found
 
 
@@ -172,7 +171,7 @@ def in_process(subject: Subject, logs: Path) -> Row:
     }
     value = run_stage("measure", request, logs / "measure.log", threads=1).value
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(value["scenarios"])
-    return measured.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
+    return rows.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:
@@ -227,7 +226,7 @@ def main() -> None:
         parser.error(f"--runs and --seconds must be above 0. Received: {options.runs} and {options.seconds}")
     settings = LoadSettings(SCENARIO, options.seconds, min(0.3, options.seconds))
     version = images(not options.no_containers)
-    started, layers = time.monotonic(), []
+    begun, layers = time.monotonic(), []
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace((options.workspace or Path(folder)).resolve())
         workspace.check_writable()
@@ -244,7 +243,7 @@ def main() -> None:
         "tf_serving_image": os.environ.get(VARIABLE) if version else None,
         "runs": options.runs,
         "seconds": options.seconds,
-        "wall_s": time.monotonic() - started,
+        "wall_s": time.monotonic() - begun,
         "layers": layers,
     }
     options.output.write_text(json.dumps(results, indent=2) + "\n")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import MODELS, weights
+from models import MODELS, dataset, training, weights
+from models import spec as spec_module
 from models.dataset import Dataset
 from models.spec import ModelSpec
 
@@ -29,6 +32,11 @@ def spec_of(name: str) -> ModelSpec:
     spec = importlib.import_module(MODELS[name]).SPEC
     assert isinstance(spec, ModelSpec)  # noqa: S101 - a bug of the model's package
     return spec
+
+
+def code_of(name: str) -> tuple[ModuleType, ...]:
+    """The modules that shape a model: those that all models share, and its own package."""
+    return spec_module, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
 
 
 @dataclass(frozen=True, slots=True)

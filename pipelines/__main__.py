@@ -1,5 +1,5 @@
 """``python -m pipelines``: the same as ``slipway``."""
 
-from pipelines.cli import main
+from pipelines.commands.cli import main
 
 main(prog_name="slipway")

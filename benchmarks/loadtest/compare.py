@@ -17,8 +17,8 @@ from typing import Any
 
 from tools import ABSENT, TOOLS, Figures, Job, NotValidError, missing
 
-from pipelines.loadtest.schedule import uniform_arrivals
-from pipelines.loadtest.statistics import percentiles
+from pipelines.loadtest.plan.schedule import uniform_arrivals
+from pipelines.loadtest.statistics.percentiles import percentiles
 from pipelines.loadtest.truth.behaviour import true_latencies_ms
 from pipelines.loadtest.truth.clock import read_lateness
 from pipelines.loadtest.truth.start import ground_truth

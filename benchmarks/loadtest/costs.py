@@ -23,8 +23,8 @@ from typing import Any
 
 from tools import BODY, h2load_words, wrk_rate, wrk_words
 
+from pipelines.loadtest.generator.priority import settle
 from pipelines.loadtest.measure import measure
-from pipelines.loadtest.priority import settle
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.truth.start import ground_truth
 from pipelines.results import Scenario

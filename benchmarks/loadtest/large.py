@@ -8,7 +8,7 @@ import time
 import numpy as np
 import psutil
 
-from pipelines.loadtest.statistics import percentiles
+from pipelines.loadtest.statistics.percentiles import percentiles
 from serving.launch import peak_rss_bytes
 
 COUNT = 10_000_000

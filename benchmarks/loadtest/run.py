@@ -24,8 +24,8 @@ import costs
 import simulated
 from tools import TOOLS
 
-from pipelines.files import write_text
-from pipelines.machine import this_machine
+from pipelines.base.files import write_text
+from pipelines.fairness.hardware import this_machine
 
 RESULTS = Path(__file__).parents[1] / "results" / "loadtest.json"
 ALL_TOOLS = list(dict.fromkeys(name for of_kind in TOOLS.values() for name in of_kind))

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.loadtest.intervals import Interval, percentile_interval
-from pipelines.loadtest.queueing import queue_p99_s, sojourn_s
-from pipelines.loadtest.schedule import NS_PER_S, poisson_arrivals
-from pipelines.loadtest.statistics import rank_of
+from pipelines.loadtest.plan.schedule import NS_PER_S, poisson_arrivals
+from pipelines.loadtest.standalone.queueing import queue_p99_s, sojourn_s
+from pipelines.loadtest.statistics.intervals import Interval, percentile_interval
+from pipelines.loadtest.statistics.percentiles import rank_of
 from pipelines.loadtest.truth.start import ground_truth
 
 UTILISATION = 0.8

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.loadtest.statistics import percentiles
+from pipelines.loadtest.statistics.percentiles import percentiles
 from serving.http2.grpc_messages import prefix
 
 HERE = Path(__file__).parent

@@ -25,8 +25,8 @@ import psutil
 from fuzz_openapi import fuzz as fuzz_openapi
 from fuzz_requests import GrpcFuzzer, RawFuzzer, RestFuzzer, slow_loris
 
+from serving.conformance.write import MODELS_FILE, write_models
 from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_ports, serve
-from serving.tf_serving.conformance.write import MODELS_FILE, write_models
 from serving.tf_serving.recipe import recipe
 
 THREADS = 4

@@ -37,7 +37,7 @@ def main(folder: str, shape: str, seconds: str, callers: str, how: str) -> None:
             return signature(x=tf.constant(x))["y"].numpy()
 
     else:
-        from serving.tf_serving.saved_model import ONE_THREAD, definitions, load_session, runner
+        from serving.tf_serving.runtime.saved_model import ONE_THREAD, definitions, load_session, runner
 
         session = load_session(Path(folder), ONE_THREAD)
         run = runner(session, definitions(Path(folder))["serving_default"])

@@ -16,7 +16,7 @@ import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
 
 from serving.open_inference.server import HostModelServer
-from serving.tf_serving.saved_model import ONE_THREAD, definitions, load_session, runner
+from serving.tf_serving.runtime.saved_model import ONE_THREAD, definitions, load_session, runner
 
 
 class SavedModel(Model):

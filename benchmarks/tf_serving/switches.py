@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from serving.conformance.half_plus import write_tf2
 from serving.launch import LOOPBACK, LaunchRequest, free_ports, serve
-from serving.tf_serving.conformance.half_plus import write_tf2
 from serving.tf_serving.recipe import recipe
 
 CLIENTS = 8

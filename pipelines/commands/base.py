@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.errors import SlipwayError, UserError
+from pipelines.base.errors import SlipwayError, UserError
 
 if TYPE_CHECKING:
     from pipelines.results import Report

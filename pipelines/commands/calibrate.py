@@ -14,8 +14,8 @@ from pipelines.commands.base import command, emit
 @command("calibrate", "calibrate", "calibrate --json")
 def calibrate_command(_workspace: Any, as_json: bool) -> None:
     """Check the load tester against a server whose latencies are known. Exit code 1 if a check fails."""
-    from pipelines.loadtest.display import Display
-    from pipelines.loadtest.selftest import calibrate
+    from pipelines.loadtest.standalone.calibration import calibrate
+    from pipelines.loadtest.standalone.display import Display
 
     with Display("calibration") as display:
         checks = calibrate(say=display.say)

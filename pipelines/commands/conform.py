@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from pipelines.base.errors import MissingExtra, UserError
 from pipelines.commands.base import command, emit
-from pipelines.errors import MissingExtra, UserError
 
 IMAGE = "tensorflow/serving:2.20.0"
 REACH_S = 10.0
@@ -76,8 +76,8 @@ def conform_command(
 
 
 def _rows(rest: str, grpc_target: str, only: list[str]) -> Iterator[Row]:
-    from serving.tf_serving.conformance.catalogue import CASES, ELSEWHERE, IDS
-    from serving.tf_serving.conformance.run import connect, run_case
+    from serving.conformance.catalogue import CASES, ELSEWHERE, IDS
+    from serving.conformance.run import connect, run_case
 
     for number in only:
         if number not in IDS:
@@ -104,8 +104,8 @@ def _check_reachable(target: Any) -> None:
 
     import grpc
 
-    from serving.tf_serving.conformance.case import Rest
-    from serving.tf_serving.conformance.run import ask
+    from serving.conformance.case import Rest
+    from serving.conformance.run import ask
 
     try:
         ask(Rest("/v1/models/half_plus_two"), target.rest)
@@ -122,7 +122,7 @@ def _write(folder: Path, mounted_at: Path | None, as_json: bool) -> None:
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"--write-models takes an empty folder. Received: {folder}")
     try:
-        from serving.tf_serving.conformance.write import MODELS_FILE, MONITORING_FILE, write_models
+        from serving.conformance.write import MODELS_FILE, MONITORING_FILE, write_models
 
         write_models(folder, mounted_at)
     except ModuleNotFoundError as error:

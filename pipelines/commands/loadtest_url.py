@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from pipelines.base.errors import UserError, unknown
 from pipelines.commands.base import command, emit
 from pipelines.commands.url_options import UrlOptions, url_options
-from pipelines.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from pipelines.loadtest.alone import Result
     from pipelines.loadtest.curve import Subject
-    from pipelines.loadtest.live import Glance
-    from pipelines.loadtest.search import Found
+    from pipelines.loadtest.generator.live import Glance
     from pipelines.loadtest.settings import LoadSettings
+    from pipelines.loadtest.standalone.repetitions import Result
+    from pipelines.loadtest.standalone.search import Found
     from pipelines.results import Scenario
 
 INTERRUPTED = 130
@@ -39,12 +39,12 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
 
     Exit code 1 if the result is not valid.
     """
-    from pipelines.loadtest.alone import run
-    from pipelines.loadtest.compare import compare, load_result
     from pipelines.loadtest.curve import SHARES, curve
-    from pipelines.loadtest.display import Display
-    from pipelines.loadtest.find_rate import find_rate
-    from pipelines.loadtest.prometheus import exporting
+    from pipelines.loadtest.standalone.compare import compare, load_result
+    from pipelines.loadtest.standalone.display import Display
+    from pipelines.loadtest.standalone.find_rate import find_rate
+    from pipelines.loadtest.standalone.prometheus import exporting
+    from pipelines.loadtest.standalone.repetitions import run
     from pipelines.report import load_text
 
     options = UrlOptions(**chosen)
@@ -87,7 +87,7 @@ def _shown(url: str) -> str:
 
 def _subject(url: str, options: UrlOptions) -> Subject:
     from pipelines.loadtest.curve import Subject
-    from pipelines.loadtest.target import parse_target, read_bodies
+    from pipelines.loadtest.standalone.target import parse_target, read_bodies
 
     headers = list(options.headers)
     if options.token_file:
@@ -103,8 +103,8 @@ def _subject(url: str, options: UrlOptions) -> Subject:
 
 
 def _settings(options: UrlOptions) -> LoadSettings:
+    from pipelines.loadtest.plan.trace import read_trace
     from pipelines.loadtest.settings import MAX_SECONDS, LoadSettings, ScenarioName
-    from pipelines.loadtest.trace import read_trace
 
     if options.scenario not in get_args(ScenarioName):
         raise unknown("scenario", options.scenario, get_args(ScenarioName))
@@ -144,7 +144,7 @@ def _check_writable(options: UrlOptions) -> None:
 
 def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, Any]) -> dict[str, Any]:
     """The result for JSON: the keys of a Scenario, and those of all runs together."""
-    from pipelines.loadtest.alone import plain_interval
+    from pipelines.loadtest.standalone.repetitions import plain_interval
 
     return {
         "url": _shown(url),
@@ -166,9 +166,9 @@ def _brief(one: Scenario) -> dict[str, Any]:
 def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> None:
     import numpy as np
 
-    from pipelines.files import write_text
-    from pipelines.loadtest.compare import save_result
-    from pipelines.loadtest.histogram import log_text
+    from pipelines.base.files import write_text
+    from pipelines.loadtest.standalone.compare import save_result
+    from pipelines.loadtest.statistics.histogram import log_text
 
     if options.save:
         save_result(options.save, facts, result)

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from pipelines.base.errors import UserError
 from pipelines.commands.base import command, emit
-from pipelines.errors import UserError
 
 STORAGE = "pvc://slipway-artifacts"
 _URI = re.compile(r"(pvc|s3|gs|hdfs|webhdfs|https)://[^/\s]+(/\S*)?")
@@ -37,8 +37,8 @@ def manifests_command(workspace: Any, model: str, output: Path | None, storage: 
     The service is the default variant of a path; its canary, the next one that is packaged. Images are
     named by TF_SERVING_IMAGE, TORCHSERVE_IMAGE and OPEN_INFERENCE_IMAGE, as for containers here.
     """
-    from pipelines.files import write_text
-    from pipelines.select import spec_named
+    from pipelines.base.files import write_text
+    from pipelines.paths.choose import spec_named
 
     spec_named(model)
     if not _URI.fullmatch(storage):
@@ -69,8 +69,8 @@ def _services(
     workspace: Any, model: str, storage: str, skipped: list[dict[str, str]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """File names and InferenceServices; what is not packaged goes to ``skipped``, with the reason."""
-    from pipelines import artifact as artifacts
-    from pipelines.kserve import CANARY_PERCENT, inference_service
+    from pipelines.artifacts import artifact as artifacts
+    from pipelines.artifacts.kserve import CANARY_PERCENT, inference_service
     from pipelines.paths import PATHS, path_module
     from serving.launch import LaunchRequest
 

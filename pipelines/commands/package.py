@@ -17,9 +17,9 @@ def _prepare(
     workspace: Any, model: str, words: Sequence[str], name: str, rebuild: bool, atol: float | None
 ) -> list[Any]:
     """Package and verify: the rows, with progress on standard error."""
-    from pipelines.progress import Steps
-    from pipelines.select import choose
-    from pipelines.steps import ensure_trained, open_context, prepare
+    from pipelines.base.progress import Steps
+    from pipelines.paths.choose import choose
+    from pipelines.run.prepare import ensure_trained, open_context, prepare
 
     choices = choose(words)
     context = open_context(workspace, model, name, rebuild)
@@ -38,8 +38,8 @@ def _prepare(
 
 def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
     """The version under which each artifact that is fit and has versions is released now."""
-    from pipelines.artifact import PAYLOAD
-    from pipelines.release import release, versions
+    from pipelines.artifacts.artifact import PAYLOAD
+    from pipelines.artifacts.release import release, versions
 
     released = {}
     for row in rows:
@@ -62,7 +62,7 @@ def package_command(
     workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, release: bool, expect: Path | None, as_json: bool
 ) -> None:
     """Package a model through the paths named, or all, and verify each artifact."""
-    from pipelines.artifact import differences, read_manifest
+    from pipelines.artifacts.artifact import differences, read_manifest
 
     expected = read_manifest(expect) if expect else None
     rows = _prepare(workspace, model, paths, "package", rebuild, None)

@@ -41,7 +41,7 @@ from pipelines.commands.base import command, emit, running_servers
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
 def predict_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
     """Print label and probability for pictures, arrays or rows of the test data."""
-    from pipelines.predict import predict_all
+    from pipelines.run.predictions import predict_all
 
     answers = predict_all(workspace, model, path, **options)
 

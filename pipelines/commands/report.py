@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.base.errors import UserError, unknown
 from pipelines.commands.base import command, emit
-from pipelines.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from pipelines.artifacts.workspace import Workspace
     from pipelines.results import Report
-    from pipelines.workspace import Workspace
 
 
 @command("report", "report mnist_cnn", "report mnist_cnn --run 20260131T120000Z --json")
@@ -37,8 +37,8 @@ def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> 
 
 def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
     """A run's report and its folder. Raises UserError, with the nearest names, when there is none."""
+    from pipelines.paths.choose import spec_named
     from pipelines.report import json_face
-    from pipelines.select import spec_named
 
     spec_named(model)
     base = workspace.reports(model)

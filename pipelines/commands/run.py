@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from models import FRAMEWORKS
+from pipelines.base.errors import UserError
 from pipelines.commands.base import command, emit, end_with, finite, model_and_paths
 from pipelines.commands.run_options import load_options
-from pipelines.errors import UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipelines.artifacts.workspace import Workspace
     from pipelines.results import Report
-    from pipelines.workspace import Workspace
 
 
 @command(
@@ -65,7 +65,7 @@ def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: boo
 def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
     """Show the report, write it, and end with the exit code that it asks for."""
     from pipelines import report as faces
-    from pipelines.files import link
+    from pipelines.base.files import link
     from pipelines.report import terminal
 
     # Shown before it is written: a full disk costs the files, not what was measured.

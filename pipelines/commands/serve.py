@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.commands.base import command
-from pipelines.errors import SlipwayError, UserError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelines.select import Choice
+    from pipelines.paths.choose import Choice
     from serving.launch import Running
 
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 @click.option("--container", is_flag=True, help="In a container, from the image of docker-compose.yml.")
 def serve_command(workspace: Any, path: str, model: str, container: bool, as_json: bool, **options: Any) -> None:
     """Start the server of a path, wait until it can predict, and keep it until Ctrl-C."""
-    from pipelines import contained
-    from pipelines.files import scratch
-    from pipelines.progress import Steps
-    from pipelines.select import choose_one
-    from pipelines.served import server_module, started
-    from pipelines.steps import open_context, ready_artifact
+    from pipelines.base.files import scratch
+    from pipelines.base.progress import Steps
+    from pipelines.measure import container as containers
+    from pipelines.measure.server import server_module, started
+    from pipelines.paths.choose import choose_one
+    from pipelines.run.prepare import open_context, ready_artifact
     from serving.container import engine
     from serving.container.recipe import CannotStart
     from serving.launch import LaunchError, PortInUse
 
     choice = choose_one(path)
     if container:
-        contained.check(choice.card, options["flavour"], options["host"])
+        containers.check(choice.card, options["flavour"], options["host"])
     else:
         server_module(choice.card, options["flavour"])
     context = open_context(workspace, model, "serve")
@@ -59,7 +59,7 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
                     server: Running
                     if container:
                         server = stack.enter_context(
-                            contained.started(choice.card, artifact, workdir, step.say, **options)
+                            containers.started(choice.card, artifact, workdir, step.say, **options)
                         )
                     else:
                         server = stack.enter_context(started(choice.card, artifact, workdir, **options))
@@ -75,7 +75,7 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
 
 
 def _announce(server: Running, choice: Choice, workdir: Path, as_json: bool) -> None:
-    from pipelines.deployed import protocol_for
+    from pipelines.run.addresses import protocol_for
 
     token_file = None
     token = server.recipe.token()

@@ -23,8 +23,8 @@ from pipelines.commands.base import command, emit
 @click.option("--rebuild", is_flag=True, help="Train even if nothing has changed.")
 def train_command(workspace: Any, model: str, framework: str, epochs: int | None, rebuild: bool, as_json: bool) -> None:
     """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""
-    from pipelines.progress import Steps
-    from pipelines.steps import HowTrained, ensure_trained, open_context
+    from pipelines.base.progress import Steps
+    from pipelines.run.prepare import HowTrained, ensure_trained, open_context
 
     with Steps() as steps, steps.step(f"train {model}") as step:
         context = open_context(workspace, model, "train", rebuild)

@@ -1,9 +1,10 @@
 """Which processors servers and load generator run on: apart where there are enough of them.
 
-The generator is a real-time process on the last processor where that is allowed (``pipelines.loadtest.priority``): a
-server thread that happens to be there waits for it. With three processors or more, servers are kept off that
-one, and off its hyperthread, as long as two are left. With two they share both: a server that had one alone would
-be measured without what it does side by side, and the report says that they share.
+The generator is a real-time process on the last processor where that is allowed
+(``pipelines.loadtest.generator.priority``): a server thread that happens to be there waits for it. With three
+processors or more, servers are kept off that one, and off its hyperthread, as long as two are left. With two they
+share both: a server that had one alone would be measured without what it does side by side, and the report says that
+they share.
 """
 
 from __future__ import annotations

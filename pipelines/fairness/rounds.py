@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from pipelines.loadtest.intervals import median_interval
+from pipelines.loadtest.statistics.intervals import median_interval
 from pipelines.results import Row, Scenario, Spread, percentile_of
 
 Measured = TypeVar("Measured", Row, Scenario)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipelines.errors import SlipwayError
-from pipelines.files import held_scratch
-from pipelines.loadtest.live import Glance
+from pipelines.base.errors import SlipwayError
+from pipelines.base.files import held_scratch
+from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.recording import Recording, load_recording
 from pipelines.loadtest.settings import LoadSettings

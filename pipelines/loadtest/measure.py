@@ -12,16 +12,16 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines.errors import UserError
+from pipelines.base.errors import UserError
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
-from pipelines.loadtest.live import Glance, View
-from pipelines.loadtest.plan import Plan, save_plan
+from pipelines.loadtest.generator.live import Glance, View
+from pipelines.loadtest.generator.transport import check_call
+from pipelines.loadtest.plan.plan import Plan, save_plan
+from pipelines.loadtest.plan.schedule import nothing_due, schedule_of
+from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import RECORDING, load_blobs, load_recording
-from pipelines.loadtest.schedule import nothing_due, schedule_of
 from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
-from pipelines.loadtest.summary import nothing_measured, summarise
-from pipelines.loadtest.trace import read_trace
-from pipelines.loadtest.transport import check_call
+from pipelines.loadtest.statistics.summary import nothing_measured, summarise
 from pipelines.results import Scenario
 from serving.clients import Call
 from serving.guard import interrupts_deferred
@@ -144,7 +144,7 @@ def run_generator(
         try:
             with interrupts_deferred():
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "pipelines.loadtest.generator", str(folder)],
+                    [sys.executable, "-P", "-m", "pipelines.loadtest.generator.generator", str(folder)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,

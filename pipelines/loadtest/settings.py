@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pipelines.errors import UserError, unknown
+from pipelines.base.errors import UserError, unknown
 
 ScenarioName = Literal["single-stream", "multi-stream", "offline", "server"]
 Arrivals = Literal["poisson", "uniform", "trace"]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from pipelines.errors import unknown
+from pipelines.base.errors import unknown
 
 if TYPE_CHECKING:
     from models.trained import TrainedModel
@@ -72,8 +72,8 @@ class Card:
     there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
     a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
-    has none. ``sources`` are files or folders, relative to the
-    repository's root, that shape or enter the payload besides the path's own module.
+    has none. ``sources`` are the modules, by dotted name, that shape or enter the payload
+    besides the path's own.
     """
 
     name: str

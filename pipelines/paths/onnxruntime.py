@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.errors import SlipwayError, unknown
+from pipelines.base.errors import SlipwayError, unknown
 from pipelines.paths import Arrays, Card, Predict, Variant
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ CARD = Card(
     server="serving.open_inference.recipe",
     container="serving.open_inference.container",
     protocols=("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"),
-    sources=("serving/open_inference/session.py", "models"),
+    sources=("serving.open_inference.session",),
 )
 
 OPSET = 20

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.errors import SlipwayError
+from pipelines.base.errors import SlipwayError
 from pipelines.paths import Arrays, Card, Predict, Variant
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ CARD = Card(
         "tf-serving-rest-binary": "TensorFlow Serving's REST API has no binary tensors: numbers are JSON, and only "
         "strings may be base64"
     },
-    sources=("serving/tf_serving/saved_model.py",),
+    sources=("serving.tf_serving.runtime.saved_model",),
 )
 
 VERSION = "1"
@@ -125,8 +125,8 @@ def load(folder: Path, threads: int) -> Predict:
 
     Raises SlipwayError for a folder without a SavedModel that has this signature.
     """
-    from serving.tf_serving.errors import ServingError
-    from serving.tf_serving.saved_model import Parallelism, definitions, load_session, runner
+    from serving.tf_serving.base.errors import ServingError
+    from serving.tf_serving.runtime.saved_model import Parallelism, definitions, load_session, runner
 
     try:
         definition = definitions(folder / VERSION)[SIGNATURE]

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import SlipwayError, unknown
+from pipelines.base.errors import SlipwayError, unknown
 from pipelines.paths import Arrays, Card, Predict, Variant
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ CARD = Card(
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
-    sources=("serving/torchserve/handler.py", "models"),
+    sources=("serving.torchserve.handler",),
 )
 
 HANDLER, CONFIG, MANIFEST = "handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.files import write_bytes
+from pipelines.base.files import write_bytes
 from pipelines.report import fairness_view, figures, numbers, views
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes

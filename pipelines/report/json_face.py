@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import SlipwayError, UserError
-from pipelines.files import write_bytes
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.files import write_bytes
 from pipelines.results import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:

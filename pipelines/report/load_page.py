@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.files import write_bytes
+from pipelines.base.files import write_bytes
 from pipelines.report import figures, numbers
 from pipelines.report.html_face import HERE, for_plotly, policy
 from pipelines.report.load_figures import Load
 
 if TYPE_CHECKING:
-    from pipelines.loadtest.alone import Result
+    from pipelines.loadtest.standalone.repetitions import Result
 
 
 def write(url: str, result: Result, path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from pipelines.loadtest.alone import Result
-from pipelines.loadtest.search import Found
+from pipelines.loadtest.standalone.repetitions import Result
+from pipelines.loadtest.standalone.search import Found
 from pipelines.results import Scenario
 
 

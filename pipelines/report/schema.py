@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.files import write_bytes
+from pipelines.base.files import write_bytes
 from pipelines.report.fields import FIELDS
 from pipelines.report.json_face import adapter
 from pipelines.results import SCHEMA_VERSION

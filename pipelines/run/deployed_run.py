@@ -10,17 +10,17 @@ from pathlib import Path
 import psutil
 
 from models.spec import ModelSpec
-from pipelines.artifact import Artifact
-from pipelines.deployed import Deployed, artifact_in, model_in
+from pipelines.artifacts.artifact import Artifact
+from pipelines.base.files import scratch
+from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
-from pipelines.files import scratch
-from pipelines.measured import measure_protocol
-from pipelines.measuring import Job, Round, Work
-from pipelines.progress import Steps
+from pipelines.measure.rounds import Job, Round, Work
+from pipelines.measure.rows import measure_protocol
 from pipelines.results import IN_PROCESS, Row
+from pipelines.run.addresses import Deployed, artifact_in, model_in
 from pipelines.run.options import Options
-from pipelines.run.run import Run
-from pipelines.steps import Context, attempt, start_row
+from pipelines.run.pipeline import Run
+from pipelines.run.prepare import Context, attempt, start_row
 from serving.launch import Recipe, Usage
 
 NOT_HERE = "only the running servers are asked here; slipway run measures in process too"

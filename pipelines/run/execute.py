@@ -7,17 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipelines.deployed import among, parse
-from pipelines.errors import SlipwayError, UserError
-from pipelines.progress import Steps
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.progress import Steps
+from pipelines.measure.server import flavour_for, server_module
+from pipelines.paths.choose import choose, spec_named
 from pipelines.results import Report
+from pipelines.run.addresses import among, parse
 from pipelines.run.deployed_run import DeployedRun
 from pipelines.run.options import Options
-from pipelines.run.run import Run
-from pipelines.select import choose, spec_named
-from pipelines.served import flavour_for, server_module
-from pipelines.steps import Context, open_context
-from pipelines.workspace import Workspace
+from pipelines.run.pipeline import Run
+from pipelines.run.prepare import Context, open_context
 
 
 def execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from pipelines.errors import UserError, unknown
+from pipelines.base.errors import UserError, unknown
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings, ScenarioName
 
 if TYPE_CHECKING:

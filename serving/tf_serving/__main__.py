@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from serving.tf_serving.errors import ServingError
-from serving.tf_serving.flags import FlagError, Flags, parse, usage
+from serving.tf_serving.base.errors import ServingError
+from serving.tf_serving.settings.flags import FlagError, Flags, parse, usage
 
 BAD_FLAGS = 2
 CANNOT_LISTEN = 1
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _serve(flags: Flags) -> int:
     from serving.limits import memory_limit, shortage
-    from serving.tf_serving.ports import PortTakenError, check_port
+    from serving.tf_serving.base.ports import PortTakenError, check_port
 
     wrong = shortage("TensorFlow", NEEDED_BYTES, memory_limit())
     if wrong is not None:
@@ -47,8 +47,8 @@ def _serve(flags: Flags) -> int:
     except PortTakenError as error:
         return _say(str(error), CANNOT_LISTEN)
     _set_up_tensorflow(flags)
-    from serving.tf_serving.config import model_configs
     from serving.tf_serving.server import run
+    from serving.tf_serving.settings.models import model_configs
 
     try:
         models = model_configs(flags)

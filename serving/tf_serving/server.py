@@ -12,23 +12,23 @@ from pathlib import Path
 
 from aiohttp import web
 
-from serving.tf_serving.batch_queue import Scheduler
-from serving.tf_serving.batching_config import BatchingParameters, batching_parameters
-from serving.tf_serving.config import Models
-from serving.tf_serving.config_file import ConfigFile
-from serving.tf_serving.flags import Flags
-from serving.tf_serving.grpc_server import GrpcServer
-from serving.tf_serving.grpc_service import services
-from serving.tf_serving.labels import LabelRules
-from serving.tf_serving.loader import Load, Retries
-from serving.tf_serving.manager import Manager, Rules
-from serving.tf_serving.monitoring import metrics_path
-from serving.tf_serving.ports import bound, taken
-from serving.tf_serving.rest import RestFace, RestRules
-from serving.tf_serving.saved_model import Parallelism
-from serving.tf_serving.servable import Servable, load
-from serving.tf_serving.warmup import warm_up
-from serving.tf_serving.workers import Outbox, Workers
+from serving.tf_serving.base.ports import bound, taken
+from serving.tf_serving.base.workers import Outbox, Workers
+from serving.tf_serving.calls.warmup import warm_up
+from serving.tf_serving.grpc_api.server import GrpcServer
+from serving.tf_serving.grpc_api.service import services
+from serving.tf_serving.rest_api.face import RestFace, RestRules
+from serving.tf_serving.runtime.queue import Scheduler
+from serving.tf_serving.runtime.saved_model import Parallelism
+from serving.tf_serving.runtime.servable import Servable, load
+from serving.tf_serving.settings.batching import BatchingParameters, batching_parameters
+from serving.tf_serving.settings.flags import Flags
+from serving.tf_serving.settings.models import Models
+from serving.tf_serving.settings.monitoring import metrics_path
+from serving.tf_serving.versions.follow import ConfigFile
+from serving.tf_serving.versions.labels import LabelRules
+from serving.tf_serving.versions.loader import Load, Retries
+from serving.tf_serving.versions.manager import Manager, Rules
 
 log = logging.getLogger(__name__)
 

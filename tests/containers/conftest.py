@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.artifact import Artifact
-from pipelines.deployed import artifact_in
-from pipelines.select import choose_one
-from pipelines.stages import ANSWERS, Answers
-from pipelines.workspace import Workspace
+from pipelines.artifacts.artifact import Artifact
+from pipelines.artifacts.workspace import Workspace
+from pipelines.paths.choose import choose_one
+from pipelines.run.addresses import artifact_in
+from pipelines.stages.answers import ANSWERS, Answers
 from serving.clients import Target, client
 from serving.clients.transport import send
 from serving.launch import free_port

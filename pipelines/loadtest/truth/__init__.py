@@ -27,6 +27,6 @@ the request before it), ``error``, ``silent`` (never answers), ``metadata`` (gRP
 authorization), ``chunked`` (many pieces), ``close`` (the last answer of its connection), ``short`` (ends in
 mid-body), ``reset`` (resets in mid-body), ``long`` (bytes after the end), ``drop`` (closes without an answer).
 
-A request arrives when the kernel has its last byte (:mod:`pipelines.loadtest.stamped`): how late this server is woken
-is in no latency. Its last microseconds before an answer it spends in a loop.
+A request arrives when the kernel has its last byte (:mod:`pipelines.loadtest.generator.sockets`): how late this
+server is woken is in no latency. Its last microseconds before an answer it spends in a loop.
 """

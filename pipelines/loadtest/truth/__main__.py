@@ -7,8 +7,8 @@ import gc
 import sys
 from importlib import import_module
 
-from pipelines.loadtest.generator import in_flight_limit, new_event_loop
-from pipelines.loadtest.priority import settle
+from pipelines.loadtest.generator.generator import in_flight_limit, new_event_loop
+from pipelines.loadtest.generator.priority import settle
 
 KINDS = ("http", "grpc")
 LOOPBACK = "127.0.0.1"

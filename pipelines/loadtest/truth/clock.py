@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from pipelines.loadtest.generator.wakeup import alarm
 from pipelines.loadtest.truth.behaviour import FAULTS, NS_PER_MS, Order, Timing, parse
-from pipelines.loadtest.wakeup import alarm
 
 LATE, SIZE = "late:", "size:"
 EARLY_NS = 80_000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-from pipelines.loadtest.stamped import StampedTransport, listen
+from pipelines.loadtest.generator.sockets import StampedTransport, listen
 from pipelines.loadtest.truth.behaviour import parse
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 from serving.http2 import frames

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-from pipelines.loadtest.stamped import StampedTransport, listen
+from pipelines.loadtest.generator.sockets import StampedTransport, listen
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 
 RESET_AFTER_S = 0.01

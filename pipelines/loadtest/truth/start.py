@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipelines.errors import SlipwayError
+from pipelines.base.errors import SlipwayError
 from serving.clients import Call
 from serving.guard import interrupts_deferred
 

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 
 from pipelines.fairness.compute import OVERLAP, breaches, visible
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.summary import nothing_measured
+from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.results import IN_PROCESS, Row, Scenario
-from pipelines.stages import ANSWERS
-from pipelines.worker import run_stage
+from pipelines.stages.answers import ANSWERS
+from pipelines.stages.worker import run_stage
 
 EMPTY = nothing_measured(LoadSettings("single-stream"), "-")
 

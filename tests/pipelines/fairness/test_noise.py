@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.fairness.noise import judge
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.summary import nothing_measured
+from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.results import Beat
 
 EMPTY = nothing_measured(LoadSettings("server", rate_per_s=1), "-")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.fairness.rounds import combine
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.summary import nothing_measured
+from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.results import CurvePoint, Row, Scenario
 
 EMPTY = nothing_measured(LoadSettings("server", rate_per_s=1), "-")

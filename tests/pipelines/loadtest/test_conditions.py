@@ -32,7 +32,7 @@ def test_stolen_time(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "sched_setscheduler"), reason="needs Linux")
 def test_the_generator_settles_where_it_may() -> None:
     program = (
-        "import os\nfrom pipelines.loadtest.priority import settle\nbefore = os.sched_getaffinity(0)\n"
+        "import os\nfrom pipelines.loadtest.generator.priority import settle\nbefore = os.sched_getaffinity(0)\n"
         "cpus, priority = settle()\nassert set(cpus) == os.sched_getaffinity(0)\n"
         "if os.sched_getscheduler(0) == os.SCHED_FIFO:\n  assert (cpus, priority) == ((max(before),), 'fifo 1')\n"
         "else:\n  assert cpus == tuple(sorted(before))\n"

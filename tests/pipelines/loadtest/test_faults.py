@@ -11,12 +11,12 @@ import numpy as np
 import psutil
 import pytest
 
-from pipelines.loadtest.live import Glance
+from pipelines.loadtest.generator.live import Glance
+from pipelines.loadtest.generator.transport import MAX_ARRIVING, TOO_MUCH
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import Outcome, load_recording
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.transport import MAX_ARRIVING, TOO_MUCH
 from pipelines.results import Scenario
 from serving.clients import Call
 from serving.launch import free_port

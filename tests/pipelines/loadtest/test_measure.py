@@ -14,11 +14,11 @@ import numpy as np
 import psutil
 import pytest
 
-from pipelines.errors import UserError
-from pipelines.loadtest.live import Glance
+from pipelines.base.errors import UserError
+from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import measure
+from pipelines.loadtest.plan.schedule import poisson_arrivals
 from pipelines.loadtest.recording import Outcome, load_recording
-from pipelines.loadtest.schedule import poisson_arrivals
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.results import Scenario
 from serving.clients import Call
@@ -35,7 +35,9 @@ def go(call: Call, bodies: list[bytes], folder: Path, scenario: str, **settings)
 def generators() -> list[psutil.Process]:
     """All generator processes of this machine, orphaned ones included."""
     everything = psutil.process_iter(["cmdline"])
-    return [process for process in everything if "pipelines.loadtest.generator" in (process.info["cmdline"] or [])]
+    return [
+        process for process in everything if "pipelines.loadtest.generator.generator" in (process.info["cmdline"] or [])
+    ]
 
 
 def gone(folder: Path, within_s: float = 10.0) -> bool:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import UserError
-from pipelines.loadtest.plan import Plan, load_plan, save_plan
+from pipelines.base.errors import UserError
+from pipelines.loadtest.plan.plan import Plan, load_plan, save_plan
+from pipelines.loadtest.plan.schedule import schedule_of
 from pipelines.loadtest.recording import (
     Outcome,
     Recorder,
@@ -19,9 +20,8 @@ from pipelines.loadtest.recording import (
     save_blobs,
     save_recording,
 )
-from pipelines.loadtest.schedule import schedule_of
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.summary import summarise
+from pipelines.loadtest.statistics.summary import summarise
 from serving.clients import Call
 
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from models.trained import TrainedModel
-from pipelines.errors import SlipwayError, UserError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.paths import onnxruntime, path_module
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from models.trained import TrainedModel
-from pipelines.errors import SlipwayError
+from pipelines.base.errors import SlipwayError
 from pipelines.paths import tf_serving
 
 

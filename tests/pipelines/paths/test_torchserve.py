@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from models.trained import TrainedModel
-from pipelines.errors import SlipwayError, UserError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.paths import path_module, torchserve
 
 ARCHIVE = "model-store/mnist_cnn.mar"

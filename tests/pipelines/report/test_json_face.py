@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import results
-from pipelines.errors import SlipwayError, UserError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.report import json_face, schema, write_all
 from pipelines.report.fields import FIELDS
 from pipelines.results import SCHEMA_VERSION, Report

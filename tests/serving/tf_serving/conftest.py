@@ -18,8 +18,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from serving.conformance.write import BAD, MONITORING_FILE, models_config, write_models
 from serving.launch import LOOPBACK, Recipe, Server, free_ports, serve
-from serving.tf_serving.conformance.write import BAD, MONITORING_FILE, models_config, write_models
 
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from serving.launch import LOOPBACK, free_port, free_ports
-from serving.tf_serving.config import model_configs
-from serving.tf_serving.errors import ServingError
-from serving.tf_serving.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
-from serving.tf_serving.grpc_server import GrpcServer
-from serving.tf_serving.monitoring import metrics_path
+from serving.tf_serving.base.errors import ServingError
+from serving.tf_serving.grpc_api.server import GrpcServer
+from serving.tf_serving.settings.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
+from serving.tf_serving.settings.models import model_configs
+from serving.tf_serving.settings.monitoring import metrics_path
 
 
 def test_both_forms_of_a_flag():

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from serving.conformance.catalogue import ELSEWHERE, IDS
 from serving.launch import LOOPBACK, free_port
-from serving.tf_serving.conformance.catalogue import ELSEWHERE, IDS
 
 
 def conform(*words: str) -> subprocess.CompletedProcess[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from serving.conformance.case import Rest, case
+from serving.conformance.catalogue import CASES, ELSEWHERE, IDS
+from serving.conformance.run import Target, connect, run_case, same
 from serving.launch import LOOPBACK
-from serving.tf_serving.conformance.case import Rest, case
-from serving.tf_serving.conformance.catalogue import CASES, ELSEWHERE, IDS
-from serving.tf_serving.conformance.run import Target, connect, run_case, same
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_every_case_is_there_once():
 
 
 def test_every_case_that_needs_a_server_of_its_own_has_one_test():
-    found = Counter(number for file in Path(__file__).parent.glob("test_*.py") for number in numbers_in(file))
+    found = Counter(number for file in Path(__file__).parent.rglob("test_*.py") for number in numbers_in(file))
     assert {number: count for number, count in found.items() if count != 1} == {}
     assert set(found) == set(ELSEWHERE)
 

@@ -1,0 +1,187 @@
+"""What a path ships, in a content-addressed store: payload, manifest, certificate, reproduce.sh."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from models.trained import code_of
+from pipelines.artifacts import store
+from pipelines.artifacts.sources import Source
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import UserError
+from pipelines.base.files import link
+from pipelines.paths import Card
+from pipelines.results import ArtifactRow, FileEntry
+
+MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
+NO_FILE = "no such file"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an artifact is made of. ``artifact_sha256`` covers every payload file's path and bytes.
+
+    ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's).
+
+    ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free).
+    """
+
+    key: str
+    model: str
+    path: str
+    variant: str
+    framework: str
+    model_training: dict[str, Any]
+    model_sha256: str
+    artifact_sha256: str
+    size_bytes: int
+    files: tuple[FileEntry, ...]
+    versions: dict[str, str]
+    signature: dict[str, list[dict[str, Any]]]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A whole artifact in the store."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def payload(self) -> Path:
+        return self.folder / PAYLOAD
+
+    @property
+    def name(self) -> str:
+        return f"{self.manifest.path}:{self.manifest.variant}"
+
+
+def artifact_key(card: Card, path_code: Source, variant: str, model: str, weights_sha256: str) -> str:
+    """The name of a build in the store.
+
+    It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
+    sources, the variant, the versions of what the path requires and the processor's architecture.
+    """
+    return store.key_of(
+        {"path": card.name, "variant": variant, "model": model, "weights": weights_sha256},
+        [path_code, *code_of(model), *card.sources],
+        card.requires,
+    )
+
+
+def entries(folder: Path) -> tuple[FileEntry, ...]:
+    """Every file below a folder, sorted by path."""
+    found = []
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            with file.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            found.append(FileEntry(file.relative_to(folder).as_posix(), file.stat().st_size, sha256))
+    return tuple(found)
+
+
+def digest_of(files: Iterable[FileEntry]) -> str:
+    """One hash for a set of files: that of the lines ``path, sha256`` in order."""
+    return hashlib.sha256("".join(f"{entry.path}\0{entry.sha256}\n" for entry in files).encode()).hexdigest()
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Raises UserError when the file is not a manifest of this version of slipway."""
+    try:
+        data = json.loads(path.read_text())
+        data["files"] = tuple(FileEntry(**entry) for entry in data["files"])
+        data["labels"] = tuple(data["labels"])
+        return Manifest(**data)
+    except FileNotFoundError as error:
+        raise UserError(f"no manifest at {path}. Package the model first: slipway package MODEL") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is not a manifest that this version reads. Received: {error}") from error
+
+
+def whole(folder: Path) -> Artifact | None:
+    """The artifact in ``folder`` if it is there and every file is as the manifest says, else None."""
+    if not (folder / MANIFEST).exists():
+        return None
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except (UserError, OSError):
+        return None  # of an older version, or damaged: it is built again
+    return Artifact(folder, manifest) if entries(folder / PAYLOAD) == manifest.files else None
+
+
+def find(workspace: Workspace, model: str, path: str, variant: str) -> Artifact:
+    """The packaged artifact. Raises UserError when there is none, or when its files were changed."""
+    folder = workspace.artifact(model, path, variant)
+    artifact = whole(folder.resolve()) if folder.exists() else None
+    if artifact is None:
+        state = "is damaged" if folder.exists() else "is not packaged"
+        raise UserError(f"{path}:{variant} of {model} {state}. Run: slipway package {model} {path}:{variant}")
+    return artifact
+
+
+def build(
+    workspace: Workspace,
+    key: str,
+    fill: Callable[[Path], None],
+    describe: Callable[[tuple[FileEntry, ...]], Manifest],
+    rebuild: bool = False,
+    cancel: threading.Event | None = None,
+) -> tuple[Artifact, bool]:
+    """The artifact of ``key`` and whether it was there already; ``fill`` writes its payload."""
+
+    def fill_all(folder: Path) -> None:
+        (folder / PAYLOAD).mkdir()
+        fill(folder / PAYLOAD)
+        manifest = describe(entries(folder / PAYLOAD))
+        (folder / REPRODUCE).write_text(_reproduce(manifest))
+        (folder / REPRODUCE).chmod(0o755)
+        (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+
+    folder, cached = store.build(
+        workspace.store, key, lambda folder: whole(folder) is not None, fill_all, rebuild, cancel
+    )
+    return Artifact(folder, read_manifest(folder / MANIFEST)), cached
+
+
+def publish(workspace: Workspace, artifact: Artifact) -> Path:
+    """Point ``artifacts/MODEL/PATH/VARIANT`` at the artifact; returns that link."""
+    manifest = artifact.manifest
+    place = workspace.artifact(manifest.model, manifest.path, manifest.variant)
+    link(place, artifact.folder)
+    return place
+
+
+def differences(expected: Manifest, row: ArtifactRow) -> list[str]:
+    """One line for every payload file that is not as the manifest says; none for another path's row."""
+    if (row.path, row.variant) != (expected.path, expected.variant):
+        return []
+    want = {entry.path: entry.sha256 for entry in expected.files}
+    have = {entry.path: entry.sha256 for entry in row.files}
+    return [
+        f"{row.path}:{row.variant}  {path}: expected {want.get(path, NO_FILE)}. Received: {have.get(path, NO_FILE)}"
+        for path in sorted(want.keys() | have.keys())
+        if want.get(path) != have.get(path)
+    ]
+
+
+def _reproduce(manifest: Manifest) -> str:
+    versions = "\n".join(f"#   {name} {version}" for name, version in sorted(manifest.versions.items()))
+    options = "".join(f" --{name} {value}" for name, value in manifest.model_training.items() if value is not None)
+    return f"""#!/bin/sh
+# Builds this artifact again, from training on, in a workspace of its own, and compares every file
+# with manifest.json. Needs slipway on PATH; built with:
+{versions}
+# Usage: ./reproduce.sh [WORKSPACE]
+set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+workspace=${{1:-$(mktemp -d)}}
+slipway --workspace "$workspace" train {manifest.model}{options}
+slipway --workspace "$workspace" package {manifest.model} {manifest.path}:{manifest.variant} --expect "$here/{MANIFEST}"
+"""

@@ -1,0 +1,145 @@
+"""KServe InferenceServices for artifacts: pure functions from manifests and container recipes to plain data.
+
+What a replica runs is what ``slipway serve --container`` runs: image, command line and limits come from
+the same recipe.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pipelines.artifacts.artifact import Manifest
+from serving.container.hardening import USER
+from serving.container.recipe import ContainerRecipe, HttpProbe
+
+CONTAINER = "kserve-container"
+"""The name by which KServe knows the container that predicts."""
+CANARY_PERCENT = 10
+MAX_REPLICAS = 3
+TARGET_CONCURRENCY = 4
+"""Requests on their way to one replica at which another one is started: two for each of its processors."""
+TIMEOUT_S = 60
+
+
+def service_name(model: str, path: str) -> str:
+    """A DNS label (RFC 1123) for a model behind a path's server."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{model}-{path}".lower()).strip("-")[:63].rstrip("-")
+
+
+def storage_uri(base: str, manifest: Manifest) -> str:
+    """Where the payload lies below ``base``: as in the workspace, below ``artifacts``."""
+    return f"{base.rstrip('/')}/{manifest.model}/{manifest.path}/{manifest.variant}/payload"
+
+
+def inference_service(
+    recipe: ContainerRecipe, manifest: Manifest, base: str, canary_percent: int | None = None
+) -> dict[str, Any]:
+    """The InferenceService (serving.kserve.io/v1beta1) of one artifact.
+
+    With ``canary_percent`` it is the next version of a service that runs: that share of the requests
+    goes to it, the rest to the last version that had all.
+    """
+    predictor: dict[str, Any] = {
+        # In the pods' template: an artifact that changes under the same URI is a new revision.
+        "annotations": {"slipway/artifact-sha256": manifest.artifact_sha256},
+        "minReplicas": 1,
+        "maxReplicas": MAX_REPLICAS,
+        "scaleMetric": "concurrency",
+        "scaleTarget": TARGET_CONCURRENCY,
+        "timeout": TIMEOUT_S,
+    }
+    if canary_percent is not None:
+        predictor["canaryTrafficPercent"] = canary_percent
+    predictor["containers"] = [_container(recipe, storage_uri(base, manifest))]
+    predictor["volumes"] = _volumes(recipe)
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": service_name(manifest.model, manifest.path),
+            "labels": {"app.kubernetes.io/managed-by": "slipway"},
+            "annotations": {
+                # What splits the traffic of a canary; the default of KServe since 0.17 does not.
+                "serving.kserve.io/deploymentMode": "Knative",
+                "slipway/artifact": f"{manifest.model} {manifest.path}:{manifest.variant}",
+                "slipway/signature": json.dumps(manifest.signature, separators=(",", ":")),
+            },
+        },
+        "spec": {"predictor": predictor},
+    }
+
+
+def _container(recipe: ContainerRecipe, uri: str) -> dict[str, Any]:
+    rest = next(port for port in recipe.ports.values() if port.scheme == "http")
+    container: dict[str, Any] = {"name": CONTAINER, "image": recipe.image.name}
+    if recipe.entrypoint:
+        container["command"] = list(recipe.entrypoint)
+    return container | {
+        "args": [*recipe.command, *([recipe.secret.argument] if recipe.secret else [])],
+        # KServe puts it at /mnt/models before the container starts.
+        "env": [_named("STORAGE_URI", uri), *(_named(*pair) for pair in recipe.env.items())],
+        # Knative takes one port.
+        "ports": [{"name": "http1", "containerPort": rest.inside, "protocol": "TCP"}],
+        "resources": {
+            "requests": {"cpu": "1", "memory": recipe.memory},
+            "limits": {"cpu": "2", "memory": "2Gi"},
+        },
+        "readinessProbe": _probe(recipe, periodSeconds=5, failureThreshold=3),
+        "livenessProbe": _probe(recipe, initialDelaySeconds=120, periodSeconds=20, failureThreshold=3),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": int(USER.partition(":")[0]),
+            "runAsGroup": int(USER.partition(":")[2]),
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": _mounts(recipe),
+    }
+
+
+def _named(name: str, value: str) -> dict[str, str]:
+    return {"name": name, "value": value}
+
+
+def _probe(recipe: ContainerRecipe, **times: int) -> dict[str, Any]:
+    probe = recipe.probe
+    if isinstance(probe, HttpProbe):
+        asked: dict[str, Any] = {"httpGet": {"path": probe.path, "port": probe.port}}
+    else:
+        asked = {"exec": {"command": list(probe.words)}}
+    return {**asked, "timeoutSeconds": 10, **times}
+
+
+def _mounts(recipe: ContainerRecipe) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = [
+        {"name": f"memory-{number}", "mountPath": place} for number, place in enumerate(recipe.tmpfs)
+    ]
+    if recipe.secret:
+        mounts.append({"name": "key", "mountPath": recipe.secret.mounted_at, "readOnly": True})
+    return mounts
+
+
+def _volumes(recipe: ContainerRecipe) -> list[dict[str, Any]]:
+    """What can be written to is memory, as large as the tmpfs of a container here."""
+    volumes: list[dict[str, Any]] = [
+        {"name": f"memory-{number}", "emptyDir": {"medium": "Memory", "sizeLimit": _size_limit(options)}}
+        for number, options in enumerate(recipe.tmpfs.values())
+    ]
+    if recipe.secret:
+        key = recipe.secret.key
+        volumes.append(
+            {"name": "key", "secret": {"secretName": recipe.secret.name, "items": [{"key": key, "path": key}]}}
+        )
+    return volumes
+
+
+def _size_limit(options: str) -> str:
+    """``size=64m,...`` of a mount as Kubernetes writes amounts: 64Mi."""
+    size = re.search(r"size=(\d+)([mg])", options)
+    if size is None:
+        raise ValueError(f"a tmpfs needs a size in megabytes or gigabytes. Received: {options!r}")
+    return f"{size[1]}{size[2].upper()}i"

@@ -1,0 +1,48 @@
+"""Versions of an artifact, one after the other, in a folder that a server watches.
+
+TF Serving takes the largest number below a model's base path and replaces what it serves without
+dropping a request. An artifact itself is always version 1 and its folder never changes, so a changed
+one becomes the next number here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from pipelines.artifacts import store
+from pipelines.base.errors import SlipwayError
+
+KEPT = 3
+"""So many versions are kept: the newest, and those to go back to."""
+
+
+def release(payload: Path, base: Path) -> int:
+    """The version below ``base`` that holds what is in ``payload``; a new one unless the newest does.
+
+    ``payload`` is an artifact's, with one numbered folder. A version appears whole or not at all.
+    Raises SlipwayError for a payload without versions.
+    """
+    (source,) = versions(payload)[-1:] or (None,)
+    if source is None:
+        raise SlipwayError(f"only what is laid out in versions can be released. Received: {payload}")
+    base.mkdir(parents=True, exist_ok=True)
+    known = versions(base)
+    if known and store.hash_tree(known[-1]) == store.hash_tree(source):
+        return int(known[-1].name)
+    number = int(known[-1].name) + 1 if known else 1
+    aside = base / f".aside-{os.getpid()}"
+    try:
+        shutil.copytree(source, aside)
+        aside.rename(base / str(number))
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    for old in versions(base)[:-KEPT]:
+        shutil.rmtree(old)
+    return number
+
+
+def versions(folder: Path) -> list[Path]:
+    """The numbered folders below ``folder``, smallest number first."""
+    return sorted((place for place in folder.iterdir() if place.name.isdecimal()), key=lambda place: int(place.name))

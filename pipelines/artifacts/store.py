@@ -1,0 +1,104 @@
+"""A content-addressed store of folders: each appears whole or not at all, and is built once."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipelines.artifacts.sources import Source, name_of, place_of
+from pipelines.base.errors import SlipwayError
+from pipelines.paths import version_of
+
+KEY_LENGTH = 24
+LOCK_POLL_S = 0.05
+ALWAYS = ("numpy", "protobuf", "safetensors")
+"""Distributions that whatever is built goes through."""
+
+
+def key_of(parts: dict[str, Any], sources: Iterable[Source], distributions: Iterable[str]) -> str:
+    """The name of a build: a hash of ``parts``, the modules' sources, the libraries' versions and the processor."""
+    everything = {
+        **parts,
+        "sources": {name_of(source): hash_tree(place_of(source)) for source in sources},
+        "versions": versions([*ALWAYS, *distributions]),
+        "machine": platform.machine(),
+    }
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The versions of Python and of those of the distributions that are installed."""
+    found = {name: version_of(name) for name in distributions}
+    return {"python": platform.python_version(), **{name: version for name, version in found.items() if version}}
+
+
+def hash_tree(source: Path) -> str:
+    """A hash of a file's bytes, or of all files below a folder with their names. Raises FileNotFoundError."""
+    if not source.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
+    if source.is_file():
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(source.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(source)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def build(
+    store: Path,
+    key: str,
+    is_whole: Callable[[Path], bool],
+    fill: Callable[[Path], None],
+    rebuild: bool = False,
+    cancel: threading.Event | None = None,
+) -> tuple[Path, bool]:
+    """The folder of ``key``, and whether it was there already.
+
+    ``fill`` writes into an empty folder aside, which gets its final name when it is complete. Of
+    two that want the same, the second waits and takes what the first made. Raises SlipwayError when
+    ``cancel`` is set while it waits.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    final = store / key
+    with _locked(store / f"{key}.lock", cancel):
+        for leftover in store.glob(f"{key}.aside-*"):
+            shutil.rmtree(leftover)  # of a build that was killed: we hold the lock, so nobody writes to it
+        if not rebuild and final.exists() and is_whole(final):
+            return final, True
+        aside = store / f"{key}.aside-new"
+        try:
+            aside.mkdir()
+            fill(aside)
+            if final.exists():
+                # A rename cannot replace a folder that is not empty.
+                final.rename(store / f"{key}.aside-old")
+            aside.rename(final)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(store / f"{key}.aside-old", ignore_errors=True)
+    return final, False
+
+
+@contextmanager
+def _locked(path: Path, cancel: threading.Event | None) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel lets go of it if the process dies."""
+    with path.open("w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if (cancel or threading.Event()).wait(LOCK_POLL_S):
+                    raise SlipwayError("cancelled while another slipway was building the same") from None
+        yield

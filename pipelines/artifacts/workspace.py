@@ -1,0 +1,51 @@
+"""Where a workspace keeps what: trained models, artifacts, reports."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.base.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """``root/artifacts`` holds what is shipped, ``root/reports`` what was learned.
+
+    ``artifacts/.store/KEY`` are the content-addressed builds; ``artifacts/MODEL/PATH/VARIANT`` are
+    relative links to them, so that the folder can be mounted elsewhere.
+    """
+
+    root: Path
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def store(self) -> Path:
+        return self.artifacts / ".store"
+
+    def trained(self, model: str) -> Path:
+        return self.artifacts / model / "trained"
+
+    def artifact(self, model: str, path: str, variant: str) -> Path:
+        return self.artifacts / model / path / variant
+
+    def releases(self, model: str, path: str, variant: str) -> Path:
+        return self.artifacts / model / path / "releases" / variant
+
+    def reports(self, model: str) -> Path:
+        return self.root / "reports" / model
+
+    def check_writable(self) -> None:
+        """Raises UserError when the workspace cannot be written to."""
+        try:
+            self.store.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.store):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the workspace {self.root}: {error.strerror}. Choose another with --workspace."
+            ) from error

@@ -1,0 +1,1 @@
+"""Errors, files and progress: used by every other part."""

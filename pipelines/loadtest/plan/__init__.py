@@ -1,0 +1,1 @@
+"""When requests are due, and what the generator is told."""

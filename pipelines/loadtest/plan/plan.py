@@ -1,0 +1,56 @@
+"""What the generator process is told: files in a folder, and the headers through its standard input.
+
+Headers may hold a token, which has no business on a disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.loadtest.plan.schedule import Schedule
+from pipelines.loadtest.recording import load_blobs, save_blobs
+from pipelines.loadtest.settings import LoadSettings
+from serving.clients import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others."""
+
+    call: Call
+    bodies: Sequence[bytes]
+    settings: LoadSettings
+    schedule: Schedule
+    parent_pid: int
+
+
+def save_plan(folder: Path, plan: Plan) -> str:
+    """Writes all but the headers; returns these as text for the generator's standard input."""
+    facts = {
+        "url": plan.call.url,
+        "path": plan.call.path,
+        "parent_pid": plan.parent_pid,
+        "settings": asdict(plan.settings),
+        "first": plan.schedule.first,
+        "end_ns": plan.schedule.end_ns,
+    }
+    (folder / "plan.json").write_text(json.dumps(facts))
+    np.save(folder / "schedule.npy", plan.schedule.offsets_ns, allow_pickle=False)
+    save_blobs(folder, "bodies", range(len(plan.bodies)), plan.bodies)
+    return json.dumps(dict(plan.call.headers))
+
+
+def load_plan(folder: Path, headers: str) -> Plan:
+    facts = json.loads((folder / "plan.json").read_text())
+    return Plan(
+        call=Call(url=facts["url"], path=facts["path"], headers=json.loads(headers)),
+        bodies=[body for _, body in load_blobs(folder, "bodies")],
+        settings=LoadSettings(**facts["settings"]),
+        schedule=Schedule(np.load(folder / "schedule.npy", allow_pickle=False), facts["first"], facts["end_ns"]),
+        parent_pid=facts["parent_pid"],
+    )

@@ -1,0 +1,52 @@
+"""A trace of arrivals: a text file with seconds, one a line; empty lines and those that begin with # are skipped."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.base.errors import UserError
+from pipelines.loadtest.plan.schedule import NS_PER_S
+from pipelines.loadtest.settings import MAX_REQUESTS, MAX_SECONDS
+
+
+def read_trace(path: str | Path) -> np.ndarray:
+    """The arrivals as int64 nanoseconds from the first one, ascending, shape [n].
+
+    Raises UserError, naming the line, for what is no ascending list of seconds.
+    """
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the trace. Received: {path} ({_why(error)}). Name a text file.") from error
+    offsets: list[float] = []
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        value = _seconds(text)
+        if value is None or (offsets and value < offsets[-1]) or len(offsets) == MAX_REQUESTS:
+            raise UserError(
+                f"not a trace: line {number} of {path}. Received: {text[:40]!r}. "
+                f"Give seconds, one a line, ascending, at most {MAX_REQUESTS:,}."
+            )
+        offsets.append(value)
+    if not offsets:
+        raise UserError(f"the trace holds no arrival. Received: {path}. Give seconds, one a line.")
+    if offsets[-1] - offsets[0] > MAX_SECONDS:
+        raise UserError(f"the trace is longer than {MAX_SECONDS:.0f} s. Received: {offsets[-1] - offsets[0]:.0f} s.")
+    return ((np.array(offsets) - offsets[0]) * NS_PER_S).astype(np.int64)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or "not a text"

@@ -1,0 +1,54 @@
+"""A result on disk with its latencies, and the ratio of another one to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.base.errors import UserError
+from pipelines.base.files import write_text
+from pipelines.loadtest.standalone.repetitions import Result
+from pipelines.loadtest.statistics.intervals import ratio_interval
+from pipelines.loadtest.statistics.percentiles import CLAIMS
+
+LATENCIES = "latencies_ns"
+
+
+def save_result(path: Path, facts: dict[str, Any], result: Result) -> None:
+    """``facts`` as JSON, and each run's sorted latencies: int64 nanoseconds, zlib and base64."""
+    runs = [np.rint(run * 1e6).astype("<i8").tobytes() for run in result.latencies_ms]
+    packed = [base64.b64encode(zlib.compress(run)).decode() for run in runs]
+    write_text(path, json.dumps({**facts, LATENCIES: packed}, indent=1) + "\n")
+
+
+def load_result(path: Path) -> list[np.ndarray]:
+    """The latencies of each run (ms, sorted). Raises UserError for what ``save_result`` did not write."""
+    try:
+        packed = json.loads(path.read_text("utf-8"))[LATENCIES]
+        raw = [zlib.decompress(base64.b64decode(one, validate=True)) for one in packed]
+        return [np.frombuffer(one, "<i8") / 1e6 for one in raw]
+    except OSError as error:
+        raise UserError(
+            f"cannot read the result. Received: {path} ({error.strerror}). Name a file of --save."
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        raise UserError(f"not a result of slipway loadtest --save. Received: {path}. Name one.") from error
+
+
+def compare(result: Result, base: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Each percentile of ``result`` over that of ``base``, with an interval, or why there is none."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, level in CLAIMS.items():
+        ratio = ratio_interval(result.latencies_ms, base, level)
+        if isinstance(ratio, str):
+            found[f"{name}_ms"] = {"reason": ratio}
+        else:
+            facts = {"value": ratio.value, "low": ratio.low, "high": ratio.high, "coverage": ratio.coverage}
+            found[f"{name}_ms"] = facts
+    return found

@@ -1,0 +1,67 @@
+"""Searches for the highest rate at which a running server holds a latency target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pipelines.loadtest.curve import Subject, at_rate, closed_loop_rate, once, uninterrupted
+from pipelines.loadtest.generator.live import Glance
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.standalone.search import Found, Probe, Search
+
+MAX_RATE_PER_S = 20_000.0
+"""A generator of one process is at its limit below that."""
+SPOILT = ("the load generator", "the hypervisor")
+
+
+class Hopeless(KeyboardInterrupt):
+    """A probe whose backlog can only grow: stopped early, the rest of its time is better spent."""
+
+
+def find_rate(
+    subject: Subject, settings: LoadSettings, target_ms: float, budget_s: float, say: Callable[[str], None]
+) -> Found:
+    """The highest rate at which p99 is at most ``target_ms``; of ``settings``, seed, batch and timeout count.
+
+    After Ctrl-C, what was found until then, marked as interrupted. Raises SlipwayError when the server answers
+    nothing.
+    """
+    began = time.monotonic()
+    capacity = closed_loop_rate(subject, settings)
+    say(f"closed loop: {capacity:,.0f} answers/s")
+
+    def probe(rate: float, seconds: float, seed: int) -> Probe:
+        found = _probe(subject, settings, rate, seconds, seed, target_ms)
+        p99 = f"{found.p99_ms:.1f} ms" if found.p99_ms is not None else "none"
+        say(f"{rate:,.1f}/s for {seconds:.1f} s: p99 {p99}" + (f"  ({found.reason})" if found.reason else ""))
+        return found
+
+    search = Search(probe, target_ms, capacity, budget_s, MAX_RATE_PER_S, settings.seed)
+    try:
+        return search.run(spent_s=time.monotonic() - began)
+    except KeyboardInterrupt:
+        return search.so_far()
+
+
+def _probe(subject: Subject, settings: LoadSettings, rate: float, seconds: float, seed: int, target_ms: float) -> Probe:
+    chosen = at_rate(settings, rate, seconds, seed)
+    hopeless = False
+
+    def watch(_: float, glance: Glance | None) -> None:
+        nonlocal hopeless
+        # Little's law: with so many in flight, the next one waits for far longer than the target.
+        if glance is not None and glance.in_flight > 50 + 20 * rate * target_ms / 1e3:
+            hopeless = True
+            raise Hopeless
+
+    why = "stopped early: the backlog only grew"
+    try:
+        found, _ = once(subject, chosen, watch)
+    except Hopeless:  # the generator did not stop in time, and has left nothing
+        return Probe(rate, rate, None, None, why)
+    if hopeless:
+        return Probe(rate, found.rate_per_s, found.p50_ms, None, why)
+    uninterrupted(found)
+    spoilt = bool(found.invalid_because and found.invalid_because.startswith(SPOILT))
+    return Probe(rate, found.rate_per_s, found.p50_ms, found.p99_ms, found.invalid_because, spoilt)

@@ -1,0 +1,133 @@
+"""A load test of any server, by itself: bodies and an address in, a result with everything that was learned out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pipelines.loadtest.curve import Subject, Watcher, once
+from pipelines.loadtest.recording import Outcome, Recording
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.statistics.intervals import Interval, percentile_interval
+from pipelines.loadtest.statistics.merge import merge
+from pipelines.loadtest.statistics.percentiles import CLAIMS
+from pipelines.loadtest.statistics.summary import summarise
+from pipelines.results import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One or several runs: ``whole`` is of all their requests together.
+
+    ``latencies_ms`` are sorted, of each run; ``intervals`` maps p50, p90 and p99 to an interval, or to
+    why there is none. ``started`` is in seconds since 1970.
+    """
+
+    whole: Scenario
+    runs: tuple[Scenario, ...]
+    latencies_ms: tuple[np.ndarray, ...]
+    intervals: dict[str, Interval | str]
+    notes: tuple[str, ...]
+    started: float
+
+
+def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watcher | None = None) -> Result:
+    """The runs, one after the other, each with the next seed. After an interrupt, what there is, marked partial.
+
+    Raises:
+        UserError, SlipwayError: as :func:`pipelines.loadtest.measure.measure`.
+    """
+    started = time.time()
+    runs: list[Scenario] = []
+    recordings: list[Recording] = []
+    for number in range(repeat):
+        chosen = replace(settings, seed=settings.seed + number)
+        try:
+            scenario, recording = once(subject, chosen, _scaled(watch, number, repeat))
+        except KeyboardInterrupt:
+            if not runs:
+                raise
+            break  # nothing of this run, but the earlier ones are kept
+        runs.append(scenario)
+        if recording is not None:
+            recordings.append(recording)
+        if scenario.partial:
+            break
+    latencies = tuple(_latencies_ms(one) for one in recordings)
+    whole = runs[0] if repeat == 1 else _together(runs, recordings, settings, repeat)
+    whole, notes = _judged(whole, subject)
+    intervals = {name: percentile_interval(latencies, level) for name, level in CLAIMS.items()} if repeat > 1 else {}
+    return Result(whole, tuple(runs), latencies, intervals, notes, started)
+
+
+def _together(
+    runs: Sequence[Scenario], recordings: Sequence[Recording], settings: LoadSettings, repeat: int
+) -> Scenario:
+    """The result over all requests of all runs; valid if every run is."""
+    if not recordings:
+        return runs[0]
+    checked = sum(one.answers_checked for one in runs)
+    matched = sum(round((one.match_share or 0.0) * one.answers_checked) for one in runs)
+    whole = summarise(merge(recordings), settings, checked, matched)
+    reasons = [f"run {number}: {one.invalid_because}" for number, one in enumerate(runs, 1) if one.invalid_because]
+    partial = len(runs) < repeat or runs[-1].partial
+    if partial:
+        reasons.append(f"interrupted in run {len(runs)} of {repeat}")
+    first = runs[0]
+    seconds = sum(one.duration_s for one in runs)
+    rate = sum(one.rate_per_s * one.duration_s for one in runs) / seconds if seconds else 0.0
+    stolen = [one.steal_share for one in runs if one.steal_share is not None]
+    return replace(
+        whole,
+        valid=not reasons,
+        invalid_because="; ".join(reasons) or None,
+        partial=partial,
+        duration_s=seconds,
+        rate_per_s=rate,
+        samples_per_s=rate * settings.batch,
+        concurrency=max(one.concurrency for one in runs),
+        warmup_requests=sum(one.warmup_requests for one in runs),
+        governor=first.governor,
+        steal_share=max(stolen) if stolen else None,
+        client_cpu_share=max((one.client_cpu_share or 0.0 for one in runs), default=None),
+        distinct_inputs=first.distinct_inputs,
+        steady_from_s=None,
+    )
+
+
+def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...]]:
+    """The result, invalid if answers differ from the expected ones; and what is to be said besides."""
+    notes = []
+    if whole.match_share is not None and whole.match_share < 1:
+        wrong = f"{1 - whole.match_share:.2%} of {whole.answers_checked:,} checked answers differ"
+        if subject.expected:
+            reason = "; ".join(filter(None, [whole.invalid_because, f"{wrong} from the expected ones"]))
+            whole = replace(whole, valid=False, invalid_because=reason)
+        else:
+            notes.append(f"{wrong} from the first answer to the same body: name the right ones with --expect")
+    if whole.distinct_inputs == 1:
+        notes.append("one body for all requests: a cache of the server may have answered; give several with --body")
+    if whole.closed_loop and whole.name != "offline":
+        notes.append("a closed loop waits for a slow server, and hides its stalls: no basis for a tail target")
+    return whole, tuple(notes)
+
+
+def _scaled(watch: Watcher | None, number: int, repeat: int) -> Watcher | None:
+    return None if watch is None else lambda share, glance: watch((number + share) / repeat, glance)
+
+
+def _latencies_ms(recording: Recording) -> np.ndarray:
+    measured = slice(recording.first, None)
+    answered = recording.outcome[measured] == Outcome.ANSWERED
+    return np.sort((recording.done - recording.intended)[measured][answered]) / 1e6
+
+
+def plain_interval(interval: Interval | str) -> dict[str, Any]:
+    """An interval for JSON, with the unit of latencies."""
+    if isinstance(interval, str):
+        return {"reason": interval}
+    return {"value_ms": interval.value, "low_ms": interval.low, "high_ms": interval.high, "coverage": interval.coverage}

@@ -1,0 +1,104 @@
+"""The address of a server to test by itself: ``http://HOST:PORT/path`` or ``grpc://HOST:PORT/package.Service/Method``."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.loadtest.generator.transport import check_call
+from serving.clients import Call
+
+PORTS = {"http": 80}
+MAX_BODY_BYTES = 256 * 2**20
+
+
+def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = False) -> Call:
+    """The call that a URL means; its host's name is resolved here, once, so that no request waits for it.
+
+    Raises:
+        UserError: not such a URL, a header that is none, or an address that is neither of this machine nor of a
+            private network, without ``allow_remote``.
+        SlipwayError: nobody knows the host's name.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
+    except ValueError:  # a port that is no number, brackets that do not close
+        host, port = None, None
+    if host is None or port is None or parts.scheme not in ("http", "grpc") or parts.username or parts.fragment:
+        shown = url.rpartition("@")[2]  # what stands before an @ may be a password
+        raise UserError(
+            f"not the address of a server. Received: {shown}. "
+            "Give http://HOST:PORT/PATH or grpc://HOST:PORT/package.Service/Method."
+        )
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if parts.scheme == "grpc" and path.count("/") < 2:
+        raise UserError(f"no gRPC method. Received: {path}. Give grpc://HOST:PORT/package.Service/Method.")
+    address = resolved(host, port)
+    if not allow_remote and not is_near(address):
+        raise UserError(
+            f"{host} is not on this machine or a private network. Received: {address}. "
+            "A load test is an attack on who did not ask for it: pass --allow-remote if it is yours."
+        )
+    shown = f"[{address}]" if ":" in address else address
+    named = {} if host == address else {"Host": parts.netloc}
+    given = dict(_header(text) for text in headers)
+    if parts.scheme == "grpc":
+        given = {name.lower(): value for name, value in given.items()}  # as HTTP/2 wants it
+    call = Call(f"{parts.scheme}://{shown}:{port}", path, (named if parts.scheme == "http" else {}) | given)
+    check_call(call)
+    return call
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise UserError("not a header: no colon in it. Give it as 'Name: value'.")  # its text may be a secret
+    return name.strip(), value.strip()
+
+
+def resolved(host: str, port: int) -> str:
+    """The address of a host's name. Raises SlipwayError when nobody knows it."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise SlipwayError(f"cannot find the host {host}: {getattr(error, 'strerror', None) or error}") from error
+    # IPv4 first: servers that listen on one of the two mostly listen on that.
+    return str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
+
+
+def is_near(address: str) -> bool:
+    """Whether an address is of this machine or a private network."""
+    number = ipaddress.ip_address(address.partition("%")[0])
+    return number.is_loopback or number.is_private or number.is_link_local
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a call's URL, its host resolved, is of this machine alone."""
+    return ipaddress.ip_address((urlsplit(url).hostname or "").partition("%")[0]).is_loopback
+
+
+def read_bodies(files: Sequence[Path]) -> list[bytes]:
+    """The request bodies, one a file; those of a folder are its files, by name. One empty body for no file at all.
+
+    Raises UserError for what cannot be read, or is larger than 256 MiB.
+    """
+    bodies = []
+    for file in files:
+        try:
+            found = sorted(one for one in file.iterdir() if one.is_file()) if file.is_dir() else [file]
+            for one in found:
+                if one.stat().st_size > MAX_BODY_BYTES:
+                    raise UserError(f"a body is larger than {MAX_BODY_BYTES:,} bytes. Received: {one}.")
+                bodies.append(one.read_bytes())
+        except OSError as error:
+            raise UserError(
+                f"cannot read a body. Received: {file} ({error.strerror}). Name a file or a folder of files."
+            ) from error
+    if files and not bodies:
+        raise UserError(f"no file with a body. Received: the empty folder {files[0]}.")
+    return bodies or [b""]

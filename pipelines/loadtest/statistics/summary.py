@@ -1,0 +1,157 @@
+"""A recording becomes a Scenario: pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipelines.loadtest.recording import Outcome, Recording
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.statistics.percentiles import most_in_flight, percentiles, rank_of
+from pipelines.loadtest.statistics.steady import settled
+from pipelines.loadtest.statistics.timeline import tail_points, timeline
+from pipelines.loadtest.statistics.validity import Counted, invalid_because
+from pipelines.results import Scenario
+
+
+def summarise(
+    recording: Recording,
+    settings: LoadSettings,
+    checked: int = 0,
+    matched: int = 0,
+    in_process: bool = False,
+    steal_share: float | None = None,
+) -> Scenario:
+    """The result of a run.
+
+    Latency is ``done - intended`` over answered requests. ``requests`` are all measured ones, those
+    that failed included. ``offered_per_s`` is the rate that was asked for: a short schedule holds somewhat
+    more or fewer requests, by chance. In ``server``, ``rate_per_s`` counts the answers that came while the
+    schedule ran, so that a backlog shows as a lower rate and a slow last answer does not; in the
+    closed loops it is all answers over the time until the last one (MLPerf's offline rule).
+    ``concurrency`` is the setting in the closed loops and the most that were in flight in ``server``.
+    In process, the CPU time is the model's own and not a client's. What an interrupt cut off is in no figure.
+    """
+    r, cut_off = _without_cut_off(recording)
+    measured = slice(r.first, None)
+    answered = r.outcome == Outcome.ANSWERED
+    ok, sent = answered[measured], r.outcome[measured] != Outcome.NOT_SENT
+    requests, answers = len(ok), int(ok.sum())
+    errors = requests - answers
+    due_s = (r.intended[measured] - r.start_ns) / 1e9
+    all_ms = (r.done - r.intended)[measured] / 1e6
+    together = settings.outstanding if settings.scenario == "multi-stream" else 1
+    latencies_ms = _of_queries(all_ms, ok, together) if together > 1 else all_ms[ok]
+    ordered = np.sort(latencies_ms)
+    stats = percentiles(ordered)
+
+    server = settings.scenario == "server"
+    stop_ns = r.stop_ns if server else max(r.stop_ns, int(r.done[measured][ok].max(initial=r.start_ns)))
+    duration_s = (stop_ns - r.start_ns) / 1e9
+    in_window = (r.done >= r.start_ns) & (r.done <= stop_ns) & (r.outcome != Outcome.NOT_SENT)
+    rate = int((in_window & answered).sum()) / duration_s if duration_s > 0 else 0.0
+
+    lag_us = np.sort((r.sent - r.intended)[measured][sent]) / 1e3 if server else np.empty(0)
+    lag_p50, lag_p99, lag_max = (
+        float(lag_us[rank_of(k, len(lag_us))]) if len(lag_us) else None for k in (500, 990, 1000)
+    )
+    cpu_s = r.cpu_s / requests if requests else None
+    elapsed_s = (r.ended_ns - r.start_ns) / 1e9
+    cpu_share = r.cpu_s / elapsed_s if elapsed_s > 0 and requests and not in_process else None
+    first_ms = (r.first_byte - r.intended)[measured][ok & (r.first_byte[measured] > 0)] / 1e6
+    reason = invalid_because(
+        Counted(
+            scenario=settings.scenario,
+            requests=requests,
+            answered=answers,
+            errors=errors,
+            not_sent=int((~sent).sum()),
+            in_flight_limit=r.in_flight_limit,
+            ended_in_window=int(in_window.sum()),
+            p99_ms=stats.quantiles[99] if stats.quantiles else None,
+            send_lag_p99_us=lag_p99,
+            first_error=r.error_examples[0] if r.error_examples else None,
+            cpu_share=cpu_share,
+            steal_share=steal_share,
+            duration_s=duration_s,
+            min_duration_s=settings.min_duration_s,
+            min_requests=settings.min_requests,
+            planned_s=settings.duration_s if r.interrupted else None,
+            cut_off=cut_off,
+        )
+    )
+    trace = server and settings.arrivals == "trace"
+    return Scenario(
+        name=settings.scenario,
+        valid=reason is None,
+        invalid_because=reason,
+        duration_s=duration_s,
+        batch=settings.batch,
+        concurrency=most_in_flight(r.sent[measured][sent], r.done[measured][sent]) if server else settings.outstanding,
+        offered_per_s=_mean_rate(requests, duration_s) if trace else settings.rate_per_s if server else None,
+        rate_per_s=rate,
+        samples_per_s=rate * settings.batch,
+        requests=requests,
+        warmup_requests=r.first,
+        errors=errors,
+        error_examples=r.error_examples,
+        mean_ms=stats.mean,
+        p50_ms=stats.claimed["p50"],
+        p90_ms=stats.claimed["p90"],
+        p99_ms=stats.claimed["p99"],
+        max_ms=stats.largest,
+        unclaimable=stats.unclaimable,
+        quantiles_ms=stats.quantiles,
+        answers_checked=checked,
+        match_share=matched / checked if checked else None,
+        send_lag_p50_us=lag_p50,
+        send_lag_p99_us=lag_p99,
+        send_lag_max_us=lag_max,
+        client_cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
+        server_cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
+        # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
+        server_cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
+        partial=r.interrupted,
+        closed_loop=not server,
+        arrivals=settings.arrivals if server else None,
+        client_cpu_share=cpu_share,
+        client_cpus=r.cpus,
+        client_priority=r.priority,
+        steal_share=steal_share,
+        first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
+        received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,
+        steady_from_s=settled(due_s[ok], all_ms[ok]),
+        tail=tail_points(ordered),
+        timeline=timeline(due_s, all_ms, ok, duration_s),
+    )
+
+
+def _without_cut_off(recording: Recording) -> tuple[Recording, int]:
+    """The recording without the measured requests that an interrupt cut off, and how many these were."""
+    keep = recording.outcome != Outcome.CUT_OFF
+    if keep.all():
+        return recording, 0
+    arrays = {name: getattr(recording, name)[keep] for name in ("intended", "sent", "done", "outcome")}
+    arrays |= {name: getattr(recording, name)[keep] for name in ("first_byte", "size")}
+    first = int(keep[: recording.first].sum())
+    return replace(recording, **arrays, first=first), int((~keep[recording.first :]).sum())
+
+
+def _of_queries(latencies_ms: np.ndarray, ok: np.ndarray, together: int) -> np.ndarray:
+    """The latency of each whole query of ``together`` requests: its last answer's; queries with an error are out."""
+    whole = len(ok) // together * together
+    answered = ok[:whole].reshape(-1, together).all(axis=1)
+    return np.asarray(latencies_ms[:whole].reshape(-1, together).max(axis=1)[answered])
+
+
+def _mean_rate(requests: int, seconds: float) -> float | None:
+    return requests / seconds if seconds > 0 else None
+
+
+def nothing_measured(settings: LoadSettings, reason: str) -> Scenario:
+    """The result of a test that could not be done."""
+    empty = np.empty(0, np.int64)
+    recording = Recording(empty, empty, empty, empty, empty, empty, 0, 0, 0, 0.0, 0, (reason,))
+    scenario = summarise(recording, settings)
+    return replace(scenario, invalid_because=reason)

@@ -1,0 +1,149 @@
+"""Why the result of a load test is not valid: pure rules over what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipelines.loadtest.settings import ScenarioName
+from pipelines.loadtest.statistics.percentiles import needed
+
+MIN_ANSWERS = needed(500)
+"""Below it not even the median may be claimed."""
+MAX_ERROR_SHARE = 0.01
+MAX_SEND_LAG_US = 10_000.0
+MAX_SEND_LAG_SHARE = 0.1
+"""Send lag is part of the latency: up to this share of the 99th percentile it does not decide the result."""
+MAX_CPU_SHARE = 0.9
+"""Of one core: a generator that needs more may be what limits the rate, and the result would be its own."""
+MAX_STEAL_SHARE = 0.1
+MIN_RATE_SHARE = 0.95
+RATE_SLACK = 5
+"""Requests that may be in flight at the end more than at the start, in any test: chance, not a backlog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the rules look at; all of the measured part, warm-up excluded.
+
+    ``ended_in_window`` are requests (also of the warm-up) that were answered or failed between the start
+    and the end of the schedule; ``not_sent`` are requests that were due while ``in_flight_limit`` were
+    unanswered. ``send_lag_p99_us`` is None where there is no schedule, ``p99_ms`` is of however few answers.
+    ``cpu_share`` is the generator's, in cores; None in process. ``planned_s`` is the time that an interrupted
+    test should have had, None if it was not interrupted; ``cut_off`` its requests that were unanswered.
+    """
+
+    scenario: ScenarioName
+    requests: int
+    answered: int
+    errors: int
+    not_sent: int
+    in_flight_limit: int
+    ended_in_window: int
+    p99_ms: float | None
+    send_lag_p99_us: float | None
+    first_error: str | None
+    cpu_share: float | None = None
+    steal_share: float | None = None
+    duration_s: float = 0.0
+    min_duration_s: float = 0.0
+    min_requests: int = 0
+    planned_s: float | None = None
+    cut_off: int = 0
+
+
+def _too_few(c: Counted) -> str | None:
+    if c.answered >= MIN_ANSWERS:
+        return None
+    return f"too few answers: {c.answered} of the {MIN_ANSWERS} that a median needs: test for longer"
+
+
+def _too_many_errors(c: Counted) -> str | None:
+    if c.errors <= MAX_ERROR_SHARE * c.requests:
+        return None
+    example = f", for example: {c.first_error}" if c.first_error else ""
+    return f"{c.errors:,} of {c.requests:,} requests failed (limit {MAX_ERROR_SHARE:.0%}){example}"
+
+
+def _in_flight_limit(c: Counted) -> str | None:
+    if not c.not_sent:
+        return None
+    return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already unanswered"
+
+
+def send_lag_limit_us(p99_ms: float | None) -> float:
+    """The send lag that a result allows whose 99th percentile is that, in microseconds."""
+    return max(MAX_SEND_LAG_US, MAX_SEND_LAG_SHARE * 1000 * (p99_ms or 0.0))
+
+
+def _sent_late(c: Counted) -> str | None:
+    limit = send_lag_limit_us(c.p99_ms)
+    if c.send_lag_p99_us is None or c.send_lag_p99_us <= limit:
+        return None
+    late, most = c.send_lag_p99_us / 1000, limit / 1000
+    return f"the load generator sent late: p99 {late:.1f} ms (limit {most:.1f} ms): the machine is too busy"
+
+
+def _fell_behind(c: Counted) -> str | None:
+    short = c.requests - c.ended_in_window
+    if c.scenario != "server" or short <= max((1 - MIN_RATE_SHARE) * c.requests, RATE_SLACK):
+        return None
+    return (
+        f"the server did not keep up: {c.ended_in_window:,} requests ended while {c.requests:,} were due "
+        f"(limit {MIN_RATE_SHARE:.0%}): offer less"
+    )
+
+
+def _too_busy(c: Counted) -> str | None:
+    if c.cpu_share is None or c.cpu_share <= MAX_CPU_SHARE:
+        return None
+    return (
+        f"the load generator used {c.cpu_share:.0%} of a core (limit {MAX_CPU_SHARE:.0%}): "
+        "the rate may be its own limit: offer less"
+    )
+
+
+def _stolen(c: Counted) -> str | None:
+    if c.steal_share is None or c.steal_share <= MAX_STEAL_SHARE:
+        return None
+    return f"the hypervisor gave {c.steal_share:.0%} of the processors to others (limit {MAX_STEAL_SHARE:.0%})"
+
+
+def _too_short(c: Counted) -> str | None:
+    if c.duration_s >= c.min_duration_s - 1e-6 and c.requests >= c.min_requests:
+        return None
+    return (
+        f"too short: {c.requests:,} requests in {c.duration_s:.3g} s, "
+        f"at least {c.min_requests:,} in {c.min_duration_s:g} s are wanted"
+    )
+
+
+def _interrupted(c: Counted) -> str | None:
+    if c.planned_s is None:
+        return None
+    return f"interrupted after {c.duration_s:.1f} of {c.planned_s:g} s; {c.cut_off:,} unanswered requests are left out"
+
+
+RULES: tuple[Callable[[Counted], str | None], ...] = (
+    _interrupted,
+    _too_few,
+    _too_short,
+    _too_many_errors,
+    _in_flight_limit,
+    _sent_late,
+    _fell_behind,
+    _too_busy,
+    _stolen,
+)
+
+
+def invalid_because(counted: Counted) -> str | None:
+    """Every reason why the result is not valid, in one line; None if it is."""
+    if not counted.requests and counted.planned_s is not None:
+        return "interrupted before anything was measured"
+    if not counted.requests:
+        return "no request was due within the test: test for longer or at a higher rate"
+    if not counted.answered:
+        return f"no request was answered, of {counted.requests:,}: {counted.first_error or 'no reason known'}"
+    reasons = [reason for rule in RULES if (reason := rule(counted)) is not None]
+    return "; ".join(reasons) or None

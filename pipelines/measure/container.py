@@ -1,0 +1,145 @@
+"""One artifact behind its server in a container: started, load-tested by every way to reach it, removed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+
+from models.spec import ModelSpec
+from pipelines.artifacts.artifact import Artifact
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.files import scratch
+from pipelines.measure.rows import Plan, measure_protocol
+from pipelines.measure.server import kept, request_for, server_module
+from pipelines.paths import Card
+from pipelines.results import ContainerRow, Row, Via
+from serving.container.engine import EngineMissing
+from serving.container.image import ImageMissing, Say
+from serving.container.server import ContainerServer, serve_container
+from serving.launch import LOOPBACK, LaunchError
+
+WAYS: tuple[Via, ...] = ("published port", "container address")
+SCENARIOS = ("single-stream", "server")
+"""What tells the cost of a container: the time of one request, and the tail under load."""
+
+
+def check(card: Card, flavour: str | None, host: str = LOOPBACK) -> None:
+    """Raises UserError for what no container of a path can do, before anything is started."""
+    server_module(card, None)
+    if card.container is None:
+        raise UserError(f"{card.name} has no container. Leave --container out")
+    if flavour is not None:
+        variable = importlib.import_module(card.container).VARIABLE
+        raise UserError(
+            f"--server chooses among processes; name a container's image with {variable}. Received: --server {flavour}"
+        )
+    try:
+        loopback = IPv4Address(host).is_loopback
+    except AddressValueError:
+        loopback = False
+    if not loopback:
+        raise UserError(f"a container's ports are published on {LOOPBACK} only. Received: --host {host}")
+
+
+@contextmanager
+def started(
+    card: Card,
+    artifact: Artifact,
+    workdir: Path,
+    say: Say,
+    *,
+    threads: int = 1,
+    flavour: str | None = None,
+    host: str = LOOPBACK,
+    rest_port: int | None = None,
+    grpc_port: int | None = None,
+) -> Iterator[ContainerServer]:
+    """As :func:`pipelines.measure.server.started`, in a container.
+
+    Raises UserError, PortInUse, CannotStart or LaunchError.
+    """
+    check(card, flavour, host)
+    request = request_for(artifact, workdir, threads, None, host, rest_port, grpc_port)
+    module = importlib.import_module(str(card.container))
+    with serve_container(lambda: module.container(request), workdir, say) as server:
+        yield server
+
+
+def measure_contained(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    plan: Plan,
+    logs: Path,
+    keep: Callable[[ContainerRow], None],
+    say: Say,
+) -> None:
+    """Keeps a row for every protocol and way to reach it, each as soon as it is known.
+
+    Whatever stands in the way costs these rows and no others.
+    """
+    left = [(via, protocol) for via in WAYS for protocol in card.protocols]
+    plan = replace(plan, settings=[one for one in plan.settings if one.scenario in SCENARIOS], curve_s=0.0)
+    try:
+        with scratch("container") as workdir:
+            log = logs / f"container-{artifact.name.replace(':', '-')}.log"
+            with (
+                kept(workdir / "server.log", log),
+                started(card, artifact, workdir, say, threads=plan.threads) as server,
+            ):
+                endpoints = dict(server.recipe.endpoints)
+                for via in WAYS:
+                    (workdir / via).mkdir()
+                    there, obstacle = _reached(server, via, endpoints)
+                    server.recipe = replace(server.recipe, endpoints=there)
+                    for protocol in card.protocols:
+                        if obstacle:
+                            row = _none(card, artifact, protocol, "skipped", obstacle)
+                        else:
+
+                            def cut(row: Row, via: Via = via) -> None:
+                                keep(_with_facts(row, via, server))
+
+                            row = measure_protocol(card, artifact, spec, protocol, server, plan, workdir / via, cut)
+                        keep(_with_facts(row, via, server))
+                        left.remove((via, protocol))
+    except (EngineMissing, ImageMissing) as error:
+        for via, protocol in left:
+            keep(ContainerRow(via, _none(card, artifact, protocol, "skipped", str(error))))
+    except (LaunchError, SlipwayError, OSError) as error:
+        for via, protocol in left:
+            keep(ContainerRow(via, _none(card, artifact, protocol, "failed", str(error))))
+
+
+def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:
+    """The rows of an artifact that was not reached."""
+    return [
+        ContainerRow(via, Row(card.name, variant, protocol, status, reason))  # type: ignore[arg-type]
+        for protocol in card.protocols
+        for via in WAYS
+    ]
+
+
+def _reached(server: ContainerServer, via: Via, published: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
+    """The endpoints of one way, and why it cannot be gone (empty if it can)."""
+    if via == "published port":
+        return published, ""
+    try:
+        return server.direct_endpoints(), ""
+    except OSError as error:
+        return published, (
+            f"the container's own address cannot be reached from here: {error}. Only an engine on this very "
+            "Linux machine gives a way past the published port"
+        )
+
+
+def _none(card: Card, artifact: Artifact, protocol: str, status: str, reason: str) -> Row:
+    return Row(card.name, artifact.manifest.variant, protocol, status, reason)  # type: ignore[arg-type]
+
+
+def _with_facts(row: Row, via: Via, server: ContainerServer) -> ContainerRow:
+    return ContainerRow(via, row, server.image.name, server.image.size_bytes, server.ready_s)

@@ -1,0 +1,159 @@
+"""The rows of a run, measured in rounds: each in a new random order, everything started anew."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from pipelines.base.progress import Step, Steps
+from pipelines.fairness import machine, noise
+from pipelines.fairness.affinity import confined
+from pipelines.fairness.compute import breaches, visible
+from pipelines.fairness.order import shuffled
+from pipelines.fairness.rounds import combine
+from pipelines.loadtest.conditions import governor
+from pipelines.measure.rows import Plan, judged
+from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
+
+Key = tuple[str, str, str]
+ContainerKey = tuple[str, str, str, Via]
+FIRST_BEAT_S = 0.5
+"""The first calibration is longer: what other processes use is told in ticks of 10 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a job needs of the round that it is in: its protocols in their order, and where rows are kept."""
+
+    plan: Plan
+    protocols: tuple[str, ...]
+    keep: Callable[[Row], None]
+    keep_contained: Callable[[ContainerRow], None]
+    step: Step
+
+
+Work = Callable[[Round], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One start of what is measured: ``name`` is its artifact's, ``protocols`` may come in any order."""
+
+    title: str
+    name: str
+    protocols: tuple[str, ...]
+    work: Work
+
+
+def key_of(one: ContainerRow) -> ContainerKey:
+    """What tells a container's row from all others of a run."""
+    return one.row.path, one.row.variant, one.row.protocol, one.via
+
+
+class Measuring:
+    """What has been measured until now; every question can be asked at any time."""
+
+    def __init__(self, plan: Plan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
+        self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
+        self._found: dict[Key, list[Row]] = {}
+        self._contained: dict[ContainerKey, list[ContainerRow]] = {}
+        self._order: list[list[str]] = []
+        self._beats: list[Beat] = []
+        self._started = time.monotonic()
+        self._load_before = machine.load_average()
+        self._foreign_before: float | None = None
+
+    def keep(self, row: Row) -> None:
+        """Note a row of the round at hand."""
+        self._found.setdefault((row.path, row.variant, row.protocol), []).append(row)
+
+    def keep_contained(self, one: ContainerRow) -> None:
+        """Note a row of a container."""
+        self._contained.setdefault(key_of(one), []).append(one)
+
+    def rounds(self, groups: Sequence[Sequence[Job]], steps: Steps) -> None:
+        """Do every job once a round; the jobs of a group follow each other. Raises what they raise."""
+        if not groups:
+            return
+        self._first_beat()
+        for number in range(1, self.repeat + 1):
+            self._order.append([])
+            # Another schedule each round, the same for all rows; a curve takes its time once.
+            settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
+            plan = replace(self.plan, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
+            for group in shuffled(groups, self.seed, number):
+                for job in shuffled(group, self.seed, number, group[0].title):
+                    self._do(job, plan, number, steps)
+        self._beat()
+
+    def _do(self, job: Job, plan: Plan, number: int, steps: Steps) -> None:
+        self._beat()
+        protocols = tuple(shuffled(job.protocols, self.seed, number, job.title))
+        self._order[-1] += [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
+        rows: list[Row] = []
+
+        def keep(row: Row) -> None:
+            rows.append(row)
+            self.keep(row)
+
+        def keep_contained(one: ContainerRow) -> None:
+            rows.append(one.row)
+            self.keep_contained(one)
+
+        title = job.title if self.repeat == 1 else f"{job.title}, round {number} of {self.repeat}"
+        with steps.step(title) as step:
+            job.work(Round(plan, protocols, keep, keep_contained, step))
+            bad = [row for row in map(judged, rows) if row.status != "ok"]
+            step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
+
+    def _first_beat(self) -> None:
+        before = machine.read()
+        self._beat(FIRST_BEAT_S)
+        self._foreign_before = machine.foreign_share(before, machine.read())
+
+    def _beat(self, seconds: float = machine.BEAT_S) -> None:
+        at_s = time.monotonic() - self._started
+        with confined(self.plan.place.server):
+            self._beats.append(Beat(at_s, machine.beat(seconds)))
+
+    def rows(self) -> dict[Key, Row]:
+        """One row of all rounds, judged, for everything that was measured."""
+        return {key: self._one(rounds) for key, rounds in self._found.items()}
+
+    def contained_rows(self) -> dict[ContainerKey, ContainerRow]:
+        """The same of the containers; the time to start is a median, too."""
+        return {key: self._container(rounds) for key, rounds in self._contained.items()}
+
+    def _container(self, rounds: Sequence[ContainerRow]) -> ContainerRow:
+        starts = [one.start_s for one in rounds if one.start_s is not None]
+        found = next((one for one in rounds if one.image is not None), rounds[0])
+        row = self._one([one.row for one in rounds])
+        return replace(found, row=row, start_s=statistics.median(starts) if starts else None)
+
+    def _one(self, rounds: Sequence[Row]) -> Row:
+        told = self.plan.threads
+        checked = [replace(row, breaches=breaches(row, told), threads_seen=visible(row, told)) for row in rounds]
+        return judged(combine(checked))
+
+    def fairness(self) -> Fairness:
+        """In which order, where, and beside what it was measured."""
+        contained = [one.row for each in self._contained.values() for one in each]
+        measured = [row for each in self._found.values() for row in each]
+        scenarios = [scenario for row in [*measured, *contained] for scenario in row.scenarios]
+        checks = noise.judge(scenarios, self._beats, self._foreign_before)
+        place = self.plan.place
+        return Fairness(
+            seed=self.seed,
+            order=tuple(tuple(each) for each in self._order),
+            server_cpus=place.server,
+            generator_cpus=place.generator,
+            cpus_apart=place.apart,
+            load_before=self._load_before,
+            foreign_before=self._foreign_before,
+            governor=governor(),
+            beats=tuple(self._beats),
+            checks=checks,
+            noisy=any(not check.passed for check in checks),
+        )

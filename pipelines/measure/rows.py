@@ -1,0 +1,247 @@
+"""The rows of one server: every protocol load-tested, and what its processes and the machine did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models.spec import ModelSpec
+from pipelines.artifacts.artifact import Artifact
+from pipelines.base.errors import SlipwayError
+from pipelines.base.files import scratch
+from pipelines.fairness.affinity import Division, confined
+from pipelines.fairness.machine import foreign_share, read
+from pipelines.fairness.processes import Watch
+from pipelines.loadtest.curve import Subject, curve
+from pipelines.loadtest.measure import measure
+from pipelines.loadtest.recording import RECORDING, load_recording
+from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
+from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
+from pipelines.measure.server import Asked, ask, describe_answer, kept, started, target_of
+from pipelines.paths import Card
+from pipelines.results import Row, Scenario
+from pipelines.stages.answers import ANSWERS, Answers
+from serving.clients import ProtocolError, Target, client
+from serving.clients.transport import Unreachable
+from serving.launch import LaunchError, log_tail
+
+ANYWHERE = Division((), ())
+PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATCH, concurrency=1)
+"""What shows a second compute thread (``pipelines.fairness.compute``); it is long enough for CPU time to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0.
+
+    ``probes_threads``: whether large requests show how many threads compute.
+    """
+
+    settings: Sequence[LoadSettings]
+    threads: int = 1
+    place: Division = ANYWHERE
+    curve_s: float = 0.0
+    probes_threads: bool = True
+
+
+Keep = Callable[[Row], None]
+Say = Callable[[str], None]
+
+
+def measure_served(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    plan: Plan,
+    logs: Path,
+    protocols: Sequence[str],
+    keep: Keep,
+    say: Say,
+    flavour: str | None = None,
+) -> None:
+    """Keeps a row for every protocol, in this order, each as soon as it is known.
+
+    A server that dies costs the row at hand; it is started again for the rest.
+    """
+    left = list(protocols)
+    while left:
+        try:
+            with scratch("serve") as workdir, ExitStack() as stack:
+                log = logs / f"serve-{artifact.name.replace(':', '-')}.log"
+                stack.enter_context(kept(workdir / "server.log", log))
+                with confined(plan.place.server):
+                    server = stack.enter_context(
+                        started(card, artifact, workdir, threads=plan.threads, flavour=flavour)
+                    )
+                # At least one row each time: what dies as soon as it is ready is not started for ever.
+                alive = True
+                while left and alive:
+                    keep(measure_protocol(card, artifact, spec, left[0], server, plan, workdir, keep, say))
+                    del left[0]
+                    alive = server.running
+        except (LaunchError, SlipwayError, OSError) as error:
+            # What stands in the way of one row stands in the way of the path's others, and of no other path's.
+            for protocol in left:
+                keep(Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)))
+            left = []
+
+
+def measure_protocol(
+    card: Card,
+    artifact: Artifact,
+    spec: ModelSpec,
+    protocol: str,
+    server: Asked,
+    plan: Plan,
+    workdir: Path,
+    keep: Keep = lambda row: None,  # noqa: ARG005
+    say: Say = lambda text: None,  # noqa: ARG005
+) -> Row:
+    """One protocol of a server that is ready: its first answer, then every scenario, then the curve.
+
+    The figures are not judged (:func:`judged`). When it is interrupted, ``keep`` gets what there is.
+    """
+    row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
+    answers = Answers(artifact.folder / ANSWERS)
+    target = target_of(server, protocol, spec)
+    try:
+        first = ask(protocol, target, answers.inputs(1)[0])
+    except (Unreachable, ProtocolError) as error:
+        return replace(row, status="failed", reason=_dead(server) or f"the first request failed: {error}")
+    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, spec.labels))
+    if not answers.matches(1, 0, first):
+        return replace(row, status="failed", reason="the first answer differs from the in-process one")
+    try:
+        for chosen in plan.settings:
+            say(f"{protocol}, {chosen.scenario}")
+            result = _offer(chosen, protocol, target, answers, server, plan.place, workdir)
+            peak = server.usage().peak_rss_bytes
+            row = replace(row, scenarios=(*row.scenarios, result), peak_memory_bytes=peak or row.peak_memory_bytes)
+            dead = _dead(server)
+            if dead:
+                return replace(row, status="failed", reason=dead)
+        row = replace(row, threads_probe=_probe(protocol, target, answers, server, plan, workdir))
+        if dead := _dead(server):
+            return replace(row, status="failed", reason=dead)
+        if plan.curve_s:
+            row = _with_curve(row, protocol, target, answers, plan, say)
+    except KeyboardInterrupt:
+        if row.scenarios:
+            done = ", ".join(scenario.name for scenario in row.scenarios)
+            keep(replace(row, status="skipped", reason=f"interrupted; measured until then: {done}"))
+        raise
+    return row
+
+
+def _probe(
+    protocol: str, target: Target, answers: Answers, server: Asked, plan: Plan, workdir: Path
+) -> Scenario | None:
+    """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
+    if not plan.probes_threads or not server.processes():
+        return None
+    (workdir / "probe").mkdir(exist_ok=True)
+    return _offer(PROBE, protocol, target, answers, server, plan.place, workdir / "probe", attempts=1)
+
+
+def _with_curve(row: Row, protocol: str, target: Target, answers: Answers, plan: Plan, say: Say) -> Row:
+    """The row with the latency-throughput curve in its ``server`` scenario."""
+    speaker = client(protocol)
+    chosen = next(one for one in plan.settings if one.scenario == "server")
+    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+    try:
+        with confined(plan.place.generator):
+            points = curve(
+                Subject(speaker.call(target, bodies[0]), bodies),
+                chosen,
+                plan.curve_s,
+                lambda text: say(f"{protocol}, curve: {text}"),
+            )
+    except SlipwayError as error:
+        return replace(row, status="failed", reason=f"the latency-throughput curve: {error}")
+    return replace(row, scenarios=tuple(replace(s, curve=points) if s.name == "server" else s for s in row.scenarios))
+
+
+def _offer(
+    chosen: LoadSettings,
+    protocol: str,
+    target: Target,
+    answers: Answers,
+    server: Asked,
+    place: Division,
+    workdir: Path,
+    attempts: int = MAX_ATTEMPTS,
+) -> Scenario:
+    """One scenario, with the server's CPU time and threads, and what the machine did besides."""
+    speaker = client(protocol)
+    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+
+    def check(index: int, body: bytes) -> bool:
+        try:
+            return answers.matches(chosen.batch, index, speaker.decode(target, body))
+        except ProtocolError:
+            return False  # bytes that are no answer of the protocol are a wrong answer
+
+    def once(attempt: int) -> Scenario:
+        folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
+        folder.mkdir()
+        processes = server.processes()
+        watch = Watch(processes)
+        before, proxy_before, machine_before = server.usage().cpu_s, server.proxy_cpu_s(), read(also=processes)
+        with confined(place.generator):
+            result = measure(speaker.call(target, bodies[0]), bodies, check, chosen, folder, lambda _: watch.look())
+        seen = watch.seen(*_measured_part(folder))
+        foreign = foreign_share(machine_before, read(also=processes))
+        used = server.usage().cpu_s - before
+        proxy_after = server.proxy_cpu_s()
+        proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
+        served = result.requests + result.warmup_requests
+        return replace(
+            result,
+            server_cpu_ms_per_request=_ms_each(used, served),
+            proxy_cpu_ms_per_request=_ms_each(proxy, served),
+            server_cores=seen.cores,
+            server_service_cores=seen.service_cores,
+            server_threads=seen.threads,
+            server_busy_threads=seen.busy_threads,
+            server_cpus=seen.cpus,
+            # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
+            foreign_cpu_share=foreign if processes and proxy_before is None else None,
+        )
+
+    return until_valid(once, attempts)
+
+
+def _measured_part(folder: Path) -> tuple[int, int]:
+    """Begin and end of what was measured (time.monotonic_ns); zeros where the generator left no recording."""
+    if not (folder / RECORDING).exists():
+        return 0, 0
+    recording = load_recording(folder)
+    return recording.start_ns, recording.stop_ns
+
+
+def _ms_each(cpu_s: float, requests: int) -> float | None:
+    """CPU milliseconds a request; None where nothing was measured."""
+    return 1e3 * cpu_s / requests if requests and cpu_s > 0 else None
+
+
+def _dead(server: Asked) -> str | None:
+    if server.running:
+        return None
+    tail = log_tail(server.log)
+    return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"
+
+
+def judged(row: Row) -> Row:
+    """The row, failed if a load test is invalid or an answer was wrong; what is not ok already keeps its reason."""
+    if row.status != "ok":
+        return row
+    reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
+    reasons += [
+        f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "
+        "from the in-process ones"
+        for scenario in row.scenarios
+        if scenario.match_share is not None and scenario.match_share < 1
+    ]
+    return replace(row, status="failed", reason="; ".join(reasons)) if reasons else row

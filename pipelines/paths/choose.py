@@ -1,0 +1,59 @@
+"""Which variants of which paths a command is about, from ``PATH`` and ``PATH:VARIANT`` words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models import MODELS
+from models.spec import ModelSpec
+from models.trained import spec_of
+from pipelines.base.errors import unknown
+from pipelines.paths import PATHS, Card, path_module
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One variant of one path."""
+
+    card: Card
+    variant: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.card.name}:{self.variant}"
+
+
+def choose(words: Iterable[str]) -> list[Choice]:
+    """Every variant that the words name, in order and once; no words mean all of all paths.
+
+    ``PATH`` stands for all its variants. Raises UserError, with the nearest names.
+    """
+    chosen: dict[str, Choice] = {}
+    for word in list(words) or list(PATHS):
+        path, _, variant = word.partition(":")
+        card = path_module(path).CARD
+        for name in [_variant(card, variant)] if variant else list(card.variants):
+            choice = Choice(card, name)
+            chosen[choice.name] = choice
+    return list(chosen.values())
+
+
+def choose_one(word: str) -> Choice:
+    """The variant that ``PATH:VARIANT`` names; the default one for ``PATH``."""
+    path, _, variant = word.partition(":")
+    card = path_module(path).CARD
+    return Choice(card, _variant(card, variant) if variant else next(iter(card.variants)))
+
+
+def _variant(card: Card, name: str) -> str:
+    if name not in card.variants:
+        raise unknown(f"variant of {card.name}", name, card.variants)
+    return name
+
+
+def spec_named(model: str) -> ModelSpec:
+    """The spec of a model. Raises UserError, with the nearest names, for one that is unknown."""
+    if model not in MODELS:
+        raise unknown("model", model, MODELS)
+    return spec_of(model)

@@ -1,0 +1,92 @@
+"""What is started to measure one artifact: its worker, its server, its container."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from pydantic import TypeAdapter
+
+from models.spec import ModelSpec
+from pipelines.artifacts.artifact import Artifact
+from pipelines.fairness.affinity import confined
+from pipelines.measure.container import measure_contained
+from pipelines.measure.rounds import Job, Round, Work
+from pipelines.measure.rows import measure_served
+from pipelines.measure.server import flavour_for
+from pipelines.paths import Card
+from pipelines.paths.choose import Choice
+from pipelines.results import IN_PROCESS, Row, Scenario
+from pipelines.run.prepare import Context, attempt
+from pipelines.stages.answers import ANSWERS
+from pipelines.stages.worker import run_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Makes the jobs of a run's artifacts. ``server`` names a flavour, ``containers`` adds each server's container."""
+
+    context: Context
+    spec: ModelSpec
+    server: str | None = None
+    containers: bool = False
+
+    def in_container(self, card: Card) -> bool:
+        """Whether a path is measured in its container, too."""
+        return self.containers and card.container is not None
+
+    def of(self, choice: Choice, artifact: Artifact) -> list[list[Job]]:
+        """The jobs of one artifact; those of a group follow each other."""
+        title = f"measure {choice.name} in process"
+        alone = [Job(title, choice.name, (IN_PROCESS,), self._in_process(choice, artifact))]
+        behind = []
+        if choice.card.server is not None:
+            title = f"serve and load-test {choice.name}"
+            behind.append(Job(title, choice.name, choice.card.protocols, self._served(choice.card, artifact)))
+        if self.in_container(choice.card):
+            # Beside the bare process, with which it is compared.
+            title = f"serve and load-test {choice.name} in a container"
+            behind.append(Job(title, f"{choice.name} container", (), self._contained(choice.card, artifact)))
+        return [alone, behind] if behind else [alone]
+
+    def _in_process(self, choice: Choice, artifact: Artifact) -> Work:
+        row = Row(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None, server=None)
+        log = self.context.log(f"measure-{choice.name}")
+
+        def work(now: Round) -> None:
+            request = {
+                "path": choice.card.name,
+                "payload": str(artifact.payload),
+                "answers": str(artifact.folder / ANSWERS),
+                "settings": [asdict(settings) for settings in now.plan.settings],
+                "threads": now.plan.threads,
+            }
+
+            def measured() -> Row:
+                with confined(now.plan.place.server):
+                    outcome = run_stage("measure", request, log, self.context.cancel, threads=now.plan.threads)
+                return replace(
+                    row,
+                    cold_start_s=outcome.value["cold_start_s"],
+                    peak_memory_bytes=outcome.usage.peak_rss_bytes,
+                    scenarios=TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"]),
+                )
+
+            now.keep(attempt(row, choice.card.extra, measured))
+
+        return work
+
+    def _served(self, card: Card, artifact: Artifact) -> Work:
+        flavour = flavour_for(card, self.server)
+
+        def work(now: Round) -> None:
+            logs, say = self.context.logs, now.step.say
+            measure_served(card, artifact, self.spec, now.plan, logs, now.protocols, now.keep, say, flavour)
+
+        return work
+
+    def _contained(self, card: Card, artifact: Artifact) -> Work:
+        def work(now: Round) -> None:
+            logs, say = self.context.logs, now.step.say
+            measure_contained(card, artifact, self.spec, now.plan, logs, now.keep_contained, say)
+
+        return work

@@ -1,0 +1,171 @@
+"""One run: package, verify, serve, query, load-test and report every path, for one model."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import psutil
+
+from models.spec import ModelSpec
+from pipelines.artifacts.artifact import Artifact
+from pipelines.base.progress import Steps
+from pipelines.fairness.affinity import divide, usable
+from pipelines.fairness.hardware import this_machine
+from pipelines.fairness.order import new_seed
+from pipelines.measure.container import unmeasured
+from pipelines.measure.rounds import Job, Measuring, key_of
+from pipelines.measure.rows import Plan
+from pipelines.paths.choose import Choice
+from pipelines.report.protocol_cost import protocol_cost
+from pipelines.report.recommend import recommend
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
+from pipelines.run.jobs import Jobs
+from pipelines.run.options import Options, load_settings
+from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
+from serving.launch import peak_rss_bytes
+
+CURVE_SHARE = 0.2
+"""Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
+INTERRUPTED = "interrupted before it was measured"
+
+
+class Run:
+    """What a run has learned so far; :meth:`report` can be asked for at any time."""
+
+    def __init__(
+        self, context: Context, spec: ModelSpec, choices: Sequence[Choice], options: Options, steps: Steps
+    ) -> None:
+        self.context, self.spec, self.choices, self.options, self.steps = context, spec, choices, options, steps
+        self.settings = load_settings(options, spec)
+        self.started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
+        self.measuring = Measuring(
+            Plan(self.settings, options.threads, divide(usable())),
+            options.repeat,
+            new_seed() if options.seed is None else options.seed,
+            CURVE_SHARE * options.seconds_per_row if options.curve else 0.0,
+        )
+        self.interrupted = False
+
+    def execute(self) -> None:
+        """Do everything; on Ctrl-C, end what runs and keep what is known."""
+        how = HowTrained(self.options.framework) if self.options.framework else None
+        with self.steps.step(f"train {self.spec.name}") as step:
+            self.model, self.training = ensure_trained(self.context, self.spec.name, how)
+            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
+            step.end("cached" if self.training.cached else "ok", note)
+        try:
+            self._prepare_all()
+            self.measuring.rounds(self._jobs(), self.steps)
+        except KeyboardInterrupt:
+            self.context.cancel.set()
+            self.interrupted = True
+
+    def _prepare_all(self) -> None:
+        with ThreadPoolExecutor(self.options.jobs) as pool:
+            try:
+                list(pool.map(self._prepare, self.choices))
+            except KeyboardInterrupt:
+                self.context.cancel.set()  # the workers see it; the pool then ends by itself
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _prepare(self, choice: Choice) -> None:
+        with self.steps.step(f"package and verify {choice.name}") as step:
+            row, artifact = prepare(self.context, self.model, choice, self.options.atol)
+            self.prepared[choice.name] = row, artifact
+            step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
+
+    def _jobs(self) -> list[list[Job]]:
+        """What is to be measured; what was not packaged or failed parity is noted at once."""
+        groups: list[list[Job]] = []
+        jobs = Jobs(self.context, self.spec, self.options.server, self.options.containers)
+        for choice in self.choices:
+            row, artifact = self.prepared[choice.name]
+            if artifact is not None:
+                groups += jobs.of(choice, artifact)
+                continue
+            why = f"{row.status} before it could be measured: {row.reason}"
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
+            if jobs.in_container(choice.card):
+                for one in unmeasured(choice.card, choice.variant, row.status, why):
+                    self.measuring.keep_contained(one)
+        return groups
+
+    def report(self) -> Report:
+        """Everything so far; what was not reached is a skipped row."""
+        artifacts = []
+        for choice in self.choices:
+            known = self.prepared.get(choice.name)
+            artifacts.append(known[0] if known else replace(start_row(choice), status="skipped", reason=INTERRUPTED))
+        found = self.measuring.rows()
+        rows = []
+        for choice in self.choices:
+            base = found.get((choice.card.name, choice.variant, IN_PROCESS))
+            for protocol in (IN_PROCESS, *choice.card.protocols):
+                key = (choice.card.name, choice.variant, protocol)
+                row = found.get(key) or Row(*key, "skipped", INTERRUPTED)
+                if base is not None and row is not base:
+                    row = replace(row, share_of_in_process=share(offline_rate(row), offline_rate(base)))
+                rows.append(row)
+        contained = self.measuring.contained_rows()
+        containers = tuple(
+            contained.get(key_of(one), one)
+            for choice in self.choices
+            if self.options.containers and choice.card.container is not None
+            for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
+        )
+        not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
+        versions = {"slipway": version("slipway")}
+        for _, artifact in self.prepared.values():
+            versions |= artifact.manifest.versions if artifact else {}
+        return Report(
+            model=self.spec.name,
+            title=self.spec.title,
+            started=self.started.isoformat(timespec="seconds"),
+            wall_s=time.monotonic() - self._clock,
+            machine=this_machine(),
+            versions=dict(sorted(versions.items())),
+            settings=Settings(
+                command=shlex.join(["slipway", *sys.argv[1:]]),
+                seconds_per_row=self.options.seconds_per_row,
+                rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,
+                threads=self.options.threads,
+                scenarios=self.options.chosen_scenarios,
+                repeat=self.options.repeat,
+            ),
+            training=self.training,
+            artifacts=tuple(artifacts),
+            rows=tuple(rows),
+            recommendation=recommend(tuple(artifacts), tuple(rows)),
+            parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
+            interrupted=self.interrupted,
+            containers=containers,
+            protocol_cost=protocol_cost(tuple(rows), containers, not_spoken),
+            fairness=self.measuring.fairness(),
+        )
+
+
+def offline_rate(row: Row) -> float | None:
+    """Samples per second of the row's ``offline`` scenario, None if it was not measured."""
+    return next((scenario.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
+
+
+def share(rate: float | None, base: float | None) -> float | None:
+    """``rate`` over ``base``, None where one of them is missing or zero."""
+    return rate / base if rate and base else None
+
+
+def _parity_note(row: ArtifactRow) -> str:
+    if row.certificate is None:
+        return ""
+    return f"max abs difference {row.certificate.max_abs:.1e}, top-1 {row.certificate.top1:.1%}"

@@ -1,0 +1,150 @@
+"""Predictions for a user's inputs: in process, or from a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.artifacts import reference
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.files import scratch
+from pipelines.base.progress import Steps
+from pipelines.measure.server import ask, check_outputs, softmax
+from pipelines.paths.choose import choose_one, spec_named
+from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
+from pipelines.run.inputs import read_input
+from pipelines.run.prepare import Context, ensure_trained, open_context, ready_artifact
+from pipelines.stages.answers import REFERENCE
+from pipelines.stages.worker import run_stage
+from serving.clients import ProtocolError, Target
+from serving.clients.transport import Unreachable
+
+if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from models.trained import TrainedModel
+    from pipelines.paths.choose import Choice
+
+Named = tuple[str, dict[str, np.ndarray], str | None]
+"""What an input is called, its arrays, its true label where known."""
+
+
+def predict_all(
+    workspace: Workspace,
+    model: str,
+    path: str,
+    inputs: Sequence[str],
+    rows: Sequence[int],
+    url: str | None,
+    token_file: Path | None,
+    resize: bool,
+    top: int,
+    at: Sequence[str] = (),
+    protocol: str | None = None,
+) -> list[dict[str, Any]]:
+    """One answer a row of input: its name, its most probable labels, the truth where known.
+
+    Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
+    """
+    choice, spec = choose_one(path), spec_named(model)
+    running = among(parse(at), [path])[0] if at and url is None else None
+    token = read_token(token_file) if token_file else None
+    if running is not None:
+        # The address at which the wanted protocol is spoken, or else the first.
+        url = running.urls.get(protocol or "", next(iter(running.urls.values())))
+        token = token or running.token()
+    if protocol and not url:
+        raise UserError(f"--protocol is for a running server. Received: {protocol}. Give --url or --at, too.")
+    protocol = protocol_for(choice, url, protocol) if url else None
+    if not inputs and not rows:
+        raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N.")
+    named: list[Named] = [(source, read_input(source, spec, resize), None) for source in inputs]
+    if rows and running is not None:
+        named += _rows_of(model_in(workspace, model)[0], rows)
+    elif rows:
+        named += _test_rows(open_context(workspace, model, "predict"), model, rows)
+    if url is None or protocol is None:
+        outputs = _in_process(workspace, model, choice, [arrays for _, arrays, _ in named])
+    else:
+        outputs = _over_the_wire(protocol, url, spec, token, [arrays for _, arrays, _ in named])
+    answers = []
+    for (source, _, truth), result in zip(named, outputs, strict=True):
+        probabilities = softmax(next(iter(result.values())))
+        for index, row in enumerate(probabilities):
+            best = np.argsort(-row)[:top]
+            answers.append(
+                {
+                    "input": source if len(probabilities) == 1 else f"{source}[{index}]",
+                    "labels": [{"label": spec.labels[i], "probability": float(row[i])} for i in best],
+                    "truth": truth,
+                }
+            )
+    return answers
+
+
+def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]:
+    with Steps() as steps, steps.step(f"train {model}") as step:
+        loaded, training = ensure_trained(context, model)
+        step.end("cached" if training.cached else "ok")
+    return _rows_of(loaded, rows)
+
+
+def _rows_of(loaded: TrainedModel, rows: Sequence[int]) -> list[Named]:
+    """Rows of the test data. Raises UserError for a row that is not there."""
+    known = reference.read(loaded.weights.parent / REFERENCE)
+    count = len(known.labels)
+    for row in rows:
+        if row >= count:
+            raise UserError(f"the test data has rows 0 to {count - 1}. Received: {row}")
+    inputs = known.inputs["evaluation"]
+    return [
+        (
+            f"test row {row}",
+            {name: array[row : row + 1] for name, array in inputs.items()},
+            loaded.spec.labels[int(known.labels[row])],
+        )
+        for row in rows
+    ]
+
+
+def _in_process(
+    workspace: Workspace, model: str, choice: Choice, batches: list[dict[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    context = open_context(workspace, model, "predict")
+    with Steps() as steps, scratch("predict") as folder:
+        with steps.step(f"package and verify {choice.name}"):
+            _, artifact = ready_artifact(context, model, choice)
+        with steps.step(f"predict with {choice.name} in process"):
+            joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+            source, result = folder / "inputs.npz", folder / "outputs.npz"
+            reference.save_arrays(source, joined)
+            request = {
+                "path": choice.card.name,
+                "payload": str(artifact.payload),
+                "inputs": str(source),
+                "outputs": str(result),
+            }
+            run_stage("predict", request, context.log(f"predict-{choice.name}"), context.cancel, threads=1)
+        with np.load(result, allow_pickle=False) as file:
+            outputs = {name: file[name] for name in file.files}
+    ends = np.cumsum([len(next(iter(batch.values()))) for batch in batches])[:-1]
+    parts = {name: np.split(array, ends) for name, array in outputs.items()}
+    return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]
+
+
+def _over_the_wire(
+    protocol: str, url: str, spec: ModelSpec, token: str | None, batches: list[dict[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    target = Target(url, spec.name, {tensor.name: tensor.dtype for tensor in spec.outputs}, token)
+    try:
+        answers = [ask(protocol, target, batch) for batch in batches]
+        for batch, answer in zip(batches, answers, strict=True):
+            check_outputs(answer, spec, len(next(iter(batch.values()))))
+        return answers
+    except Unreachable as error:
+        raise UserError(f"no server answers: {error}. Start one with: slipway serve PATH") from error
+    except ProtocolError as error:
+        raise SlipwayError(f"the server at {url} refused over {protocol}: {error}") from error

@@ -1,0 +1,289 @@
+"""The steps of a pipeline, each in a worker's process and cached: train, package, verify."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from models import trained
+from models.trained import TrainedModel
+from pipelines.artifacts import artifact as artifacts
+from pipelines.artifacts import parity, reference, store
+from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest
+from pipelines.artifacts.sources import place_of
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import MissingExtra, SlipwayError, UserError
+from pipelines.base.files import link
+from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
+from pipelines.paths.choose import Choice, spec_named
+from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
+from pipelines.stages import answers, functions
+from pipelines.stages.answers import ANSWERS, REFERENCE
+from pipelines.stages.worker import run_stage
+
+AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
+
+HOW = "how.json"
+TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboardX"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
+"""Framework -> the distributions that shape a training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a command works. ``cancel`` ends the workers that run; ``rebuild`` ignores what is cached."""
+
+    workspace: Workspace
+    logs: Path
+    rebuild: bool = False
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name.replace(':', '-')}.log"
+
+
+def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
+    """A Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
+    spec_named(model)
+    workspace.check_writable()
+    return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)
+
+
+def pip_command(extra: str) -> str:
+    """The command that brings an extra."""
+    return f"pip install 'slipway[{extra}]'"
+
+
+@dataclass(frozen=True, slots=True)
+class HowTrained:
+    """Whose training loop, and how many epochs instead of the recipe's."""
+
+    framework: str = "pytorch"
+    epochs: int | None = None
+
+
+def ensure_trained(context: Context, model: str, how: HowTrained | None = None) -> tuple[TrainedModel, Training]:
+    """The trained model, trained now if it is not there or its sources have changed.
+
+    Without ``how`` it is trained as it was the last time. Raises MissingExtra.
+    """
+    place = context.workspace.trained(model)
+    how = how or _last(place) or HowTrained()
+    chosen, epochs = how.framework, how.epochs
+    missing = [name for name in TRAINERS[chosen] if version_of(name) is None]
+    key = store.key_of(
+        {"train": model, "framework": chosen, "epochs": epochs},
+        [*trained.code_of(model), reference, parity],
+        TRAINERS[chosen],
+    )
+    usage: list[StageUsage] = []
+
+    def fill(folder: Path) -> None:
+        log = context.log(f"train-{chosen}")
+        request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
+        usage.append(run_stage("train", request, log, context.cancel).usage)
+        run_stage("refer", {"folder": str(folder)}, log, context.cancel)
+        facts = {**asdict(how), "reference_sha256": store.hash_tree(folder / REFERENCE)}
+        (folder / HOW).write_text(json.dumps(facts) + "\n")
+
+    if missing and _last(place) == how:
+        folder, cached = place.resolve(), True  # what is there can be used without what would train it
+    elif missing:
+        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
+    else:
+        folder, cached = store.build(
+            context.workspace.store, key, lambda made: _last(made) == how, fill, context.rebuild, context.cancel
+        )
+        link(place, folder)
+    loaded = trained.load(folder)
+    facts = json.loads((folder / trained.TRAINING).read_text())
+    return loaded, Training(
+        framework=chosen,
+        weights_sha256=loaded.sha256,
+        test_accuracy=facts["test_accuracy"],
+        parameters=facts["parameters"],
+        wall_s=0.0 if cached else usage[0].wall_s,
+        cached=cached,
+    )
+
+
+def _last(place: Path) -> HowTrained | None:
+    """How the model in ``place`` was trained, None if there is no whole one."""
+    try:
+        trained.load(place)
+        facts = json.loads((place / HOW).read_text())
+        how = HowTrained(facts["framework"], facts["epochs"])
+        whole = facts["reference_sha256"] == store.hash_tree(place / REFERENCE) and how.framework in TRAINERS
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # not there, or damaged: it is trained again
+    return how if whole else None
+
+
+def start_row(choice: Choice) -> ArtifactRow:
+    """The row of an artifact that nothing is known of yet."""
+    return ArtifactRow(
+        path=choice.card.name,
+        variant=choice.variant,
+        framework=choice.card.framework,
+        summary=choice.card.variants[choice.variant].summary,
+        status="ok",
+        reason=None,
+    )
+
+
+def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
+    """What ``step`` returns, or the row with the reason why it failed or was skipped."""
+    try:
+        return step()
+    except MissingExtra as error:
+        return replace(row, status="skipped", reason=f"{error}; {pip_command(extra)}")
+    except (SlipwayError, OSError) as error:
+        return replace(row, status="failed", reason=str(error))
+
+
+def check_installed(card: Card) -> None:
+    """Raises MissingExtra when the path's libraries are not here."""
+    missing = card.missing()
+    if missing:
+        raise MissingExtra(f"not installed: {', '.join(missing)}")
+
+
+def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
+    """The artifact of one variant, whether it was cached, and what building it used.
+
+    Raises MissingExtra or SlipwayError.
+    """
+    card, variant = choice.card, choice.variant
+    check_installed(card)
+    key = artifacts.artifact_key(card, PATHS[card.name], variant, model.name, model.sha256)
+    usage: list[StageUsage] = []
+
+    def fill(folder: Path) -> None:
+        request = {"path": card.name, "variant": variant, "model": str(model.weights.parent), "folder": str(folder)}
+        usage.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel).usage)
+
+    def describe(files: tuple[FileEntry, ...]) -> Manifest:
+        if not files:
+            raise SlipwayError(f"{choice.name} packaged nothing")
+        return Manifest(
+            key=key,
+            model=model.name,
+            path=card.name,
+            variant=variant,
+            framework=card.framework,
+            model_training=asdict(_last(model.weights.parent) or HowTrained(model.framework)),
+            model_sha256=model.sha256,
+            artifact_sha256=artifacts.digest_of(files),
+            size_bytes=sum(entry.bytes for entry in files),
+            files=files,
+            versions=store.versions(card.requires),
+            signature=model.spec.signature(),
+            labels=model.spec.labels,
+        )
+
+    artifact, cached = artifacts.build(context.workspace, key, fill, describe, context.rebuild, context.cancel)
+    artifacts.publish(context.workspace, artifact)
+    return artifact, cached, usage[0] if usage else None
+
+
+def verify(
+    context: Context, model: TrainedModel, artifact: Artifact, atol: float | None
+) -> tuple[Certificate, bool, StageUsage | None]:
+    """The certificate of an artifact, whether it was cached, and what verifying used.
+
+    ``atol`` replaces the variant's tolerance. Raises MissingExtra or SlipwayError.
+    """
+    manifest = artifact.manifest
+    basis = _basis(model, tolerance_for(manifest.path, manifest.variant, atol), atol is not None)
+    present = _certificate(artifact)
+    if present is not None and not context.rebuild and present.basis_sha256 == basis:
+        return present, True, None
+    request = {
+        "path": manifest.path,
+        "variant": manifest.variant,
+        "payload": str(artifact.payload),
+        "artifact_sha256": manifest.artifact_sha256,
+        "basis_sha256": basis,
+        "model": str(model.weights.parent),
+        "out": str(artifact.folder),
+        "atol": atol,
+    }
+    outcome = run_stage("verify", request, context.log(f"verify-{artifact.name}"), context.cancel, threads=1)
+    return TypeAdapter(Certificate).validate_python(outcome.value), False, outcome.usage
+
+
+def _basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
+    """What a certificate rests on besides the artifact: the reference's answers, the comparing code, the tolerance."""
+    code = [place_of(module) for module in (parity, reference, functions, answers)]
+    files = [model.weights.parent / REFERENCE, *code]
+    parts = [*(store.hash_tree(file) for file in files), json.dumps([asdict(tolerance), from_user])]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def _certificate(artifact: Artifact) -> Certificate | None:
+    """The certificate beside the artifact if it is about these very bytes, else None."""
+    try:
+        certificate = TypeAdapter(Certificate).validate_json((artifact.folder / CERTIFICATE).read_bytes())
+        digest = store.hash_tree(artifact.folder / ANSWERS)
+    except (OSError, ValueError):
+        return None  # not there, of an older version, or damaged: verified again
+    bound = (certificate.artifact_sha256, certificate.answers_sha256)
+    return certificate if bound == (artifact.manifest.artifact_sha256, digest) else None
+
+
+def prepare(
+    context: Context, model: TrainedModel, choice: Choice, atol: float | None
+) -> tuple[ArtifactRow, Artifact | None]:
+    """Package and verify one variant: its row, and the artifact if all is well."""
+    row = start_row(choice)
+    made: list[Artifact] = []
+
+    def packaged() -> ArtifactRow:
+        artifact, cached, usage = package(context, model, choice)
+        made.append(artifact)
+        return replace(
+            row,
+            cached=cached,
+            folder=str(context.workspace.artifact(model.name, choice.card.name, choice.variant)),
+            size_bytes=artifact.manifest.size_bytes,
+            files=artifact.manifest.files,
+            package=usage,
+        )
+
+    row = attempt(row, choice.card.extra, packaged)
+    if row.status != "ok":
+        return row, None
+
+    def verified() -> ArtifactRow:
+        certificate, cached, usage = verify(context, model, made[0], atol)
+        reason = None if certificate.passed else "parity: " + "; ".join(certificate.breaches)
+        return replace(
+            row,
+            status="ok" if certificate.passed else "failed",
+            reason=reason,
+            cached=row.cached and cached,
+            verify=usage,
+            certificate=certificate,
+        )
+
+    row = attempt(row, choice.card.extra, verified)
+    return row, made[0] if row.status == "ok" else None
+
+
+def ready_artifact(context: Context, model: str, choice: Choice) -> tuple[TrainedModel, Artifact]:
+    """A packaged and verified artifact, made now if it is not there.
+
+    Raises MissingExtra with the pip command, SlipwayError, or UserError for a path that fails parity.
+    """
+    loaded, _ = ensure_trained(context, model)
+    row, artifact = prepare(context, loaded, choice, None)
+    if artifact is None:
+        kind = UserError if row.status == "skipped" else SlipwayError
+        raise kind(f"{choice.name} is {row.status}: {row.reason}")
+    return loaded, artifact

@@ -1,0 +1,47 @@
+"""The inputs of a load test, and the in-process answers that they must get."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.artifacts.parity import chunks
+from pipelines.base.errors import SlipwayError
+
+ANSWER_ROWS = 64
+REFERENCE, ANSWERS = "reference.npz", "answers.npz"
+CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
+"""How far an answer over the wire may be from the in-process one: what another batch or a JSON number costs."""
+
+
+def parts_of(batch: int) -> list[slice]:
+    """The rows of each request of ``batch`` rows."""
+    return list(chunks(ANSWER_ROWS, [batch] * (ANSWER_ROWS // batch)))
+
+
+class Answers:
+    """The answers of one artifact, read from its folder. Raises SlipwayError for a file that cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                self._arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise SlipwayError(f"the artifact's own answers cannot be read: {error}. Verify it again.") from error
+
+    def _of(self, prefix: str, part: slice) -> dict[str, np.ndarray]:
+        return {key.removeprefix(prefix): array[part] for key, array in self._arrays.items() if key.startswith(prefix)}
+
+    def inputs(self, batch: int) -> list[dict[str, np.ndarray]]:
+        """Distinct inputs of ``batch`` rows each."""
+        return [self._of("inputs/", part) for part in parts_of(batch)]
+
+    def matches(self, batch: int, index: int, received: dict[str, np.ndarray]) -> bool:
+        """Whether an answer to input ``index`` equals the in-process one, within CHECK_ATOL and CHECK_RTOL."""
+        expected = self._of(f"outputs/{batch}/", parts_of(batch)[index])
+        return set(received) == set(expected) and all(
+            received[name].shape == want.shape and np.allclose(received[name], want, CHECK_RTOL, CHECK_ATOL)
+            for name, want in expected.items()
+        )

@@ -1,0 +1,156 @@
+"""One stage of one path, in a process of its own.
+
+A crash, a missing library or a clash of libraries costs one row, never the run; and the operating
+system's accounting of a finished process makes memory and CPU time honest. The parent imports no
+framework.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipelines.base.errors import MissingExtra, SlipwayError, UserError
+from pipelines.base.files import scratch
+from pipelines.results import StageUsage
+from serving.guard import interrupts_deferred, tie_to_parent
+from serving.launch import NO_TELEMETRY, log_tail, peak_rss_bytes
+
+DEFAULT_TIMEOUT_S = 1_800.0
+POLL_S = 0.01
+# What a framework prints about itself while it is imported would bury what it says about the user's model.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
+_OWN = ("models", "pipelines", "serving")  # of ours, a module that is not there is a bug, not a missing extra
+_KINDS = {"user": UserError, "missing": MissingExtra, "slipway": SlipwayError}
+
+
+class StageFailed(SlipwayError):
+    """A stage ended with an error, was killed, or took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage returned (plain JSON data), and what its process used."""
+
+    value: Any
+    usage: StageUsage
+
+
+def run_stage(
+    stage: str,
+    request: dict[str, Any],
+    log: Path,
+    cancel: threading.Event | None = None,
+    threads: int | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Outcome:
+    """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
+
+    ``threads`` bounds every runtime's thread pools through their common environment variables.
+
+    Raises:
+        UserError, MissingExtra, SlipwayError: as the stage raised them.
+        StageFailed: anything else, with the last lines of the log; also when ``cancel`` was set.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with scratch("stage") as folder, log.open("ab") as output:
+        request_file, answer_file = folder / "request.json", folder / "answer.json"
+        request_file.write_text(json.dumps(request))
+        limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        started = time.monotonic()
+        command = [sys.executable, "-P", "-m", "pipelines.stages.worker", stage, str(request_file), str(answer_file)]
+        process: subprocess.Popen[bytes] | None = None
+        try:
+            with interrupts_deferred():
+                process = subprocess.Popen(
+                    [*command, str(os.getpid())],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **QUIET, **limits, "TMPDIR": str(folder)},
+                    start_new_session=True,
+                )
+            status, cpu_s = _wait(process, started, timeout_s, cancel)
+            wall_s = time.monotonic() - started
+        finally:
+            if process is not None:
+                _end(process)
+        answer = json.loads(answer_file.read_text()) if answer_file.exists() else None
+    if answer is not None and "error" in answer:
+        kind = _KINDS.get(answer["kind"])
+        if kind is not None:
+            raise kind(answer["error"])
+        raise StageFailed(f"{answer['error']}\n{log_tail(log)}")
+    if answer is None or status != 0:
+        how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit code {status}"
+        raise StageFailed(f"the process of stage {stage} ended without an answer: {how}\n{log_tail(log)}".rstrip())
+    return Outcome(answer["value"], StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"]))
+
+
+def _wait(
+    process: subprocess.Popen[bytes], started: float, timeout_s: float, cancel: threading.Event | None
+) -> tuple[int, float]:
+    """The exit code, and the CPU seconds of the process and of what it waited for."""
+    while True:
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, used.ru_utime + used.ru_stime
+        if cancel is not None and cancel.is_set():
+            raise StageFailed("cancelled")
+        if time.monotonic() - started > timeout_s:
+            raise StageFailed(f"not finished after {timeout_s:.0f} s, and stopped")
+        time.sleep(POLL_S)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group, whether the leader is done or not: a stage leaves nothing behind."""
+    with suppress(ProcessLookupError):  # nobody is left in it
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:
+        process.wait()
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in _OWN:
+        return "missing"
+    return next((kind for kind, cls in _KINDS.items() if isinstance(error, cls)), "crash")
+
+
+def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
+    tie_to_parent(int(parent))
+    failure = None
+    try:
+        function = getattr(importlib.import_module("pipelines.stages.functions"), stage)
+        value = function(**json.loads(Path(request_file).read_text()))
+        answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason
+        failure = traceback.format_exc()
+        text = str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
+        answer = {"error": text, "kind": _kind(error)}
+    # The answer first: the log may lie on a disk that is full.
+    Path(answer_file).write_text(json.dumps(answer))
+    with suppress(OSError):
+        if failure:
+            sys.stderr.write(failure)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Some runtimes hang or crash while the interpreter unloads them; the answer is written, nothing is left to save.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Errors, dtypes, metrics, ports and workers: used by every other part of the server."""

@@ -1,0 +1,1 @@
+"""What a request asks for: predict, classify, regress, metadata, reload."""

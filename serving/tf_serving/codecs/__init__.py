@@ -1,0 +1,1 @@
+"""JSON and protobuf to tensors, and back."""

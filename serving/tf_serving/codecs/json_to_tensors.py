@@ -1,0 +1,243 @@
+"""The body of a REST predict request, as arrays.
+
+Rules and messages are those of tensorflow/serving (util/json_tensor.cc). Regular data is converted
+level by level with functions that loop in C; only what fails is walked again, value by value, to
+name the first offender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from serving.tf_serving.base.dtypes import MAX_RANK, TensorInfo
+from serving.tf_serving.base.errors import ServingError, invalid
+from serving.tf_serving.codecs.json_base64 import decode_base64, is_base64
+from serving.tf_serving.codecs.json_text import brief, encode_text, parse, type_name
+
+Arrays = dict[str, np.ndarray]
+
+
+def document(body: bytes) -> dict[str, Any]:
+    """The JSON object of a request.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, it is not JSON, not an object, or its signature_name is no string.
+    """
+    if not body:
+        raise invalid("JSON Parse error: The document is empty.")
+    value = parse(body)
+    if not isinstance(value, dict):
+        raise invalid(f"JSON Value: {brief(value)} Is not object")
+    if not isinstance(value.get("signature_name", ""), str):
+        raise invalid(
+            f"JSON Value: {brief(value)} not formatted correctly. 'signature_name' key must be a string value."
+        )
+    return value
+
+
+def predict_inputs(request: dict[str, Any], inputs: Mapping[str, TensorInfo]) -> tuple[Arrays, bool]:
+    """The arrays of a predict request by input name, and whether it is in row format.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON cannot carry.
+    """
+    if not inputs:
+        raise invalid(f"Failed to get input map for signature: {request.get('signature_name') or 'DEFAULT'}")
+    has_rows, has_columns = "instances" in request, "inputs" in request
+    if has_rows and has_columns:
+        raise invalid(
+            f"JSON Value: {brief(request)} Not formatted correctly expecting only one of 'inputs' or 'instances' "
+            "keys to exist "
+        )
+    if has_columns:
+        return _columns(request["inputs"], inputs), False
+    if not has_rows:
+        raise invalid("Missing 'inputs' or 'instances' key")
+    rows = request["instances"]
+    if not isinstance(rows, list):
+        raise invalid(f"JSON Value: {brief(request)} Expecting 'instances' to be an list/array")
+    if not rows:
+        raise invalid(f"JSON Value: {brief(request)} No values in 'instances' array")
+    return _rows(rows, inputs), True
+
+
+def _columns(value: Any, inputs: Mapping[str, TensorInfo]) -> Arrays:
+    if not isinstance(value, dict) or is_base64(value):
+        if len(inputs) > 1:
+            raise invalid(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required "
+                "as per tensorinfo_map"
+            )
+        return {name: dense(value, info) for name, info in inputs.items()}
+    for name in inputs:
+        if name not in value:
+            raise invalid(f"Missing named input: {name} in 'inputs' object.")
+    return {name: dense(value[name], info) for name, info in inputs.items()}
+
+
+def _rows(rows: list[Any], inputs: Mapping[str, TensorInfo]) -> Arrays:
+    if not isinstance(rows[0], dict) and len(inputs) > 1:
+        raise invalid(
+            "instances is a plain list, but expecting list of objects as multiple input tensors required "
+            "as per tensorinfo_map"
+        )
+    are_objects = _is_object(rows[0])
+    for index, row in enumerate(rows):
+        if are_objects and not _is_object(row):
+            raise invalid(f"Expecting object but got list at item {index} of input list")
+        if are_objects and row.keys() != inputs.keys():
+            raise _wrong_keys(row, index, inputs)
+        if not are_objects and _is_object(row):
+            raise invalid(f"Expecting value/list but got object at item {index} of input list")
+    if are_objects:
+        return {name: _batch([row[name] for row in rows], info, f" key: {name}") for name, info in inputs.items()}
+    (name,) = inputs
+    return {name: _batch(rows, inputs[name], "")}
+
+
+def _wrong_keys(row: dict[str, Any], index: int, inputs: Mapping[str, TensorInfo]) -> ServingError:
+    for name in row:
+        if name not in inputs:
+            return invalid(
+                f"Failed to process element: {index} key: {name} of 'instances' list. Error: INVALID_ARGUMENT: "
+                f"JSON object: does not have named input: {name}"
+            )
+    return invalid(
+        f"Failed to process element: {index} of 'instances' list. JSON object: {brief(row)} "
+        f"keys must be equal to: {','.join(sorted(inputs))}"
+    )
+
+
+def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
+    """One array of one element a row; ``key`` is put into messages."""
+    try:
+        return dense(elements, info)
+    except ServingError as error:
+        whole = error.code, error.message  # the error itself would hold this frame, and with it the body
+    size, shape = -1, ""
+    for index, element in enumerate(elements):
+        try:
+            array = dense(element, info)
+            text = f"[{','.join(map(str, array.shape))}]"
+            if index == 0:
+                size, shape = array.size, text
+            if array.size != size:
+                raise invalid(f"Expecting tensor size: {size} but got: {array.size}")
+            if text != shape:
+                raise invalid(f"Expecting shape {shape} but got: {text}")
+        except ServingError as error:
+            raise ServingError(
+                error.code, f"Failed to process element: {index}{key} of 'instances' list. Error: {error}"
+            ) from error
+    raise ServingError(*whole)
+
+
+def dense(value: Any, info: TensorInfo) -> np.ndarray:
+    """A value, or lists of values nested to any depth, as an array of the input's dtype.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, the lists are ragged or hold what is not of the dtype.
+    """
+    shape: list[int] = []
+    level = [value]
+    while level and isinstance(level[0], list):
+        if set(map(type, level)) != {list} or len(set(map(len, level))) != 1:
+            raise _first_offender(value, info)
+        shape.append(len(level[0]))
+        level = list(chain.from_iterable(level))
+    if len(shape) > MAX_RANK:
+        raise invalid(f"JSON Value: {brief(value)} is nested {len(shape)} deep; a tensor has at most {MAX_RANK} dims")
+    try:
+        convert = _LEAVES[info.dtype]
+    except KeyError:
+        raise _unsupported(value, info) from None
+    array = convert(level, info)
+    if array is None:
+        raise _first_offender(value, info)
+    return array.reshape(shape)
+
+
+# Leaves: a flat list of JSON values as a flat array, or None if one of them is not of the dtype.
+
+
+def _floats(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
+    if not set(map(type, leaves)) <= {int, float}:
+        return None
+    with np.errstate(over="ignore"):  # too large is infinity, by the rules
+        return np.array(leaves, np.float64).astype(info.numpy, copy=False)
+
+
+def _integers(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
+    limits = np.iinfo(info.numpy)
+    if leaves and (set(map(type, leaves)) != {int} or min(leaves) < limits.min or max(leaves) > limits.max):
+        return None
+    return np.array(leaves, info.numpy)
+
+
+def _booleans(leaves: list[Any], _info: TensorInfo) -> np.ndarray | None:
+    return np.array(leaves, np.bool_) if set(map(type, leaves)) <= {bool} else None
+
+
+def _strings(leaves: list[Any], _info: TensorInfo) -> np.ndarray | None:
+    if not set(map(type, leaves)) <= {str, dict}:
+        return None
+    array = np.empty(len(leaves), object)
+    array[:] = [decode_base64(leaf) if isinstance(leaf, dict) else encode_text(leaf) for leaf in leaves]
+    return array
+
+
+_LEAVES: dict[str, Callable[[list[Any], TensorInfo], np.ndarray | None]] = {
+    **dict.fromkeys(["float", "double"], _floats),
+    **dict.fromkeys(["int8", "int16", "int32", "int64", "uint8", "uint32", "uint64"], _integers),
+    "bool": _booleans,
+    "string": _strings,
+}
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and not is_base64(value)
+
+
+def _first_offender(value: Any, info: TensorInfo) -> ServingError:
+    """The error of the first value, in reading order, that does not fit the shape of the first ones or the dtype."""
+    shape = []
+    inner = value
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        if not inner:
+            break
+        inner = inner[0]
+    walk: list[Iterator[Any]] = [iter([value])]  # the lists around the value in hand
+    while walk:
+        try:
+            item = next(walk[-1])
+        except StopIteration:
+            walk.pop()
+            continue
+        level = len(walk) - 1
+        if isinstance(item, list):
+            if level >= len(shape):
+                return invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+            if len(item) != shape[level]:
+                return invalid(
+                    f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {shape[level]}"
+                )
+            walk.append(iter(item))
+        elif level != len(shape):
+            return invalid(
+                f"JSON Value: {brief(item)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {len(shape)}"
+            )
+        elif info.dtype not in _LEAVES:
+            return _unsupported(item, info)
+        elif _LEAVES[info.dtype]([item], info) is None:
+            return invalid(f"JSON Value: {brief(item)} Type: {type_name(item)} is not of expected type: {info.dtype}")
+    return invalid(f"JSON Value: {brief(value)} does not fit the input {info.name}")
+
+
+def _unsupported(value: Any, info: TensorInfo) -> ServingError:
+    return ServingError("UNIMPLEMENTED", f"Conversion of JSON Value: {brief(value)} to type: {info.dtype}")

@@ -1,0 +1,79 @@
+"""How a gRPC call is ended, whoever worked on it: its answer or its status, and the metrics."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from serving.http2.grpc_server import Call
+from serving.tf_serving.base import metrics
+from serving.tf_serving.base.errors import ServingError, invalid
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE = 1024
+"""Bytes of an error's message that travel; the rest is cut (tensorflow/serving, util/status_util)."""
+
+Ended = Callable[[], None]
+
+
+def ended_with(call: Call, work: Callable[[], bytes]) -> Ended:
+    """Does the work; the event loop's thread is to call what comes back, which tells the client."""
+    try:
+        body = work()
+    except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
+        status = as_status(error)
+        return lambda: fail(call, status)
+    return lambda: call.answer(body)
+
+
+def as_status(error: Exception) -> ServingError:
+    """The error itself, or what the client hears of a fault of this server, which is logged."""
+    if isinstance(error, ServingError):
+        return error
+    log.error("Unexpected error", exc_info=error)
+    return ServingError("INTERNAL", f"{type(error).__name__}: {error}")
+
+
+def fail(call: Call, error: ServingError) -> None:
+    """Ends a call with a status other than OK."""
+    message = error.message.encode("utf-8", "replace")
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + b"...TRUNCATED"
+    call.fail(error.code, message.decode("utf-8", "ignore"))  # a character that was cut in two is left out
+
+
+def check_is_wanted(call: Call) -> None:
+    """To be asked before work begins. Raises ServingError: the client has given up, or its deadline has passed."""
+    if call.is_over:
+        raise ServingError("CANCELLED", "the client has gone")
+    if call.is_late():
+        raise ServingError("DEADLINE_EXCEEDED", "the deadline had passed before the call began")
+
+
+def parsed(request_class: Any, body: bytes) -> Any:
+    """The message of a request. Raises ServingError: INVALID_ARGUMENT, it is none of this class."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return request_class.FromString(body)
+    except DecodeError as error:
+        raise invalid(f"cannot parse the request as {request_class.DESCRIPTOR.full_name}") from error
+
+
+class Count:
+    """Counts and times one request of a model; ``api`` is the method's name."""
+
+    __slots__ = ("_api", "_model", "_start")
+
+    def __init__(self, api: str, model: str) -> None:
+        self._api, self._model, self._start = api, model, time.perf_counter()
+
+    def end(self, status: str) -> None:
+        """It ended with a status code of that name."""
+        metrics.REQUESTS.add(self._model, status)
+        if status == "OK":
+            microseconds = (time.perf_counter() - self._start) * 1e6
+            metrics.REQUEST_LATENCY.observe(self._model, self._api, "GRPC", value=microseconds)

@@ -1,0 +1,222 @@
+"""The REST face: HTTP/1.1 with JSON bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+from serving.tf_serving.base import metrics
+from serving.tf_serving.base.deadlines import begin
+from serving.tf_serving.base.errors import HTTP_REASON, HTTP_STATUS, ServingError
+from serving.tf_serving.calls import inference
+from serving.tf_serving.calls import predict as handlers
+from serving.tf_serving.codecs.tensors_to_json import error_body
+from serving.tf_serving.rest_api.body import (
+    GZIP,
+    MIN_COMPRESSED,
+    BodyTooLargeError,
+    ExpectationError,
+    accepts_gzip,
+    compressed,
+    decompressed,
+)
+from serving.tf_serving.rest_api.connection import Connection, HttpServer, html
+from serving.tf_serving.rest_api.urls import Route, VersionError, route, target
+from serving.tf_serving.versions.manager import Manager
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 0.1
+"""Beyond the time-out, for an answer that names a better reason: it passed while the request waited for a batch."""
+_JSON = "application/json"
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
+_NOT_ALLOWED = ("CONNECT", "TRACE")  # the rest is answered, if only that it is malformed
+
+
+@dataclass(frozen=True, slots=True)
+class RestRules:
+    """How the REST face works. ``metrics_path`` is where the metrics are, empty for nowhere."""
+
+    timeout_s: float = 30.0
+    max_request_bytes: int = 2**31 - 1
+    with_cors: bool = False
+    metrics_path: str = ""
+    check_method: bool = False
+
+
+class RestFace:
+    """Answers HTTP requests; predictions run in ``pool``, so that every core takes part."""
+
+    def __init__(self, manager: Manager, pool: ThreadPoolExecutor, rules: RestRules) -> None:
+        self._manager = manager
+        self._pool = pool
+        self._rules = rules
+
+    def server(self) -> HttpServer:
+        """A server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
+        # Bodies are decompressed here, where their size is limited.
+        return HttpServer(
+            self._answer,
+            head_s=self._rules.timeout_s,
+            request_factory=self._request,
+            access_log=None,
+            auto_decompress=False,
+        )
+
+    def _request(
+        self, message: Any, payload: Any, protocol: Connection, writer: Any, task: asyncio.Task[None]
+    ) -> web.BaseRequest:
+        protocol.begin_answer(payload)
+        loop, limit = asyncio.get_running_loop(), self._rules.max_request_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.method in _NOT_ALLOWED:
+            return html(HTTPStatus.NOT_IMPLEMENTED)
+        path = target(request.raw_path)
+        if path is None:
+            return html(HTTPStatus.BAD_REQUEST)
+        if self._rules.metrics_path and path.partition("?")[0] == self._rules.metrics_path:
+            return self._metrics(path)
+        try:
+            if self._rules.with_cors and request.method == "OPTIONS" and _is_web_origin(request):
+                return self._response(request, 200, b"")
+            found = route(request.method, path)
+            if found is None:
+                return html(HTTPStatus.NOT_FOUND)
+            if request.method == "GET":
+                body = self._describe(found)
+            else:
+                body = await self._counted(found, request)
+        except VersionError:
+            return self._response(request, 400, b"")
+        except ServingError as error:
+            return self._response(request, HTTP_STATUS[error.code], error_body(error.message))
+        except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
+            return html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except web.RequestPayloadError:
+            return html(HTTPStatus.BAD_REQUEST)
+        except ExpectationError:
+            return html(HTTPStatus.EXPECTATION_FAILED)
+        except ConnectionError:  # the client is gone, in the middle of its body: nobody reads this answer
+            return self._response(request, HTTP_STATUS["CANCELLED"], b"")
+        except Exception as error:  # a fault of this server must reach its log, and the client as what it is
+            log.exception("Unexpected error")
+            return self._response(request, 500, error_body(f"{type(error).__name__}: {error}"))
+        return self._response(request, 200, body)
+
+    async def _counted(self, found: Route, request: web.BaseRequest) -> bytes:
+        start, status = time.perf_counter(), "INTERNAL"
+        try:
+            try:
+                async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
+                    body = await self._infer(
+                        found, await self._body(request), request.headers.get("Content-Encoding", "")
+                    )
+            except TimeoutError as error:
+                # The thread goes on to its end: TensorFlow's Python API cannot cancel one of several calls.
+                raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
+            status = "OK"
+        except ServingError as error:
+            status = error.code
+            raise
+        except (BodyTooLargeError, ExpectationError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+            status = "INVALID_ARGUMENT"
+            raise
+        except ConnectionError:
+            status = "CANCELLED"
+            raise
+        finally:
+            metrics.REQUESTS.add(found.model, status)
+        microseconds = (time.perf_counter() - start) * 1e6
+        metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
+        return body
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The body of a request, refused before it is sent where its head says enough."""
+        if (request.content_length or 0) > self._rules.max_request_bytes:
+            raise BodyTooLargeError
+        expected = request.headers.get("Expect")
+        if expected is not None:
+            if expected.lower() != "100-continue":
+                raise ExpectationError
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
+            request.writer.output_size = 0
+        return await request.read()
+
+    async def _infer(self, found: Route, body: bytes, encoding: str) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, body, encoding)
+
+    def _infer_now(self, found: Route, body: bytes, encoding: str) -> bytes:
+        begin(time.monotonic() + self._rules.timeout_s)
+        if GZIP in encoding.lower():
+            body = decompressed(body, self._rules.max_request_bytes)
+        model = (found.model, found.version, found.label)
+        if found.method == "predict":
+            return handlers.predict_json(self._manager, *model, body)
+        return inference.infer_json(self._manager, found.method, model, body, self._rules.check_method)
+
+    def _describe(self, found: Route) -> bytes:
+        from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+        if found.method == "status":
+            status = get_model_status_pb2.GetModelStatusRequest()
+            _fill_spec(status.model_spec, found, with_label=False)
+            return json.dumps(_to_dict(handlers.status(self._manager, status))).encode()
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=[handlers.SIGNATURE_DEF])
+        _fill_spec(request.model_spec, found, with_label=True)
+        response = handlers.metadata(self._manager, request)
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata[handlers.SIGNATURE_DEF].Unpack(signatures)
+        content = {
+            "model_spec": _to_dict(response.model_spec),
+            "metadata": {handlers.SIGNATURE_DEF: _to_dict(signatures)},
+        }
+        return json.dumps(content).encode()
+
+    def _metrics(self, path: str) -> web.Response:
+        if path == self._rules.metrics_path:
+            return web.Response(body=metrics.page().encode(), content_type=metrics.CONTENT_TYPE)
+        text = f"Unexpected path: {path}. Should be {self._rules.metrics_path}"
+        return web.Response(status=400, body=text.encode(), content_type=metrics.CONTENT_TYPE)
+
+    def _response(self, request: web.BaseRequest, status: int, body: bytes) -> web.Response:
+        headers = {"Content-Type": _JSON}
+        if self._rules.with_cors:
+            headers.update(_CORS)
+        if len(body) >= MIN_COMPRESSED and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+            body = compressed(body)
+            headers.update({"Content-Encoding": GZIP, "Vary": "Accept-Encoding"})
+        return web.Response(status=status, reason=HTTP_REASON[status], body=body, headers=headers)
+
+
+def _is_web_origin(request: web.BaseRequest) -> bool:
+    return request.headers.get("Origin", "").lower().startswith(("http://", "https://"))
+
+
+def _fill_spec(spec: Any, found: Route, with_label: bool) -> None:
+    spec.name = found.model
+    if found.version is not None:
+        spec.version.value = found.version
+    elif found.label is not None and with_label:
+        spec.version_label = found.label
+
+
+def _to_dict(message: Any) -> Any:
+    from google.protobuf import json_format
+
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )

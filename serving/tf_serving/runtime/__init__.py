@@ -1,0 +1,1 @@
+"""A loaded model: SavedModel or TFLite, alone or in batches."""

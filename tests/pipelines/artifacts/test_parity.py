@@ -1,0 +1,132 @@
+"""The comparison of outputs: differences, flips, verdicts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.artifacts.parity import FARTHEST, Probe, certify, chunks, compare, merge, random_inputs
+from pipelines.paths import Tolerance
+from pipelines.results import Certificate, Parity
+
+
+def probe(expected: np.ndarray, name: str = "evaluation") -> Probe:
+    return Probe(name, len(expected), 0, {}, {"logits": expected})  # type: ignore[arg-type]
+
+
+def verdict(checks: list[Parity], tolerance: Tolerance, flips: list | None = None) -> Certificate:
+    return certify(
+        artifact_sha256="a" * 64,
+        basis_sha256="b" * 64,
+        answers_sha256="c" * 64,
+        reference="test",
+        tolerance=tolerance,
+        from_user=False,
+        checks=tuple(checks),
+        flips=flips or [],
+        accuracy=None,
+        reference_accuracy=None,
+    )
+
+
+def test_equal_outputs_have_no_difference() -> None:
+    logits = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 5.0]], np.float32)
+    check, flips = compare(probe(logits), {"logits": logits.copy()})
+    assert (check.max_abs, check.max_rel, check.top1, flips) == (0.0, 0.0, 1.0, [])
+    assert check.cosine == pytest.approx(1.0)
+
+
+def test_a_flip_carries_the_reference_margin() -> None:
+    want = np.array([[1.0, 2.0, 2.5], [9.0, 0.0, 0.0]], np.float32)
+    got = np.array([[1.0, 2.6, 2.5], [9.0, 0.0, 0.0]], np.float32)
+    check, flips = compare(probe(want), {"logits": got})
+    assert check.top1 == 0.5
+    assert check.max_abs == pytest.approx(0.6, abs=1e-6)
+    assert check.max_rel == pytest.approx(0.6 / 2.5, abs=1e-6)
+    (flip,) = flips
+    assert (flip.row, flip.reference, flip.received) == (0, 2, 1)
+    assert flip.margin == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_no_number_is_the_farthest_and_survives_json(bad: float) -> None:
+    want = np.ones((2, 3), np.float32)
+    got = want.copy()
+    got[1, 1] = bad
+    check, _ = compare(probe(want), {"logits": got})
+    assert check.max_abs == pytest.approx(FARTHEST)
+    certificate = verdict([check], Tolerance(atol=1e30))
+    assert not certificate.passed
+    json.dumps(asdict(certificate), allow_nan=False)
+
+
+def test_other_names_and_shapes_are_errors_that_say_so() -> None:
+    want = np.ones((2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"expected outputs \['logits'\]. Received: \['scores'\]"):
+        compare(probe(want), {"scores": want})
+    with pytest.raises(ValueError, match=r"expected shape \(2, 3\). Received: \(2, 4\)"):
+        compare(probe(want), {"logits": np.ones((2, 4), np.float32)})
+
+
+def test_a_breach_fails_and_names_the_check() -> None:
+    want = np.eye(4, dtype=np.float32)
+    near, _ = compare(probe(want), {"logits": want + np.float32(5e-5)})
+    far, _ = compare(probe(want), {"logits": want + np.float32(2e-4)})
+    assert verdict([near], Tolerance(atol=1e-4)).passed
+    failed = verdict([far], Tolerance(atol=1e-4))
+    assert not failed.passed
+    assert failed.breaches == ("evaluation inputs, batch 4: max abs difference 0.0002 > 0.0001",)
+
+
+def test_too_many_flips_fail_whatever_the_difference() -> None:
+    want = np.array([[0.0, 1e-6]] * 50, np.float32)
+    got = want[:, ::-1].copy()
+    check, flips = compare(probe(want), {"logits": got})
+    certificate = verdict([check], Tolerance(atol=1.0, min_top1=0.98), flips)
+    assert not certificate.passed
+    assert certificate.breaches == ("top-1 agreement 0.00% < 98.00% on evaluation data",)
+
+
+def test_random_inputs_are_judged_only_where_the_variant_says_so() -> None:
+    want = np.eye(4, dtype=np.float32)
+    good, _ = compare(probe(want), {"logits": want})
+    noise, _ = compare(probe(want, "random"), {"logits": want + 3})
+    assert not verdict([good, noise], Tolerance(atol=1.0)).passed
+    lenient = verdict([good, noise], Tolerance(atol=1.0, judges_random=False))
+    assert lenient.passed
+    assert lenient.max_abs == 0.0
+
+
+def test_merge_keeps_the_worst_and_weighs_the_agreement() -> None:
+    parts = [
+        Parity("evaluation", 2, 2, 0.1, 0.2, 0.99, 1.0),
+        Parity("evaluation", 2, 2, 0.3, 0.1, 0.98, 0.5),
+        Parity("evaluation", 8, 8, 0.5, 0.1, 0.97, 1.0),
+    ]
+    assert merge(parts) == (
+        Parity("evaluation", 2, 4, 0.3, 0.2, 0.98, 0.75),
+        Parity("evaluation", 8, 8, 0.5, 0.1, 0.97, 1.0),
+    )
+
+
+@given(st.integers(0, 60), st.lists(st.integers(1, 16), max_size=8))
+def test_chunks_are_consecutive_and_stay_inside(rows: int, sizes: list[int]) -> None:
+    parts = list(chunks(rows, sizes))
+    assert [part.start for part in parts] == [0, *(part.stop for part in parts)][: len(parts)]
+    assert all(part.stop <= rows for part in parts)
+    assert len(parts) == len(sizes) or parts[-1].stop + sizes[len(parts)] > rows if parts else True
+
+
+def test_random_inputs_are_the_same_every_time_and_in_range() -> None:
+    like = {"image": np.array([[0.25, 0.5], [0.75, 0.5]], np.float32)}
+    first, second = random_inputs(like, 100), random_inputs(like, 100)
+    assert np.array_equal(first["image"], second["image"])
+    assert first["image"].shape == (100, 2)
+    assert first["image"].dtype == np.float32
+    assert first["image"].min() >= 0.25
+    assert first["image"].max() <= 0.75

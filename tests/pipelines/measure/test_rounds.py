@@ -1,0 +1,144 @@
+"""What is known after an interruption: every row that was measured until then, in containers too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pipelines.base.progress import Steps
+from pipelines.fairness.affinity import Division
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.statistics.summary import nothing_measured
+from pipelines.measure import container, rows
+from pipelines.measure.rounds import Job, Measuring, Round
+from pipelines.measure.rows import Plan
+from pipelines.paths import path_module
+from pipelines.paths.choose import Choice, spec_named
+from pipelines.results import ContainerRow, Row, Via
+from pipelines.run.options import Options
+from pipelines.run.pipeline import Run
+from pipelines.run.prepare import Context
+from serving.launch import Recipe
+
+PLAN = Plan([LoadSettings("single-stream")], place=Division((), ()))
+LOAD = nothing_measured(LoadSettings("single-stream"), "-")
+CARD = path_module("onnxruntime").CARD
+CHOICE = Choice(CARD, "pytorch")
+PORT: Via = "published port"
+ADDRESS: Via = "container address"
+
+
+def in_container(protocol: str, via: Via = PORT, start_s: float | None = 2.0, **changes: Any) -> ContainerRow:
+    row = Row("onnxruntime", "pytorch", protocol, **({"status": "ok", "reason": None} | changes))
+    return ContainerRow(via, row, None if start_s is None else "slipway/open-inference", 644, start_s)
+
+
+def job(work: Any) -> Job:
+    return Job("measure", "onnxruntime:pytorch", (), work)
+
+
+def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipped() -> None:
+    choices = [CHOICE, Choice(CARD, "keras")]
+    run = Run(Context.__new__(Context), spec_named("mnist_cnn"), choices, Options(containers=True), Steps(quiet=True))
+
+    def work(now: Round) -> None:
+        # In the order of measuring: first all protocols one way, then the other.
+        now.keep_contained(in_container("open-inference-grpc"))
+        now.keep_contained(in_container("open-inference-rest", ADDRESS))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.measuring.rounds([[job(work)]], Steps(quiet=True))
+    run.training = None  # type: ignore[assignment]
+    found = run.report().containers
+    assert [(one.row.variant, one.row.protocol, one.via) for one in found] == [
+        (choice.variant, protocol, via) for choice in choices for protocol in CARD.protocols for via in (PORT, ADDRESS)
+    ]
+    known = {("open-inference-grpc", PORT), ("open-inference-rest", ADDRESS)}
+    for one in found:
+        is_known = one.row.variant == "pytorch" and (one.row.protocol, one.via) in known
+        assert (one.row.status, one.image is not None) == (("ok", True) if is_known else ("skipped", False))
+
+
+def test_the_facts_of_a_container_are_those_of_the_rounds_that_had_one() -> None:
+    rounds = iter([in_container("rest", start_s=4.0), in_container("rest", start_s=2.0)])
+    lost = in_container("rest", start_s=None, status="failed", reason="no image")
+    measuring = Measuring(PLAN, repeat=3, seed=1)
+    measuring.rounds([[job(lambda now: now.keep_contained(next(rounds, lost)))]], Steps(quiet=True))
+    (one,) = measuring.contained_rows().values()
+    assert (one.image, one.start_s, one.row.rounds) == ("slipway/open-inference", 3.0, 3)
+    assert (one.row.status, one.row.reason) == ("failed", "round 3 of 3: no image")
+
+
+def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interruption comes while the second protocol is measured; no engine is needed to see what is kept."""
+    image = SimpleNamespace(name="slipway/open-inference", size_bytes=644)
+    recipe = Recipe(server="here", argv=(), endpoints={}, ready=lambda: True)
+    artifact = SimpleNamespace(name="onnxruntime:pytorch", manifest=SimpleNamespace(variant="pytorch"))
+
+    @contextmanager
+    def started(*_: Any, **__: Any) -> Iterator[Any]:
+        yield SimpleNamespace(recipe=recipe, image=image, ready_s=1.0)
+
+    def measure_protocol(*words: Any) -> Row:
+        protocol, cut = words[3], words[-1]
+        if protocol == CARD.protocols[1]:
+            cut(Row("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
+            raise KeyboardInterrupt
+        return Row("onnxruntime", "pytorch", protocol, "ok", None)
+
+    monkeypatch.setattr(container, "started", started)
+    monkeypatch.setattr(container, "measure_protocol", measure_protocol)
+    found: list[ContainerRow] = []
+    with pytest.raises(KeyboardInterrupt):
+        container.measure_contained(
+            CARD,
+            artifact,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            PLAN,
+            tmp_path,
+            found.append,
+            print,
+        )
+    assert [(one.via, one.row.protocol, one.row.status, one.image) for one in found] == [
+        (PORT, CARD.protocols[0], "ok", image.name),
+        (PORT, CARD.protocols[1], "skipped", image.name),
+    ]
+
+
+def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts = []
+    artifact = SimpleNamespace(name="onnxruntime:pytorch", manifest=SimpleNamespace(variant="pytorch"))
+
+    @contextmanager
+    def started(*_: Any, **__: Any) -> Iterator[Any]:
+        starts.append(1)
+        yield SimpleNamespace(running=False)
+
+    def measure_protocol(*words: Any) -> Row:
+        return Row("onnxruntime", "pytorch", words[3], "failed", "it is gone")
+
+    monkeypatch.setattr(rows, "started", started)
+    monkeypatch.setattr(rows, "measure_protocol", measure_protocol)
+    found: list[Row] = []
+    rows.measure_served(
+        CARD,
+        artifact,  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
+        PLAN,
+        tmp_path,
+        CARD.protocols,
+        found.append,
+        print,
+    )
+    assert [row.protocol for row in found] == list(CARD.protocols)
+    assert len(starts) == len(CARD.protocols)

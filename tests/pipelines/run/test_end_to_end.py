@@ -1,0 +1,272 @@
+"""The main job, as a user runs it: every path, real servers, a report; and what happens when things are killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipelines.paths import PATHS, path_module
+from pipelines.report.json_face import read
+from pipelines.results import IN_PROCESS, Report
+
+SECONDS = "2"
+
+
+@pytest.fixture(scope="module")
+def report(cli: Any) -> Report:
+    """A whole run; short load tests."""
+    done = cli("run", "mnist_cnn", "--duration", SECONDS, timeout_s=600)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "Ship " in done.stdout
+    return read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")
+
+
+def test_every_variant_of_every_path_is_ok_in_every_stage(report: Report) -> None:
+    wanted = [(name, variant) for name in PATHS for variant in path_module(name).CARD.variants]
+    assert [(row.path, row.variant) for row in report.artifacts] == wanted
+    for row in report.artifacts:
+        assert (row.status, row.reason) == ("ok", None), row
+        assert row.certificate is not None
+        assert row.certificate.passed
+
+
+def test_every_row_was_served_measured_and_answered_right(report: Report) -> None:
+    wanted = {
+        (name, variant, protocol)
+        for name in PATHS
+        for variant in path_module(name).CARD.variants
+        for protocol in (IN_PROCESS, *path_module(name).CARD.protocols)
+    }
+    assert {(row.path, row.variant, row.protocol) for row in report.rows} == wanted
+    for row in report.rows:
+        assert row.status == "ok", row
+        assert [scenario.name for scenario in row.scenarios] == ["single-stream", "offline", "server"]
+        assert all(scenario.valid and scenario.match_share == 1.0 for scenario in row.scenarios), row
+        assert all(scenario.answers_checked > 0 and scenario.errors == 0 for scenario in row.scenarios)
+        assert row.cold_start_s is not None
+        assert row.peak_memory_bytes is not None
+        assert row.peak_memory_bytes > 10_000_000
+        served = row.protocol != IN_PROCESS
+        assert (row.server is not None) == served
+        assert (row.share_of_in_process is not None) == served
+        assert (row.answer is not None) == served
+
+
+def test_percentiles_are_claimed_only_where_the_count_supports_them(report: Report) -> None:
+    for row in report.rows:
+        for scenario in row.scenarios:
+            answered = scenario.requests - scenario.errors
+            assert (scenario.p99_ms is None) == (answered < 459)
+            assert any(text.startswith("p99") for text in scenario.unclaimable) == (answered < 459)
+
+
+def test_the_parent_stays_small(report: Report) -> None:
+    assert report.parent_peak_rss_bytes is not None
+    assert report.parent_peak_rss_bytes < 300_000_000
+
+
+def test_the_report_is_there_in_every_form(cli: Any, report: Report) -> None:
+    folder = cli.workspace / "reports" / "mnist_cnn" / "latest"
+    page = (folder / "report.html").read_text()
+    for row in report.rows:
+        assert row.protocol in page
+        assert row.variant in page
+    shown = cli("report", "mnist_cnn")
+    assert shown.returncode == 0
+    assert report.recommendation.reason.split()[0] in shown.stdout
+    assert cli.json("report", "mnist_cnn")["model"] == "mnist_cnn"
+
+
+def test_a_second_run_rebuilds_nothing(cli: Any, report: Report) -> None:
+    rows = cli.json("run", "mnist_cnn", "litert:fp32", "onnxruntime", "--duration", SECONDS)
+    assert rows["training"]["cached"] is True
+    assert all(row["cached"] for row in rows["artifacts"])
+    assert all(row["package"] is None and row["verify"] is None for row in rows["artifacts"])
+
+
+def test_two_runs_have_two_folders_and_latest_is_the_newer(cli: Any, report: Report) -> None:
+    base = cli.workspace / "reports" / "mnist_cnn"
+    folders = sorted(path.name for path in base.iterdir() if path.is_dir() and not path.is_symlink())
+    assert len(folders) >= 2
+    assert (base / "latest").resolve().name == folders[-1]
+
+
+@pytest.mark.parametrize("path", [name for name in PATHS if path_module(name).CARD.server])
+def test_serve_and_predict_over_every_protocol(cli: Any, trained: Any, path: str, nothing_left: Any) -> None:
+    expected = cli.json("predict", path, "--from-test-set", "7", "--top", "3")[0]
+    process = cli.start("serve", path, "--json")
+    try:
+        assert process.stdout is not None
+        facts = json.loads(process.stdout.readline())
+        assert set(facts["endpoints"]) == set(path_module(path).CARD.protocols)
+        token = ["--token-file", facts["token_file"]] if facts["token_file"] else []
+        for protocol, url in facts["endpoints"].items():
+            there = ("--url", url, "--protocol", protocol)
+            (answer,) = cli.json("predict", path, "--from-test-set", "7", "--top", "3", *there, *token)
+            for got, want in zip(answer["labels"], expected["labels"], strict=True):
+                assert got["label"] == want["label"], protocol
+                assert got["probability"] == pytest.approx(want["probability"], abs=1e-5), protocol
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert nothing_left() == []
+
+
+def wait_for_server(command: subprocess.Popen[str], words: str, seconds: float = 90.0) -> psutil.Process:
+    """The server's own process, once it listens and is being load-tested."""
+    deadline = time.monotonic() + seconds
+    while True:
+        assert time.monotonic() < deadline, f"no process of {words}"
+        assert command.poll() is None, command.communicate()
+        children = psutil.Process(command.pid).children(recursive=True)
+        lines = {child.pid: " ".join(_words(child)) for child in children}
+        loading = any("pipelines.loadtest.generator.generator" in line for line in lines.values())
+        for child in children:
+            if loading and words in lines[child.pid]:
+                return child
+        time.sleep(0.02)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+KILLED = {
+    "tf-serving:fp32": "serving.tf_serving",
+    "torchserve:torchscript": "org.pytorch.serve.ModelServer",
+    "onnxruntime:pytorch": "serving.open_inference",
+}
+
+
+@pytest.mark.parametrize("artifact", KILLED)
+def test_a_server_killed_during_a_load_test_is_a_failed_row_and_a_finished_run(
+    cli: Any, trained: Any, artifact: str, nothing_left: Any
+) -> None:
+    process = cli.start("run", "mnist_cnn", artifact, "--duration", "4", "--json")
+    wait_for_server(process, KILLED[artifact]).kill()
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 1, errors
+    rows = {row["protocol"]: row for row in json.loads(output)["rows"]}
+    assert rows[IN_PROCESS]["status"] == "ok"
+    # Which protocol comes first is chance.
+    protocols = path_module(artifact.partition(":")[0]).CARD.protocols
+    (killed,) = (name for name in protocols if rows[name]["status"] == "failed")
+    assert "ended during the load test (signal 9)" in rows[killed]["reason"]
+    # The others get a new server.
+    for other in set(protocols) - {killed}:
+        assert rows[other]["status"] == "ok", rows[other]["reason"]
+    assert nothing_left() == []
+
+
+def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, nothing_left: Any) -> None:
+    # The seed of an order that begins with pytorch, in process and then served.
+    process = cli.start("run", "mnist_cnn", "onnxruntime", "--duration", "4", "--seed", "0")
+    wait_for_server(process, "serving.open_inference")
+    assert process.stderr is not None
+    while not process.stderr.readline().endswith(", offline\n"):  # one scenario of the first protocol is done
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "slipway: interrupted; everything that was started has been stopped" in errors
+    assert "Traceback" not in errors
+    assert nothing_left() == []
+    partial = read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")
+    assert partial.interrupted is True
+    statuses = {(row.variant, row.protocol): row.status for row in partial.rows}
+    assert statuses["pytorch", IN_PROCESS] == "ok"
+    assert statuses["keras", IN_PROCESS] == "skipped"
+    assert "interrupted" in output
+    # What the server at hand had answered until then is kept.
+    (cut,) = (row for row in partial.rows if row.scenarios and row.protocol != IN_PROCESS)
+    assert (cut.status, cut.reason) == ("skipped", "interrupted; measured until then: single-stream")
+    assert partial.fairness is not None
+    ((first, *served),) = partial.fairness.order
+    assert first == "onnxruntime:pytorch in-process"
+    # The order of the artifact's protocols, of which one was begun.
+    protocols = path_module("onnxruntime").CARD.protocols
+    assert sorted(served) == sorted(f"onnxruntime:pytorch {name}" for name in protocols)
+    assert served[0] == f"onnxruntime:pytorch {cut.protocol}"
+
+
+def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: Any) -> None:
+    words = ("--repeat", "2", "--seed", "5", "--curve", "--duration", "1.2")
+    scenarios = ("--scenario", "server", "--scenario", "single-stream")
+    run = cli.json("run", "mnist_cnn", "onnxruntime:pytorch", *words, *scenarios)
+    fairness = run["fairness"]
+    names = [f"onnxruntime:pytorch {row['protocol']}" for row in run["rows"]]
+    assert fairness["seed"] == 5
+    assert [sorted(each) for each in fairness["order"]] == [sorted(names)] * 2
+    assert len(fairness["beats"]) == 1 + 2 * 2 + 1
+    assert fairness["noisy"] == any(not check["passed"] for check in fairness["checks"])
+    for row in run["rows"]:
+        assert (row["status"], row["rounds"], row["breaches"]) == ("ok", 2, []), row
+        for scenario in row["scenarios"]:
+            spread = next(one for one in scenario["spreads"] if one["figure"] == "p50_ms")
+            assert scenario["p50_ms"] == pytest.approx(sum(spread["values"]) / len(spread["values"]))
+            assert scenario["server_threads"] >= 1
+            assert 0 <= scenario["foreign_cpu_share"] <= 1
+            assert scenario["server_cpus"] == fairness["server_cpus"]
+        probe = row["threads_probe"]
+        assert (probe is None) == (row["protocol"] == IN_PROCESS)
+        assert probe is None or probe["server_cores"] > 0
+        curve = next(one["curve"] for one in row["scenarios"] if one["name"] == "server")
+        rates = [point["offered_per_s"] for point in curve]
+        assert rates == sorted(rates)
+        assert len(rates) == (0 if row["protocol"] == IN_PROCESS else 7)
+    page = (cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.html").read_text()
+    assert "plot-curve" in page
+    assert ">Fairness</h2>" in page
+
+
+@pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_killed_run_leaves_no_process(cli: Any, trained: Any, kill: signal.Signals, nothing_left: Any) -> None:
+    process = cli.start("run", "mnist_cnn", "torchserve:torchscript", "--duration", "4")
+    wait_for_server(process, "org.pytorch.serve.ModelServer")
+    process.send_signal(kill)
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 20
+    while nothing_left():
+        assert time.monotonic() < deadline, nothing_left()
+        time.sleep(0.05)
+
+
+def test_ctrl_c_while_packaging(cli: Any, trained: Any, nothing_left: Any) -> None:
+    process = cli.start("package", "mnist_cnn", "litert", "--rebuild")
+    wait_until(lambda: any("package" in _words(child) for child in psutil.Process(process.pid).children()))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert nothing_left() == []
+    assert list((cli.workspace / "artifacts" / ".store").glob("*aside*")) == []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+
+
+def test_loadtest_alone_prints_rows_and_keeps_no_report(cli: Any, trained: Any) -> None:
+    base: Path = cli.workspace / "reports" / "mnist_cnn"
+    before = sorted(base.iterdir()) if base.exists() else []
+    (row,) = cli.json("loadtest", "mnist_cnn", "litert:fp32", "--scenario", "server", "--rate", "100")
+    assert row["status"] == "ok"
+    (scenario,) = row["scenarios"]
+    assert scenario["offered_per_s"] == 100.0
+    assert scenario["rate_per_s"] == pytest.approx(100, rel=0.25)
+    assert (sorted(base.iterdir()) if base.exists() else []) == before

@@ -1,0 +1,135 @@
+"""What a user hands to predict: pictures, arrays, and things that are neither."""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.mnist_cnn import SPEC
+from pipelines.base.errors import UserError
+from pipelines.run.inputs import read_input
+
+
+def picture(path: Path, size: tuple[int, int] = (28, 28), mode: str = "L", kind: str = "PNG") -> str:
+    width, height = size
+    pixels = np.arange(width * height, dtype=np.uint32).reshape(height, width) % 256
+    Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path, kind)
+    return str(path)
+
+
+def array(path: Path, value: np.ndarray) -> str:
+    np.save(path, value)
+    return str(path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
+def test_a_picture_becomes_the_input_that_training_saw(tmp_path: Path, mode: str) -> None:
+    source = picture(tmp_path / "digit.png", mode=mode)
+    read = read_input(source, SPEC, resize=False)["image"]
+    with Image.open(source) as opened:
+        expected = np.asarray(opened.convert("L"), np.float32) / 255
+    assert (read.shape, read.dtype) == ((1, 28, 28), np.float32)
+    assert np.array_equal(read[0], expected)
+
+
+def test_an_array_is_taken_with_and_without_a_batch(tmp_path: Path) -> None:
+    one, many = np.random.default_rng(0).random((2, 3, 28, 28), np.float32)
+    assert np.array_equal(read_input(array(tmp_path / "a.npy", one[0]), SPEC, False)["image"], one[:1])
+    assert np.array_equal(read_input(array(tmp_path / "b.npy", many), SPEC, False)["image"], many)
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = Path(picture(tmp_path / "digit.png")).read_bytes()
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(data)))
+    assert read_input("-", SPEC, False)["image"].shape == (1, 28, 28)
+
+
+def test_another_size_is_refused_and_can_be_fitted(tmp_path: Path) -> None:
+    source = picture(tmp_path / "large.png", (100, 50))
+    with pytest.raises(UserError, match=r"expected a picture of 28x28 pixels. Received: 100x50. Use --resize"):
+        read_input(source, SPEC, False)
+    assert read_input(source, SPEC, resize=True)["image"].shape == (1, 28, 28)
+
+
+BAD_ARRAYS = {
+    "dtype": (np.zeros((28, 28)), r"expected float32 of shape \(N, 28, 28\) or \(28, 28\). Received: float64"),
+    "shape": (np.zeros((28, 27), np.float32), r"Received: float32 of shape \(28, 27\)"),
+    "scalar": (np.float32(1), r"Received: float32 of shape \(\)"),
+    "empty": (np.zeros((0, 28, 28), np.float32), r"Received: float32 of shape \(0, 28, 28\)"),
+    "too deep": (np.zeros((1, 1, 28, 28), np.float32), r"Received: float32 of shape \(1, 1, 28, 28\)"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+def test_an_array_that_does_not_fit_says_what_was_expected(tmp_path: Path, name: str) -> None:
+    value, message = BAD_ARRAYS[name]
+    with pytest.raises(UserError, match=message):
+        read_input(array(tmp_path / "bad.npy", value), SPEC, False)
+
+
+def test_a_pickled_array_is_never_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "evil.npy"
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match=r"not a readable \.npy file"):
+        read_input(str(path), SPEC, False)
+
+
+BAD_FILES = {
+    "text": b"I am not a picture",
+    "truncated png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00",
+    "truncated npy": b"\x93NUMPY\x01\x00",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_what_is_neither_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(BAD_FILES[name])
+    with pytest.raises(UserError, match="Received: ") as error:
+        read_input(str(path), SPEC, False)
+    assert "\n" not in str(error.value)
+
+
+def test_a_picture_cut_in_the_middle(tmp_path: Path) -> None:
+    source = Path(picture(tmp_path / "digit.png"))
+    source.write_bytes(source.read_bytes()[:-30])
+    with pytest.raises(UserError, match="not a readable picture"):
+        read_input(str(source), SPEC, False)
+
+
+def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the input: No such file"):
+        read_input(str(tmp_path / "nowhere.png"), SPEC, False)
+    with pytest.raises(UserError, match="cannot read the input: Is a directory"):
+        read_input(str(tmp_path), SPEC, False)
+
+
+def test_sixteen_bits_a_pixel_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    eight = np.arange(784, dtype=np.uint32).reshape(28, 28) % 256
+    Image.fromarray((eight * 257).astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(eight.astype(np.uint8)).save(tmp_path / "plain.png")
+    deep, plain = (read_input(str(tmp_path / name), SPEC, False)["image"] for name in ("deep.png", "plain.png"))
+    assert np.array_equal(deep, plain)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_refused(tmp_path: Path, bad: float) -> None:
+    value = np.zeros((28, 28), np.float32)
+    value[3, 3] = bad
+    with pytest.raises(UserError, match="expected finite numbers"):
+        read_input(array(tmp_path / "bad.npy", value), SPEC, False)
+
+
+def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
+    header = str({"descr": "<f4", "fortran_order": False, "shape": (10**12, 28, 28)}).encode().ljust(117) + b"\n"
+    path = tmp_path / "huge.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(UserError, match=r"not a readable \.npy file"):
+        read_input(str(path), SPEC, False)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from pipelines.base.errors import UserError
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.stages.in_process import measure_in_process
+
+INPUTS = [{"x": np.full((2, 3), number, np.float32)} for number in range(5)]
+_memory = np.empty((2, 3), np.float32)
+
+
+def takes(seconds: float):
+    """A model that needs a time, and answers in memory that it uses again."""
+
+    def predict(inputs):
+        end = time.monotonic() + seconds
+        np.multiply(inputs["x"], 2, out=_memory)
+        time.sleep(max(0, end - time.monotonic()))
+        return {"y": _memory}
+
+    return predict
+
+
+def right(index: int, answer: dict) -> bool:
+    return bool(np.all(answer["y"] == 2 * index))
+
+
+def test_single_stream() -> None:
+    found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("single-stream", 0.5, 0.1, batch=2))
+    assert found.valid, found.invalid_because
+    assert found.p50_ms is not None
+    assert 5.0 <= found.p50_ms < 15.0
+    assert found.samples_per_s == pytest.approx(2 * found.rate_per_s)
+    assert found.mean_ms is not None
+    assert found.rate_per_s == pytest.approx(1000 / found.mean_ms, rel=0.1)
+    assert (found.answers_checked, found.match_share) == (found.requests, 1.0)
+    assert found.client_cpu_us_per_request is None
+    assert found.server_cpu_ms_per_request is not None
+    assert 0 < found.server_cpu_ms_per_request < 5
+
+
+@pytest.mark.parametrize("scenario", ["single-stream", "server"])
+def test_cpu_time_is_that_of_the_measured_calls(scenario: str) -> None:
+    def burns(inputs):
+        end = time.process_time() + 0.002
+        while time.process_time() < end:
+            pass
+        return {"y": inputs["x"] * 2}
+
+    found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=100.0))
+    assert found.server_cpu_ms_per_request == pytest.approx(2.0, rel=0.1)
+
+
+@pytest.mark.parametrize(("scenario", "rate"), [("offline", 1.0), ("server", 20.0), ("server", 200.0)])
+def test_one_thread_uses_one_core_at_most_however_far_it_falls_behind(scenario: str, rate: float) -> None:
+    def burns(inputs):
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+        return {"y": inputs["x"] * 2}
+
+    found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=rate))
+    assert found.server_cores is not None
+    assert 0.02 < found.server_cores < 1.05
+
+
+def test_offline_requests_wait_for_those_before_them() -> None:
+    found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("offline", 0.5, 0.1, concurrency=4))
+    assert found.valid, found.invalid_because
+    assert 60 < found.rate_per_s <= 200
+    assert found.p50_ms is not None
+    assert found.p50_ms == pytest.approx(4 * 1000 / found.rate_per_s, rel=0.3)
+
+
+def test_server_queues() -> None:
+    """Poisson arrivals at 40/s, 10 ms each: two of five find the worker busy, and wait for it."""
+    found = measure_in_process(takes(0.01), INPUTS, right, LoadSettings("server", 1.2, 0.1, rate_per_s=40.0))
+    assert (found.errors, found.match_share) == (0, 1.0)
+    assert found.p50_ms is not None
+    assert 10.0 <= found.p50_ms < 35.0
+    assert found.max_ms is not None
+    assert found.max_ms > 15.0
+    assert found.concurrency > 1
+    assert found.send_lag_p50_us is not None
+    assert 0 <= found.send_lag_p50_us < 10_000
+
+
+def test_server_that_is_too_slow_is_not_valid_and_ends() -> None:
+    begun = time.monotonic()
+    settings = LoadSettings("server", 0.8, 0.0, rate_per_s=300.0, timeout_s=0.4)
+    found = measure_in_process(takes(0.02), INPUTS, right, settings)
+    assert time.monotonic() - begun < 3
+    assert found.requests > 150
+    assert found.errors > 0
+    assert found.error_examples == ("no answer within 0.4 s",)
+    assert found.max_ms is not None
+    assert 200 < found.max_ms <= 400
+    assert not found.valid
+
+
+def test_what_predict_raises_is_an_error_of_the_request() -> None:
+    def fails(inputs):
+        if inputs["x"][0, 0] == 3:
+            raise RuntimeError("three\nis too many")
+        return {"y": inputs["x"] * 2}
+
+    found = measure_in_process(fails, INPUTS, right, LoadSettings("single-stream", 0.05, 0.0))
+    assert found.errors == pytest.approx(found.requests / 5, abs=1)
+    assert found.error_examples == ("RuntimeError: three is too many",)
+    assert found.match_share == 1.0
+    assert not found.valid
+
+
+def test_wrong_answers_are_found() -> None:
+    def wrong(index: int, answer: dict) -> bool:
+        return index != 2 and right(index, answer)
+
+    found = measure_in_process(takes(0.001), INPUTS, wrong, LoadSettings("single-stream", 0.2, 0.0))
+    assert found.match_share == pytest.approx(0.8, abs=0.03)
+
+
+def test_no_inputs() -> None:
+    with pytest.raises(UserError, match="nothing to predict"):
+        measure_in_process(takes(0), [], right, LoadSettings("offline"))

@@ -1,0 +1,59 @@
+"""Metrics and their page: names, buckets, escapes, and a bound on what clients can make them hold."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from serving.tf_serving.base import metrics
+from serving.tf_serving.base.metrics import MAX_CELLS, Counter, Histogram, exponential
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr(metrics, "_REGISTRY", {})
+
+
+def test_counter():
+    counter = Counter("/a/b_c-d", "x", "9-y")
+    assert metrics.page() == "# TYPE :a:b_c:d counter\n"
+    counter.add("1", 'q"\\\n')
+    counter.add("1", 'q"\\\n', by=2)
+    assert metrics.page() == '# TYPE :a:b_c:d counter\n:a:b_c:d{x="1",_9_y="q\\"\\\\\\n"} 3\n'
+
+
+def test_histogram():
+    histogram = Histogram("/h", limits=exponential(10, 1.8, 3))
+    for value in (5.0, 10.0, 10.5, 1e9):
+        histogram.observe(value=value)
+    assert metrics.page().splitlines() == [
+        "# TYPE :h histogram",
+        ':h_bucket{le="10"} 2',
+        ':h_bucket{le="18"} 3',
+        ':h_bucket{le="32.4"} 3',
+        ':h_bucket{le="+Inf"} 4',
+        ":h_sum{} 1000000025.5",
+        ":h_count{} 4",
+    ]
+
+
+def test_names_that_clients_make_up_are_bounded():
+    counter = Counter("/n", "model_name")
+    for number in range(MAX_CELLS + 50):
+        counter.add(f"model{number}")
+    lines = counter.lines()
+    assert len(lines) == 1 + MAX_CELLS + 1
+    assert ':n{model_name="other"} 50' in lines
+    counter.add("model0")
+    assert ':n{model_name="model0"} 2' in counter.lines()
+
+
+def test_threads():
+    counter = Counter("/t", "x")
+    threads = [threading.Thread(target=lambda: [counter.add("a") for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ':t{x="a"} 8000' in counter.lines()
