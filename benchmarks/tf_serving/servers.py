@@ -20,7 +20,7 @@ from pipelines.loadtest.settings import LoadSettings
 from serving.clients import Call, Target, open_inference_grpc, tf_serving_grpc, tf_serving_rest
 from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.tf_serving import recipe as tf_serving_recipe
-from serving.tf_serving.codecs.tensor_proto import from_array
+from serving.wire.tensor_proto import from_array
 
 HERE = Path(__file__).parent
 OURS, KSERVE, IN_PROCESS = "slipway", "kserve", "in process"

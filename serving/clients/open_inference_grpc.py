@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from serving.clients import Call, ProtocolError, Target
 from serving.clients.messages import messages
-from serving.open_inference.datatypes import DATATYPES, NUMPY
+from serving.wire.datatypes import DATATYPES, NUMPY
 
 PACKAGE = "inference"
 METHOD = f"/{PACKAGE}.GRPCInferenceService/ModelInfer"

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from serving.clients import Call, ProtocolError, Target
-from serving.open_inference.datatypes import DATATYPES
+from serving.wire.datatypes import DATATYPES
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client

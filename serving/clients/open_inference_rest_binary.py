@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from serving.clients import Call, ProtocolError, Target
-from serving.open_inference.binary import CONTENT_TYPE, HEADER, join, json_length, split
-from serving.open_inference.datatypes import NUMPY
+from serving.wire.datatypes import NUMPY
+from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER, join, json_length, split
 
 ALL_OUTPUTS = {"parameters": {"binary_data_output": True}}
 

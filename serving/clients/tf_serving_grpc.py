@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from serving.clients import Call, ProtocolError, Target
 from serving.clients.messages import messages
-from serving.tf_serving.codecs.tensor_proto import TensorParsingError, from_array, to_array
+from serving.wire.tensor_proto import TensorParsingError, from_array, to_array
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 

@@ -16,7 +16,7 @@ from kserve.errors import InvalidInput
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.infer_type import RequestedOutput
 
-from serving.open_inference.binary import HEADER, split
+from serving.wire.open_inference_binary import HEADER, split
 
 
 class BinaryDataPlane(DataPlane):

@@ -14,8 +14,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from prometheus_client import REGISTRY, Histogram
 
-from serving.open_inference.datatypes import DATATYPES, NUMPY
 from serving.open_inference.session import open_session
+from serving.wire.datatypes import DATATYPES, NUMPY
 
 # ONNX Runtime names its types after C++: "tensor(float)".
 _ONNX_TYPES = {f"tensor({name})": datatype for name, datatype in DATATYPES.items()} | {

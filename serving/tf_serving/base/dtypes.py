@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-MAX_RANK = 64
-"""NumPy's limit; TensorFlow's own is 254."""
-
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:

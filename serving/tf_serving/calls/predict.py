@@ -15,12 +15,12 @@ import numpy as np
 from serving.tf_serving.base.dtypes import dtype_name
 from serving.tf_serving.base.errors import CODES, ServingError, invalid
 from serving.tf_serving.codecs.predict_request import PredictRequest
-from serving.tf_serving.codecs.tensor_proto import TensorParsingError, from_array, to_array
 from serving.tf_serving.codecs.tensors_to_json import predict_body
 from serving.tf_serving.runtime.servable import DEFAULT_SIGNATURE, Servable, Signature
 from serving.tf_serving.runtime.threads import run_signature
 from serving.tf_serving.versions.manager import Manager
 from serving.tf_serving.versions.states import VersionState
+from serving.wire.tensor_proto import TensorParsingError, from_array, to_array
 
 SIGNATURE_DEF = "signature_def"
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import simdjson
 
-from serving.tf_serving.base.dtypes import MAX_RANK, TensorInfo
+from serving.tf_serving.base.dtypes import TensorInfo
+from serving.wire.tensor_proto import MAX_RANK
 
 SMALLEST = 1024
 """Bytes of a body below which orjson and NumPy are as fast."""

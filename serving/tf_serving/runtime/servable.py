@@ -13,11 +13,11 @@ import numpy as np
 
 from serving.tf_serving.base.dtypes import TensorInfo, dtype_name, tensor_infos
 from serving.tf_serving.base.errors import ServingError, invalid
-from serving.tf_serving.codecs.tensor_proto import to_array
 from serving.tf_serving.runtime import saved_model, tflite
 from serving.tf_serving.runtime.batching import Batcher
 from serving.tf_serving.runtime.pace import Pace
 from serving.tf_serving.runtime.queue import Scheduler
+from serving.wire.tensor_proto import to_array
 
 DEFAULT_SIGNATURE = "serving_default"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from serving.clients import ProtocolError, Target, client, open_inference_grpc
-from serving.open_inference.datatypes import DATATYPES, NUMPY
+from serving.wire.datatypes import DATATYPES, NUMPY
 
 INPUTS = {"image": np.arange(6, dtype="float32").reshape(2, 3), "flag": np.array([[1], [0]], "int64")}
 OUTPUTS = {"logits": "float32", "label": "int64"}

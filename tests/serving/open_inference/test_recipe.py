@@ -23,8 +23,8 @@ from serving.clients import ProtocolError, Target, client
 from serving.clients.open_inference_grpc import _CLASSES as MESSAGES
 from serving.clients.transport import Refused, send
 from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, serve
-from serving.open_inference.binary import CONTENT_TYPE, HEADER
 from serving.open_inference.recipe import FLAVOURS, recipe
+from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER
 
 REST, BINARY, GRPC = PROTOCOLS = ("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc")
 REFUSED = {REST: "400", BINARY: "400", GRPC: "INVALID_ARGUMENT"}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from serving.open_inference.datatypes import DATATYPES
+from serving.wire.datatypes import DATATYPES
 
 HEADER = "Inference-Header-Content-Length"
 SIZE = "binary_data_size"

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.tf_serving.base.dtypes import MAX_RANK
+MAX_RANK = 64
+"""NumPy's limit; TensorFlow's own is 254."""
+
 
 _MOST = 2**58  # values of 16 bytes, of which NumPy addresses no more; an empty dimension does not count for it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from serving.tf_serving.codecs.tensor_proto import TensorParsingError, from_array, to_array
+from serving.wire.tensor_proto import TensorParsingError, from_array, to_array
 
 NAMES = {
     "float32": "float",

@@ -1,0 +1,1 @@
+"""How tensors lie in messages: what clients and servers of a protocol share."""
