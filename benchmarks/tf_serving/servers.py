@@ -18,6 +18,7 @@ from networks import Model
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.settings import LoadSettings
 from serving.clients import Call, Target, open_inference_grpc, tf_serving_grpc, tf_serving_rest
+from serving.clients.proto.tf_serving_pb2 import PredictRequest
 from serving.launch import LOOPBACK, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.tf_serving import recipe as tf_serving_recipe
 from serving.wire.tensor_proto import from_array
@@ -117,7 +118,7 @@ def _request(kind: str, model: Model, load: Load, rest: int, grpc: int) -> tuple
 
     body = client.encode(target, {"x": x})
     if kind == OURS and load.form == "floats":  # as most clients send them
-        request = tf_serving_grpc.MESSAGES["PredictRequest"]()
+        request = PredictRequest()
         request.model_spec.name = model.name
         from_array(request.inputs["x"], x, "float", 1, as_content=False)
         body = request.SerializeToString()

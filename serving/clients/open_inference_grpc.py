@@ -1,52 +1,20 @@
 """The Open Inference Protocol, version 2, over gRPC; tensors travel as raw bytes, little-endian.
 
-Messages: ``grpc_predict_v2.proto`` of the protocol, package ``inference``.
+Messages: ``proto/open_inference.proto``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from serving.clients import Call, ProtocolError, Target
-from serving.clients.messages import messages
+from serving.clients.proto.open_inference_pb2 import ModelInferRequest, ModelInferResponse
 from serving.wire.datatypes import DATATYPES, NUMPY
 
-PACKAGE = "inference"
-METHOD = f"/{PACKAGE}.GRPCInferenceService/ModelInfer"
-_TENSOR = {
-    "name": "string = 1",
-    "datatype": "string = 2",
-    "shape": "repeated int64 = 3",
-    "contents": "InferTensorContents = 5",
-}
-TABLE = {
-    "InferTensorContents": {
-        "bool_contents": "repeated bool = 1",
-        "int_contents": "repeated int32 = 2",
-        "int64_contents": "repeated int64 = 3",
-        "uint_contents": "repeated uint32 = 4",
-        "uint64_contents": "repeated uint64 = 5",
-        "fp32_contents": "repeated float = 6",
-        "fp64_contents": "repeated double = 7",
-    },
-    "ModelInferRequest": {
-        "model_name": "string = 1",
-        "inputs": "repeated ModelInferRequest.InferInputTensor = 5",
-        "raw_input_contents": "repeated bytes = 7",
-    },
-    "ModelInferRequest.InferInputTensor": _TENSOR,
-    "ModelInferResponse": {
-        "model_name": "string = 1",
-        "outputs": "repeated ModelInferResponse.InferOutputTensor = 5",
-        "raw_output_contents": "repeated bytes = 6",
-    },
-    "ModelInferResponse.InferOutputTensor": _TENSOR,
-}
-_CLASSES = messages(PACKAGE, TABLE)
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
 # Where typed contents of a datatype are; FP16 has none, it is always raw.
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -68,16 +36,16 @@ def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
-    request = _CLASSES["ModelInferRequest"](model_name=target.model)
+    request = ModelInferRequest(model_name=target.model)
     for name, array in inputs.items():
         request.inputs.add(name=name, datatype=DATATYPES[array.dtype.name], shape=array.shape)
         request.raw_input_contents.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-    return bytes(request.SerializeToString())
+    return request.SerializeToString()
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
     try:
-        response = _CLASSES["ModelInferResponse"].FromString(body)
+        response = ModelInferResponse.FromString(body)
         raw = response.raw_output_contents
         arrays = {
             output.name: _array(output, raw[index] if raw else None) for index, output in enumerate(response.outputs)
@@ -89,7 +57,7 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _array(output: Any, raw: bytes | None) -> np.ndarray:
+def _array(output: ModelInferResponse.InferOutputTensor, raw: bytes | None) -> np.ndarray:
     dtype = np.dtype(NUMPY[output.datatype])
     if raw is not None:
         return np.frombuffer(raw, dtype.newbyteorder("<")).reshape(output.shape)

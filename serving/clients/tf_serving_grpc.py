@@ -1,7 +1,6 @@
 """TensorFlow Serving's gRPC API: PredictionService.Predict with raw tensor bytes.
 
-The messages are those of tensorflow_serving/apis/predict.proto and model.proto and of
-tensorflow/core/framework/tensor.proto, as far as a client needs them.
+Messages: ``proto/tf_serving.proto``.
 """
 
 from __future__ import annotations
@@ -12,48 +11,10 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from serving.clients import Call, ProtocolError, Target
-from serving.clients.messages import messages
+from serving.clients.proto.tf_serving_pb2 import PredictRequest, PredictResponse
 from serving.wire.tensor_proto import TensorParsingError, from_array, to_array
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
-
-MESSAGES = messages(
-    "tensorflow.serving",
-    {
-        "Int64Value": {"value": "int64 = 1"},
-        "ModelSpec": {
-            "name": "string = 1",
-            "version": "Int64Value = 2 oneof version_choice",
-            "version_label": "string = 4 oneof version_choice",
-            "signature_name": "string = 3",
-        },
-        "TensorShapeProto": {"dim": "repeated TensorShapeProto.Dim = 2", "unknown_rank": "bool = 3"},
-        "TensorShapeProto.Dim": {"size": "int64 = 1", "name": "string = 2"},
-        "TensorProto": {
-            "dtype": "int32 = 1",
-            "tensor_shape": "TensorShapeProto = 2",
-            "version_number": "int32 = 3",
-            "tensor_content": "bytes = 4",
-            "half_val": "repeated int32 = 13",
-            "float_val": "repeated float = 5",
-            "double_val": "repeated double = 6",
-            "int_val": "repeated int32 = 7",
-            "string_val": "repeated bytes = 8",
-            "scomplex_val": "repeated float = 9",
-            "int64_val": "repeated int64 = 10",
-            "bool_val": "repeated bool = 11",
-            "dcomplex_val": "repeated double = 12",
-            "uint32_val": "repeated uint32 = 16",
-            "uint64_val": "repeated uint64 = 17",
-        },
-        "PredictRequest": {
-            "model_spec": "ModelSpec = 1",
-            "inputs": "map<string, TensorProto> = 2",
-            "output_filter": "repeated string = 3",
-        },
-        "PredictResponse": {"model_spec": "ModelSpec = 2", "outputs": "map<string, TensorProto> = 1"},
-    },
-)
 
 _TYPES = {  # NumPy's name -> TensorFlow's name and number (tensorflow/core/framework/types.proto)
     "float32": ("float", 1),
@@ -85,14 +46,14 @@ def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
     Raises:
         ValueError: an array's dtype has no counterpart in TensorFlow.
     """
-    request = MESSAGES["PredictRequest"]()
+    request = PredictRequest()
     request.model_spec.name = target.model
     for name, array in inputs.items():
         if array.dtype.name not in _TYPES:
             raise ValueError(f"input {name} has a dtype that TensorFlow does not know. Received: {array.dtype}")
         dtype, number = _TYPES[array.dtype.name]
         from_array(request.inputs[name], array, dtype, number, as_content=True)
-    return bytes(request.SerializeToString())
+    return request.SerializeToString()
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
@@ -102,7 +63,7 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         ProtocolError: the bytes are no PredictResponse, or an output is missing, damaged or of another dtype.
     """
     try:
-        response = MESSAGES["PredictResponse"].FromString(body)
+        response = PredictResponse.FromString(body)
     except DecodeError as error:
         raise ProtocolError(f"not a PredictResponse. Received: {len(body)} bytes, {body[:40]!r} ...") from error
     arrays = {}

@@ -1,6 +1,6 @@
 """TorchServe's gRPC inference API; tensors travel as safetensors, under the key ``data``.
 
-Messages: ``inference.proto`` of TorchServe 0.12, package ``org.pytorch.serve.grpc.inference``.
+Messages: ``proto/torchserve.proto``.
 """
 
 from __future__ import annotations
@@ -13,19 +13,9 @@ import safetensors.numpy
 from google.protobuf.message import DecodeError
 
 from serving.clients import Call, ProtocolError, Target
-from serving.clients.messages import messages
+from serving.clients.proto.torchserve_pb2 import PredictionResponse, PredictionsRequest
 
-PACKAGE = "org.pytorch.serve.grpc.inference"
-METHOD = f"/{PACKAGE}.InferenceAPIsService/Predictions"
-TABLE = {
-    "PredictionsRequest": {
-        "model_name": "string = 1",
-        "model_version": "string = 2",
-        "input": "map<string, bytes> = 3",
-    },
-    "PredictionResponse": {"prediction": "bytes = 1"},
-}
-_CLASSES = messages(PACKAGE, TABLE)
+METHOD = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/Predictions"
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
@@ -34,15 +24,15 @@ def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
     tensors = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in inputs.items()})
-    request = _CLASSES["PredictionsRequest"](model_name=target.model, input={"data": tensors})
-    return bytes(request.SerializeToString())
+    request = PredictionsRequest(model_name=target.model, input={"data": tensors})
+    return request.SerializeToString()
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
     """As :class:`serving.clients.Client`; also raises ProtocolError for a refusal that came as an OK message."""
     prediction = b""
     try:
-        prediction = _CLASSES["PredictionResponse"].FromString(body).prediction
+        prediction = PredictionResponse.FromString(body).prediction
         outputs = safetensors.numpy.load(prediction)
         return {name: outputs[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
     except (DecodeError, safetensors.SafetensorError, KeyError) as error:

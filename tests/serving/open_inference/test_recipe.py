@@ -20,7 +20,7 @@ import pytest
 
 from pipelines.paths import onnxruntime
 from serving.clients import ProtocolError, Target, client
-from serving.clients.open_inference_grpc import _CLASSES as MESSAGES
+from serving.clients.proto.open_inference_pb2 import ModelInferRequest
 from serving.clients.transport import Refused, send
 from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import FLAVOURS, recipe
@@ -68,7 +68,7 @@ def test_answers_equal_those_in_process(
 
 def test_typed_contents_over_grpc(targets: dict[str, Target], payload: Path) -> None:
     target, codec = targets["open-inference-grpc"], client("open-inference-grpc")
-    request = MESSAGES["ModelInferRequest"](model_name="mnist_cnn")
+    request = ModelInferRequest(model_name="mnist_cnn")
     tensor = request.inputs.add(name="image", datatype="FP32", shape=IMAGE.shape)
     tensor.contents.fp32_contents.extend(IMAGE.ravel().tolist())
     outputs = codec.decode(target, send(codec.call(target), request.SerializeToString()))
@@ -134,7 +134,7 @@ def test_malformed_json_is_the_clients_mistake(targets: dict[str, Target], body:
 def test_raw_contents_of_the_wrong_length_are_the_clients_mistake(targets: dict[str, Target]) -> None:
     target, codec = targets["open-inference-grpc"], client("open-inference-grpc")
     for raw in (b"12", b"1234"):
-        request = MESSAGES["ModelInferRequest"](model_name="mnist_cnn", raw_input_contents=[raw])
+        request = ModelInferRequest(model_name="mnist_cnn", raw_input_contents=[raw])
         request.inputs.add(name="image", datatype="FP32", shape=(1, 28, 28))
         with pytest.raises(Refused, match="has not the data of float32 of shape") as refused:
             send(codec.call(target), request.SerializeToString())

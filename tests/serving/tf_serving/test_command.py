@@ -156,6 +156,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, u
     import numpy as np
 
     from serving.clients import Target, tf_serving_grpc, tf_serving_rest
+    from serving.clients.proto.tf_serving_pb2 import PredictRequest
     from serving.clients.transport import Unreachable, send
 
     rest, port = free_ports(2)
@@ -171,9 +172,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, u
 
     def ask_grpc():
         target = Target(f"grpc://{LOOPBACK}:{port}", "slow", {"y": "float32"})
-        request = tf_serving_grpc.MESSAGES["PredictRequest"].FromString(
-            tf_serving_grpc.encode(target, {"x": np.ones(1, np.float32)})
-        )
+        request = PredictRequest.FromString(tf_serving_grpc.encode(target, {"x": np.ones(1, np.float32)}))
         answers["grpc"] = send(tf_serving_grpc.call(target), request.SerializeToString())
 
     threads = [threading.Thread(target=ask) for ask in (ask_rest, ask_grpc)]

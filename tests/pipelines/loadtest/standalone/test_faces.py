@@ -1,4 +1,4 @@
-"""Saved results, metrics and pages of results."""
+"""Saved results and pages of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pipelines.loadtest.recording import Outcome, Recorder
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.standalone.compare import compare, load_result, save_result
 from pipelines.loadtest.standalone.display import Display, describe
-from pipelines.loadtest.standalone.prometheus import exposition
 from pipelines.loadtest.standalone.repetitions import Result
 from pipelines.loadtest.statistics.summary import nothing_measured, summarise
 from pipelines.report.load_page import render
@@ -32,16 +31,6 @@ def scenario(name: str = "server", errors: int = 0) -> Scenario:
         outcome = Outcome.REFUSED if number < errors else Outcome.ANSWERED
         recorder.end(recorder.begin(due, due), outcome, due + (number + 1) * 10_000, "HTTP 503", due + 1, 5)
     return summarise(recorder.finish(0, 10_000_000_000, 0.1, 10), LoadSettings(name, rate_per_s=200))
-
-
-def test_metrics() -> None:
-    assert exposition(None).endswith("slipway_loadtest_measuring 0\n")
-    text = exposition(GLANCE)
-    assert 'requests_total{outcome="answered"} 1100\n' in text
-    assert 'latency_seconds{quantile="0.99"} 0.0405\n' in text
-    for line in text.splitlines():
-        assert line.startswith("# ") or len(line.split(" ")) == 2
-    assert "quantile" not in exposition(replace(GLANCE, p50_ms=None, p99_ms=None, max_ms=None))
 
 
 def test_progress_in_plain_lines(monkeypatch) -> None:
