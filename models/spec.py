@@ -5,8 +5,11 @@ Nothing here imports a framework, so that a command can describe a model in mill
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from models import MODELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,10 @@ class ModelSpec:
             "inputs": [asdict(tensor) for tensor in self.inputs],
             "outputs": [asdict(tensor) for tensor in self.outputs],
         }
+
+
+def spec_of(name: str) -> ModelSpec:
+    """The spec of a model, without importing a framework. Raises KeyError for an unknown name."""
+    spec = importlib.import_module(MODELS[name]).SPEC
+    assert isinstance(spec, ModelSpec)  # noqa: S101 - a bug of the model's package
+    return spec

@@ -15,7 +15,7 @@ import numpy as np
 from models import MODELS, dataset, training, weights
 from models import spec as spec_module
 from models.dataset import Dataset
-from models.spec import ModelSpec
+from models.spec import ModelSpec, spec_of
 
 if TYPE_CHECKING:
     import keras
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
 WEIGHTS, TRAINING = "weights.safetensors", "training.json"
 CALIBRATION_ROWS = 256
-
-
-def spec_of(name: str) -> ModelSpec:
-    """The spec of a model, without importing a framework. Raises KeyError for an unknown name."""
-    spec = importlib.import_module(MODELS[name]).SPEC
-    assert isinstance(spec, ModelSpec)  # noqa: S101 - a bug of the model's package
-    return spec
 
 
 def code_of(name: str) -> tuple[ModuleType, ...]:

@@ -13,9 +13,8 @@ from pipelines.commands.base import command, emit
 def list_command(_workspace: Any, as_json: bool) -> None:
     """Show the models, and the paths with their variants, servers and what they need."""
     from models import MODELS
-    from pipelines.paths import PATHS, path_module
+    from pipelines.paths import PATHS, path_module, pip_command
     from pipelines.paths.choose import spec_named
-    from pipelines.run.prepare import pip_command
 
     models = [{"name": name, "title": spec_named(name).title} for name in MODELS]
     cards = [path_module(name).CARD for name in PATHS]

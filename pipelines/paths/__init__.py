@@ -18,11 +18,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import numpy as np
-
 from pipelines.base.errors import unknown
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from models.trained import TrainedModel
 
 PATHS: dict[str, str] = {
@@ -32,8 +32,8 @@ PATHS: dict[str, str] = {
     "onnxruntime": "pipelines.paths.onnxruntime",
 }
 
-Arrays = Mapping[str, np.ndarray]
-Predict = Callable[[Arrays], dict[str, np.ndarray]]
+Arrays = Mapping[str, "np.ndarray"]
+Predict = Callable[[Arrays], "dict[str, np.ndarray]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +120,8 @@ def version_of(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def pip_command(extra: str) -> str:
+    """The command that brings an extra."""
+    return f"pip install 'slipway[{extra}]'"

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models import MODELS
-from models.spec import ModelSpec
-from models.trained import spec_of
+from models.spec import ModelSpec, spec_of
 from pipelines.base.errors import unknown
 from pipelines.paths import PATHS, Card, path_module
 

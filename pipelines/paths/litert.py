@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pipelines.paths import Arrays, Card, Predict, Tolerance, Variant
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from models.trained import TrainedModel
 
 CARD = Card(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipelines.base.errors import SlipwayError
 from pipelines.paths import Arrays, Card, Predict, Variant
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from models.spec import ModelSpec
     from models.trained import TrainedModel
 

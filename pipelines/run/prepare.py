@@ -21,7 +21,7 @@ from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.base.files import link
-from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
+from pipelines.paths import PATHS, Card, Tolerance, pip_command, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.stages import answers, functions
@@ -53,11 +53,6 @@ def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = Fa
     spec_named(model)
     workspace.check_writable()
     return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)
-
-
-def pip_command(extra: str) -> str:
-    """The command that brings an extra."""
-    return f"pip install 'slipway[{extra}]'"
 
 
 @dataclass(frozen=True, slots=True)
