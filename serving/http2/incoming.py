@@ -18,6 +18,10 @@ class Incoming:
         self.unread_of: dict[int, int] = {}  # the same of each stream that has sent a part
         self.withheld: set[int] = set()  # streams whose window :meth:`open_withheld` opens
 
+    def sizes(self) -> dict[str, int]:
+        """Counts the streams that have sent a part."""
+        return {"unread": len(self.unread_of), "withheld": len(self.withheld)}
+
     def first_update(self) -> bytes:
         """Opens the window of the connection as wide as it shall be."""
         return window_update(0, self._window - DEFAULT_WINDOW) if self._window > DEFAULT_WINDOW else b""

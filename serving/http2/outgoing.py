@@ -47,6 +47,15 @@ class Outgoing:
         self._ready.clear()
         self.unsent = 0
 
+    def sizes(self) -> dict[str, int]:
+        """Counts everything that grows with what the peer asks for and does not take."""
+        return {
+            "waiting": len(self.waiting),
+            "ready": len(self._ready),
+            "granted": len(self._granted),
+            "unsent": self.unsent,
+        }
+
     def send(self, stream: int, head: bytes, body: bytes, tail: bytes = b"") -> None:
         """Frames before a body, the body as DATA frames, frames after it; without ``tail`` the body ends the stream."""
         size = len(body)

@@ -174,6 +174,18 @@ class ServerConnection(Connection[Head]):
         else:
             self._later("idle", left, self._check_idle)
 
+    def sizes(self) -> dict[str, int]:
+        """Counts everything that this connection holds and that grows with what the client sends."""
+        return {
+            "arriving": len(self._arriving),
+            "arriving_bytes": self._arriving_bytes,
+            "calls": len(self._calls),
+            "held": len(self._held),
+            "running": self._running,
+            **self.outgoing.sizes(),
+            **self.incoming.sizes(),
+        }
+
     def on_lost(self, _reason: str) -> None:
         for timer in self._timers.values():
             timer.cancel()

@@ -96,26 +96,7 @@ class EchoServer:
 
     def state(self) -> list[dict[str, int]]:
         """How much each connection holds, of everything that grows with what a peer sends."""
-
-        def sizes() -> list[dict[str, int]]:
-            return [
-                {
-                    "arriving": len(each._arriving),
-                    "arriving_bytes": each._arriving_bytes,
-                    "calls": len(each._calls),
-                    "held": len(each._held),
-                    "running": each._running,
-                    "waiting": len(each.outgoing.waiting),
-                    "ready": len(each.outgoing._ready),
-                    "granted": len(each.outgoing._granted),
-                    "unsent": each.outgoing.unsent,
-                    "unread": len(each.incoming.unread_of),
-                    "withheld": len(each.incoming.withheld),
-                }
-                for each in self.alive
-            ]
-
-        return self.ask(sizes)
+        return self.ask(lambda: [each.sizes() for each in self.alive])
 
     def is_at_rest(self) -> bool:
         """Whether no connection holds anything."""

@@ -68,11 +68,14 @@ def test_settings(values):
 @given(STREAM, NUMBER, st.text())
 def test_numbers(stream, number, text):
     assert theirs(frames.reset(stream, number)).error_code == number
-    assert theirs(frames.window_update(stream, number % 2**31 or 1)).window_increment == number % 2**31 or 1
+    increment = number % 2**31 or 1
+    assert theirs(frames.window_update(stream, increment)).window_increment == increment
+    said = text.encode("utf-8", "replace")[:256]
     goaway = theirs(frames.goaway(stream, Code.ENHANCE_YOUR_CALM, text))
     assert (goaway.last_stream_id, goaway.error_code) == (stream, Code.ENHANCE_YOUR_CALM)
-    theirs_in_bytes = hf.GoAwayFrame(0, stream, number, text.encode("utf-8", "replace")[:200]).serialize()[9:]
-    assert frames.read_goaway(theirs_in_bytes)[:2] == (stream, number)
+    assert goaway.additional_data == said
+    theirs_in_bytes = hf.GoAwayFrame(0, stream, number, said).serialize()[9:]
+    assert frames.read_goaway(theirs_in_bytes) == (stream, number, said.decode("utf-8", "replace"))
 
 
 @given(st.binary(max_size=300), st.integers(0, 255))

@@ -74,7 +74,9 @@ def test_texts(text):
 
 @given(st.binary())
 def test_any_bytes_are_a_text(value):
-    assert isinstance(decoded_text(value), str)
+    assert decoded_text(b"".join(b"%%%02X" % byte for byte in value)) == value.decode("utf-8", "replace")
+    text = decoded_text(b"%" + value)
+    assert text.encode("utf-8").decode("utf-8") == text
 
 
 @given(

@@ -10,7 +10,7 @@ import pytest
 from hpack import Encoder
 from hyperframe import frame as hf
 
-from serving.http2 import connection, frames, server_connection
+from serving.http2 import budget, connection, frames, server_connection
 from serving.http2.frames import (
     ACK,
     CONTINUATION,
@@ -298,6 +298,16 @@ def test_floods(unharmed, tools, name):
     with tools.Peer(unharmed.port) as peer:
         peer.send(OPEN + flood * 10_100)
         assert peer.error() == wanted
+    with tools.Peer(unharmed.port) as peer:
+        peer.send(OPEN + flood * 9_900)
+        assert peer.is_alive()
+
+
+def test_a_flood_is_counted_by_the_minute(unharmed, tools, monkeypatch):
+    monkeypatch.setattr(budget, "PERIOD_S", 0.0)
+    with tools.Peer(unharmed.port) as peer:
+        peer.send(FLOODS["PING"][0] * 10_100)
+        assert peer.is_alive()
 
 
 def test_rapid_reset(unharmed, tools):
@@ -392,7 +402,7 @@ def test_requests_that_do_not_arrive(unharmed, tools, monkeypatch):
             while left:
                 peer.send(frame(DATA, 0 if left > quarter else END_STREAM, stream, bytes(quarter)))
                 left -= quarter
-                peer.is_alive()
+                assert peer.is_alive()
         tools.until(lambda: unharmed.state()[0]["arriving"] == 0)
         assert unharmed.state()[0]["arriving_bytes"] == unharmed.state()[0]["withheld"] == 0
         peer.send(setting(INITIAL_WINDOW_SIZE, 2**24) + window_update(0, 2**24))
