@@ -21,7 +21,7 @@ from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.measure.server import Asked, ask, describe_answer, kept, started, target_of
 from pipelines.paths import Card
-from pipelines.results import Row, Scenario
+from pipelines.results import Row, Scenario, ServerFigures
 from pipelines.stages.answers import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable
@@ -196,19 +196,19 @@ def _offer(
         used = server.usage().cpu_s - before
         proxy_after = server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.requests + result.warmup_requests
-        return replace(
-            result,
-            server_cpu_ms_per_request=_ms_each(used, served),
+        served = result.load.requests + result.load.warmup_requests
+        figures = ServerFigures(
+            cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
-            server_cores=seen.cores,
-            server_service_cores=seen.service_cores,
-            server_threads=seen.threads,
-            server_busy_threads=seen.busy_threads,
-            server_cpus=seen.cpus,
+            cores=seen.cores,
+            service_cores=seen.service_cores,
+            threads=seen.threads,
+            busy_threads=seen.busy_threads,
+            cpus=seen.cpus,
             # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
             foreign_cpu_share=foreign if processes and proxy_before is None else None,
         )
+        return replace(result, server=figures)
 
     return until_valid(once, attempts)
 

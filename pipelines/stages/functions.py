@@ -132,14 +132,18 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             watch, machine_before, ticks_before = Watch([this]), read(os.getppid()), cpu_ticks()
             found = measure_in_process(predict, known.inputs(chosen.batch), check, chosen)
             seen = watch.seen(0, 0)
+            figures = replace(
+                found.server,
+                threads=seen.threads,
+                busy_threads=seen.busy_threads,
+                cpus=seen.cpus,
+                foreign_cpu_share=foreign_share(machine_before, read(os.getppid())),
+            )
+            stolen = steal_share(ticks_before, cpu_ticks())
             return replace(
                 found,
-                server_threads=seen.threads,
-                server_busy_threads=seen.busy_threads,
-                server_cpus=seen.cpus,
-                foreign_cpu_share=foreign_share(machine_before, read(os.getppid())),
-                steal_share=steal_share(ticks_before, cpu_ticks()),
-                governor=governor(),
+                server=figures,
+                generator=replace(found.generator, steal_share=stolen, governor=governor()),
             )
 
         scenarios.append(asdict(until_valid(once)))
