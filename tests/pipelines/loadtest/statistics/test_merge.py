@@ -45,5 +45,5 @@ def test_runs_that_follow_one_another_have_no_gaps_and_no_warm_up() -> None:
     assert np.all(np.diff(found.intended) >= 0)
     assert np.all((found.done - found.intended) == 2 * MS)
     assert np.all((found.first_byte - found.intended) == 500)
-    assert (found.cpu_s, found.load.error_examples) == (0.5, ("HTTP 500",))
+    assert (found.cpu_s, found.error_examples) == (0.5, ("HTTP 500",))
     assert int((found.outcome == Outcome.REFUSED).sum()) == 1
