@@ -128,7 +128,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
             server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
-                bench = rows.Bench(card, artifact, spec, rows.Method([settings], probes_threads=False))
+                bench = rows.Bench(card, artifact, spec, rows.MeasurePlan([settings], probes_threads=False))
                 return rows.judged(rows.measure_protocol(bench, protocol, server, Path(folder)))
 
         for protocol in card.protocols:

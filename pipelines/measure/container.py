@@ -75,14 +75,14 @@ def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], N
     """
     card, artifact = bench.card, bench.artifact
     left = [(via, protocol) for via in WAYS for protocol in card.protocols]
-    settings = [one for one in bench.method.settings if one.scenario in SCENARIOS]
-    bench = replace(bench, method=replace(bench.method, settings=settings, curve_s=0.0))
+    settings = [one for one in bench.plan.settings if one.scenario in SCENARIOS]
+    bench = replace(bench, plan=replace(bench.plan, settings=settings, curve_s=0.0))
     try:
         with scratch("container") as workdir:
             log = logs / f"container-{artifact.name.replace(':', '-')}.log"
             with (
                 kept(workdir / "server.log", log),
-                started(card, artifact, workdir, bench.say, threads=bench.method.threads) as server,
+                started(card, artifact, workdir, bench.say, threads=bench.plan.threads) as server,
             ):
                 endpoints = dict(server.recipe.endpoints)
                 for via in WAYS:

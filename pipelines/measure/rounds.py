@@ -14,7 +14,7 @@ from pipelines.fairness.compute import breaches, visible
 from pipelines.fairness.order import shuffled
 from pipelines.fairness.rounds import combine
 from pipelines.loadtest.conditions import governor
-from pipelines.measure.rows import Method, judged
+from pipelines.measure.rows import MeasurePlan, judged
 from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 
 Key = tuple[str, str, str]
@@ -27,7 +27,7 @@ FIRST_BEAT_S = 0.5
 class Round:
     """What a job needs of the round that it is in: its protocols in their order, and where rows are kept."""
 
-    method: Method
+    plan: MeasurePlan
     protocols: tuple[str, ...]
     keep: Callable[[Row], None]
     keep_contained: Callable[[ContainerRow], None]
@@ -55,8 +55,8 @@ def key_of(one: ContainerRow) -> ContainerKey:
 class Measuring:
     """What has been measured until now; every question can be asked at any time."""
 
-    def __init__(self, method: Method, repeat: int, seed: int, curve_s: float = 0.0) -> None:
-        self.method, self.repeat, self.seed, self.curve_s = method, repeat, seed, curve_s
+    def __init__(self, plan: MeasurePlan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
+        self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
         self._found: dict[Key, list[Row]] = {}
         self._contained: dict[ContainerKey, list[ContainerRow]] = {}
         self._order: list[list[str]] = []
@@ -81,14 +81,14 @@ class Measuring:
         for number in range(1, self.repeat + 1):
             self._order.append([])
             # Another schedule each round, the same for all rows; a curve takes its time once.
-            settings = [replace(one, seed=one.seed + number - 1) for one in self.method.settings]
-            method = replace(self.method, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
+            settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
+            plan = replace(self.plan, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
             for group in shuffled(groups, self.seed, number):
                 for job in shuffled(group, self.seed, number, group[0].title):
-                    self._do(job, method, number, steps)
+                    self._do(job, plan, number, steps)
         self._beat()
 
-    def _do(self, job: Job, method: Method, number: int, steps: Steps) -> None:
+    def _do(self, job: Job, plan: MeasurePlan, number: int, steps: Steps) -> None:
         self._beat()
         protocols = tuple(shuffled(job.protocols, self.seed, number, job.title))
         self._order[-1] += [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
@@ -104,7 +104,7 @@ class Measuring:
 
         title = job.title if self.repeat == 1 else f"{job.title}, round {number} of {self.repeat}"
         with steps.step(title) as step:
-            job.work(Round(method, protocols, keep, keep_contained, step))
+            job.work(Round(plan, protocols, keep, keep_contained, step))
             bad = [row for row in map(judged, rows) if row.status != "ok"]
             step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
 
@@ -115,7 +115,7 @@ class Measuring:
 
     def _beat(self, seconds: float = machine.BEAT_S) -> None:
         at_s = time.monotonic() - self._started
-        with confined(self.method.place.server):
+        with confined(self.plan.place.server):
             self._beats.append(Beat(at_s, machine.beat(seconds)))
 
     def rows(self) -> dict[Key, Row]:
@@ -133,7 +133,7 @@ class Measuring:
         return replace(found, row=row, start_s=statistics.median(starts) if starts else None)
 
     def _one(self, rounds: Sequence[Row]) -> Row:
-        told = self.method.threads
+        told = self.plan.threads
         checked = [replace(row, breaches=breaches(row, told), threads_seen=visible(row, told)) for row in rounds]
         return judged(combine(checked))
 
@@ -143,7 +143,7 @@ class Measuring:
         measured = [row for each in self._found.values() for row in each]
         scenarios = [scenario for row in [*measured, *contained] for scenario in row.scenarios]
         checks = noise.judge(scenarios, self._beats, self._foreign_before)
-        place = self.method.place
+        place = self.plan.place
         return Fairness(
             seed=self.seed,
             order=tuple(tuple(each) for each in self._order),

@@ -33,7 +33,7 @@ PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATC
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class MeasurePlan:
     """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0.
 
     ``probes_threads``: whether large requests show how many threads compute.
@@ -57,7 +57,7 @@ class Bench:
     card: Card
     artifact: Artifact
     spec: ModelSpec
-    method: Method
+    plan: MeasurePlan
     keep: Callable[[Row], None] = _nothing
     say: Callable[[str], None] = _nothing
 
@@ -83,16 +83,14 @@ def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: 
 
     A server that dies costs the row at hand; it is started again for the rest.
     """
-    left, place = list(protocols), bench.method.place
+    left, place = list(protocols), bench.plan.place
     while left:
         try:
             with scratch("serve") as workdir, ExitStack() as stack:
                 log = logs / f"serve-{bench.artifact.name.replace(':', '-')}.log"
                 stack.enter_context(kept(workdir / "server.log", log))
                 with confined(place.server):
-                    starting = started(
-                        bench.card, bench.artifact, workdir, threads=bench.method.threads, flavour=flavour
-                    )
+                    starting = started(bench.card, bench.artifact, workdir, threads=bench.plan.threads, flavour=flavour)
                     server = stack.enter_context(starting)
                 # At least one row each time: what dies as soon as it is ready is not started for ever.
                 alive = True
@@ -124,7 +122,7 @@ def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) 
     if not answers.matches(1, 0, first):
         return replace(row, status="failed", reason="the first answer differs from the in-process one")
     try:
-        for chosen in bench.method.settings:
+        for chosen in bench.plan.settings:
             bench.say(f"{protocol}, {chosen.scenario}")
             result = _offer(exchange, chosen)
             peak = server.usage().peak_rss_bytes
@@ -135,7 +133,7 @@ def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) 
         row = replace(row, threads_probe=_probe(exchange))
         if dead := _dead(server):
             return replace(row, status="failed", reason=dead)
-        if bench.method.curve_s:
+        if bench.plan.curve_s:
             row = _with_curve(row, exchange)
     except KeyboardInterrupt:
         if row.scenarios:
@@ -147,7 +145,7 @@ def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) 
 
 def _probe(exchange: Exchange) -> Scenario | None:
     """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
-    if not exchange.bench.method.probes_threads or not exchange.server.processes():
+    if not exchange.bench.plan.probes_threads or not exchange.server.processes():
         return None
     folder = exchange.workdir / "probe"
     folder.mkdir(exist_ok=True)
@@ -157,14 +155,14 @@ def _probe(exchange: Exchange) -> Scenario | None:
 def _with_curve(row: Row, exchange: Exchange) -> Row:
     """The row with the latency-throughput curve in its ``server`` scenario."""
     speaker, target, bench = client(exchange.protocol), exchange.target, exchange.bench
-    chosen = next(one for one in bench.method.settings if one.scenario == "server")
+    chosen = next(one for one in bench.plan.settings if one.scenario == "server")
     bodies = [speaker.encode(target, inputs) for inputs in exchange.answers.inputs(chosen.batch)]
     try:
-        with confined(bench.method.place.generator):
+        with confined(bench.plan.place.generator):
             points = curve(
                 Subject(speaker.call(target, bodies[0]), bodies),
                 chosen,
-                bench.method.curve_s,
+                bench.plan.curve_s,
                 lambda text: bench.say(f"{exchange.protocol}, curve: {text}"),
             )
     except SlipwayError as error:
@@ -189,7 +187,7 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
 
         def load(watch: Watch) -> tuple[Scenario, Span | None]:
-            with confined(exchange.bench.method.place.generator):
+            with confined(exchange.bench.plan.place.generator):
                 call = speaker.call(target, bodies[0])
                 result = measure(call, bodies, check, chosen, folder, lambda _: watch.look())
             return result, _measured_part(folder)

@@ -65,8 +65,8 @@ class DeployedRun(Run):
     ) -> None:
         super().__init__(context, spec, [server.choice for server in servers], options, steps)
         # Where they run, and on how many threads, is not this run's choice.
-        method = self.measuring.method
-        self.measuring.method = replace(method, place=Division((), method.place.generator))
+        plan = self.measuring.plan
+        self.measuring.plan = replace(plan, place=Division((), plan.place.generator))
         self.servers = servers
         self.model, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]
@@ -121,7 +121,7 @@ class DeployedRun(Run):
             recipe = Recipe(server=where, argv=(), endpoints=server.urls, ready=lambda: True, token=lambda: token)
             with scratch("load") as workdir:
                 elsewhere = Elsewhere(recipe)
-                bench = Bench(choice.card, artifact, self.spec, now.method, now.keep, now.step.say)
+                bench = Bench(choice.card, artifact, self.spec, now.plan, now.keep, now.step.say)
                 return measure_protocol(bench, protocol, elsewhere, workdir)
 
         return attempt(row, choice.card.extra, measured)

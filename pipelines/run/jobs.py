@@ -57,13 +57,13 @@ class Jobs:
                 "path": choice.card.name,
                 "payload": str(artifact.payload),
                 "answers": str(artifact.folder / ANSWERS),
-                "settings": [asdict(settings) for settings in now.method.settings],
-                "threads": now.method.threads,
+                "settings": [asdict(settings) for settings in now.plan.settings],
+                "threads": now.plan.threads,
             }
 
             def measured() -> Row:
-                with confined(now.method.place.server):
-                    outcome = run_stage("measure", request, log, self.context.cancel, threads=now.method.threads)
+                with confined(now.plan.place.server):
+                    outcome = run_stage("measure", request, log, self.context.cancel, threads=now.plan.threads)
                 return replace(
                     row,
                     cold_start_s=outcome.value["cold_start_s"],
@@ -79,14 +79,14 @@ class Jobs:
         flavour = flavour_for(card, self.server)
 
         def work(now: Round) -> None:
-            bench = Bench(card, artifact, self.spec, now.method, now.keep, now.step.say)
+            bench = Bench(card, artifact, self.spec, now.plan, now.keep, now.step.say)
             measure_served(bench, self.context.logs, now.protocols, flavour)
 
         return work
 
     def _contained(self, card: Card, artifact: Artifact) -> Work:
         def work(now: Round) -> None:
-            bench = Bench(card, artifact, self.spec, now.method, say=now.step.say)
+            bench = Bench(card, artifact, self.spec, now.plan, say=now.step.say)
             measure_contained(bench, self.context.logs, now.keep_contained)
 
         return work

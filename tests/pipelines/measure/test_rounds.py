@@ -16,7 +16,7 @@ from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.measure import container, rows
 from pipelines.measure.rounds import Job, Measuring, Round
-from pipelines.measure.rows import Bench, Method
+from pipelines.measure.rows import Bench, MeasurePlan
 from pipelines.paths import path_module
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ContainerRow, Row, Via
@@ -26,7 +26,7 @@ from pipelines.run.prepare import Context
 from serving.launch import Recipe
 
 SPEC = spec_named("mnist_cnn")
-METHOD = Method([LoadSettings("single-stream")], place=Division((), ()))
+PLAN = MeasurePlan([LoadSettings("single-stream")], place=Division((), ()))
 LOAD = nothing_measured(LoadSettings("single-stream"), "-")
 CARD = path_module("onnxruntime").CARD
 CHOICE = Choice(CARD, "pytorch")
@@ -69,7 +69,7 @@ def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipp
 def test_the_facts_of_a_container_are_those_of_the_rounds_that_had_one() -> None:
     rounds = iter([in_container("rest", start_s=4.0), in_container("rest", start_s=2.0)])
     lost = in_container("rest", start_s=None, status="failed", reason="no image")
-    measuring = Measuring(METHOD, repeat=3, seed=1)
+    measuring = Measuring(PLAN, repeat=3, seed=1)
     measuring.rounds([[job(lambda now: now.keep_contained(next(rounds, lost)))]], Steps(quiet=True))
     (one,) = measuring.contained_rows().values()
     assert (one.image, one.start_s, one.row.rounds) == ("slipway/open-inference", 3.0, 3)
@@ -98,7 +98,7 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
     monkeypatch.setattr(container, "measure_protocol", measure_protocol)
     found: list[ContainerRow] = []
     with pytest.raises(KeyboardInterrupt):
-        container.measure_contained(Bench(CARD, artifact, SPEC, METHOD), tmp_path, found.append)  # type: ignore[arg-type]
+        container.measure_contained(Bench(CARD, artifact, SPEC, PLAN), tmp_path, found.append)  # type: ignore[arg-type]
     assert [(one.via, one.row.protocol, one.row.status, one.image) for one in found] == [
         (PORT, CARD.protocols[0], "ok", image.name),
         (PORT, CARD.protocols[1], "skipped", image.name),
@@ -122,7 +122,7 @@ def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
     monkeypatch.setattr(rows, "started", started)
     monkeypatch.setattr(rows, "measure_protocol", measure_protocol)
     found: list[Row] = []
-    bench = Bench(CARD, artifact, SPEC, METHOD, found.append)  # type: ignore[arg-type]
+    bench = Bench(CARD, artifact, SPEC, PLAN, found.append)  # type: ignore[arg-type]
     rows.measure_served(bench, tmp_path, CARD.protocols)
     assert [row.protocol for row in found] == list(CARD.protocols)
     assert len(starts) == len(CARD.protocols)
