@@ -28,6 +28,11 @@ from serving.launch import free_port
 
 ATTEMPTS = 3
 CONFORMANCE = "/tmp/conformance"  # noqa: S108 - the folder that the pages name
+BEFORE = {
+    "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
+    "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
+}
+"""The start of a command -> the command whose result it needs."""
 OF_DOCKER = ("--scale", "--profile")
 
 
@@ -88,8 +93,9 @@ def test_the_tests_of_containers_run_it(line: str) -> None:
 
 @pytest.mark.parametrize("line", PLAIN)
 def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
-    if line.startswith("slipway report"):  # it shows a run that there has been
-        run(cli, "slipway run mnist_cnn litert:fp32 --duration 0.5")
+    for start, before in BEFORE.items():
+        if line.startswith(start):
+            run(cli, before)
     assert run(cli, line).stdout
 
 
