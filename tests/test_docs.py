@@ -278,12 +278,3 @@ def anchors(page: Path) -> list[str]:
 
 def test_the_readme_is_a_front_page() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
-
-
-def test_the_arrows_of_the_house_hold() -> None:
-    wrong = []
-    for package, others in (("models", "serving|pipelines"), ("serving", "models|pipelines")):
-        for file in (ROOT / package).rglob("*.py"):
-            found = re.findall(rf"^\s*(?:from|import) (?:{others})\b.*", file.read_text(), re.MULTILINE)
-            wrong += [f"{file.relative_to(ROOT)}: {line.strip()}" for line in found]
-    assert wrong == []
