@@ -12,8 +12,8 @@ PYTEST_ARGS ?=
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
-	@echo "make bench    measure what the README quotes (about 50 minutes; writes benchmarks/results)"
-	@echo "make figures  write the README's tables from the measurements"
+	@echo "make bench    measure the figures of README.md and docs/ (about 50 minutes; writes benchmarks/results)"
+	@echo "make figures  write the tables of README.md and docs/ from benchmarks/results"
 	@echo "make clean    remove $(VENV); artifacts/ and reports/ stay"
 
 demo: $(READY)

@@ -1,7 +1,7 @@
-"""Writes the README's tables from the measurements in results/: ``python benchmarks/figures.py [--check]``.
+"""Writes the tables of README.md and docs/ from results/: ``python benchmarks/figures.py [--check]``.
 
-Each table stands between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``. With ``--check`` nothing
-is written; exit code 1 says that the README does not show what was measured.
+Each table stands on one page, between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``. With ``--check`` nothing
+is written; exit code 1 says that a page does not show the measured figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGES = [HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md"))]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -48,6 +48,40 @@ def rows_table(results: dict[str, Any]) -> str:
             number(row["server_p99_ms"], 2),
             number(row["offline_samples_per_s"]),
             "–" if share is None else f"{share:.0%}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", about(results)])
+
+
+SUMMARY = (
+    ("litert", "fp32", "in-process"),
+    ("litert", "int8", "in-process"),
+    ("tf-serving", "fp32", "tf-serving-rest"),
+    ("tf-serving", "fp32", "tf-serving-grpc"),
+    ("torchserve", "export", "torchserve-rest"),
+    ("torchserve", "export", "torchserve-grpc"),
+    ("onnxruntime", "pytorch", "open-inference-rest"),
+    ("onnxruntime", "pytorch", "open-inference-grpc"),
+)
+"""The rows of the README: each path's default variant over its JSON and gRPC protocols, and LiteRT's extremes."""
+
+
+def summary_table(results: dict[str, Any]) -> str:
+    """The few rows and columns that the README shows."""
+    lines = [
+        "| path | served over | size MB | accuracy | memory MB | server p99 ms | offline samples/s |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    rows = {(row["path"], row["variant"], row["protocol"]): row for row in results["rows"]}
+    for row in (rows[key] for key in SUMMARY):
+        cells = [
+            f"`{row['path']}:{row['variant']}`",
+            row["protocol"],
+            number(row["size_bytes"] / 1e6),
+            f"{row['accuracy']:.1%}",
+            number(row["peak_memory_bytes"] / 1e6),
+            number(row["server_p99_ms"], 2),
+            number(row["offline_samples_per_s"]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", about(results)])
@@ -172,14 +206,14 @@ def loadtest_table(results: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"A server that answers after 5 ms and stalls once for 500 ms, over {part['seconds']} s; in bold what is "
-            "within 2 % of the truth, which depends on where the stall falls between two requests; in "
-            "the truth of the mean is how late that server's answers left by its own clock, on average. "
-            f"slipway's row is {own}. By `python benchmarks/loadtest/run.py` on "
-            f"{' and '.join(days)}: {machine['cpu']}, {machine['cores']} cores. `wrk` has no rate: it sends as fast as "
-            "ten connections are answered, and corrects its latencies. LoadGen's arrivals are Poisson: at 50 "
-            "requests/s its own truth scatters, and what answers it is a client in Python. k6 and LoadGen were given "
-            "as many users or threads as a stall needs.",
+            f"The server answers after 5 ms and stalls once for 500 ms; each test takes {part['seconds']} s. Figures "
+            "within 2 % of the truth are bold. The truth is a range, because it depends on where the stall falls "
+            "between two requests. The truth of the mean includes how late the server's answers left by its own clock, "
+            f"on average. slipway's row is {own}. Measured by `python benchmarks/loadtest/run.py` on "
+            f"{' and '.join(days)}: {machine['cpu']}, {machine['cores']} cores. `wrk` takes no rate: it sends as fast "
+            "as ten connections are answered, and corrects its latencies. LoadGen's arrivals are Poisson, so its own "
+            "truth varies at 50 requests/s, and a client in Python sends its requests. k6 and LoadGen were given as "
+            "many users or threads as a stall needs.",
         ]
     )
 
@@ -244,9 +278,9 @@ def protocol_cost_table(results: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"One request at a time; medians of {results['runs']} runs by `{results['command']}` on "
-            f"{results['measured'][:10]}, in brackets the extremes: {machine['cpu']}, {machine['cores']} cores, "
-            f"Python {machine['python']}, {shown}{engine}. {why}".rstrip(),
+            f"One request at a time. Medians of {results['runs']} runs by `{results['command']}` on "
+            f"{results['measured'][:10]}, with the smallest and the largest in brackets: {machine['cpu']}, "
+            f"{machine['cores']} cores, Python {machine['python']}, {shown}{engine}. {why}".rstrip(),
         ]
     )
 
@@ -280,72 +314,42 @@ def _spread(value: dict[str, float] | None) -> str:
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def engines_table(results: dict[str, Any]) -> str:
-    """What carries generators on several hosts, and what it costs."""
-    lines = [
-        "| engine | version | ready s | memory MB | CPU % of a core | two workers apart us, p50 (max) "
-        "| send lag beside it us, p50 (p99) | who is checked, what is encrypted by default |",
-        "|---|---|--:|--:|--:|--:|--:|---|",
-    ]
-    for row in results["rows"]:
-        if "reason" in row:
-            lines.append(f"| {row['engine']} | {row['version']} | {row['reason']} | | | | | {row['security']} |")
-            continue
-        memory, cpu, spread = row.get("memory_bytes"), row.get("idle_cpu_share"), row.get("go_spread_max_us")
-        apart = f"{number(row['go_spread_p50_us'], 2)} ({number(spread, 2)})" if spread is not None else "–"
-        cells = [
-            row["engine"],
-            row["version"] or "–",
-            number(row.get("start_s"), 2),
-            number(memory and memory / 1e6, 2),
-            "–" if cpu is None else f"{100 * cpu:.1f}",
-            apart,
-            f"{number(row['send_lag_p50_us'], 2)} ({number(row['send_lag_p99_us'], 2)})",
-            row["security"] or "–",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Two workers on one machine; medians (send lag: the best) of {results['runs']} runs by `python "
-            f"benchmarks/loadtest/engines.py` on {results['measured']}: {results['machine']['cpu']}, "
-            f"{results['machine']['cores']} cores, other work on them at times. All wait, but for slipway's agents: "
-            "these run a test with live figures, and what is apart there is how wrong a host's clock is read.",
-        ]
-    )
-
-
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "summary": ("main_job.json", summary_table),
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
     "containers": ("containers.json", containers_table),
     "loadtest": ("loadtest.json", loadtest_table),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
-    "engines": ("loadtest_engines.json", engines_table),
 }
-"""Name of a table in the README -> the results that it shows, and how."""
+"""Name of a table -> the results that it shows, and the function that shows them."""
+
+_MARKED = re.compile(r"(?<=<!-- figures:)([\w-]+)( -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
-    """The README with every table as it was measured."""
-    for name, (source, show) in TABLES.items():
-        table = show(json.loads((HERE / "results" / source).read_text()))
-        pattern = rf"(<!-- figures:{name} -->\n).*?(<!-- /figures -->)"
-        filling = f"\\g<1>{table.replace(chr(92), chr(92) * 2)}\n\\g<2>"
-        text, count = re.subn(pattern, filling, text, flags=re.DOTALL)
-        if count != 1:
-            raise SystemExit(f"{README} should hold the table {name!r} once. Found: {count}")
-    return text
+    """A page with each of its tables as measured. Raises KeyError for a table with an unknown name."""
+
+    def table(found: re.Match[str]) -> str:
+        name, end = found.groups()
+        source, show = TABLES[name]
+        return f"{name}{end}{show(json.loads((HERE / 'results' / source).read_text()))}\n"
+
+    return _MARKED.sub(table, text)
 
 
 def main() -> None:
-    old = README.read_text()
-    new = filled(old)
+    pages = {page: page.read_text() for page in PAGES}
+    shown = sorted(name for text in pages.values() for name, _ in _MARKED.findall(text))
+    if shown != sorted(TABLES):
+        raise SystemExit(f"README.md and docs/ should show each table once: {sorted(TABLES)}. Found: {shown}")
+    stale = {page: new for page, old in pages.items() if (new := filled(old)) != old}
     if "--check" in sys.argv[1:]:
-        sys.exit(0 if new == old else "README.md does not show the figures in benchmarks/results; run: make figures")
-    README.write_text(new)
+        names = ", ".join(page.name for page in stale)
+        sys.exit(f"not the figures of benchmarks/results: {names}; run: make figures" if stale else 0)
+    for page, new in stale.items():
+        page.write_text(new)
 
 
 if __name__ == "__main__":

@@ -128,8 +128,8 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
             server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
-                plan = rows.Plan([settings], probes_threads=False)
-                return rows.judged(rows.measure_protocol(card, artifact, spec, protocol, server, plan, Path(folder)))
+                bench = rows.Bench(card, artifact, spec, rows.MeasurePlan([settings], probes_threads=False))
+                return rows.judged(rows.measure_protocol(bench, protocol, server, Path(folder)))
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))

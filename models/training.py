@@ -18,7 +18,7 @@ class Augment:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingRecipe:
     """``peak_rate`` is the highest learning rate of the one-cycle schedule."""
 
     epochs: int
@@ -42,7 +42,7 @@ OnEpoch = Callable[[Epoch], None]
 
 
 def batches(
-    train: Dataset, name: str, recipe: Recipe, epoch: int
+    train: Dataset, name: str, recipe: TrainingRecipe, epoch: int
 ) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
     """The batches of one epoch as (step over the whole training, (augmented inputs, labels)).
 
@@ -64,7 +64,7 @@ def _shifted(image: np.ndarray, rng: np.random.Generator, shift: int) -> np.ndar
     return padded[down : down + image.shape[0], right : right + image.shape[1]]
 
 
-def one_cycle(recipe: Recipe, rows: int) -> np.ndarray:
+def one_cycle(recipe: TrainingRecipe, rows: int) -> np.ndarray:
     """The learning rate of every step: linear up for 30 %, then a cosine down to zero.
 
     After Smith and Topin, "Super-Convergence", arXiv:1708.07120, with the cosine that is usual today.

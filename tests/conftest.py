@@ -25,6 +25,9 @@ with suppress(ModuleNotFoundError):
 from models import trained as trained_models
 from models.trained import TrainedModel
 
+# Tests are no packages (importlib mode): this is how they find the modules that they share.
+sys.path.append(str(Path(__file__).parent))
+
 SLIPWAY = [sys.executable, "-m", "pipelines"]
 MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
 

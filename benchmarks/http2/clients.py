@@ -11,7 +11,7 @@ from common import BODY, PATH, SETTINGS, Known
 
 from serving.http2 import frames
 from serving.http2.connection import Connection
-from serving.http2.frames import ProtocolError, StreamError
+from serving.http2.frames import Http2Error, StreamError
 from serving.http2.grpc_messages import CONTENT_TYPE, message, prefix
 from serving.http2.header_blocks import repeated_block
 
@@ -68,16 +68,16 @@ class OwnClient(Connection[dict[bytes, bytes]]):
         self._bodies[stream].append(data)
 
     def on_data_after_all(self, stream: int) -> None:
-        raise ProtocolError(frames.Code.STREAM_CLOSED, f"DATA after the end of stream {stream}")
+        raise Http2Error(frames.Code.STREAM_CLOSED, f"DATA after the end of stream {stream}")
 
     def on_reset(self, stream: int, code: int) -> None:
-        raise ProtocolError(frames.Code.INTERNAL_ERROR, f"stream {stream} was reset: {code}")
+        raise Http2Error(frames.Code.INTERNAL_ERROR, f"stream {stream} was reset: {code}")
 
     def on_stream_error(self, error: StreamError) -> None:
         raise error
 
     def on_goaway(self, _last_stream: int, text: str) -> None:
-        raise ProtocolError(frames.Code.INTERNAL_ERROR, text)
+        raise Http2Error(frames.Code.INTERNAL_ERROR, text)
 
     def on_lost(self, _reason: str) -> None:
         """Does nothing: the benchmark closes the connection itself, with no request open."""

@@ -14,7 +14,7 @@ from servers import HEAD, OK, RULES, Request
 
 from serving.http2.frames import DEFAULT_WINDOW
 from serving.http2.grpc_messages import message, prefix
-from serving.http2.grpc_server import Call, read_head
+from serving.http2.grpc_server import GrpcCall, read_head
 from serving.http2.server_connection import WINDOW
 
 
@@ -64,15 +64,15 @@ class H2Server(H2End):
         elif isinstance(event, h2.events.StreamEnded):
             request = self._arriving.pop(event.stream_id)
             body = message(b"".join(request.pieces), request.head.encoding)
-            RULES.methods[request.head.path](Call(self, event.stream_id, body, None))
+            RULES.methods[request.head.path](GrpcCall(self, event.stream_id, body, None))
 
-    def answer(self, call: Call, body: bytes) -> None:
+    def answer(self, call: GrpcCall, body: bytes) -> None:
         self.http2.send_headers(call.stream, HEAD)
         self.http2.send_data(call.stream, prefix(len(body)) + body)
         self.http2.send_headers(call.stream, OK, end_stream=True)
         self.flush()
 
-    def refuse(self, _call: Call, code: str, text: str) -> None:
+    def refuse(self, _call: GrpcCall, code: str, text: str) -> None:
         raise AssertionError(f"the benchmark refuses no call. Received: {code} {text}")
 
 

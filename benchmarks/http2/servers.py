@@ -12,10 +12,10 @@ from common import ANSWER, PATH, SETTINGS, Known
 
 from serving.http2 import frames
 from serving.http2.grpc_messages import CONTENT_TYPE, ENCODINGS, message, prefix
-from serving.http2.grpc_server import Call, Head, Rules, read_head
+from serving.http2.grpc_server import GrpcCall, Head, ServerRules, read_head
 from serving.http2.server_connection import MAX_ARRIVING, MAX_UNSENT, STREAM_WINDOW, WINDOW
 
-RULES = Rules({PATH: lambda call: call.answer(ANSWER)})
+RULES = ServerRules({PATH: lambda call: call.answer(ANSWER)})
 HEAD = ((b":status", b"200"), (b"content-type", CONTENT_TYPE), (b"grpc-accept-encoding", ENCODINGS))
 OK = ((b"grpc-status", b"0"),)
 
@@ -35,11 +35,11 @@ class MinimalServer(asyncio.Protocol):
 
     config = ngh2.Configuration()
 
-    def __init__(self, rules: Rules = RULES) -> None:
+    def __init__(self, rules: ServerRules = RULES) -> None:
         self.rules = rules
         self.http2 = ngh2.Connection(ngh2.Role.SERVER, self.config)
         self.arriving: dict[int, Request] = {}
-        self.calls: dict[int, Call] = {}
+        self.calls: dict[int, GrpcCall] = {}
         self.heads = Known(read_head)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -64,10 +64,10 @@ class MinimalServer(asyncio.Protocol):
     def begin(self, stream: int) -> None:
         request = self.arriving.pop(stream)
         body = message(b"".join(request.pieces), request.head.encoding, self.rules.max_message)
-        call = self.calls[stream] = Call(self, stream, body, None)
+        call = self.calls[stream] = GrpcCall(self, stream, body, None)
         self.rules.methods[request.head.path](call)
 
-    def answer(self, call: Call, body: bytes) -> None:
+    def answer(self, call: GrpcCall, body: bytes) -> None:
         del self.calls[call.stream]
         self.send(call.stream, body)
 
@@ -82,7 +82,7 @@ class MinimalServer(asyncio.Protocol):
         if data := self.http2.data_to_send():
             self.transport.write(data)
 
-    def refuse(self, _call: Call, code: str, text: str) -> None:
+    def refuse(self, _call: GrpcCall, code: str, text: str) -> None:
         raise AssertionError(f"the benchmark refuses no call. Received: {code} {text}")
 
 
@@ -91,7 +91,7 @@ class BoundedServer(MinimalServer):
 
     config = ngh2.Configuration(auto_window_update=False)
 
-    def __init__(self, rules: Rules = RULES) -> None:
+    def __init__(self, rules: ServerRules = RULES) -> None:
         super().__init__(rules)
         self._arriving_bytes = 0
         self._running = 0
@@ -130,13 +130,13 @@ class BoundedServer(MinimalServer):
         body = request.pieces[0] if len(request.pieces) == 1 else b"".join(request.pieces)
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         content = message(body, head.encoding, self.rules.max_message)
-        call = self.calls[stream] = Call(self, stream, content, deadline)
+        call = self.calls[stream] = GrpcCall(self, stream, content, deadline)
         self._running += 1
         assert self.http2.queued_body_size() <= MAX_UNSENT
         assert not call.is_late()
         self.rules.methods[head.path](call)
 
-    def answer(self, call: Call, body: bytes) -> None:
+    def answer(self, call: GrpcCall, body: bytes) -> None:
         self._running -= 1
         if not call.is_over and self.calls.pop(call.stream, None) is not None:
             self.send(call.stream, body)

@@ -9,15 +9,15 @@ import numpy as np
 
 from models import weights
 from models.mnist_cnn import data
-from models.training import Augment, Epoch, OnEpoch, Recipe, batches, one_cycle
+from models.training import Augment, Epoch, OnEpoch, TrainingRecipe, batches, one_cycle
 
 if TYPE_CHECKING:
     from models.dataset import Dataset
 
-RECIPE = Recipe(epochs=14, batch=64, peak_rate=5e-3, seed=7, augment=Augment(shift=1))
+RECIPE = TrainingRecipe(epochs=14, batch=64, peak_rate=5e-3, seed=7, augment=Augment(shift=1))
 
 
-def pytorch(recipe: Recipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarray]:
+def pytorch(recipe: TrainingRecipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarray]:
     """Train in PyTorch; returns the weights. TensorBoard events go to ``logs``."""
     import torch
 
@@ -56,7 +56,7 @@ def pytorch(recipe: Recipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarr
     return weights.from_torch(net)
 
 
-def tensorflow(recipe: Recipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarray]:
+def tensorflow(recipe: TrainingRecipe, logs: Path, on_epoch: OnEpoch) -> dict[str, np.ndarray]:
     """Train the twin in TensorFlow; returns the weights under PyTorch's names. Events go to ``logs``."""
     import keras
     import tensorflow as tf

@@ -5,13 +5,13 @@ Every output is an array (N, classes) of raw scores (logits), row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from pipelines.paths import Tolerance
+from pipelines.paths import Arrays, Tolerance
 from pipelines.results import Certificate, Flip, Parity
 
 BATCHES = (1, 2, 3, 5, 8, 16)
@@ -20,7 +20,6 @@ RANDOM_SEED = 1
 MAX_FLIPS = 50
 FARTHEST = float(np.finfo(np.float32).max)
 
-Arrays = Mapping[str, np.ndarray]
 SetName = Literal["evaluation", "random"]
 
 

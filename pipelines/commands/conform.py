@@ -20,7 +20,7 @@ FLAGS = ("--allow_version_labels_for_unavailable_models=true", "--rest_api_enabl
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CaseRow:
     """One case: ``status`` is ok, failed (``reason`` is what was wrong) or skipped (``reason`` is why)."""
 
     id: str
@@ -75,7 +75,7 @@ def conform_command(
         sys.exit(1)
 
 
-def _rows(rest: str, grpc_target: str, only: list[str]) -> Iterator[Row]:
+def _rows(rest: str, grpc_target: str, only: list[str]) -> Iterator[CaseRow]:
     from serving.conformance.catalogue import CASES, ELSEWHERE, IDS
     from serving.conformance.run import connect, run_case
 
@@ -88,13 +88,13 @@ def _rows(rest: str, grpc_target: str, only: list[str]) -> Iterator[Row]:
             _check_reachable(target)
             for number in only or IDS:
                 if number in ELSEWHERE:
-                    yield Row(number, "skipped", ELSEWHERE[number])
+                    yield CaseRow(number, "skipped", ELSEWHERE[number])
                     continue
                 try:
                     problem = run_case(known[number], target)
                 except OSError as error:
                     problem = f"no answer: {error}"
-                yield Row(number, "failed" if problem else "ok", problem)
+                yield CaseRow(number, "failed" if problem else "ok", problem)
     except ModuleNotFoundError as error:
         raise MissingExtra(f'{error.name} is not installed. Run: pip install "slipway[tf-serving]"') from error
 
@@ -145,11 +145,11 @@ def _write(folder: Path, mounted_at: Path | None, as_json: bool) -> None:
     emit({"folder": str(folder), "flags": flags}, as_json, show)
 
 
-def _plain(row: Row) -> dict[str, str]:
+def _plain(row: CaseRow) -> dict[str, str]:
     return {"id": row.id, "status": row.status, "reason": row.reason}
 
 
-def _show(rows: list[Row], counts: dict[str, int]) -> None:
+def _show(rows: list[CaseRow], counts: dict[str, int]) -> None:
     for row in rows:
         click.echo(f"{row.id:<4} {row.status:<8} {row.reason}".rstrip())
     click.echo(", ".join(f"{count} {status}" for status, count in counts.items()))

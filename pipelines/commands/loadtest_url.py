@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.loadtest.generator.live import Glance
     from pipelines.loadtest.settings import LoadSettings
     from pipelines.loadtest.standalone.repetitions import Result
-    from pipelines.loadtest.standalone.search import Found
+    from pipelines.loadtest.standalone.search import SearchResult
     from pipelines.results import Scenario
 
 INTERRUPTED = 130
@@ -189,7 +189,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
         write_page(facts["url"], result, options.page)
 
 
-def _end_search(found: Found, as_json: bool) -> None:
+def _end_search(found: SearchResult, as_json: bool) -> None:
     """Prints the result of a search, and exits: 1 if nothing was confirmed."""
     from pipelines.report import load_text
 

@@ -9,11 +9,10 @@ from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 
-from models.spec import ModelSpec
 from pipelines.artifacts.artifact import Artifact
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import scratch
-from pipelines.measure.rows import Plan, measure_protocol
+from pipelines.measure.rows import Bench, measure_protocol
 from pipelines.measure.server import kept, request_for, server_module
 from pipelines.paths import Card
 from pipelines.results import ContainerRow, Row, Via
@@ -69,27 +68,21 @@ def started(
         yield server
 
 
-def measure_contained(
-    card: Card,
-    artifact: Artifact,
-    spec: ModelSpec,
-    plan: Plan,
-    logs: Path,
-    keep: Callable[[ContainerRow], None],
-    say: Say,
-) -> None:
+def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], None]) -> None:
     """Keeps a row for every protocol and way to reach it, each as soon as it is known.
 
     Whatever stands in the way costs these rows and no others.
     """
+    card, artifact = bench.card, bench.artifact
     left = [(via, protocol) for via in WAYS for protocol in card.protocols]
-    plan = replace(plan, settings=[one for one in plan.settings if one.scenario in SCENARIOS], curve_s=0.0)
+    settings = [one for one in bench.plan.settings if one.scenario in SCENARIOS]
+    bench = replace(bench, plan=replace(bench.plan, settings=settings, curve_s=0.0))
     try:
         with scratch("container") as workdir:
             log = logs / f"container-{artifact.name.replace(':', '-')}.log"
             with (
                 kept(workdir / "server.log", log),
-                started(card, artifact, workdir, say, threads=plan.threads) as server,
+                started(card, artifact, workdir, bench.say, threads=bench.plan.threads) as server,
             ):
                 endpoints = dict(server.recipe.endpoints)
                 for via in WAYS:
@@ -98,21 +91,21 @@ def measure_contained(
                     server.recipe = replace(server.recipe, endpoints=there)
                     for protocol in card.protocols:
                         if obstacle:
-                            row = _none(card, artifact, protocol, "skipped", obstacle)
+                            row = bench.row(protocol, "skipped", obstacle)
                         else:
 
                             def cut(row: Row, via: Via = via) -> None:
                                 keep(_with_facts(row, via, server))
 
-                            row = measure_protocol(card, artifact, spec, protocol, server, plan, workdir / via, cut)
+                            row = measure_protocol(replace(bench, keep=cut), protocol, server, workdir / via)
                         keep(_with_facts(row, via, server))
                         left.remove((via, protocol))
     except (EngineMissing, ImageMissing) as error:
         for via, protocol in left:
-            keep(ContainerRow(via, _none(card, artifact, protocol, "skipped", str(error))))
+            keep(ContainerRow(via, bench.row(protocol, "skipped", str(error))))
     except (LaunchError, SlipwayError, OSError) as error:
         for via, protocol in left:
-            keep(ContainerRow(via, _none(card, artifact, protocol, "failed", str(error))))
+            keep(ContainerRow(via, bench.row(protocol, "failed", str(error))))
 
 
 def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:
@@ -135,10 +128,6 @@ def _reached(server: ContainerServer, via: Via, published: Mapping[str, str]) ->
             f"the container's own address cannot be reached from here: {error}. Only an engine on this very "
             "Linux machine gives a way past the published port"
         )
-
-
-def _none(card: Card, artifact: Artifact, protocol: str, status: str, reason: str) -> Row:
-    return Row(card.name, artifact.manifest.variant, protocol, status, reason)  # type: ignore[arg-type]
 
 
 def _with_facts(row: Row, via: Via, server: ContainerServer) -> ContainerRow:

@@ -14,7 +14,7 @@ from pipelines.fairness.compute import breaches, visible
 from pipelines.fairness.order import shuffled
 from pipelines.fairness.rounds import combine
 from pipelines.loadtest.conditions import governor
-from pipelines.measure.rows import Plan, judged
+from pipelines.measure.rows import MeasurePlan, judged
 from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 
 Key = tuple[str, str, str]
@@ -27,7 +27,7 @@ FIRST_BEAT_S = 0.5
 class Round:
     """What a job needs of the round that it is in: its protocols in their order, and where rows are kept."""
 
-    plan: Plan
+    plan: MeasurePlan
     protocols: tuple[str, ...]
     keep: Callable[[Row], None]
     keep_contained: Callable[[ContainerRow], None]
@@ -55,7 +55,7 @@ def key_of(one: ContainerRow) -> ContainerKey:
 class Measuring:
     """What has been measured until now; every question can be asked at any time."""
 
-    def __init__(self, plan: Plan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
+    def __init__(self, plan: MeasurePlan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
         self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
         self._found: dict[Key, list[Row]] = {}
         self._contained: dict[ContainerKey, list[ContainerRow]] = {}
@@ -88,7 +88,7 @@ class Measuring:
                     self._do(job, plan, number, steps)
         self._beat()
 
-    def _do(self, job: Job, plan: Plan, number: int, steps: Steps) -> None:
+    def _do(self, job: Job, plan: MeasurePlan, number: int, steps: Steps) -> None:
         self._beat()
         protocols = tuple(shuffled(job.protocols, self.seed, number, job.title))
         self._order[-1] += [f"{job.name} {protocol}" for protocol in protocols] or [job.name]

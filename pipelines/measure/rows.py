@@ -12,7 +12,7 @@ from pipelines.artifacts.artifact import Artifact
 from pipelines.base.errors import SlipwayError
 from pipelines.base.files import scratch
 from pipelines.fairness.affinity import Division, confined
-from pipelines.fairness.machine import foreign_share, read
+from pipelines.fairness.observe import Span, observed
 from pipelines.fairness.processes import Watch
 from pipelines.loadtest.curve import Subject, curve
 from pipelines.loadtest.measure import measure
@@ -21,7 +21,7 @@ from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.measure.server import Asked, ask, describe_answer, kept, started, target_of
 from pipelines.paths import Card
-from pipelines.results import Row, Scenario, ServerFigures
+from pipelines.results import Row, Scenario, Status
 from pipelines.stages.answers import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
 from serving.clients.transport import Unreachable
@@ -33,7 +33,7 @@ PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATC
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MeasurePlan:
     """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0.
 
     ``probes_threads``: whether large requests show how many threads compute.
@@ -46,135 +46,133 @@ class Plan:
     probes_threads: bool = True
 
 
-Keep = Callable[[Row], None]
-Say = Callable[[str], None]
+def _nothing(_: object) -> None:
+    """Ignores what is said or kept."""
 
 
-def measure_served(
-    card: Card,
-    artifact: Artifact,
-    spec: ModelSpec,
-    plan: Plan,
-    logs: Path,
-    protocols: Sequence[str],
-    keep: Keep,
-    say: Say,
-    flavour: str | None = None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One artifact under measurement: ``keep`` gets its rows, also unfinished ones; ``say`` gets the progress."""
+
+    card: Card
+    artifact: Artifact
+    spec: ModelSpec
+    plan: MeasurePlan
+    keep: Callable[[Row], None] = _nothing
+    say: Callable[[str], None] = _nothing
+
+    def row(self, protocol: str, status: Status = "ok", reason: str | None = None) -> Row:
+        """A row of this artifact without figures."""
+        return Row(self.card.name, self.artifact.manifest.variant, protocol, status, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One protocol of a server that is ready: the target of requests, and the answers that they must get."""
+
+    bench: Bench
+    protocol: str
+    server: Asked
+    target: Target
+    answers: Answers
+    workdir: Path
+
+
+def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: str | None = None) -> None:
     """Keeps a row for every protocol, in this order, each as soon as it is known.
 
     A server that dies costs the row at hand; it is started again for the rest.
     """
-    left = list(protocols)
+    left, place = list(protocols), bench.plan.place
     while left:
         try:
             with scratch("serve") as workdir, ExitStack() as stack:
-                log = logs / f"serve-{artifact.name.replace(':', '-')}.log"
+                log = logs / f"serve-{bench.artifact.name.replace(':', '-')}.log"
                 stack.enter_context(kept(workdir / "server.log", log))
-                with confined(plan.place.server):
-                    server = stack.enter_context(
-                        started(card, artifact, workdir, threads=plan.threads, flavour=flavour)
-                    )
+                with confined(place.server):
+                    starting = started(bench.card, bench.artifact, workdir, threads=bench.plan.threads, flavour=flavour)
+                    server = stack.enter_context(starting)
                 # At least one row each time: what dies as soon as it is ready is not started for ever.
                 alive = True
                 while left and alive:
-                    keep(measure_protocol(card, artifact, spec, left[0], server, plan, workdir, keep, say))
+                    bench.keep(measure_protocol(bench, left[0], server, workdir))
                     del left[0]
                     alive = server.running
         except (LaunchError, SlipwayError, OSError) as error:
             # What stands in the way of one row stands in the way of the path's others, and of no other path's.
             for protocol in left:
-                keep(Row(card.name, artifact.manifest.variant, protocol, "failed", str(error)))
+                bench.keep(bench.row(protocol, "failed", str(error)))
             left = []
 
 
-def measure_protocol(
-    card: Card,
-    artifact: Artifact,
-    spec: ModelSpec,
-    protocol: str,
-    server: Asked,
-    plan: Plan,
-    workdir: Path,
-    keep: Keep = lambda row: None,  # noqa: ARG005
-    say: Say = lambda text: None,  # noqa: ARG005
-) -> Row:
+def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) -> Row:
     """One protocol of a server that is ready: its first answer, then every scenario, then the curve.
 
-    The figures are not judged (:func:`judged`). When it is interrupted, ``keep`` gets what there is.
+    The figures are not judged (:func:`judged`). When it is interrupted, ``bench.keep`` gets what there is.
     """
-    row = Row(card.name, artifact.manifest.variant, protocol, "ok", None, server=server.recipe.server)
-    answers = Answers(artifact.folder / ANSWERS)
-    target = target_of(server, protocol, spec)
+    row = replace(bench.row(protocol), server=server.recipe.server)
+    answers = Answers(bench.artifact.folder / ANSWERS)
+    target = target_of(server, protocol, bench.spec)
+    exchange = Exchange(bench, protocol, server, target, answers, workdir)
     try:
         first = ask(protocol, target, answers.inputs(1)[0])
     except (Unreachable, ProtocolError) as error:
         return replace(row, status="failed", reason=_dead(server) or f"the first request failed: {error}")
-    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, spec.labels))
+    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, bench.spec.labels))
     if not answers.matches(1, 0, first):
         return replace(row, status="failed", reason="the first answer differs from the in-process one")
     try:
-        for chosen in plan.settings:
-            say(f"{protocol}, {chosen.scenario}")
-            result = _offer(chosen, protocol, target, answers, server, plan.place, workdir)
+        for chosen in bench.plan.settings:
+            bench.say(f"{protocol}, {chosen.scenario}")
+            result = _offer(exchange, chosen)
             peak = server.usage().peak_rss_bytes
             row = replace(row, scenarios=(*row.scenarios, result), peak_memory_bytes=peak or row.peak_memory_bytes)
             dead = _dead(server)
             if dead:
                 return replace(row, status="failed", reason=dead)
-        row = replace(row, threads_probe=_probe(protocol, target, answers, server, plan, workdir))
+        row = replace(row, threads_probe=_probe(exchange))
         if dead := _dead(server):
             return replace(row, status="failed", reason=dead)
-        if plan.curve_s:
-            row = _with_curve(row, protocol, target, answers, plan, say)
+        if bench.plan.curve_s:
+            row = _with_curve(row, exchange)
     except KeyboardInterrupt:
         if row.scenarios:
             done = ", ".join(scenario.name for scenario in row.scenarios)
-            keep(replace(row, status="skipped", reason=f"interrupted; measured until then: {done}"))
+            bench.keep(replace(row, status="skipped", reason=f"interrupted; measured until then: {done}"))
         raise
     return row
 
 
-def _probe(
-    protocol: str, target: Target, answers: Answers, server: Asked, plan: Plan, workdir: Path
-) -> Scenario | None:
+def _probe(exchange: Exchange) -> Scenario | None:
     """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
-    if not plan.probes_threads or not server.processes():
+    if not exchange.bench.plan.probes_threads or not exchange.server.processes():
         return None
-    (workdir / "probe").mkdir(exist_ok=True)
-    return _offer(PROBE, protocol, target, answers, server, plan.place, workdir / "probe", attempts=1)
+    folder = exchange.workdir / "probe"
+    folder.mkdir(exist_ok=True)
+    return _offer(replace(exchange, workdir=folder), PROBE, attempts=1)
 
 
-def _with_curve(row: Row, protocol: str, target: Target, answers: Answers, plan: Plan, say: Say) -> Row:
+def _with_curve(row: Row, exchange: Exchange) -> Row:
     """The row with the latency-throughput curve in its ``server`` scenario."""
-    speaker = client(protocol)
-    chosen = next(one for one in plan.settings if one.scenario == "server")
-    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+    speaker, target, bench = client(exchange.protocol), exchange.target, exchange.bench
+    chosen = next(one for one in bench.plan.settings if one.scenario == "server")
+    bodies = [speaker.encode(target, inputs) for inputs in exchange.answers.inputs(chosen.batch)]
     try:
-        with confined(plan.place.generator):
+        with confined(bench.plan.place.generator):
             points = curve(
                 Subject(speaker.call(target, bodies[0]), bodies),
                 chosen,
-                plan.curve_s,
-                lambda text: say(f"{protocol}, curve: {text}"),
+                bench.plan.curve_s,
+                lambda text: bench.say(f"{exchange.protocol}, curve: {text}"),
             )
     except SlipwayError as error:
         return replace(row, status="failed", reason=f"the latency-throughput curve: {error}")
     return replace(row, scenarios=tuple(replace(s, curve=points) if s.name == "server" else s for s in row.scenarios))
 
 
-def _offer(
-    chosen: LoadSettings,
-    protocol: str,
-    target: Target,
-    answers: Answers,
-    server: Asked,
-    place: Division,
-    workdir: Path,
-    attempts: int = MAX_ATTEMPTS,
-) -> Scenario:
-    """One scenario, with the server's CPU time and threads, and what the machine did besides."""
-    speaker = client(protocol)
+def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPTS) -> Scenario:
+    """Measures one scenario, with the server's CPU time and threads, and what the machine did besides."""
+    speaker, target, answers, server = client(exchange.protocol), exchange.target, exchange.answers, exchange.server
     bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
 
     def check(index: int, body: bytes) -> bool:
@@ -184,39 +182,38 @@ def _offer(
             return False  # bytes that are no answer of the protocol are a wrong answer
 
     def once(attempt: int) -> Scenario:
-        folder = workdir / f"load-{protocol}-{chosen.scenario}-{attempt}"
+        folder = exchange.workdir / f"load-{exchange.protocol}-{chosen.scenario}-{attempt}"
         folder.mkdir()
+        before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
+
+        def load(watch: Watch) -> tuple[Scenario, Span | None]:
+            with confined(exchange.bench.plan.place.generator):
+                call = speaker.call(target, bodies[0])
+                result = measure(call, bodies, check, chosen, folder, lambda _: watch.look())
+            return result, _measured_part(folder)
+
         processes = server.processes()
-        watch = Watch(processes)
-        before, proxy_before, machine_before = server.usage().cpu_s, server.proxy_cpu_s(), read(also=processes)
-        with confined(place.generator):
-            result = measure(speaker.call(target, bodies[0]), bodies, check, chosen, folder, lambda _: watch.look())
-        seen = watch.seen(*_measured_part(folder))
-        foreign = foreign_share(machine_before, read(also=processes))
-        used = server.usage().cpu_s - before
-        proxy_after = server.proxy_cpu_s()
+        result = observed(load, processes)
+        used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
         served = result.load.requests + result.load.warmup_requests
-        figures = ServerFigures(
+        figures = replace(
+            result.server,
             cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
-            cores=seen.cores,
-            service_cores=seen.service_cores,
-            threads=seen.threads,
-            busy_threads=seen.busy_threads,
-            cpus=seen.cpus,
-            # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
-            foreign_cpu_share=foreign if processes and proxy_before is None else None,
         )
+        # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
+        if not processes or proxy_before is not None:
+            figures = replace(figures, foreign_cpu_share=None)
         return replace(result, server=figures)
 
     return until_valid(once, attempts)
 
 
-def _measured_part(folder: Path) -> tuple[int, int]:
-    """Begin and end of what was measured (time.monotonic_ns); zeros where the generator left no recording."""
+def _measured_part(folder: Path) -> Span | None:
+    """Begin and end of the measured part (time.monotonic_ns); None where the generator left no recording."""
     if not (folder / RECORDING).exists():
-        return 0, 0
+        return None
     recording = load_recording(folder)
     return recording.start_ns, recording.stop_ns
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pipelines.loadtest.standalone.repetitions import Result
-from pipelines.loadtest.standalone.search import Found
+from pipelines.loadtest.standalone.search import SearchResult
 from pipelines.report.lines import unclaimable
 from pipelines.results import Scenario
 
@@ -59,7 +59,7 @@ def _ratio_text(ratio: dict[str, Any]) -> str:
     return f"{ratio['value']:.3f} times ({ratio['low']:.3f} to {ratio['high']:.3f})"
 
 
-def show_search(found: Found) -> None:
+def show_search(found: SearchResult) -> None:
     for point in found.curve():
         mark = "held" if point.held else "failed"
         click.echo(f"  {point.offered_per_s:10,.1f}/s  p50 {_text(point.p50_ms)}  p99 {_text(point.p99_ms)} ms  {mark}")

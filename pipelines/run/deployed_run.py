@@ -15,7 +15,7 @@ from pipelines.base.files import scratch
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
 from pipelines.measure.rounds import Job, Round, Work
-from pipelines.measure.rows import measure_protocol
+from pipelines.measure.rows import Bench, measure_protocol
 from pipelines.results import IN_PROCESS, Row
 from pipelines.run.addresses import Deployed, artifact_in, model_in
 from pipelines.run.options import Options
@@ -121,9 +121,7 @@ class DeployedRun(Run):
             recipe = Recipe(server=where, argv=(), endpoints=server.urls, ready=lambda: True, token=lambda: token)
             with scratch("load") as workdir:
                 elsewhere = Elsewhere(recipe)
-                card, plan = choice.card, now.plan
-                return measure_protocol(
-                    card, artifact, self.spec, protocol, elsewhere, plan, workdir, now.keep, now.step.say
-                )
+                bench = Bench(choice.card, artifact, self.spec, now.plan, now.keep, now.step.say)
+                return measure_protocol(bench, protocol, elsewhere, workdir)
 
         return attempt(row, choice.card.extra, measured)

@@ -11,7 +11,7 @@ from pipelines.artifacts.artifact import Artifact
 from pipelines.fairness.affinity import confined
 from pipelines.measure.container import measure_contained
 from pipelines.measure.rounds import Job, Round, Work
-from pipelines.measure.rows import measure_served
+from pipelines.measure.rows import Bench, measure_served
 from pipelines.measure.server import flavour_for
 from pipelines.paths import Card
 from pipelines.paths.choose import Choice
@@ -79,14 +79,14 @@ class Jobs:
         flavour = flavour_for(card, self.server)
 
         def work(now: Round) -> None:
-            logs, say = self.context.logs, now.step.say
-            measure_served(card, artifact, self.spec, now.plan, logs, now.protocols, now.keep, say, flavour)
+            bench = Bench(card, artifact, self.spec, now.plan, now.keep, now.step.say)
+            measure_served(bench, self.context.logs, now.protocols, flavour)
 
         return work
 
     def _contained(self, card: Card, artifact: Artifact) -> Work:
         def work(now: Round) -> None:
-            logs, say = self.context.logs, now.step.say
-            measure_contained(card, artifact, self.spec, now.plan, logs, now.keep_contained, say)
+            bench = Bench(card, artifact, self.spec, now.plan, say=now.step.say)
+            measure_contained(bench, self.context.logs, now.keep_contained)
 
         return work

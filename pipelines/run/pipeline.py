@@ -21,7 +21,7 @@ from pipelines.fairness.hardware import this_machine
 from pipelines.fairness.order import new_seed
 from pipelines.measure.container import unmeasured
 from pipelines.measure.rounds import Job, Measuring, key_of
-from pipelines.measure.rows import Plan
+from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
@@ -48,7 +48,7 @@ class Run:
         self._clock = time.monotonic()
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
         self.measuring = Measuring(
-            Plan(self.settings, options.threads, divide(usable())),
+            MeasurePlan(self.settings, options.threads, divide(usable())),
             options.repeat,
             new_seed() if options.seed is None else options.seed,
             CURVE_SHARE * options.seconds_per_row if options.curve else 0.0,

@@ -195,7 +195,7 @@ def verify(
     ``atol`` replaces the variant's tolerance. Raises MissingExtra or SlipwayError.
     """
     manifest = artifact.manifest
-    basis = _basis(model, tolerance_for(manifest.path, manifest.variant, atol), atol is not None)
+    basis = certificate_basis(model, tolerance_for(manifest.path, manifest.variant, atol), atol is not None)
     present = _certificate(artifact)
     if present is not None and not context.rebuild and present.basis_sha256 == basis:
         return present, True, None
@@ -213,7 +213,7 @@ def verify(
     return TypeAdapter(Certificate).validate_python(outcome.value), False, outcome.usage
 
 
-def _basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
+def certificate_basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
     """What a certificate rests on besides the artifact: the reference's answers, the comparing code, the tolerance."""
     code = [place_of(module) for module in (parity, reference, functions, answers)]
     files = [model.weights.parent / REFERENCE, *code]

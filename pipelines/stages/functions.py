@@ -17,7 +17,6 @@ from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import CERTIFICATE
 from pipelines.artifacts.parity import Probe, certify, compare, merge
 from pipelines.base.files import write_text
-from pipelines.fairness.machine import foreign_share, read
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
@@ -112,7 +111,7 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     """Load an artifact, answer once, then the load scenarios, all in this process."""
     import psutil
 
-    from pipelines.fairness.processes import Watch
+    from pipelines.fairness.observe import observed
     from pipelines.stages.in_process import measure_in_process
 
     predict = path_module(path).load(Path(payload), threads)
@@ -129,22 +128,14 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             return known.matches(batch, index, received)
 
         def once(_: int, chosen: LoadSettings = chosen, check: Check = check) -> Scenario:
-            watch, machine_before, ticks_before = Watch([this]), read(os.getppid()), cpu_ticks()
-            found = measure_in_process(predict, known.inputs(chosen.batch), check, chosen)
-            seen = watch.seen(0, 0)
-            figures = replace(
-                found.server,
-                threads=seen.threads,
-                busy_threads=seen.busy_threads,
-                cpus=seen.cpus,
-                foreign_cpu_share=foreign_share(machine_before, read(os.getppid())),
+            before = cpu_ticks()
+            found = observed(
+                lambda _: (measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None),
+                [this],
+                run=os.getppid(),
             )
-            stolen = steal_share(ticks_before, cpu_ticks())
-            return replace(
-                found,
-                server=figures,
-                generator=replace(found.generator, steal_share=stolen, governor=governor()),
-            )
+            stolen = steal_share(before, cpu_ticks())
+            return replace(found, generator=replace(found.generator, steal_share=stolen, governor=governor()))
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}

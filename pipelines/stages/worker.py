@@ -42,7 +42,7 @@ class StageFailed(SlipwayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StageResult:
     """What a stage returned (plain JSON data), and what its process used."""
 
     value: Any
@@ -56,7 +56,7 @@ def run_stage(
     cancel: threading.Event | None = None,
     threads: int | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
-) -> Outcome:
+) -> StageResult:
     """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
 
     ``threads`` bounds every runtime's thread pools through their common environment variables.
@@ -97,7 +97,7 @@ def run_stage(
     if answer is None or status != 0:
         how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit code {status}"
         raise StageFailed(f"the process of stage {stage} ended without an answer: {how}\n{log_tail(log)}".rstrip())
-    return Outcome(answer["value"], StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"]))
+    return StageResult(answer["value"], StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"]))
 
 
 def _wait(

@@ -48,7 +48,7 @@ class Grpc:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class Growth:
     """Requests that must add to metrics: lines of the metrics' page without their values, and by how much."""
 
     steps: tuple[Rest | Grpc, ...]
@@ -60,9 +60,9 @@ class Case:
     """One case by its number in the reference; ``steps`` run one after the other."""
 
     id: str
-    steps: tuple[Rest | Grpc | Counted, ...]
+    steps: tuple[Rest | Grpc | Growth, ...]
 
 
-def case(number: str, *steps: Rest | Grpc | Counted) -> Case:
+def case(number: str, *steps: Rest | Grpc | Growth) -> Case:
     """A case of these steps."""
     return Case(number, steps)

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from serving.conformance.case import ANY, Case, Counted, Grpc, Rest
+from serving.conformance.case import ANY, Case, Growth, Grpc, Rest
 from serving.conformance.services import METRICS
 
 TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Endpoint:
     """A server: the URL of its REST API, and a channel to its gRPC API."""
 
     rest: str
@@ -26,16 +26,16 @@ class Target:
 
 
 @contextmanager
-def connect(rest: str, grpc_target: str) -> Iterator[Target]:
+def connect(rest: str, grpc_target: str) -> Iterator[Endpoint]:
     """The server at a URL and a gRPC target, ``HOST:PORT``."""
     import grpc
 
     # Proxies are for the outside world; a server under test is addressed directly.
     with grpc.insecure_channel(grpc_target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        yield Target(rest.rstrip("/"), channel)
+        yield Endpoint(rest.rstrip("/"), channel)
 
 
-def run_case(case: Case, target: Target) -> str:
+def run_case(case: Case, target: Endpoint) -> str:
     """What is wrong with the server's answers, in one line; empty if nothing is.
 
     Raises:
@@ -48,7 +48,7 @@ def run_case(case: Case, target: Target) -> str:
     return ""
 
 
-def _run(step: Rest | Grpc | Counted, target: Target) -> str:
+def _run(step: Rest | Grpc | Growth, target: Endpoint) -> str:
     if isinstance(step, Rest):
         return _run_rest(step, target.rest)
     if isinstance(step, Grpc):
@@ -191,7 +191,7 @@ def _float32(value: float) -> bytes | float:
         return value
 
 
-def _named(step: Rest | Grpc | Counted) -> str:
+def _named(step: Rest | Grpc | Growth) -> str:
     if isinstance(step, Rest):
         return f"{step.method or ('GET' if step.body is None else 'POST')} {step.path[:80]}"
     return step.method if isinstance(step, Grpc) else "metrics"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving.conformance.case import Case, Counted, Grpc, Rest, case
+from serving.conformance.case import Case, Growth, Grpc, Rest, case
 from serving.conformance.errors import PREDICT, refused, spec, tensor
 from serving.conformance.half_plus import METHODS
 from serving.conformance.urls import ROWS, M
@@ -126,7 +126,7 @@ CASES: tuple[Case, ...] = (
     case(
         "K2",
         _RIGHT,
-        Counted(
+        Growth(
             (_RIGHT, _RIGHT_GRPC),
             {':tensorflow:serving:runtime_latency_count{model_name="half_plus_two",API="Predict",runtime="TF1"}': 2},
         ),
@@ -142,14 +142,14 @@ CASES: tuple[Case, ...] = (
     ),
     case(
         "K3",
-        Counted((_RIGHT, _WRONG), {_requests("half_plus_two", "OK"): 1, _requests("no_such_model", "NOT_FOUND"): 1}),
-        Counted((_RIGHT_GRPC,), {_requests("half_plus_two", "OK"): 1}),
+        Growth((_RIGHT, _WRONG), {_requests("half_plus_two", "OK"): 1, _requests("no_such_model", "NOT_FOUND"): 1}),
+        Growth((_RIGHT_GRPC,), {_requests("half_plus_two", "OK"): 1}),
     ),
     case(
         "K4",
-        Counted((_RIGHT,), {_latency("predict", "REST"): 1, _latency("predict", "REST", "bucket", ',le="+Inf"'): 1}),
-        Counted((_RIGHT_GRPC,), {_latency("Predict", "GRPC"): 1}),
-        Counted((_WRONG,), {_latency("predict", "REST"): 0}),
+        Growth((_RIGHT,), {_latency("predict", "REST"): 1, _latency("predict", "REST", "bucket", ',le="+Inf"'): 1}),
+        Growth((_RIGHT_GRPC,), {_latency("Predict", "GRPC"): 1}),
+        Growth((_WRONG,), {_latency("predict", "REST"): 0}),
         _page(
             *(_latency("predict", "REST", "bucket", f',le="{limit}"') for limit in ("10", "18", "32.4", "1.47476e+09"))
         ),

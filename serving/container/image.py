@@ -32,7 +32,7 @@ class ImageMissing(CannotStart):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundImage:
     """An image that the engine has: its name, its identifier and what it takes on disk, in bytes."""
 
     name: str
@@ -40,7 +40,7 @@ class Found:
     size_bytes: int
 
 
-def ensure(client: DockerClient, image: Image, say: Say) -> Found:
+def ensure(client: DockerClient, image: Image, say: Say) -> FoundImage:
     """The image, built or pulled if the engine has none of this name; ``say`` hears of each step of that.
 
     An image that is there is used as it is, however old. Raises ImageMissing or LaunchError.
@@ -57,7 +57,7 @@ def ensure(client: DockerClient, image: Image, say: Say) -> Found:
         found = client.images.get(image.name)
     except DockerException as error:
         raise ImageMissing(f"{image.name!r} is no name of an image ({image.variable}): {_first_line(error)}") from error
-    return Found(image.name, str(found.id), int(found.attrs["Size"]))
+    return FoundImage(image.name, str(found.id), int(found.attrs["Size"]))
 
 
 def _pull(client: DockerClient, image: Image, say: Say) -> None:

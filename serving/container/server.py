@@ -19,7 +19,7 @@ import psutil
 from serving.container import guard, ownership
 from serving.container.engine import connect
 from serving.container.hardening import hardening
-from serving.container.image import Found, Say, ensure
+from serving.container.image import FoundImage, Say, ensure
 from serving.container.recipe import MODEL, CannotStart, ContainerRecipe
 from serving.launch import STOP_GRACE_S, LaunchError, PortInUse, Recipe, Running, kept_ready
 
@@ -38,7 +38,7 @@ class ContainerServer(Running):
     it could predict (None before).
     """
 
-    def __init__(self, client: DockerClient, recipe: ContainerRecipe, image: Found, workdir: Path) -> None:
+    def __init__(self, client: DockerClient, recipe: ContainerRecipe, image: FoundImage, workdir: Path) -> None:
         from docker.errors import DockerException
 
         self.image = image

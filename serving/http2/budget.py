@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from serving.http2.frames import Code, ProtocolError
+from serving.http2.frames import Code, Http2Error
 
 PERIOD_S = 60.0
 
@@ -21,10 +21,10 @@ class Budget:
         self._began = time.monotonic()
 
     def spend(self, count: int = 1) -> None:
-        """Raises ProtocolError: ENHANCE_YOUR_CALM, it is used up."""
+        """Raises Http2Error: ENHANCE_YOUR_CALM, it is used up."""
         self._spent += count
         if self._spent > self._most:
             now = time.monotonic()
             if now - self._began < PERIOD_S:
-                raise ProtocolError(Code.ENHANCE_YOUR_CALM, f"{self._what}: over {self._most} a minute")
+                raise Http2Error(Code.ENHANCE_YOUR_CALM, f"{self._what}: over {self._most} a minute")
             self._spent, self._began = count, now

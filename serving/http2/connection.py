@@ -14,7 +14,7 @@ from typing import Generic, cast
 
 from serving.http2 import frames
 from serving.http2.budget import Budget
-from serving.http2.frames import Code, ProtocolError, StreamError, code_name
+from serving.http2.frames import Code, Http2Error, StreamError, code_name
 from serving.http2.header_blocks import (
     DEFAULT_TABLE,
     MAX_BLOCK_BYTES,
@@ -141,9 +141,9 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         try:
             for kind, flags, stream, payload in self._reader.feed(data):
                 if self._block is not None and (kind != frames.CONTINUATION or stream != self._block[0]):
-                    raise ProtocolError(Code.PROTOCOL_ERROR, "a header block was interrupted")  # 6.10
+                    raise Http2Error(Code.PROTOCOL_ERROR, "a header block was interrupted")  # 6.10
                 if not self.has_settings and (kind != frames.SETTINGS or flags & frames.ACK):
-                    raise ProtocolError(Code.PROTOCOL_ERROR, "the first frame was no SETTINGS")  # 3.4
+                    raise Http2Error(Code.PROTOCOL_ERROR, "the first frame was no SETTINGS")  # 3.4
                 try:
                     _ON_FRAME.get(kind, Connection._on_unknown)(self, flags, stream, payload)
                 except StreamError as error:
@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
                     self.on_stream_error(error)
                 if self.is_lost:
                     return
-        except ProtocolError as error:
+        except Http2Error as error:
             self.fail(error.code, str(error))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _on_data(self, flags: int, stream: int, payload: bytes) -> None:
         if stream == 0 or self.is_idle(stream):
-            raise ProtocolError(Code.PROTOCOL_ERROR, "DATA on a stream that is not open")
+            raise Http2Error(Code.PROTOCOL_ERROR, "DATA on a stream that is not open")
         ends = bool(flags & frames.END_STREAM)
         size = len(payload)  # with padding (6.9.1)
         if not size and not ends:
@@ -238,13 +238,13 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _on_headers(self, flags: int, stream: int, payload: bytes) -> None:
         if stream == 0:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "HEADERS on stream 0")
+            raise Http2Error(Code.PROTOCOL_ERROR, "HEADERS on stream 0")
         if flags & frames.PADDED:
             payload = frames.without_padding(flags, payload)
         if flags & frames.HAS_PRIORITY:
             if len(payload) < 5:
                 code = Code.PROTOCOL_ERROR if flags & frames.PADDED else Code.FRAME_SIZE_ERROR
-                raise ProtocolError(code, "HEADERS too short for its priority")
+                raise Http2Error(code, "HEADERS too short for its priority")
             payload = payload[5:]
         if flags & frames.END_HEADERS:
             self.on_headers(stream, self._blocks.read(payload), bool(flags & frames.END_STREAM))
@@ -253,12 +253,12 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _on_continuation(self, flags: int, stream: int, payload: bytes) -> None:
         if self._block is None:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            raise Http2Error(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
         parts = self._block[2]
         parts.append(payload)
         self._block_bytes += len(payload)
         if self._block_bytes > MAX_BLOCK_BYTES or len(parts) > MAX_BLOCK_FRAMES:
-            raise ProtocolError(Code.ENHANCE_YOUR_CALM, "a header block without end")
+            raise Http2Error(Code.ENHANCE_YOUR_CALM, "a header block without end")
         if flags & frames.END_HEADERS:
             ends = bool(self._block[1] & frames.END_STREAM)
             self._block = None
@@ -268,19 +268,19 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         # It is deprecated, and has no meaning here; its form counts all the same (6.3).
         self._idle.spend()
         if stream == 0:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "PRIORITY on stream 0")
+            raise Http2Error(Code.PROTOCOL_ERROR, "PRIORITY on stream 0")
         if len(payload) != 5:
             if self.is_idle(stream):  # there is nothing to be reset
-                raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a PRIORITY frame of {len(payload)} bytes")
+                raise Http2Error(Code.FRAME_SIZE_ERROR, f"a PRIORITY frame of {len(payload)} bytes")
             raise StreamError(stream, Code.FRAME_SIZE_ERROR, f"a PRIORITY frame of {len(payload)} bytes")
 
     def _on_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "SETTINGS on a stream")
+            raise Http2Error(Code.PROTOCOL_ERROR, "SETTINGS on a stream")
         self._control.spend(1 + len(self.outgoing.waiting) // 16)  # a new initial window turns to all that wait
         if flags & frames.ACK:
             if payload:
-                raise ProtocolError(Code.FRAME_SIZE_ERROR, "an acknowledgement with settings")
+                raise Http2Error(Code.FRAME_SIZE_ERROR, "an acknowledgement with settings")
             return
         for name, value in frames.read_settings(payload):
             if name in _ON_SETTING:
@@ -300,7 +300,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _set_push(self, value: int) -> None:
         if value > self.largest_push:
-            raise ProtocolError(Code.PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
+            raise Http2Error(Code.PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
 
     def _set_max_streams(self, value: int) -> None:
         self.max_streams = value
@@ -310,14 +310,14 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _set_largest_frame(self, value: int) -> None:
         if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
-            raise ProtocolError(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
+            raise Http2Error(Code.PROTOCOL_ERROR, f"frames of {value} bytes")
         self.outgoing.largest_frame = value
 
     def _on_ping(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "PING on a stream")
+            raise Http2Error(Code.PROTOCOL_ERROR, "PING on a stream")
         if len(payload) != 8:
-            raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a PING of {len(payload)} bytes")
+            raise Http2Error(Code.FRAME_SIZE_ERROR, f"a PING of {len(payload)} bytes")
         self._control.spend()
         if flags & frames.ACK:
             self.on_pong(payload)
@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         if stream == 0:
             self.outgoing.widen(size)
         elif self.is_idle(stream):
-            raise ProtocolError(Code.PROTOCOL_ERROR, "WINDOW_UPDATE of a stream that is not open")
+            raise Http2Error(Code.PROTOCOL_ERROR, "WINDOW_UPDATE of a stream that is not open")
         elif self.is_active(stream):
             self.outgoing.widen_stream(stream, size)
         else:
@@ -339,19 +339,19 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
     def _on_rst_stream(self, _flags: int, stream: int, payload: bytes) -> None:
         code = frames.read_number(payload, "RST_STREAM")
         if stream == 0 or self.is_idle(stream):
-            raise ProtocolError(Code.PROTOCOL_ERROR, "RST_STREAM of a stream that is not open")
+            raise Http2Error(Code.PROTOCOL_ERROR, "RST_STREAM of a stream that is not open")
         self.forget(stream)
         self.on_reset(stream, code)
 
     def _on_goaway(self, _flags: int, stream: int, payload: bytes) -> None:
         if stream:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "GOAWAY on a stream")
+            raise Http2Error(Code.PROTOCOL_ERROR, "GOAWAY on a stream")
         self._control.spend()
         last_stream, code, text = frames.read_goaway(payload)
         self.on_goaway(last_stream, f"{code_name(code)} {text}".rstrip())
 
     def _on_push_promise(self, _flags: int, _stream: int, _payload: bytes) -> None:
-        raise ProtocolError(Code.PROTOCOL_ERROR, "a push, which nobody allowed")
+        raise Http2Error(Code.PROTOCOL_ERROR, "a push, which nobody allowed")
 
     def _on_unknown(self, _flags: int, _stream: int, _payload: bytes) -> None:
         self._idle.spend()  # to be ignored (4.1)

@@ -53,7 +53,7 @@ class Code(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
-class ProtocolError(Exception):
+class Http2Error(Exception):
     """The peer broke a rule, and the connection cannot go on (a connection error, section 5.4.1)."""
 
     def __init__(self, code: Code, message: str) -> None:
@@ -96,7 +96,7 @@ class FrameReader:
         """The frames that are complete now.
 
         Raises:
-            ProtocolError: FRAME_SIZE_ERROR, a frame is larger than was announced.
+            Http2Error: FRAME_SIZE_ERROR, a frame is larger than was announced.
         """
         if self._parts:
             add_piece(self._parts, data)
@@ -111,7 +111,7 @@ class FrameReader:
             high, low, kind, flags, stream = _HEAD.unpack_from(data, position)
             size = high << 8 | low
             if size > self._limit:
-                raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; the limit is {self._limit}")
+                raise Http2Error(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes; the limit is {self._limit}")
             after = position + 9 + size
             if after > end:
                 self._need = 9 + size
@@ -147,11 +147,11 @@ MAX_SETTINGS = 32
 
 
 def read_settings(payload: bytes) -> list[tuple[int, int]]:
-    """The settings of a frame, in order. Raises ProtocolError if it cannot hold settings, or holds too many."""
+    """The settings of a frame, in order. Raises Http2Error if it cannot hold settings, or holds too many."""
     if len(payload) > MAX_SETTINGS * _SETTING.size:
-        raise ProtocolError(Code.ENHANCE_YOUR_CALM, f"a SETTINGS frame of {len(payload)} bytes")
+        raise Http2Error(Code.ENHANCE_YOUR_CALM, f"a SETTINGS frame of {len(payload)} bytes")
     if len(payload) % _SETTING.size:
-        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a SETTINGS frame of {len(payload)} bytes")
+        raise Http2Error(Code.FRAME_SIZE_ERROR, f"a SETTINGS frame of {len(payload)} bytes")
     return list(_SETTING.iter_unpack(payload))
 
 
@@ -171,9 +171,9 @@ def goaway(last_stream: int, code: Code, text: str = "") -> bytes:
 
 
 def read_goaway(payload: bytes) -> tuple[int, int, str]:
-    """The last stream, the error code and the text of a GOAWAY frame. Raises ProtocolError if it is too short."""
+    """The last stream, the error code and the text of a GOAWAY frame. Raises Http2Error if it is too short."""
     if len(payload) < _TWO_NUMBERS.size:
-        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a GOAWAY frame of {len(payload)} bytes")
+        raise Http2Error(Code.FRAME_SIZE_ERROR, f"a GOAWAY frame of {len(payload)} bytes")
     last, code = _TWO_NUMBERS.unpack_from(payload)
     return last & 0x7FFFFFFF, code, payload[8:264].decode("utf-8", "replace")
 
@@ -184,19 +184,19 @@ def code_name(code: int) -> str:
 
 
 def read_number(payload: bytes, what: str) -> int:
-    """The 32 bits of a frame that holds nothing else. Raises ProtocolError if its size is another."""
+    """The 32 bits of a frame that holds nothing else. Raises Http2Error if its size is another."""
     if len(payload) != _NUMBER.size:
-        raise ProtocolError(Code.FRAME_SIZE_ERROR, f"a {what} frame of {len(payload)} bytes")
+        raise Http2Error(Code.FRAME_SIZE_ERROR, f"a {what} frame of {len(payload)} bytes")
     number: int = _NUMBER.unpack(payload)[0]
     return number
 
 
 def without_padding(flags: int, payload: bytes) -> bytes:
-    """What a DATA or HEADERS frame carries. Raises ProtocolError if there is more padding than frame."""
+    """What a DATA or HEADERS frame carries. Raises Http2Error if there is more padding than frame."""
     if not flags & PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
-        raise ProtocolError(Code.PROTOCOL_ERROR, "a frame with more padding than bytes")
+        raise Http2Error(Code.PROTOCOL_ERROR, "a frame with more padding than bytes")
     return payload[1 : len(payload) - payload[0]]
 
 

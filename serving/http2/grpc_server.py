@@ -94,19 +94,19 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
     return ""
 
 
-class Answers(Protocol):
+class Responder(Protocol):
     """Who brings the answer of a call to its client. Only the thread of the event loop may ask for it."""
 
-    def answer(self, call: Call, body: bytes) -> None: ...
-    def refuse(self, call: Call, code: str, text: str) -> None: ...
+    def answer(self, call: GrpcCall, body: bytes) -> None: ...
+    def refuse(self, call: GrpcCall, code: str, text: str) -> None: ...
 
 
-class Call:
+class GrpcCall:
     """One request, whole: the message of a method, serialised. It is answered exactly once."""
 
     __slots__ = ("_answers", "body", "deadline", "is_over", "stream")
 
-    def __init__(self, answers: Answers, stream: int, body: bytes, deadline: float | None) -> None:
+    def __init__(self, answers: Responder, stream: int, body: bytes, deadline: float | None) -> None:
         self.body = body
         self.deadline = deadline  # on the monotonic clock
         self.is_over = False  # the client has gone, or given up
@@ -126,12 +126,12 @@ class Call:
         self._answers.refuse(self, code, text)
 
 
-Method = Callable[[Call], None]
+Method = Callable[[GrpcCall], None]
 """Begins to work on a call. It may answer before it returns, or later."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ServerRules:
     """``methods`` by path; sizes in bytes, times in seconds."""
 
     methods: Mapping[bytes, Method]

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 from hpack.table import HeaderTable
 
-from serving.http2.frames import Code, ProtocolError
+from serving.http2.frames import Code, Http2Error
 
 MAX_LIST_BYTES = 65_536
 """Of the fields of one block, decoded (as SETTINGS_MAX_HEADER_LIST_SIZE counts: 32 more for each field). gRPC's own
@@ -57,22 +57,22 @@ class BlockReader(Generic[Parsed]):
         """What ``parse`` said of this block.
 
         Raises:
-            ProtocolError: COMPRESSION_ERROR, the block cannot be decoded; ENHANCE_YOUR_CALM, it is too large.
+            Http2Error: COMPRESSION_ERROR, the block cannot be decoded; ENHANCE_YOUR_CALM, it is too large.
         """
         known = self._known.get(block)
         if known is not None:
             return known
         if len(block) > MAX_BLOCK_BYTES:
-            raise ProtocolError(Code.ENHANCE_YOUR_CALM, f"a header block of {len(block)} bytes")
+            raise Http2Error(Code.ENHANCE_YOUR_CALM, f"a header block of {len(block)} bytes")
         if _size_updates(block) > _MOST_SIZE_UPDATES:
-            raise ProtocolError(Code.COMPRESSION_ERROR, "a header block that resizes the table again and again")
+            raise Http2Error(Code.COMPRESSION_ERROR, "a header block that resizes the table again and again")
         before = self._table.state()
         try:
             fields: Any = self._decoder.decode(block, raw=True)
         except OversizedHeaderListError as error:
-            raise ProtocolError(Code.ENHANCE_YOUR_CALM, f"header fields of over {MAX_LIST_BYTES} bytes") from error
+            raise Http2Error(Code.ENHANCE_YOUR_CALM, f"header fields of over {MAX_LIST_BYTES} bytes") from error
         except HPACKError as error:
-            raise ProtocolError(Code.COMPRESSION_ERROR, f"a header block cannot be decoded: {error}") from error
+            raise Http2Error(Code.COMPRESSION_ERROR, f"a header block cannot be decoded: {error}") from error
         parsed = self._parse(fields)
         if self._table.state() != before:
             self._known.clear()  # its own bytes, too, would mean something else the next time

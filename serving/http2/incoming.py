@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from serving.http2.frames import DEFAULT_WINDOW, Code, ProtocolError, StreamError, window_update
+from serving.http2.frames import DEFAULT_WINDOW, Code, Http2Error, StreamError, window_update
 
 
 class Incoming:
@@ -27,13 +27,13 @@ class Incoming:
         return window_update(0, self._window - DEFAULT_WINDOW) if self._window > DEFAULT_WINDOW else b""
 
     def received(self, size: int) -> bytes:
-        """The answer to DATA, if there is one. Raises ProtocolError: it was more than the connection's window."""
+        """The answer to DATA, if there is one. Raises Http2Error: it was more than the connection's window."""
         unread = self._unread + size
         if 2 * unread < self._window:
             self._unread = unread
             return b""
         if unread > self._window:
-            raise ProtocolError(Code.FLOW_CONTROL_ERROR, "more bytes than the window of the connection")
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, "more bytes than the window of the connection")
         self._unread = 0
         return window_update(0, unread)
 

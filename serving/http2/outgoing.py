@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.http2 import frames
-from serving.http2.frames import Code, ProtocolError, StreamError
+from serving.http2.frames import Code, Http2Error, StreamError
 
 _TURN = 65_536
 """Bytes that a stream sends before another one that waits for the window of the connection, too."""
@@ -77,12 +77,12 @@ class Outgoing:
         self.go_on()
 
     def widen(self, size: int) -> None:
-        """The window of the connection is wider. Raises ProtocolError: by nothing, or by too much."""
+        """The window of the connection is wider. Raises Http2Error: by nothing, or by too much."""
         self._window += size
         if not size:
-            raise ProtocolError(Code.PROTOCOL_ERROR, "a window of nothing more")
+            raise Http2Error(Code.PROTOCOL_ERROR, "a window of nothing more")
         if self._window > frames.LARGEST_WINDOW:
-            raise ProtocolError(Code.FLOW_CONTROL_ERROR, f"a window of {size} bytes more")
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, f"a window of {size} bytes more")
         self.go_on()
 
     def widen_stream(self, stream: int, size: int) -> None:
@@ -102,11 +102,11 @@ class Outgoing:
         What may be sent now is sent by :meth:`go_on`.
 
         Raises:
-            ProtocolError: FLOW_CONTROL_ERROR, a window is over the limit now.
+            Http2Error: FLOW_CONTROL_ERROR, a window is over the limit now.
         """
         widest = max(self._granted.values(), default=0)
         if size + max(0, widest) > frames.LARGEST_WINDOW:
-            raise ProtocolError(Code.FLOW_CONTROL_ERROR, f"an initial window of {size} bytes")
+            raise Http2Error(Code.FLOW_CONTROL_ERROR, f"an initial window of {size} bytes")
         wider, self._initial = size > self._initial, size
         if wider and self.waiting:
             self._ready.update(dict.fromkeys(self.waiting))

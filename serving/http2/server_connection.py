@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from serving.http2 import frames
 from serving.http2.connection import Connection
-from serving.http2.frames import Code, ProtocolError, StreamError
+from serving.http2.frames import Code, Http2Error, StreamError
 from serving.http2.grpc_messages import (
     CODES,
     CONTENT_TYPE,
@@ -24,7 +24,7 @@ from serving.http2.grpc_messages import (
     message,
     prefix,
 )
-from serving.http2.grpc_server import Call, Head, Method, Rules, read_head
+from serving.http2.grpc_server import GrpcCall, Head, Method, ServerRules, read_head
 from serving.http2.header_blocks import plain_block
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class _Request:
 class ServerConnection(Connection[Head]):
     """One of a server's connections; it is in ``alive`` until its socket is closed."""
 
-    def __init__(self, rules: Rules, alive: set[ServerConnection]) -> None:
+    def __init__(self, rules: ServerRules, alive: set[ServerConnection]) -> None:
         super().__init__(WINDOW, STREAM_WINDOW, read_head, {frames.MAX_CONCURRENT_STREAMS: rules.max_streams})
         self._rules = rules
         self._alive = alive
@@ -83,8 +83,8 @@ class ServerConnection(Connection[Head]):
         self._preface = frames.PREFACE
         self._arriving: dict[int, _Request] = {}
         self._arriving_bytes = 0
-        self._calls: dict[int, Call] = {}
-        self._held: deque[tuple[Call, Method]] = deque()  # calls that wait until the client reads its answers
+        self._calls: dict[int, GrpcCall] = {}
+        self._held: deque[tuple[GrpcCall, Method]] = deque()  # calls that wait until the client reads its answers
         self._running = 0  # calls not answered yet; those that the client gave up are among them: they cost as well
         self._given_up: dict[int, None] = {}
         self._is_paused = False  # the client does not read what is sent to it
@@ -232,7 +232,7 @@ class ServerConnection(Connection[Head]):
             if ends:
                 del self._given_up[stream]
         else:
-            raise ProtocolError(Code.PROTOCOL_ERROR, f"a request on stream {stream} after {self._last}")  # 5.1.1
+            raise Http2Error(Code.PROTOCOL_ERROR, f"a request on stream {stream} after {self._last}")  # 5.1.1
 
     def on_data(self, stream: int, data: bytes, ends: bool) -> None:
         request = self._arriving[stream]
@@ -279,18 +279,18 @@ class ServerConnection(Connection[Head]):
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         if body[:1] == b"\1" and len(body) > MOST_UNPACKED_HERE:
-            self._unpack(Call(self, stream, b"", deadline), request, body)
+            self._unpack(GrpcCall(self, stream, b"", deadline), request, body)
             return
         try:
             content = message(body, head.encoding, self._rules.max_message)
         except MessageError as error:
             self._end_early(stream, _status_only(error.code, str(error)), True)
             return
-        call = self._calls[stream] = Call(self, stream, content, deadline)
+        call = self._calls[stream] = GrpcCall(self, stream, content, deadline)
         self._running += 1
         self._begin_or_hold(call, request)
 
-    def _unpack(self, call: Call, request: _Request, body: bytes | bytearray) -> None:
+    def _unpack(self, call: GrpcCall, request: _Request, body: bytes | bytearray) -> None:
         """Decompresses a message in another thread: a short one may become a thousand times as long."""
         self._calls[call.stream] = call
         self._running += 1
@@ -310,13 +310,13 @@ class ServerConnection(Connection[Head]):
 
         work.add_done_callback(unpacked)
 
-    def _begin_or_hold(self, call: Call, request: _Request) -> None:
+    def _begin_or_hold(self, call: GrpcCall, request: _Request) -> None:
         if self._held or self._is_paused or self.outgoing.unsent > MAX_UNSENT:
             self._held.append((call, request.method))
         else:
             self._begin(call, request.method)
 
-    def _begin(self, call: Call, method: Method) -> None:
+    def _begin(self, call: GrpcCall, method: Method) -> None:
         if call.deadline is not None and call.is_late():
             call.fail("DEADLINE_EXCEEDED", "the deadline had passed before the call began")
             return
@@ -350,7 +350,7 @@ class ServerConnection(Connection[Head]):
         if stream in self._calls or stream in self.outgoing.waiting:
             raise StreamError(stream, Code.STREAM_CLOSED, "DATA after the end of a request")
         if stream not in self._given_up:
-            raise ProtocolError(Code.STREAM_CLOSED, "DATA on a stream that is over")
+            raise Http2Error(Code.STREAM_CLOSED, "DATA on a stream that is over")
 
     def _drop(self, stream: int) -> None:
         """The stream is over, and nobody gets an answer."""
@@ -362,7 +362,7 @@ class ServerConnection(Connection[Head]):
 
     # -- answers ------------------------------------------------------------------------------------
 
-    def answer(self, call: Call, body: bytes) -> None:
+    def answer(self, call: GrpcCall, body: bytes) -> None:
         """An OK answer. Nothing is sent to a client that has gone."""
         stream = self._finished(call)
         if stream:
@@ -373,13 +373,13 @@ class ServerConnection(Connection[Head]):
             if self._stage is _Stage.LAST:
                 self._close_if_done()
 
-    def refuse(self, call: Call, code: str, text: str) -> None:
+    def refuse(self, call: GrpcCall, code: str, text: str) -> None:
         """An answer with another status."""
         stream = self._finished(call)
         if stream:
             self._end_early(stream, _status_only(code, text), True)
 
-    def _finished(self, call: Call) -> int:
+    def _finished(self, call: GrpcCall) -> int:
         self._running -= 1
         self._used = time.monotonic()
         return 0 if call.is_over or self._calls.pop(call.stream, None) is None else call.stream

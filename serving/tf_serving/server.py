@@ -28,7 +28,7 @@ from serving.tf_serving.settings.monitoring import metrics_path
 from serving.tf_serving.versions.follow import ConfigFile
 from serving.tf_serving.versions.labels import LabelRules
 from serving.tf_serving.versions.loader import Load, Retries
-from serving.tf_serving.versions.manager import Manager, Rules
+from serving.tf_serving.versions.manager import Manager, VersionRules
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +115,8 @@ def _with_threads(flags: Flags, batching: BatchingParameters | None) -> Flags:
     )
 
 
-def _rules(flags: Flags) -> Rules:
-    return Rules(
+def _rules(flags: Flags) -> VersionRules:
+    return VersionRules(
         flags.file_system_poll_wait_seconds,
         Retries(flags.max_num_load_retries, max(0, flags.load_retry_interval_micros) / 1e6),
         LabelRules(

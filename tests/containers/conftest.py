@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from documents import documented
 
 from pipelines.artifacts.artifact import Artifact
 from pipelines.artifacts.workspace import Workspace
@@ -27,7 +28,8 @@ from serving.clients.transport import send
 from serving.launch import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-REPLICAS = 2
+UP = ("docker compose --profile monitor up", "docker compose up --scale torchserve=2", "docker compose up")
+"""Commands of the documentation that the stack is the result of, all at once."""
 PATHS = {"tf-serving": "fp32", "torchserve": "export", "onnxruntime": "pytorch"}
 PUBLISHED = {
     "tf-serving-rest": ("http", "TF_SERVING_REST_PORT"),
@@ -203,8 +205,8 @@ def compose(clone: Path) -> Iterator[Compose]:
 @pytest.fixture(scope="session")
 def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All servers up and healthy, TorchServe twice, Prometheus beside them."""
-    words = ["--profile", "monitor", "up", "--detach", "--wait", "--scale", f"torchserve={REPLICAS}"]
-    compose(*words, timeout_s=400)
+    words = dict.fromkeys(word for command in UP for word in documented(command)[2:])
+    compose(*words, "--detach", "--wait", timeout_s=400)
     root = tmp_path_factory.mktemp("deployed")
     compose("cp", "tf-serving:/artifacts", str(root / "artifacts"))
     key = compose.inside("torchserve", "cat /keys/torchserve")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -15,6 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
+from documents import COMMANDS, documented, label
 
 from serving.clients import client
 from serving.clients.transport import Refused, Unreachable, send
@@ -83,7 +86,8 @@ def test_without_the_key_there_is_no_prediction(stack: Any, protocol: str, key: 
 
 def test_the_key_is_long_random_and_in_no_log_or_setting(stack: Any) -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", stack.key)
-    assert stack.compose("exec", "-T", "torchserve", "python", "-m", "serving.torchserve", "token").strip() == stack.key
+    exec_, *words = documented("docker compose exec torchserve python -m serving.torchserve token")[2:]
+    assert stack.compose(exec_, "-T", *words).strip() == stack.key
     assert stack.compose.inside("torchserve", "stat -c '%a %u' /keys/torchserve") == "440 10001"
     assert stack.key not in stack.compose("logs")
     assert stack.key not in json.dumps(stack.compose.container("torchserve"))
@@ -131,14 +135,27 @@ def test_torchserve_publishes_nothing_and_has_no_way_out(stack: Any) -> None:
     assert json.loads(described)["networks"][network.rpartition("_")[2]]["internal"] is True
 
 
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("curl ")])
+def test_a_request_of_the_documentation(stack: Any, command: str) -> None:
+    ports = {"8501": "TF_SERVING_REST_PORT", "8000": "OPEN_INFERENCE_REST_PORT"}
+    line = re.sub(r"(?<=:)\d{4}(?=/)", lambda port: stack.compose.env[ports[port[0]]], command)
+    done = subprocess.run(
+        shlex.split(line), cwd=stack.compose.folder, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert label(done.stdout) == 7
+
+
 @pytest.mark.parametrize("path", ["tf-serving", "torchserve", "onnxruntime"])
 def test_predict_from_inside(stack: Any, path: str) -> None:
-    said = stack.compose("run", "--rm", "-T", "slipway", "predict", path, "--from-test-set", "0")
+    words = documented("docker compose run --rm slipway predict torchserve --from-test-set 0")[2:]
+    words[words.index("torchserve")] = path
+    said = stack.compose("run", "-T", *words[1:])
     assert said.strip() == "test row 0: 7 100.00%  (truth: 7)"
 
 
 def test_loadtest_from_inside_and_its_report(stack: Any) -> None:
-    words = ("run", "--rm", "-T", "slipway", "loadtest", "--duration", "2", "--scenario", "offline", "--json")
+    words = ["run", "-T", *documented("docker compose run --rm slipway loadtest")[3:]]
+    words += ["--duration", "2", "--scenario", "offline", "--json"]
     report = json.loads(stack.compose(*words, timeout_s=200))
     measured = {row["protocol"]: row for row in report["rows"] if row["status"] != "skipped"}
     assert set(measured) == set(PROTOCOLS)
@@ -208,11 +225,24 @@ def test_a_new_version_takes_over_without_a_failed_request(stack: Any, until: Un
     stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "build", "-c", note)
     with under_load(stack, "tf-serving-rest", "tf-serving-grpc") as seen:
         assert until(lambda: seen["right"] > 50, 60)
-        assert "released as version 2" in stack.compose("run", "--rm", "-T", "build")
+        words = documented("docker compose run --rm build")[3:]
+        assert "released as version 2" in stack.compose("run", "-T", *words)
         assert until(lambda: versions().get("2") == "AVAILABLE" and versions().get("1") != "AVAILABLE", 60)
         was = seen["right"]
         assert until(lambda: seen["right"] > was + 50, 60)
     assert set(seen) == {"right"}, seen
+
+
+def test_a_restart_is_how_the_other_servers_take_a_new_version(stack: Any, until: Until) -> None:
+    restart, *services = documented("docker compose restart torchserve open-inference")[2:]
+    before = [stack.compose.container(service)["State"]["StartedAt"] for service in services]
+    stack.compose(restart, *services)
+    for service, started in zip(services, before, strict=True):
+        assert stack.compose.container(service)["State"]["StartedAt"] > started
+        assert until(lambda service=service: stack.compose.health(service) == "healthy", 90)  # type: ignore[misc]
+    for protocol in ("torchserve-rest", "open-inference-rest"):
+        answers = stack.answers(protocol)
+        assert answers.matches(1, 0, stack.ask(protocol, answers.inputs(1)[0]))
 
 
 def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any, until: Until) -> None:

@@ -39,7 +39,7 @@ ERROR_PAUSE_S = 0.01
 SPARE_FILES = 64
 
 
-class Run:
+class Sender:
     """One test: sends, and notes what happens. Every request ends: answered, failed, or timed out by the sweep."""
 
     def __init__(self, plan: Plan, recorder: Recorder[bytes], in_flight_limit: int) -> None:
@@ -270,7 +270,7 @@ def main(folder: Path) -> None:
     cpus, priority = settle()
 
     async def work() -> Recording:
-        return await Run(plan, recorder, limit).run()
+        return await Sender(plan, recorder, limit).run()
 
     gc.collect()
     gc.freeze()  # later collections need not look at the modules and the bodies

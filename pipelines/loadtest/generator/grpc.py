@@ -19,7 +19,7 @@ from pipelines.loadtest.recording import Outcome
 from serving.clients import Call
 from serving.http2 import frames
 from serving.http2.connection import Connection
-from serving.http2.frames import Code, ProtocolError, StreamError, code_name
+from serving.http2.frames import Code, Http2Error, StreamError, code_name
 from serving.http2.grpc_messages import CODES, CONTENT_TYPE, MessageError, decoded_text, message, prefix
 from serving.http2.header_blocks import Fields, plain_block, repeated_block
 
@@ -77,11 +77,11 @@ class GrpcTransport:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, None] = {}  # requests without a connection, in order
         self._connecting: asyncio.Task[None] | None = None
-        self._connection: _Connection | None = None
-        self._opening: _Connection | None = None  # the server's settings are not here yet
-        self._alive: set[_Connection] = set()
+        self._connection: _GrpcConnection | None = None
+        self._opening: _GrpcConnection | None = None  # the server's settings are not here yet
+        self._alive: set[_GrpcConnection] = set()
         self.arriving = 0  # bytes of answers that are not whole yet
-        self._carried: dict[int, tuple[_Connection, int]] = {}
+        self._carried: dict[int, tuple[_GrpcConnection, int]] = {}
         self._finished = finished
 
     def send(self, index: int) -> None:
@@ -98,7 +98,7 @@ class GrpcTransport:
 
     async def _connect(self) -> None:
         try:
-            await connect(self._loop, _Connection(self), self._where)
+            await connect(self._loop, _GrpcConnection(self), self._where)
         except OSError as error:
             self._fail_waiting(f"cannot connect: {error.strerror or error}")
         finally:
@@ -109,12 +109,12 @@ class GrpcTransport:
         for index in waiting:
             self._finished(index, Outcome.BROKEN, time.monotonic_ns(), b"", text)
 
-    def open(self, connection: _Connection) -> None:
+    def open(self, connection: _GrpcConnection) -> None:
         """The connection is there; it can be used when the server's settings have come."""
         self._opening = connection
         self._alive.add(connection)
 
-    def use(self, connection: _Connection) -> None:
+    def use(self, connection: _GrpcConnection) -> None:
         """The connection takes requests now, or more of them."""
         if self._opening is connection:
             self._opening = None
@@ -124,7 +124,7 @@ class GrpcTransport:
             del self._waiting[index]
             self._carried[index] = (connection, connection.request(index))
 
-    def drop(self, connection: _Connection, text: str) -> None:
+    def drop(self, connection: _GrpcConnection, text: str) -> None:
         """The connection takes no more requests. Those that wait get another one, unless this one took none."""
         if connection not in (self._opening, self._connection):
             return
@@ -134,7 +134,7 @@ class GrpcTransport:
         else:
             self._connect_if_needed()
 
-    def closed(self, connection: _Connection) -> None:
+    def closed(self, connection: _GrpcConnection) -> None:
         """Its socket is closed."""
         self._alive.discard(connection)
 
@@ -158,7 +158,7 @@ class GrpcTransport:
         self._carried.clear()
 
 
-class _Connection(Connection[_Answer]):
+class _GrpcConnection(Connection[_Answer]):
     """A client's end: it opens a stream for each request."""
 
     largest_push = 0  # RFC 9113, 6.5.2: a server may not ask for pushes
@@ -229,7 +229,7 @@ class _Connection(Connection[_Answer]):
 
     def on_headers(self, stream: int, parsed: _Answer, ends: bool) -> None:
         if self.is_idle(stream):
-            raise ProtocolError(Code.PROTOCOL_ERROR, f"an answer on stream {stream}, which is idle")
+            raise Http2Error(Code.PROTOCOL_ERROR, f"an answer on stream {stream}, which is idle")
         found = self._streams.get(stream)
         if found is None:
             return

@@ -38,8 +38,8 @@ class HttpTransport:
         self._where = resolve(address.hostname or "", address.port or 80)
         self._requests = [request_bytes(call, body) for body in bodies]
         self._loop = asyncio.get_running_loop()
-        self._busy: dict[int, _Connection | asyncio.Task[None]] = {}
-        self.idle: list[_Connection] = []
+        self._busy: dict[int, _HttpConnection | asyncio.Task[None]] = {}
+        self.idle: list[_HttpConnection] = []
         self.arriving = 0  # bytes of answers that are not whole yet
         self._finished = finished
 
@@ -53,7 +53,7 @@ class HttpTransport:
 
     async def _open(self, index: int) -> None:
         try:
-            connection = _Connection(self)
+            connection = _HttpConnection(self)
             await connect(self._loop, connection, self._where)
         except OSError as error:
             self.finish(index, Outcome.BROKEN, time.monotonic_ns(), b"", f"cannot connect: {_text(error)}")
@@ -63,7 +63,7 @@ class HttpTransport:
 
     def abort(self, index: int) -> None:
         carrier = self._busy.pop(index)
-        if isinstance(carrier, _Connection):
+        if isinstance(carrier, _HttpConnection):
             carrier.abort()
         else:
             carrier.cancel()
@@ -80,7 +80,7 @@ class HttpTransport:
         self.idle.clear()
 
 
-class _Connection(asyncio.Protocol):
+class _HttpConnection(asyncio.Protocol):
     """One connection; carries one request at a time."""
 
     def __init__(self, pool: HttpTransport) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pipelines.loadtest.curve import Subject, at_rate, closed_loop_rate, once, uninterrupted
 from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.loadtest.standalone.search import Found, Probe, Search
+from pipelines.loadtest.standalone.search import Search, SearchResult, Trial
 from pipelines.results import Cause
 
 MAX_RATE_PER_S = 20_000.0
@@ -21,7 +21,7 @@ class Hopeless(KeyboardInterrupt):
 
 def find_rate(
     subject: Subject, settings: LoadSettings, target_ms: float, budget_s: float, say: Callable[[str], None]
-) -> Found:
+) -> SearchResult:
     """The highest rate at which p99 is at most ``target_ms``; of ``settings``, seed, batch and timeout count.
 
     After Ctrl-C, what was found until then, marked as interrupted. Raises SlipwayError when the server answers
@@ -31,7 +31,7 @@ def find_rate(
     capacity = closed_loop_rate(subject, settings)
     say(f"closed loop: {capacity:,.0f} answers/s")
 
-    def probe(rate: float, seconds: float, seed: int) -> Probe:
+    def probe(rate: float, seconds: float, seed: int) -> Trial:
         found = _probe(subject, settings, rate, seconds, seed, target_ms)
         p99 = f"{found.p99_ms:.1f} ms" if found.p99_ms is not None else "none"
         say(f"{rate:,.1f}/s for {seconds:.1f} s: p99 {p99}" + (f"  ({found.reason})" if found.reason else ""))
@@ -44,7 +44,7 @@ def find_rate(
         return search.so_far()
 
 
-def _probe(subject: Subject, settings: LoadSettings, rate: float, seconds: float, seed: int, target_ms: float) -> Probe:
+def _probe(subject: Subject, settings: LoadSettings, rate: float, seconds: float, seed: int, target_ms: float) -> Trial:
     chosen = at_rate(settings, rate, seconds, seed)
     hopeless = False
 
@@ -59,11 +59,11 @@ def _probe(subject: Subject, settings: LoadSettings, rate: float, seconds: float
     try:
         found, _ = once(subject, chosen, watch)
     except Hopeless:  # the generator did not stop in time, and has left nothing
-        return Probe(rate, rate, None, None, why)
+        return Trial(rate, rate, None, None, why)
     if hopeless:
-        return Probe(rate, found.load.rate_per_s, found.latency.p50_ms, None, why)
+        return Trial(rate, found.load.rate_per_s, found.latency.p50_ms, None, why)
     uninterrupted(found)
     # The first reason decides: a server that does not answer also keeps the generator busy.
     spoilt = found.invalid_causes[:1] == (Cause.MACHINE,)
     latency = found.latency
-    return Probe(rate, found.load.rate_per_s, latency.p50_ms, latency.p99_ms, found.invalid_because, spoilt)
+    return Trial(rate, found.load.rate_per_s, latency.p50_ms, latency.p99_ms, found.invalid_because, spoilt)

@@ -34,7 +34,7 @@ FEWEST = 700
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Trial:
     """One run at a rate: ``p99_ms`` is None where nothing may be claimed. ``spoilt``: the generator's fault."""
 
     rate_per_s: float
@@ -46,7 +46,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The result of a search. ``rate_per_s`` is None if not even the lowest rate held the target.
 
     ``bracket`` are the highest rate that held and the lowest that failed (None: none did). ``confirmed`` is
@@ -60,13 +60,13 @@ class Found:
     bracket: tuple[float | None, float | None]
     capacity_per_s: float
     seconds: float
-    probes: tuple[Probe, ...]
+    probes: tuple[Trial, ...]
     note: str
     interrupted: bool = False
 
     def curve(self) -> tuple[CurvePoint, ...]:
         """One point a rate, the best probe of each."""
-        best: dict[float, Probe] = {}
+        best: dict[float, Trial] = {}
         for probe in self.probes:
             known = best.get(probe.rate_per_s)
             if known is None or (probe.p99_ms or float("inf")) < (known.p99_ms or float("inf")):
@@ -77,7 +77,7 @@ class Found:
         )
 
 
-def _holds(probe: Probe, target_ms: float) -> bool:
+def _holds(probe: Trial, target_ms: float) -> bool:
     return probe.reason is None and probe.p99_ms is not None and probe.p99_ms <= target_ms
 
 
@@ -85,19 +85,19 @@ def _holds(probe: Probe, target_ms: float) -> bool:
 class Search:
     """A search under way. ``probe(rate, seconds, seed)`` offers a rate; ``capacity_per_s`` is a closed loop's rate."""
 
-    probe: Callable[[float, float, int], Probe]
+    probe: Callable[[float, float, int], Trial]
     target_ms: float
     capacity_per_s: float
     budget_s: float
     max_rate_per_s: float
     seed: int = 0
     clock: Callable[[], float] = time.monotonic
-    probes: list[Probe] = field(default_factory=list)
+    probes: list[Trial] = field(default_factory=list)
     began: float = 0.0
     _spoilt: int = 0
     _beside_s: float = BESIDE_S
 
-    def run(self, spent_s: float = 0.0) -> Found:
+    def run(self, spent_s: float = 0.0) -> SearchResult:
         """Searches until the bracket is close, or the time (``budget_s``, of which ``spent_s`` are gone) is over."""
         self.began = self.clock() - spent_s
         low: float | None = None
@@ -153,7 +153,7 @@ class Search:
             return low
         return low * math.exp(min(0.0, max(-0.05, mean_x - mean_y / slope)))
 
-    def so_far(self) -> Found:
+    def so_far(self) -> SearchResult:
         """What is known when a search is interrupted."""
         held = [one.rate_per_s for one in self.probes if _holds(one, self.target_ms)]
         best = max(held, default=None)
@@ -165,7 +165,7 @@ class Search:
         guess = self.capacity_per_s * utilisation_for(services) if services > 1 else 0.5 * self.capacity_per_s
         return min(max(guess, FEWEST / self.budget_s), self.max_rate_per_s)
 
-    def _confirmed(self, low: float | None, high: float | None, complete: bool) -> Found:
+    def _confirmed(self, low: float | None, high: float | None, complete: bool) -> SearchResult:
         if low is None:
             return self._found(None, False, complete, low, high, "the time was over before any rate held it")
         rate = self._fitted(low) / MARGIN if low < self.max_rate_per_s else low
@@ -224,8 +224,8 @@ class Search:
 
     def _found(
         self, rate: float | None, confirmed: bool, complete: bool, low: float | None, high: float | None, note: str
-    ) -> Found:
-        return Found(
+    ) -> SearchResult:
+        return SearchResult(
             self.target_ms,
             rate,
             confirmed,

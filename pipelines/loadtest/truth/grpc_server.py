@@ -14,7 +14,7 @@ from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 from serving.http2 import frames
 from serving.http2.frames import Code
 from serving.http2.grpc_messages import CONTENT_TYPE, prefix
-from serving.http2.grpc_server import Call, Head, Method, Rules, read_head
+from serving.http2.grpc_server import GrpcCall, Head, Method, ServerRules, read_head
 from serving.http2.header_blocks import BlockReader, Fields, plain_block
 from serving.http2.server_connection import ServerConnection
 
@@ -39,7 +39,7 @@ def _read(fields: Fields) -> _Head:
 class _Methods(Mapping[bytes, Method]):
     """Every path that is an order is a method; of one that is none, nobody has heard."""
 
-    def __init__(self, take: Callable[[str, Call], None]) -> None:
+    def __init__(self, take: Callable[[str, GrpcCall], None]) -> None:
         self._take = take
         self._known: dict[bytes, Method] = {}
 
@@ -60,13 +60,13 @@ class _Methods(Mapping[bytes, Method]):
         return len(self._known)
 
 
-class _Connection(ServerConnection):
+class _GrpcConnection(ServerConnection):
     """One connection; answers leave as they are due, whatever the order of the requests."""
 
     previous = b"none before it"  # the body of the request before, of the whole server
 
     def __init__(self, clock: Clock, alive: set[ServerConnection]) -> None:
-        super().__init__(Rules(_Methods(self._take), max_streams=MAX_STREAMS), alive)
+        super().__init__(ServerRules(_Methods(self._take), max_streams=MAX_STREAMS), alive)
         self._blocks = BlockReader(_read)
         self._clock = clock
         self._authorization = b""  # of the newest request
@@ -79,8 +79,8 @@ class _Connection(ServerConnection):
         self._authorization = cast(_Head, parsed).authorization
         super().on_headers(stream, parsed, ends)
 
-    def _take(self, path: str, call: Call) -> None:
-        previous, _Connection.previous = _Connection.previous, call.body
+    def _take(self, path: str, call: GrpcCall) -> None:
+        previous, _GrpcConnection.previous = _GrpcConnection.previous, call.body
         authorization = self._authorization
 
         def reply(fault: str) -> None:
@@ -122,13 +122,13 @@ class _Connection(ServerConnection):
         self.outgoing.write(b"".join(parts))
 
 
-_BREAKS: dict[str, Callable[[_Connection, int, bytes], None]] = {
+_BREAKS: dict[str, Callable[[_GrpcConnection, int, bytes], None]] = {
     "silent": lambda _connection, _stream, _message: None,
-    "chunked": _Connection.in_pieces,
-    "close": _Connection.then_drain,
-    "short": _Connection.cut_short,
-    "long": _Connection.too_long,
-    "reset": _Connection.reset_half_way,
+    "chunked": _GrpcConnection.in_pieces,
+    "close": _GrpcConnection.then_drain,
+    "short": _GrpcConnection.cut_short,
+    "long": _GrpcConnection.too_long,
+    "reset": _GrpcConnection.reset_half_way,
     "drop": lambda connection, _stream, _message: connection.transport.abort(),
 }
 
@@ -137,6 +137,6 @@ async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     loop = asyncio.get_running_loop()
     clock, alive = Clock(loop), set[ServerConnection]()
-    server = listen(loop, lambda: _Connection(clock, alive), host, port)
+    server = listen(loop, lambda: _GrpcConnection(clock, alive), host, port)
     print(server.getsockname()[1], flush=True)
     await loop.create_future()

@@ -16,7 +16,7 @@ RESET_AFTER_S = 0.01
 _LENGTH = b"\r\ncontent-length:"
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection; requests that come together are answered in the order in which they are due."""
 
     previous = b""  # the body of the request before, of the whole server
@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
             self._take(path, arrival_ns, body)
 
     def _take(self, path: str, arrival_ns: int, body: bytes) -> None:
-        previous, Connection.previous = Connection.previous or b"none before it", body
+        previous, HttpConnection.previous = HttpConnection.previous or b"none before it", body
 
         def reply(fault: str) -> None:
             if self._transport.is_closing():
@@ -117,6 +117,6 @@ async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     loop = asyncio.get_running_loop()
     clock = Clock(loop)
-    server = listen(loop, lambda: Connection(clock), host, port)
+    server = listen(loop, lambda: HttpConnection(clock), host, port)
     print(server.getsockname()[1], flush=True)
     await loop.create_future()

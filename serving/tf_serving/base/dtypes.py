@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+Arrays = Mapping[str, np.ndarray]
+"""Tensors by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:

@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from serving.tf_serving.base.dtypes import TensorInfo
+from serving.tf_serving.base.dtypes import Arrays, TensorInfo
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.codecs.json_base64 import decode_base64, is_base64
 from serving.tf_serving.codecs.json_text import brief, encode_text, parse, type_name
 from serving.wire.tensor_proto import MAX_RANK
-
-Arrays = dict[str, np.ndarray]
 
 
 def document(body: bytes) -> dict[str, Any]:

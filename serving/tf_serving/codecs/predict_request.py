@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from serving.tf_serving.base.dtypes import TensorInfo
+from serving.tf_serving.base.dtypes import Arrays, TensorInfo
 from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.codecs.json_numbers import Numbers, is_placeholder, split
-from serving.tf_serving.codecs.json_to_tensors import Arrays, document, predict_inputs
+from serving.tf_serving.codecs.json_to_tensors import document, predict_inputs
 
 
 class PredictRequest:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import orjson
 
+from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import invalid
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 _WRITABLE = frozenset(map(np.dtype, ["f4", "f8", "i1", "i2", "i4", "i8", "u1", "u4", "u8", "?"]))
 _NAMES = {"float16": "half"}
-
-Arrays = Mapping[str, np.ndarray]
 
 
 def predict_body(outputs: Arrays, rows: bool) -> bytes:

@@ -5,7 +5,7 @@ As in tensorflow/serving it does not know about models: it serves as soon as the
 
 from __future__ import annotations
 
-from serving.http2.grpc_server import Call, Method
+from serving.http2.grpc_server import GrpcCall, Method
 
 SERVICES = frozenset({"", "ModelService", "PredictionService"})
 _SERVING = b"\x08\x01"  # HealthCheckResponse with field 1, status, set to SERVING = 1
@@ -17,14 +17,14 @@ def health_service() -> dict[bytes, Method]:
     return {b"/grpc.health.v1.Health/Check": _check, b"/grpc.health.v1.Health/Watch": _watch}
 
 
-def _check(call: Call) -> None:
+def _check(call: GrpcCall) -> None:
     if _service(call.body) in SERVICES:
         call.answer(_SERVING)
     else:
         call.fail("NOT_FOUND", "unknown service")
 
 
-def _watch(call: Call) -> None:
+def _watch(call: GrpcCall) -> None:
     call.fail("UNIMPLEMENTED", "Watch is not supported; use Check")
 
 

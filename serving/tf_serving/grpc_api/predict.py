@@ -13,7 +13,7 @@ import os
 import time
 from functools import partial
 
-from serving.http2.grpc_server import Call
+from serving.http2.grpc_server import GrpcCall
 from serving.tf_serving.base import deadlines
 from serving.tf_serving.base.workers import Outbox, Workers
 from serving.tf_serving.calls.predict import Prediction, find, predict_response, read_predict, run_predict
@@ -42,9 +42,9 @@ class Predict:
         self._quick_workers = Workers(os.cpu_count() or 1, "grpc-quick")
         self._outbox = outbox
         self._loop = asyncio.get_running_loop()
-        self._arrived: list[Call] = []
+        self._arrived: list[GrpcCall] = []
 
-    def __call__(self, call: Call) -> None:
+    def __call__(self, call: GrpcCall) -> None:
         if not self._arrived:
             self._loop.call_soon(self._take)  # when all is read that has arrived with this one
         self._arrived.append(call)
@@ -58,7 +58,7 @@ class Predict:
             else:
                 self._read(call, True, is_alone)
 
-    def _read(self, call: Call, here: bool, is_alone: bool) -> None:
+    def _read(self, call: GrpcCall, here: bool, is_alone: bool) -> None:
         """Reads the request and has it run; ``here`` is the event loop's thread, else it is a worker's."""
         count = None
         try:
@@ -80,7 +80,7 @@ class Predict:
         except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
             self._fail(call, count, error, here)
 
-    def _run(self, call: Call, asked: Prediction, count: Count, here: bool) -> None:
+    def _run(self, call: GrpcCall, asked: Prediction, count: Count, here: bool) -> None:
         try:
             check_is_wanted(call)
             deadlines.begin(call.deadline)
@@ -98,7 +98,7 @@ class Predict:
         else:
             self._outbox.post(partial(call.answer, body))
 
-    def _enqueue(self, call: Call, asked: Prediction, batcher: Batcher, count: Count) -> None:
+    def _enqueue(self, call: GrpcCall, asked: Prediction, batcher: Batcher, count: Count) -> None:
         start = time.perf_counter()
 
         def has_run(waiting: Waiting) -> None:
@@ -107,7 +107,7 @@ class Predict:
         asked.signature.check_dtypes(asked.arrays)
         batcher.submit(asked.arrays, asked.wanted, call.deadline, has_run)
 
-    def _answer(self, call: Call, asked: Prediction, count: Count, waiting: Waiting, start: float) -> None:
+    def _answer(self, call: GrpcCall, asked: Prediction, count: Count, waiting: Waiting, start: float) -> None:
         try:
             outputs = waiting.outputs()
             note_runtime(asked.servable, "Predict", time.perf_counter() - start)
@@ -118,7 +118,7 @@ class Predict:
             count.end("OK")
             call.answer(body)
 
-    def _fail(self, call: Call, count: Count | None, error: Exception, here: bool) -> None:
+    def _fail(self, call: GrpcCall, count: Count | None, error: Exception, here: bool) -> None:
         status = as_status(error)
         if count is not None:
             count.end(status.code)

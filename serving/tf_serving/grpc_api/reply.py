@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from serving.http2.grpc_server import Call
+from serving.http2.grpc_server import GrpcCall
 from serving.tf_serving.base import metrics
 from serving.tf_serving.base.errors import ServingError, invalid
 
@@ -19,7 +19,7 @@ MAX_MESSAGE = 1024
 Ended = Callable[[], None]
 
 
-def ended_with(call: Call, work: Callable[[], bytes]) -> Ended:
+def ended_with(call: GrpcCall, work: Callable[[], bytes]) -> Ended:
     """Does the work; the event loop's thread is to call what comes back, which tells the client."""
     try:
         body = work()
@@ -37,7 +37,7 @@ def as_status(error: Exception) -> ServingError:
     return ServingError("INTERNAL", f"{type(error).__name__}: {error}")
 
 
-def fail(call: Call, error: ServingError) -> None:
+def fail(call: GrpcCall, error: ServingError) -> None:
     """Ends a call with a status other than OK."""
     message = error.message.encode("utf-8", "replace")
     if len(message) > MAX_MESSAGE:
@@ -45,7 +45,7 @@ def fail(call: Call, error: ServingError) -> None:
     call.fail(error.code, message.decode("utf-8", "ignore"))  # a character that was cut in two is left out
 
 
-def check_is_wanted(call: Call) -> None:
+def check_is_wanted(call: GrpcCall) -> None:
     """To be asked before work begins. Raises ServingError: the client has given up, or its deadline has passed."""
     if call.is_over:
         raise ServingError("CANCELLED", "the client has gone")

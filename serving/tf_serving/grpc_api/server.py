@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from serving.http2.connection import LINGER_S
-from serving.http2.grpc_server import Method, Rules
+from serving.http2.grpc_server import Method, ServerRules
 from serving.http2.server_connection import PREFACE_S, ServerConnection
 from serving.tf_serving.base.errors import invalid
 from serving.tf_serving.base.ports import PortTakenError, bound
@@ -28,7 +28,7 @@ class GrpcServer:
     def __init__(self, methods: dict[bytes, Method], flags: Flags) -> None:
         """Nothing is opened yet. Raises ServingError: the SSLConfig or the channel arguments cannot be used."""
         offered = methods | health_service() if flags.enable_grpc_healthcheck_service else methods
-        self._rules = with_arguments(Rules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
+        self._rules = with_arguments(ServerRules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
         self._tls = _tls(flags.ssl_config_file)
         self._flags = flags
         self._servers: list[asyncio.Server] = []

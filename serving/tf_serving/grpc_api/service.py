@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from serving.http2.grpc_server import Call, Method
+from serving.http2.grpc_server import GrpcCall, Method
 from serving.tf_serving.base import deadlines
 from serving.tf_serving.base.errors import CODES, ServingError, invalid
 from serving.tf_serving.base.workers import Outbox, Workers
@@ -131,10 +131,10 @@ def _counted(api: str, answer: Answer, model_of: Callable[[Any], str]) -> Answer
 def _method(request_class: Any, answer: Answer, workers: Workers, outbox: Outbox) -> Method:
     """A method that a worker's thread answers."""
 
-    def work(call: Call) -> None:
+    def work(call: GrpcCall) -> None:
         outbox.post(ended_with(call, lambda: ask(call)))
 
-    def ask(call: Call) -> bytes:
+    def ask(call: GrpcCall) -> bytes:
         check_is_wanted(call)
         deadlines.begin(call.deadline)
         body: bytes = answer(parsed(request_class, call.body)).SerializeToString()

@@ -14,12 +14,12 @@ import numpy as np
 
 from serving.tf_serving.base import metrics
 from serving.tf_serving.base.deadlines import deadline
+from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.runtime.padding import to_common_shape
 from serving.tf_serving.runtime.queue import Queue, Scheduler, Task
 from serving.tf_serving.settings.batching import BatchingParameters
 
-Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Arrays, Sequence[str]], Arrays]
 
 _SIZES = metrics.exponential(1, 2, 14)

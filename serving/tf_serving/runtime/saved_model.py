@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.tf_serving.base.dtypes import tensor_infos
+from serving.tf_serving.base.dtypes import Arrays, tensor_infos
 from serving.tf_serving.base.errors import ServingError, from_tensorflow, invalid
 
 SERVE = "serve"  # tf.saved_model.SERVING
@@ -18,8 +18,6 @@ NOT_TO_BE_RUN = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
 """Definitions that are no signatures (tensorflow/python/saved_model/constants.py)."""
 MOST_CALLABLES = 64
 """Sets of outputs of a signature that are kept ready to be asked for."""
-
-Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)

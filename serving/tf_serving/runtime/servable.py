@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.tf_serving.base.dtypes import TensorInfo, dtype_name, tensor_infos
+from serving.tf_serving.base.dtypes import Arrays, TensorInfo, dtype_name, tensor_infos
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.runtime import saved_model, tflite
 from serving.tf_serving.runtime.batching import Batcher
@@ -20,8 +20,6 @@ from serving.tf_serving.runtime.queue import Scheduler
 from serving.wire.tensor_proto import to_array
 
 DEFAULT_SIGNATURE = "serving_default"
-
-Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import ServingError, invalid
 
 MODEL_FILE = "model.tflite"
 _DEFAULT = "serving_default"
-
-Arrays = Mapping[str, np.ndarray]
 
 
 class Interpreters:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from serving.http2.grpc_server import Rules
+from serving.http2.grpc_server import ServerRules
 from serving.tf_serving.base.errors import invalid
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ FIELDS: Mapping[str, tuple[str, float]] = {
 """gRPC's name (grpc/impl/channel_arg_names.h): the rule that it sets, and the rule's unit in it."""
 
 
-def with_arguments(rules: Rules, arguments: str) -> Rules:
+def with_arguments(rules: ServerRules, arguments: str) -> ServerRules:
     """The rules, changed by NAME=VALUE,NAME=VALUE. What this server has no use for is logged.
 
     Raises:

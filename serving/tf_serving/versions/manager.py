@@ -1,6 +1,6 @@
 """Keeps models served: what is configured, what is available now, and the thread that brings the two together.
 
-Rules are those of tensorflow/serving: labels and the change of a configuration of server_core.cc, the
+VersionRules are those of tensorflow/serving: labels and the change of a configuration of server_core.cc, the
 versions of core/availability_preserving_policy.h: a new version is loaded before the old one is dropped,
 and the old one stays if the new one fails.
 """
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class VersionRules:
     """How a manager works: ``poll_wait_s`` is the pause between two looks for versions, 0 for a single look."""
 
     poll_wait_s: float = 1.0
@@ -35,7 +35,7 @@ class Rules:
 class Manager:
     """The models of one server. Thread-safe; the loading happens in one thread of its own."""
 
-    def __init__(self, models: Models | None, load: Load, rules: Rules) -> None:
+    def __init__(self, models: Models | None, load: Load, rules: VersionRules) -> None:
         """Nothing is loaded yet. Raises ServingError: FAILED_PRECONDITION, a label that may not be given."""
         self._rules = rules
         self._states = States()

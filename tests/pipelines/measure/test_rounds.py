@@ -16,7 +16,7 @@ from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.measure import container, rows
 from pipelines.measure.rounds import Job, Measuring, Round
-from pipelines.measure.rows import Plan
+from pipelines.measure.rows import Bench, MeasurePlan
 from pipelines.paths import path_module
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ContainerRow, Row, Via
@@ -25,7 +25,8 @@ from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context
 from serving.launch import Recipe
 
-PLAN = Plan([LoadSettings("single-stream")], place=Division((), ()))
+SPEC = spec_named("mnist_cnn")
+PLAN = MeasurePlan([LoadSettings("single-stream")], place=Division((), ()))
 LOAD = nothing_measured(LoadSettings("single-stream"), "-")
 CARD = path_module("onnxruntime").CARD
 CHOICE = Choice(CARD, "pytorch")
@@ -87,10 +88,9 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
     def started(*_: Any, **__: Any) -> Iterator[Any]:
         yield SimpleNamespace(recipe=recipe, image=image, ready_s=1.0)
 
-    def measure_protocol(*words: Any) -> Row:
-        protocol, cut = words[3], words[-1]
+    def measure_protocol(bench: Bench, protocol: str, *_: Any) -> Row:
         if protocol == CARD.protocols[1]:
-            cut(Row("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
+            bench.keep(Row("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
             raise KeyboardInterrupt
         return Row("onnxruntime", "pytorch", protocol, "ok", None)
 
@@ -98,15 +98,7 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
     monkeypatch.setattr(container, "measure_protocol", measure_protocol)
     found: list[ContainerRow] = []
     with pytest.raises(KeyboardInterrupt):
-        container.measure_contained(
-            CARD,
-            artifact,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
-            PLAN,
-            tmp_path,
-            found.append,
-            print,
-        )
+        container.measure_contained(Bench(CARD, artifact, SPEC, PLAN), tmp_path, found.append)  # type: ignore[arg-type]
     assert [(one.via, one.row.protocol, one.row.status, one.image) for one in found] == [
         (PORT, CARD.protocols[0], "ok", image.name),
         (PORT, CARD.protocols[1], "skipped", image.name),
@@ -124,21 +116,13 @@ def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
         starts.append(1)
         yield SimpleNamespace(running=False)
 
-    def measure_protocol(*words: Any) -> Row:
-        return Row("onnxruntime", "pytorch", words[3], "failed", "it is gone")
+    def measure_protocol(bench: Bench, protocol: str, *_: Any) -> Row:
+        return bench.row(protocol, "failed", "it is gone")
 
     monkeypatch.setattr(rows, "started", started)
     monkeypatch.setattr(rows, "measure_protocol", measure_protocol)
     found: list[Row] = []
-    rows.measure_served(
-        CARD,
-        artifact,  # type: ignore[arg-type]
-        None,  # type: ignore[arg-type]
-        PLAN,
-        tmp_path,
-        CARD.protocols,
-        found.append,
-        print,
-    )
+    bench = Bench(CARD, artifact, SPEC, PLAN, found.append)  # type: ignore[arg-type]
+    rows.measure_served(bench, tmp_path, CARD.protocols)
     assert [row.protocol for row in found] == list(CARD.protocols)
     assert len(starts) == len(CARD.protocols)

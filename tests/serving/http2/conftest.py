@@ -18,7 +18,7 @@ from hyperframe import frame as hf
 
 from serving.http2 import frames
 from serving.http2.grpc_messages import prefix
-from serving.http2.grpc_server import Call, Rules
+from serving.http2.grpc_server import GrpcCall, ServerRules
 from serving.http2.header_blocks import plain_block
 from serving.http2.server_connection import ServerConnection
 from serving.launch import LOOPBACK
@@ -31,7 +31,7 @@ class EchoServer:
 
     def __init__(self, path: Path | None = None, tls: ssl.SSLContext | None = None, **rules: float) -> None:
         self.alive: set[ServerConnection] = set()
-        self.begun: list[Call] = []  # of Wait
+        self.begun: list[GrpcCall] = []  # of Wait
         self.count = 0
         methods = {
             b"/t.T/Echo": self._echo,
@@ -41,7 +41,7 @@ class EchoServer:
             b"/t.T/Fail": lambda call: call.fail("DATA_LOSS", call.body.decode()),
             b"/t.T/Raise": lambda call: call.body.no_such_attribute,
         }
-        self.rules = Rules(methods, **rules)
+        self.rules = ServerRules(methods, **rules)
         self.loop = uvloop.new_event_loop()
         self.port = 0
         started = threading.Event()
@@ -49,7 +49,7 @@ class EchoServer:
         self._thread.start()
         assert started.wait(LIMIT_S)
 
-    def _echo(self, call: Call) -> None:
+    def _echo(self, call: GrpcCall) -> None:
         self.count += 1
         call.answer(call.body)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.http2 import frames
-from serving.http2.frames import Code, FrameReader, ProtocolError
+from serving.http2.frames import Code, FrameReader, Http2Error
 
 STREAM = st.integers(1, 2**31 - 1)
 NUMBER = st.integers(0, 2**32 - 1)
@@ -40,7 +40,7 @@ def test_single_bytes_and_the_limit():
     reader = FrameReader(256 * 40)
     found = [each for index in range(len(data)) for each in reader.feed(data[index : index + 1])]
     assert found == [(frames.DATA, 0, 1, bytes(range(256)) * 40)] * 2
-    with pytest.raises(ProtocolError) as caught:
+    with pytest.raises(Http2Error) as caught:
         FrameReader(100).feed(frames.head(frames.DATA, 0, 1, 101))
     assert caught.value.code is Code.FRAME_SIZE_ERROR
 
@@ -83,7 +83,7 @@ def test_padding(content, padding):
     padded = hf.DataFrame(1, content, pad_length=padding, flags=["PADDED"]).serialize()[9:]
     assert frames.without_padding(frames.PADDED, padded) == content
     assert frames.without_padding(0, content) == content
-    with pytest.raises(ProtocolError):
+    with pytest.raises(Http2Error):
         frames.without_padding(frames.PADDED, bytes([len(content) + 1]) + content if len(content) < 255 else b"")
 
 

@@ -7,7 +7,7 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.http2.frames import Code, ProtocolError
+from serving.http2.frames import Code, Http2Error
 from serving.http2.header_blocks import (
     MAX_LIST_BYTES,
     BlockReader,
@@ -76,7 +76,7 @@ def test_any_bytes_are_a_block_or_a_protocol_error(blocks):
     for block in blocks:
         try:
             fields = reader.read(block)
-        except ProtocolError as error:
+        except Http2Error as error:
             errors.append(error)
         else:
             assert all(isinstance(part, bytes) for field in fields for part in field)
@@ -86,7 +86,7 @@ def test_any_bytes_are_a_block_or_a_protocol_error(blocks):
 def test_limits():
     assert len(BlockReader(list).read(plain_block([(b"a", b"b" * (MAX_LIST_BYTES - 33))]))) == 1
     for block in (plain_block([(b"a", b"b" * (MAX_LIST_BYTES - 32))]), b"\x82" * 5000, bytes(MAX_LIST_BYTES + 1)):
-        with pytest.raises(ProtocolError) as caught:
+        with pytest.raises(Http2Error) as caught:
             BlockReader(list).read(block)
         assert caught.value.code is Code.ENHANCE_YOUR_CALM
 

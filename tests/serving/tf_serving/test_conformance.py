@@ -13,7 +13,7 @@ import pytest
 
 from serving.conformance.case import Rest, case
 from serving.conformance.catalogue import CASES, ELSEWHERE, IDS
-from serving.conformance.run import Target, connect, run_case, same
+from serving.conformance.run import Endpoint, connect, run_case, same
 from serving.launch import LOOPBACK
 
 
@@ -79,4 +79,4 @@ def test_same():
 
 def test_nothing_answers(tmp_path):
     with pytest.raises(OSError, match="refused"):
-        run_case(CASES[0], Target(f"http://{LOOPBACK}:9", None))
+        run_case(CASES[0], Endpoint(f"http://{LOOPBACK}:9", None))

@@ -462,11 +462,11 @@ def test_answers_that_are_larger_than_the_memory_for_them(monkeypatch) -> None:
 @run
 async def test_against_this_repositorys_server() -> None:
     """Large ones both ways at once: neither end may wait for the other to read."""
-    from serving.http2.grpc_server import Rules
+    from serving.http2.grpc_server import ServerRules
     from serving.http2.server_connection import ServerConnection
 
     alive: set[ServerConnection] = set()
-    rules = Rules({b"/t.T/Echo": lambda call: call.answer(call.body)})
+    rules = ServerRules({b"/t.T/Echo": lambda call: call.answer(call.body)})
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: ServerConnection(rules, alive), LOOPBACK, 0)
     async with calling(server.sockets[0].getsockname()[1], bytes(20_000_000), b"x") as caller:

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.loadtest.plan.schedule import NS_PER_S, poisson_arrivals
 from pipelines.loadtest.standalone.queueing import queue_p99_s, sojourn_s, typical_seed, utilisation_for
-from pipelines.loadtest.standalone.search import Found, Probe, Search
+from pipelines.loadtest.standalone.search import Search, SearchResult, Trial
 
 SERVICE_S = 0.002
 CAPACITY = 1 / SERVICE_S
@@ -23,20 +23,20 @@ class Simulated:
         self.now, self.noise, self.spoil, self.stalls, self.beside_s = 0.0, noise, spoil, stalls, 0.8
         self.draw = np.random.default_rng(seed)
 
-    def __call__(self, rate: float, seconds: float, seed: int) -> Probe:
+    def __call__(self, rate: float, seconds: float, seed: int) -> Trial:
         self.now += seconds + self.beside_s
         if self.spoil:
             self.spoil -= 1
-            return Probe(rate, rate, None, None, "the load generator sent late", spoilt=True)
+            return Trial(rate, rate, None, None, "the load generator sent late", spoilt=True)
         arrivals = poisson_arrivals(rate, seconds, seed) / NS_PER_S
         service = np.full(len(arrivals), SERVICE_S * float(np.exp(self.draw.normal(0, self.noise))))
         if met := self.draw.poisson(self.stalls * seconds) if self.stalls else 0:
             service[self.draw.integers(0, len(arrivals), met)] += self.draw.exponential(0.01, met)
         times = np.sort(sojourn_s(arrivals, service)) * 1e3
-        return Probe(rate, min(rate, CAPACITY), float(times[len(times) // 2]), float(times[int(0.99 * len(times))]))
+        return Trial(rate, min(rate, CAPACITY), float(times[len(times) // 2]), float(times[int(0.99 * len(times))]))
 
 
-def search(server: Simulated, target_ms: float = 20.0, budget_s: float = 60.0, **options) -> Found:
+def search(server: Simulated, target_ms: float = 20.0, budget_s: float = 60.0, **options) -> SearchResult:
     values = {"capacity_per_s": CAPACITY, "max_rate_per_s": 100_000.0} | options
     return Search(server, target_ms, budget_s=budget_s, clock=lambda: server.now, **values).run()
 
@@ -107,9 +107,9 @@ def test_finds_it_from_a_capacity_that_is_far_off(target: float, capacity: float
 def test_a_rate_fails_only_after_three_failed_probes() -> None:
     tries: dict[float, int] = {}
 
-    def third_holds(rate: float, seconds: float, seed: int) -> Probe:
+    def third_holds(rate: float, seconds: float, seed: int) -> Trial:
         tries[rate] = tries.get(rate, 0) + 1
-        return Probe(rate, rate, 1.0, 10.0 if tries[rate] % 3 == 0 and rate <= 400 else 99.0)
+        return Trial(rate, rate, 1.0, 10.0 if tries[rate] % 3 == 0 and rate <= 400 else 99.0)
 
     found = Search(third_holds, 20.0, CAPACITY, 1e6, 1e5, clock=lambda: 0.0).run()
     assert found.rate_per_s is not None
@@ -143,10 +143,10 @@ def test_time_that_is_too_short_is_said() -> None:
 
 
 def test_an_interrupt_keeps_what_is_known() -> None:
-    def interrupted(rate: float, seconds: float, seed: int) -> Probe:
+    def interrupted(rate: float, seconds: float, seed: int) -> Trial:
         if len(server.probes) == 2:
             raise KeyboardInterrupt
-        return Probe(rate, rate, 1.0, 10.0)
+        return Trial(rate, rate, 1.0, 10.0)
 
     server = Search(interrupted, 20.0, CAPACITY, 60.0, 1e5)
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import pytest
 
 from serving.conformance.case import case as steps
 from serving.conformance.errors import CASES
-from serving.conformance.run import Target, run_case
+from serving.conformance.run import Endpoint, run_case
 from serving.launch import LOOPBACK
 from serving.tf_serving.rest_api.body import MIN_COMPRESSED, accepts_gzip, compressed, decompressed
 
@@ -79,7 +79,7 @@ def other(written, slow, run_server, authority, tmp_path_factory):
 def over(channel: grpc.Channel, number: str = "F15") -> str:
     """What is wrong with a gRPC case over a channel."""
     (found,) = (case for case in CASES if case.id == number)
-    return run_case(steps(number, found.steps[0]), Target("", channel))
+    return run_case(steps(number, found.steps[0]), Endpoint("", channel))
 
 
 def secure(server, authority, client=None) -> grpc.Channel:

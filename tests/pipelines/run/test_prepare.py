@@ -1,0 +1,82 @@
+"""Keys cover the code that they name: a changed module voids what rests on it, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import models
+from models.trained import TrainedModel, code_of
+from pipelines.artifacts import parity, reference
+from pipelines.artifacts.artifact import artifact_key
+from pipelines.artifacts.sources import place_of
+from pipelines.paths import FP32, PATHS, path_module
+from pipelines.run.prepare import certificate_basis
+from pipelines.stages import answers, functions
+
+Change = Callable[[ModuleType], None]
+
+
+@pytest.fixture
+def change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Makes a module's source another one, for as long as the test runs."""
+
+    def apply(module: ModuleType) -> None:
+        changed = tmp_path / f"{module.__name__}.py"
+        changed.write_text(place_of(module).read_text() + "\n# changed\n")
+        monkeypatch.setattr(module, "__spec__", ModuleSpec(module.__name__, None, origin=str(changed)))
+
+    return apply
+
+
+@pytest.mark.parametrize("module", [parity, reference, functions, answers], ids=lambda module: module.__name__)
+def test_a_certificate_is_void_when_the_code_that_judged_it_changes(
+    trained: TrainedModel, change: Change, module: ModuleType
+) -> None:
+    before = certificate_basis(trained, FP32, from_user=False)
+    assert before == certificate_basis(trained, FP32, from_user=False)
+    change(module)
+    assert before != certificate_basis(trained, FP32, from_user=False)
+
+
+def keys() -> dict[str, str]:
+    """The key of one artifact of every path."""
+    cards = {name: path_module(name).CARD for name in PATHS}
+    return {
+        name: artifact_key(card, PATHS[name], next(iter(card.variants)), "mnist_cnn", "0" * 64)
+        for name, card in cards.items()
+    }
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_changed_path_rebuilds_its_own_artifacts_only(change: Change, path: str) -> None:
+    before = keys()
+    change(sys.modules[PATHS[path]])
+    after = keys()
+    assert {name for name in before if before[name] != after[name]} == {path}
+
+
+def test_a_changed_model_rebuilds_nothing_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "a_model_of_a_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "train.py").write_text("epochs = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(models.MODELS, "other", package.name)
+    card: Any = path_module("litert").CARD
+
+    def both() -> tuple[str, str]:
+        mine, other = (artifact_key(card, PATHS["litert"], "fp32", name, "0" * 64) for name in ("mnist_cnn", "other"))
+        return mine, other
+
+    mine, other = both()
+    (package / "train.py").write_text("epochs = 2\n")
+    assert both()[0] == mine
+    assert both()[1] != other
+    assert {module.__name__ for module in code_of("mnist_cnn")} & {package.name} == set()

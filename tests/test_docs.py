@@ -1,0 +1,280 @@
+"""The claims of the documentation: its commands work, its tables show the measurements, its links lead somewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from documents import COMMANDS, PAGES, ROOT, label
+
+from pipelines.loadtest.truth.start import ground_truth
+from serving.launch import free_port
+
+ATTEMPTS = 3
+CONFORMANCE = "/tmp/conformance"  # noqa: S108 - the folder that the pages name
+BEFORE = {
+    "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
+    "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
+}
+"""The start of a command -> the command whose result it needs."""
+OF_DOCKER = ("--scale", "--profile")
+
+
+def shown(*starts: str, having: str = "", lacking: str = "\0") -> list[str]:
+    return [line for line in COMMANDS if line.startswith(starts) and having in line and lacking not in line]
+
+
+MAKE = shown("make ")
+DOCKER = shown("docker ")
+CURL = shown("curl ")
+SERVERS = shown("python -m serving.tf_serving ")
+CONTAINERS = shown("slipway ", having="--container")
+SERVE = shown("slipway serve ", lacking="--container")
+REMOTE = shown("slipway predict ", having="--url")
+LOAD = shown("slipway loadtest-url ")
+CALIBRATE = shown("slipway calibrate")
+WRITE = shown("slipway conform --write-models")
+CONFORM = shown("slipway conform --rest")
+ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM]
+PLAIN = [
+    line
+    for name in ("list", "train", "package", "verify", "predict", "loadtest", "run", "report", "manifests")
+    for line in shown(f"slipway {name}")
+    if line not in ELSEWHERE
+]
+
+
+def run(cli: Any, line: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    done: subprocess.CompletedProcess[str] = cli(*shlex.split(line)[1:], **options)
+    assert done.returncode == 0, f"{line}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def with_free_ports(*lines: str) -> list[str]:
+    """The lines with other ports, which are free; the same ones in every line."""
+    ports: defaultdict[str, int] = defaultdict(free_port)
+    return [re.sub(r"(?<=[ :=])\d{4}\b", lambda found: str(ports[found[0]]), line) for line in lines]
+
+
+def test_every_command_that_a_page_shows_is_in_one_tested_list() -> None:
+    assert sorted([*MAKE, *DOCKER, *CURL, *SERVERS, *ELSEWHERE, *PLAIN]) == sorted(COMMANDS)
+
+
+def test_make_has_the_targets_and_demo_is_the_main_job() -> None:
+    assert {"make demo", "make test"} <= set(MAKE)
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"\n{line.removeprefix('make ')}: " in makefile for line in MAKE)
+    assert "\ndemo: $(READY)\n\t$(BIN)/slipway run mnist_cnn\n" in makefile
+    assert "\ntest: lint\n\t$(BIN)/python -m pytest" in makefile
+
+
+@pytest.mark.parametrize("line", DOCKER)
+def test_the_tests_of_containers_run_it(line: str) -> None:
+    """They take the command from the page by `documented`, which fails for one that no page shows; and all of curl."""
+    tests = "".join(file.read_text() for file in (ROOT / "tests" / "containers").glob("*.py"))
+    assert f'"{line}"' in tests
+
+
+@pytest.mark.parametrize("line", PLAIN)
+def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
+    for start, before in BEFORE.items():
+        if line.startswith(start):
+            run(cli, before)
+    assert run(cli, line).stdout
+
+
+def test_a_server_and_its_requests_work(cli: Any, trained: Any) -> None:
+    requests = [line for line in CURL if ":8501/" in line]
+    serve, *asking = with_free_ports(*SERVE, *REMOTE, *requests)
+    process = cli.start(*shlex.split(serve)[1:])
+    try:
+        assert process.stdout is not None
+        assert "Ctrl-C stops it" in process.stdout.readline()
+        for line in asking[: len(REMOTE)]:
+            assert "(truth: " in run(cli, line).stdout
+        for line in asking[len(REMOTE) :]:
+            done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+            assert label(done.stdout) == 7
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_the_requests_hold_the_first_row_of_the_test_data(trained: Any) -> None:
+    from PIL import Image
+
+    evaluation = trained.evaluation()
+    row = evaluation.inputs["image"][0]
+    assert evaluation.labels[0] == 7
+    encoded = json.loads((ROOT / "docs/requests/tf-serving.json").read_text())["instances"][0]["b64"]
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+    assert np.array_equal(picture, np.rint(row * 255))
+    (tensor,) = json.loads((ROOT / "docs/requests/open-inference.json").read_text())["inputs"]
+    assert np.allclose(np.reshape(tensor["data"], tensor["shape"])[0], row, atol=5e-4)
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(600)
+def test_the_commands_for_containers_work(
+    cli: Any, trained: Any, built_image: Callable[[str], str], no_container_left: Any
+) -> None:
+    environment = {**os.environ, "OPEN_INFERENCE_IMAGE": built_image("open_inference")}
+    serve, measure = with_free_ports(*CONTAINERS)
+    assert "What a container costs" in run(cli, measure, env=environment).stdout
+    process = cli.start(*shlex.split(serve)[1:], env=environment)
+    try:
+        assert process.stdout is not None
+        assert "Ctrl-C stops it" in process.stdout.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("line", LOAD)
+def test_a_load_test_works(cli: Any, tmp_path: Path, line: str) -> None:
+    """Against the server with known latencies. As in a run, a test that a busy machine spoilt is measured again."""
+    (tmp_path / "requests").mkdir()
+    for name in ("request.json", "requests/1.json", "requests/2.json"):
+        (tmp_path / name).write_text("{}")
+    short = ["--budget", "30"] if "--find-rate" in line else []
+    for _ in range(ATTEMPTS):
+        with ground_truth("grpc" if "grpc://" in line else "http") as server:
+            words = [re.sub(r"^(http|grpc)://.*", f"{server.url}/serial/1", word) for word in shlex.split(line)[1:]]
+            done = cli(*words, *short, cwd=tmp_path)
+        if done.returncode != 1:
+            break
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("line", CALIBRATE)
+def test_a_calibration_works(cli: Any, line: str) -> None:
+    """A machine may be too noisy for it: the exit code then says what the last line says, and so do the checks."""
+    done = cli(*shlex.split(line)[1:])
+    *checks, verdict = done.stdout.splitlines()
+    passed = [check.startswith("pass") for check in checks]
+    assert len(passed) == 20
+    assert (done.returncode, verdict.split(":")[0]) == (
+        (0, "calibration passed") if all(passed) else (1, "calibration failed")
+    )
+
+
+@pytest.fixture(scope="module")
+def conformance(cli: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of the API's cases."""
+    folder = tmp_path_factory.mktemp("models") / "conformance"
+    (line,) = [line for line in WRITE if "--mounted-at" not in line]
+    run(cli, line.replace(CONFORMANCE, str(folder)))
+    return folder
+
+
+@pytest.fixture
+def models(conformance: Path, tmp_path: Path) -> Path:
+    """One model with the name m, and configuration files that name it."""
+    (tmp_path / "m").symlink_to(conformance / "half_plus_two")
+    config = f'name: "m" base_path: "{tmp_path / "m"}" model_platform: "tensorflow"'
+    (tmp_path / "models.config").write_text(f"model_config_list {{ config {{ {config} }} }}")
+    (tmp_path / "monitoring.config").write_text('prometheus_config { enable: true path: "/metrics" }')
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", SERVERS)
+def test_a_server_of_the_api_works(cli: Any, conformance: Path, models: Path, line: str) -> None:
+    serve, ask = with_free_ports(f"{line} --port=8500", *CONFORM)
+    serve = serve.replace(CONFORMANCE, str(conformance)).replace("/models/", f"{models}/")
+    name = "half_plus_two" if CONFORMANCE in line else "m"
+    port = re.search(r"--rest_api_port=(\d+)", serve)
+    assert port is not None
+    command = [sys.executable, *shlex.split(serve)[1:]]
+    log = models / "log"
+    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not available(f"http://127.0.0.1:{port[1]}/v1/models/{name}"):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline
+            if CONFORMANCE in line:
+                assert "2 ok, 0 failed" in run(cli, f"{ask} A1 H1").stdout  # test_conform_command.py asks all
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+    assert process.returncode == 0
+
+
+def available(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return b'"AVAILABLE"' in answer.read()
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def test_the_models_of_the_cases_are_written_for_a_container(cli: Any, tmp_path: Path) -> None:
+    (line,) = [line for line in WRITE if "--mounted-at" in line]
+    done = run(cli, line.replace(CONFORMANCE, str(tmp_path)))
+    assert f"-v {tmp_path}:/conformance:ro" in done.stdout
+
+
+def test_commands_and_options_in_sentences_exist(cli: Any) -> None:
+    whole = cli("--help").stdout
+    names = re.findall(r"^  ([a-z-]+) ", whole.partition("Commands:")[2], re.MULTILINE)
+    helps = {name: cli(name, "--help").stdout for name in names}
+    wrong = []
+    for page in PAGES:
+        if page.is_relative_to("serving"):  # their options are the servers'
+            continue
+        prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+        for span in re.findall(r"`((?:slipway |--|(?:serve|run|loadtest) --)[^`]*)`", prose):
+            words = span.removeprefix("slipway ").split()
+            known = helps.get(words[0], "") if words[0][0] != "-" else " ".join([whole, *helps.values()])
+            options = [word.partition("=")[0] for word in words if word.startswith("--")]
+            if not known or not all(re.search(rf"{one}\b", known) for one in options if one not in OF_DOCKER):
+                wrong.append(f"{page}: {span}")
+    assert wrong == []
+
+
+def test_the_tables_show_what_was_measured() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "figures.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    wrong = []
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
+        name, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / name if name else ROOT / page
+        if name.startswith("http"):
+            continue
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            wrong.append(target)
+    assert wrong == []
+
+
+def anchors(page: Path) -> list[str]:
+    """The names by which a page's headings are linked."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_the_readme_is_a_front_page() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
