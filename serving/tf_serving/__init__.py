@@ -2,8 +2,9 @@
 
 ``python -m serving.tf_serving --help`` lists its flags, which are tensorflow_model_server's own.
 
-A request comes in through one of two faces and meets in the middle: ``rest.py`` (with ``urls.py``, ``http_body.py``,
-``json_text.py``, ``json_to_tensors.py`` and ``tensors_to_json.py``) or ``grpc_service.py`` (with ``grpc_server.py``,
+A request comes in through one of two faces and meets in the middle: ``rest.py`` (with ``urls.py``, ``http_server.py``,
+``http_connection.py``, ``http_reader.py``, ``http_message.py``, ``http_body.py``, ``json_text.py``,
+``json_to_tensors.py`` and ``tensors_to_json.py``) or ``grpc_service.py`` (with ``grpc_server.py``,
 ``grpc_predict.py``, ``tensor_proto.py`` and :mod:`serving.http2`), then ``handlers.py`` for predict, metadata and
 status or ``inference.py`` for classify and regress (``examples.py``, ``classification.py``, ``regression.py``), then a
 signature of a ``servable.py``. ``manager.py`` keeps the models that ``config.py`` names, ``config_file.py``
