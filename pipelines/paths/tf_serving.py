@@ -23,7 +23,7 @@ CARD = Card(
         "xla": Variant("SavedModel, float32, the forward pass compiled by XLA"),
     },
     extra="tf-serving",
-    requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp", "pysimdjson"),
+    requires=("tensorflow", "keras", "tensorflow-serving-api", "pysimdjson"),
     server="serving.tf_serving.recipe",
     container="serving.tf_serving.container",
     protocols=("tf-serving-rest", "tf-serving-grpc"),
