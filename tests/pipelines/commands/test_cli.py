@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pipelines.cli import main
 from pipelines.paths import PATHS, path_module
 
 COMMANDS = (
@@ -26,6 +28,14 @@ def test_every_command_has_help_with_an_example(cli: Any, name: str) -> None:
     assert done.returncode == 0
     assert f"  Examples:\n    slipway {name}" in done.stdout
     assert "--json" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_paragraph_of_a_commands_help_begins_at_the_same_margin(name: str) -> None:
+    text = CliRunner().invoke(main, [name, "--help"]).output.partition("Examples:")[0]
+    paragraphs = [line for line in text.splitlines()[1:] if line.strip()]
+    assert paragraphs
+    assert {len(line) - len(line.lstrip()) for line in paragraphs} == {2}
 
 
 def test_the_group_lists_every_command(cli: Any) -> None:
