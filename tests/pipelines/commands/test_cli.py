@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-
 from pipelines.cli import main
+
 from pipelines.paths import PATHS, path_module
 
 COMMANDS = (
