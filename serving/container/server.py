@@ -49,7 +49,9 @@ class ContainerServer(Running):
         self.recipe = Recipe(
             server=f"{recipe.server}, container of {recipe.image.name}",
             argv=tuple(recipe.command),
-            endpoints={name: f"{port.scheme}://{host_port(recipe.host, port.published)}" for name, port in recipe.ports.items()},
+            endpoints={
+                name: f"{port.scheme}://{host_port(recipe.host, port.published)}" for name, port in recipe.ports.items()
+            },
             ready=lambda: recipe.ready(self),
             token=lambda: recipe.token(self),
         )

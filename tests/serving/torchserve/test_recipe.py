@@ -81,9 +81,7 @@ def test_answers_equal_those_in_process(
     assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"])
 
 
-def test_on_ipv6_every_announced_address_answers(
-    payload: Path, images: np.ndarray, ipv6_loopback: str
-) -> None:
+def test_on_ipv6_every_announced_address_answers(payload: Path, images: np.ndarray, ipv6_loopback: str) -> None:
     ports = free_ports(2, ipv6_loopback)
     inputs = {"image": images[:2]}
     with tempfile.TemporaryDirectory() as short:  # for TorchServe's sockets
