@@ -106,7 +106,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
         command([sys.executable, Path(__file__).with_name("pictures.py"), path, folder])
         spec = pictures.SPEC
         manifest = Manifest(
-            *("", spec.name, path, variant, path_module(path).CARD.framework, {}, "", "", 0, (), {}),
+            *("", spec.name, path, variant, path_module(path).CARD.variants[variant].framework, {}, "", "", 0, (), {}),
             signature=spec.signature(),
             labels=spec.labels,
         )

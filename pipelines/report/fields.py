@@ -109,7 +109,7 @@ FIELDS: dict[str, str] = {
     "Certificate.flips": "Rows whose largest output changed.",
     "ArtifactRow.path": "Name of the path.",
     "ArtifactRow.variant": "Name of the variant.",
-    "ArtifactRow.framework": "Framework that the path belongs to.",
+    "ArtifactRow.framework": "Framework whose form of the model the variant is made from.",
     "ArtifactRow.summary": "What the variant is.",
     "ArtifactRow.status": "ok, failed or skipped.",
     "ArtifactRow.reason": "Why it failed or was skipped, its first line the sentence, the rest a log; null if ok.",
