@@ -203,7 +203,7 @@ FIELDS: dict[str, str] = {
     "Report.machine": "Where it ran.",
     "Report.versions": "Version of each library that took part, by its distribution's name.",
     "Report.settings": "What the user chose, or the defaults.",
-    "Report.training": "The model's training.",
+    "Report.training": "The model's training; null if the run was interrupted before its end.",
     "Report.artifacts": "Every variant of every path, packaged and verified.",
     "Report.rows": "Every artifact behind every protocol, and in process.",
     "Report.recommendation": "Which row to ship, and why.",

@@ -68,7 +68,7 @@ class DeployedRun(Run):
         method = self.measuring.method
         self.measuring.method = replace(method, place=Division((), method.place.generator))
         self.servers = servers
-        self.model, self.training = model_in(context.workspace, spec.name)
+        _, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]
 
     def execute(self) -> None:

@@ -43,6 +43,15 @@ def job(work: Any) -> Job:
     return Job("measure", "onnxruntime:pytorch", (), work)
 
 
+def test_a_run_has_a_report_before_it_has_begun() -> None:
+    run = Run(Context.__new__(Context), spec_named("mnist_cnn"), [CHOICE], Options(), Steps(quiet=True))
+    report = run.report()
+    assert report.training is None
+    assert [(one.status, one.reason) for one in (*report.artifacts, *report.rows)] == [
+        ("skipped", "interrupted before it was measured")
+    ] * (1 + 1 + len(CARD.protocols))
+
+
 def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipped() -> None:
     choices = [CHOICE, Choice(CARD, "keras")]
     run = Run(Context.__new__(Context), spec_named("mnist_cnn"), choices, Options(containers=True), Steps(quiet=True))
@@ -55,7 +64,6 @@ def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipp
 
     with pytest.raises(KeyboardInterrupt):
         run.measuring.rounds([[job(work)]], Steps(quiet=True))
-    run.training = None  # type: ignore[assignment]
     found = run.report().containers
     assert [(one.row.variant, one.row.protocol, one.via) for one in found] == [
         (choice.variant, protocol, via) for choice in choices for protocol in CARD.protocols for via in (PORT, ADDRESS)
