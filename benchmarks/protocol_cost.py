@@ -126,10 +126,10 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         steps: list[Measure] = [lambda: in_process(subject, logs)]
 
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
-            server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
                 bench = rows.Bench(card, artifact, spec, rows.Method([settings], probes_threads=False))
-                return rows.judged(rows.measure_protocol(bench, protocol, server, Path(folder)))
+                found = rows.measure_protocol(bench, protocol, server, Path(folder), url=endpoints[protocol])
+                return rows.judged(found)
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))
