@@ -333,12 +333,12 @@ def nothing() -> Report:
     return report((), (), recommendation=Recommendation(None, "No row is served."))
 
 
-def many() -> Report:
+def many(count: int = 15) -> Report:
     """Fifteen paths: nobody may know how many there are."""
-    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(15))
+    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(count))
     rows = tuple(
         row(f"path-{n}", "fp32", protocol, 4.0 + n)
-        for n in range(15)
+        for n in range(count)
         for protocol in (IN_PROCESS, "open-inference-grpc")
     )
     return report(artifacts, rows)

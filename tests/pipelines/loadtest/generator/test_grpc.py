@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import inspect
 import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -170,7 +171,7 @@ async def test_aborted_requests_make_room() -> None:
 @pytest.mark.parametrize("method", ["Echo", "Fail", "Wait"])
 def test_of_requests_that_have_ended_nothing_is_kept(method: str) -> None:
     """However they end: with an answer, with an error, or aborted. 2,000 kept ones would take 100 kB and more."""
-    ours = [tracemalloc.Filter(True, module.__file__) for module in (grpc_transport, connection, outgoing)]
+    ours = [tracemalloc.Filter(True, inspect.getfile(one)) for one in (GrpcTransport, connection, outgoing)]
 
     def held() -> int:
         gc.collect()
