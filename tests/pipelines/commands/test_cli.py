@@ -15,8 +15,8 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pipelines.cli import main
 
+from pipelines.commands.cli import main
 from pipelines.paths import PATHS, path_module
 
 COMMANDS = (
