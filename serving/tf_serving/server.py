@@ -28,6 +28,7 @@ from serving.tf_serving.versions.follow import ConfigFile
 from serving.tf_serving.versions.labels import LabelRules
 from serving.tf_serving.versions.loader import Load, Retries
 from serving.tf_serving.versions.manager import Manager, VersionRules
+from serving.wire.addresses import host_port
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ async def run(flags: Flags, models: Models | None) -> None:
         workers, outbox = Workers(flags.grpc_max_threads, "grpc"), Outbox(loop)
         grpc_face = GrpcServer(services(manager, flags, workers, outbox), flags)
         await grpc_face.start()
-        log.info("Running gRPC ModelServer at %s:%s %s", flags.bind_address, flags.port, flags.grpc_socket_path)
+        where = host_port(flags.bind_address, flags.port)
+        log.info("Running gRPC ModelServer at %s %s", where, flags.grpc_socket_path)
     rest_face = await _rest_face(manager, flags, rest_rules)
     _leave_alone_what_stays()
     manager.start()
@@ -96,7 +98,7 @@ async def _rest_face(manager: Manager, flags: Flags, rules: RestRules) -> HttpSe
         await server.start(bound(flags.bind_address, flags.rest_api_port))
     except OSError as error:
         raise taken(flags.bind_address, flags.rest_api_port, error.strerror or str(error)) from error
-    log.info("Exporting HTTP/REST API at: %s:%s", flags.bind_address, flags.rest_api_port)
+    log.info("Exporting HTTP/REST API at: %s", host_port(flags.bind_address, flags.rest_api_port))
     return server
 
 
