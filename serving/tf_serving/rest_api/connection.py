@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import cast
 
 from serving.tf_serving.rest_api.message import Request, Response, html
 from serving.tf_serving.rest_api.reader import RequestReader
-
-if TYPE_CHECKING:
-    from serving.tf_serving.rest_api.server import HttpServer
 
 KEEP_ALIVE_S = 3630.0
 """How long a connection may stay silent after an answer: longer than any proxy's."""
@@ -20,13 +19,31 @@ LINGER_S = 5.0
 _MANY = 65_536  # bytes of a body that are not worth a copy to send them together with the head
 
 
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """``head_s`` is how many seconds a head may take, from the connection on for the first; ``max_body`` in bytes."""
+
+    head_s: float
+    max_body: int
+
+
+@dataclass(slots=True)
+class Service:
+    """What the connections of a server share: ``answer`` raises nothing, ``date`` is that of answers' heads."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+    limits: HttpLimits
+    connections: set[Connection] = field(default_factory=set)
+    date: str = ""
+
+
 class Connection(asyncio.Protocol):
     """One connection: its requests are answered one after the other."""
 
     _transport: asyncio.Transport
 
-    def __init__(self, server: HttpServer) -> None:
-        self._server = server
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._loop = asyncio.get_running_loop()
         self._requests: deque[Request] = deque()  # not answered yet; the first is being answered
         self._task: asyncio.Task[None] | None = None
@@ -41,14 +58,14 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._reader = RequestReader(self._server.limits.max_body, self._transport.write, self._begin)
-        self.deadline = self._loop.time() + self._server.limits.head_s
-        self._server.connections.add(self)
+        self._reader = RequestReader(self._service.limits.max_body, self._transport.write, self._begin)
+        self.deadline = self._loop.time() + self._service.limits.head_s
+        self._service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         if self._reader.is_in_head and not self._requests:
-            self.deadline = min(self.deadline, self._loop.time() + self._server.limits.head_s)
+            self.deadline = min(self.deadline, self._loop.time() + self._service.limits.head_s)
 
     def _begin(self, request: Request) -> None:
         """A request whose head has arrived."""
@@ -62,7 +79,7 @@ class Connection(asyncio.Protocol):
     async def _answer_all(self) -> None:
         while self._requests:
             request = self._requests[0]
-            answer = html(request.refused) if request.refused else await self._server.answer(request)
+            answer = html(request.refused) if request.refused else await self._service.answer(request)
             if self._transport.is_closing():
                 return
             closes = answer.closes or not (request.keeps_alive and request.is_complete)
@@ -78,11 +95,11 @@ class Connection(asyncio.Protocol):
             if len(self._requests) == 1:
                 self._transport.resume_reading()
         self._task = None
-        self.deadline = self._loop.time() + (self._server.limits.head_s if self._reader.is_in_head else KEEP_ALIVE_S)
+        self.deadline = self._loop.time() + (self._service.limits.head_s if self._reader.is_in_head else KEEP_ALIVE_S)
 
     def _write(self, request: Request, answer: Response, closes: bool) -> None:
         connection = "close" if closes else "keep-alive" if request.version == "1.0" else ""
-        head = answer.head(self._server.date, connection)
+        head = answer.head(self._service.date, connection)
         body = b"" if request.method == "HEAD" else answer.body
         if len(body) < _MANY:
             self._transport.write(head + body)
@@ -120,7 +137,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Stops the work for a client that is gone, and lets its bodies go."""
-        self._server.connections.discard(self)
+        self._service.connections.discard(self)
         self._reader.drop()
         for request in self._requests:
             request.is_gone = True

@@ -26,8 +26,9 @@ from serving.tf_serving.rest_api.body import (
     compressed,
     decompressed,
 )
+from serving.tf_serving.rest_api.connection import HttpLimits
 from serving.tf_serving.rest_api.message import MalformedError, Request, Response, html
-from serving.tf_serving.rest_api.server import HttpLimits, HttpServer
+from serving.tf_serving.rest_api.server import HttpServer
 from serving.tf_serving.rest_api.urls import Route, VersionError, route, target
 from serving.tf_serving.versions.manager import Manager
 
