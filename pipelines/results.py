@@ -6,7 +6,7 @@ measured is null, never zero. ``SCHEMA_VERSION`` changes when a field changes it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -327,7 +327,7 @@ class ArtifactRow:
 
     path: Annotated[str, Doc("Name of the path.")]
     variant: Annotated[str, Doc("Name of the variant.")]
-    framework: Annotated[str, Doc("Framework that the path belongs to.")]
+    framework: Annotated[str, Doc("Framework whose form of the model the variant is made from.")]
     summary: Annotated[str, Doc("What the variant is.")]
     status: Annotated[Status, Doc("ok, failed or skipped.")]
     reason: Annotated[
@@ -555,7 +555,7 @@ class Report:
     machine: Annotated[Machine, Doc("Where it ran.")]
     versions: Annotated[dict[str, str], Doc("Version of each library that took part, by its distribution's name.")]
     settings: Annotated[Settings, Doc("What the user chose, or the defaults.")]
-    training: Annotated[Training, Doc("The model's training.")]
+    training: Annotated[Training | None, Doc("The model's training; null if the run was interrupted before its end.")]
     artifacts: Annotated[tuple[ArtifactRow, ...], Doc("Every variant of every path, packaged and verified.")]
     rows: Annotated[tuple[Row, ...], Doc("Every artifact behind every protocol, and in process.")]
     recommendation: Annotated[Recommendation, Doc("Which row to ship, and why.")]
@@ -574,5 +574,5 @@ class Report:
         Doc("In which order, where and beside what rows were measured; null in reports of older versions."),
     ] = None
     schema_version: Annotated[int, Doc("Version of this schema; changes when a field changes its meaning or goes.")] = (
-        field(default=SCHEMA_VERSION)
+        SCHEMA_VERSION
     )
