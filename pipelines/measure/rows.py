@@ -197,14 +197,16 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         result = observed(load, processes)
         used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.requests + result.warmup_requests
-        result = replace(
-            result,
-            server_cpu_ms_per_request=_ms_each(used, served),
+        served = result.load.requests + result.load.warmup_requests
+        figures = replace(
+            result.server,
+            cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
         )
         # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
-        return result if processes and proxy_before is None else replace(result, foreign_cpu_share=None)
+        if not processes or proxy_before is not None:
+            figures = replace(figures, foreign_cpu_share=None)
+        return replace(result, server=figures)
 
     return until_valid(once, attempts)
 

@@ -130,7 +130,7 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
 
 def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:
     scenario = line.scenario("offline")
-    return (scenario.samples_per_s if scenario else None), numbers.figures
+    return (scenario.load.samples_per_s if scenario else None), numbers.figures
 
 
 def _row_bars(
@@ -192,13 +192,14 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
 
 def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places: dict[str, int]) -> Figure | None:
     """A box of each row's quantiles: 25 to 75 %, whiskers from 1 to 99 %, the largest as a dot."""
-    rows = [(line, found_) for line in found if (found_ := line.scenario(scenario)) and len(found_.quantiles_ms) > 1]
+    loads = [(line, load) for line in found if (load := line.scenario(scenario))]
+    rows = [(line, load) for line, load in loads if len(load.latency.quantiles_ms) > 1]
     if not rows:
         return None
     data: list[dict[str, Any]] = []
     names, words, low, high = [], [], math.inf, -math.inf
     for place, (line, load) in enumerate(rows):
-        at = [max(value, 1e-4) for value in load.quantiles_ms]
+        at = [max(value, 1e-4) for value in load.latency.quantiles_ms]
         q1, q25, q50, q75, q99, largest = (at[round(q * (len(at) - 1))] for q in (0.01, 0.25, 0.5, 0.75, 0.99, 1.0))
         low, high = min(low, q1), max(high, largest)
         names.append((DOUBT if invalid_because(load) else "") + line.name)

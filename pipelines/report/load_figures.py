@@ -71,7 +71,7 @@ def percentiles(loads: Sequence[Load]) -> dict[str, Any] | None:
     """Latency over 1/(1-p), both logarithmic; None where there is nothing to draw."""
     data = []
     for load in loads:
-        points = [(at, max(value, LEAST_MS)) for at, value in load.scenario.tail]
+        points = [(at, max(value, LEAST_MS)) for at, value in load.scenario.latency.tail]
         if len(points) > 1:
             data.append(_line(load, load.name, points, "one of %{x:,.0f} is slower than %{y:.4g} ms"))
     if not data:
@@ -87,7 +87,7 @@ def timeline(loads: Sequence[Load]) -> dict[str, Any] | None:
     """The largest latency of each slice of time as a line, the median as a thin one, slices with errors as crosses."""
     data: list[dict[str, Any]] = []
     for load in loads:
-        moments = load.scenario.timeline
+        moments = load.scenario.latency.timeline
         for field, width in (("max_ms", 1.8), ("p50_ms", 0.8)):
             points = [(one.from_s, max(value, LEAST_MS)) for one in moments if (value := getattr(one, field))]
             if points:

@@ -163,7 +163,7 @@ class Run:
 
 def offline_rate(row: Row) -> float | None:
     """Samples per second of the row's ``offline`` scenario, None if it was not measured."""
-    return next((scenario.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
+    return next((scenario.load.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
 
 
 def share(rate: float | None, base: float | None) -> float | None:

@@ -132,7 +132,8 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
                 [this],
                 run=os.getppid(),
             )
-            return replace(found, steal_share=steal_share(before, cpu_ticks()), governor=governor())
+            stolen = steal_share(before, cpu_ticks())
+            return replace(found, generator=replace(found.generator, steal_share=stolen, governor=governor()))
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}

@@ -114,7 +114,7 @@ def test_a_reader_without_scripts_or_eyes_gets_everything(full_report: Report) -
 def test_a_missing_percentile_says_why(full_report: Report) -> None:
     read = Reader(html_face.render(full_report))
     titles = [a.get("title", "") for tag, a in read.tags if tag == "td"]
-    assert "p99: 212 requests, 459 are needed for 99 % confidence" in titles
+    assert "p99 needs 459 answers, had 212: test longer" in titles
     assert "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'" in titles
 
 
