@@ -179,7 +179,7 @@ def test_one_that_somebody_else_removes_is_noticed(payload: Path, tmp_path: Path
     with serve_container(lambda: recipe(payload), tmp_path, says) as server:
         docker_client.containers.get(server.name).remove(force=True)
         assert not server.running
-        assert server.exit_text() == "removed by somebody else"
+        assert server.exit_text() == "removed by another program"
         server.wait()
 
 

@@ -52,7 +52,7 @@ def test_flavours(tmp_path, monkeypatch):
 
 
 def test_a_payload_that_is_not_there(tmp_path):
-    with pytest.raises(LaunchError, match=r"no folder with versions of a model\. Received: .*absent"):
+    with pytest.raises(LaunchError, match=r"must be a folder with versions of a model\. Received: .*absent"):
         recipe(request_for(tmp_path / "absent", tmp_path / "work"))
 
 
