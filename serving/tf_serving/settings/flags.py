@@ -87,7 +87,7 @@ _HELP = {
     "enable_serialization_as_tensor_content": "answer over gRPC with tensor_content, which is faster to read",
     "tensorflow_session_parallelism": "set both of the next two flags, 0 to leave them unchanged",
     "tensorflow_intra_op_parallelism": "threads of one operation, 0 for one per core",
-    "tensorflow_inter_op_parallelism": "operations that run at the same time, 0 for one per core, -1 for the request's thread",
+    "tensorflow_inter_op_parallelism": "parallel operations, 0 for one per core, -1 to use the request's thread only",
     "grpc_max_threads": "gRPC requests processed at the same time",
     "grpc_channel_arguments": "comma-separated settings of the gRPC server, such as grpc.max_connection_age_ms=2000",
     "ssl_config_file": "file with an SSLConfig in protobuf's text format: gRPC speaks TLS (REST never does)",

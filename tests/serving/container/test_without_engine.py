@@ -173,7 +173,7 @@ class TestImages:
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         wanted = Image("slipway/torchserve", "TORCHSERVE_IMAGE", "serving/torchserve/Dockerfile")
-        with pytest.raises(ImageMissing, match="the docker command is needed .* not on PATH"):
+        with pytest.raises(ImageMissing, match=r"the docker command is needed .* not on PATH"):
             ensure(NoImages(), wanted, lambda line: None)  # type: ignore[arg-type]  # noqa: ARG005
 
     def test_a_build_that_fails_shows_the_end_of_what_it_said(
