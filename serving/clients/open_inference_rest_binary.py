@@ -14,7 +14,7 @@ ALL_OUTPUTS = {"parameters": {"binary_data_output": True}}
 
 
 def call(target: Target, body: bytes = b"") -> Call:
-    """Address a request, with the length of its JSON as a header. Raises ValueError if the body starts without JSON."""
+    """Make a call with the length of its JSON in a header. Raises ValueError if the body does not start with JSON."""
     length = {HEADER: str(json_length(body))} if body else {}
     headers = {"Content-Type": CONTENT_TYPE, **length, **target.authorization}
     return Call(target.url, f"/v2/models/{target.model}/infer", headers)

@@ -36,7 +36,7 @@ _TYPES = {  # NumPy's name -> TensorFlow's name and number (tensorflow/core/fram
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
-    """Address a Predict call, with the bearer token if there is one."""
+    """Make a Predict call, with the bearer token if there is one."""
     return Call(target.url, METHOD, target.authorization)
 
 

@@ -21,7 +21,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
-    """Address a POST to the model's newest version, with the bearer token if there is one."""
+    """Make a POST to the model's newest version, with the bearer token if there is one."""
     headers = {"Content-Type": "application/json", **target.authorization}
     return Call(target.url, f"/v1/models/{quote(target.model, safe='')}:predict", headers)
 

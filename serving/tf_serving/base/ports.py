@@ -42,4 +42,6 @@ def bound(host: str, port: int) -> socket.socket:
 
 def taken(host: str, port: int, reason: str) -> PortTakenError:
     """Make the error for a port that cannot be listened on."""
-    return PortTakenError(f"cannot listen on {host}:{port}: {reason}. Stop its user, or choose another port.")
+    return PortTakenError(
+        f"cannot listen on {host}:{port}: {reason}. Stop the program that uses it, or choose another port."
+    )

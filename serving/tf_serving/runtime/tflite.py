@@ -27,7 +27,7 @@ class Interpreters:
     """
 
     def __init__(self, file: Path, most: int) -> None:
-        """Raises ServingError if LiteRT cannot load the file."""
+        """Load the file. Raises ServingError if LiteRT cannot."""
         self._file = file
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._idle.put(self._new())

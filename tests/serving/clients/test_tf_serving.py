@@ -1,4 +1,4 @@
-"""The two TF Serving clients, bytes against bytes; the round trip over sockets is with the server's tests."""
+"""The two TF Serving clients, compared by their bytes; the server's tests do the round trip over sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said of containers without starting one: recipes, advice, amounts, images, owners, the probe."""
+"""Containers without starting one: recipes, advice, amounts, images, owners, the probe."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class TestEngine:
         assert "Check DOCKER_HOST" in self.refusal(monkeypatch, "junk")
 
     def test_a_socket_that_is_not_ours_to_open(self) -> None:
-        # Root may open every socket, so the refusal itself cannot be brought about in every test run.
+        # Root may open every socket, so not every test run can cause the refusal itself.
         wrapped = RuntimeError("wrapped", OSError("again", PermissionError(13, "Permission denied")))
         assert engine._why(wrapped) == ("Permission denied", engine._ADVICE[0][1])
         assert "group docker" in engine._ADVICE[0][1]
