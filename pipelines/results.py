@@ -392,7 +392,7 @@ class Report:
     machine: Machine
     versions: dict[str, str]
     settings: Settings
-    training: Training
+    training: Training | None
     artifacts: tuple[ArtifactRow, ...]
     rows: tuple[Row, ...]
     recommendation: Recommendation

@@ -105,14 +105,15 @@ def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: 
             left = []
 
 
-def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) -> Row:
+def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path, url: str | None = None) -> Row:
     """One protocol of a server that is ready: its first answer, then every scenario, then the curve.
 
-    The figures are not judged (:func:`judged`). When it is interrupted, ``bench.keep`` gets what there is.
+    It is asked at ``url``, or where its recipe says. The figures are not judged (:func:`judged`). When it is
+    interrupted, ``bench.keep`` gets what there is.
     """
     row = replace(bench.row(protocol), server=server.recipe.server)
     answers = Answers(bench.artifact.folder / ANSWERS)
-    target = target_of(server, protocol, bench.spec)
+    target = target_of(server, protocol, bench.spec, url)
     exchange = Exchange(bench, protocol, server, target, answers, workdir)
     try:
         first = ask(protocol, target, answers.inputs(1)[0])

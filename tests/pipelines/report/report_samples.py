@@ -309,6 +309,14 @@ def everything_failed() -> Report:
     )
 
 
+def cut_short() -> Report:
+    """A run that was interrupted while its model was trained: no training, no figure."""
+    why = "interrupted before it was measured"
+    artifacts = (ArtifactRow("litert", "fp32", "tensorflow", "flatbuffer, float32", "skipped", why),)
+    made = report(artifacts, (Row("litert", "fp32", IN_PROCESS, "skipped", why),), interrupted=True)
+    return replace(made, training=None)
+
+
 def nulls() -> Report:
     """Rows that are ok, and have no figure but those that must be there."""
     empty = scenario(
@@ -325,12 +333,12 @@ def nothing() -> Report:
     return report((), (), recommendation=Recommendation(None, "No row is served."))
 
 
-def many() -> Report:
+def many(count: int = 15) -> Report:
     """Fifteen paths: nobody may know how many there are."""
-    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(15))
+    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(count))
     rows = tuple(
         row(f"path-{n}", "fp32", protocol, 4.0 + n)
-        for n in range(15)
+        for n in range(count)
         for protocol in (IN_PROCESS, "open-inference-grpc")
     )
     return report(artifacts, rows)
@@ -433,4 +441,6 @@ def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
     )
 
 
-REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many, in_rounds, contained)}
+REPORTS = {
+    make.__name__: make for make in (full, everything_failed, cut_short, nulls, nothing, many, in_rounds, contained)
+}

@@ -64,8 +64,8 @@ def test_an_undecodable_name_does_not_cost_the_report(full_report: Report, tmp_p
         (b'{"name": "something else"}', "not a report"),
         (b'{"schema_version": 99, "artifacts": [], "rows": []}', "newer slipway"),
         (b'{"schema_version": 0, "artifacts": [], "rows": []}', "older slipway"),
-        (b'{"schema_version": 1, "artifacts": [], "rows": []}', "does not fit its schema"),
-        (b'{"schema_version": 1, "artifacts": [], "rows": [], "wall_s": NaN}', "wall_s = nan"),
+        (b'{"schema_version": 2, "artifacts": [], "rows": []}', "does not fit its schema"),
+        (b'{"schema_version": 2, "artifacts": [], "rows": [], "wall_s": NaN}', "wall_s = nan"),
     ],
 )
 def test_what_is_no_report_is_refused_in_one_line(content: bytes, words: str, tmp_path: Path) -> None:

@@ -201,6 +201,33 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
     assert served[0] == f"onnxruntime:pytorch {cut.protocol}"
 
 
+def test_ctrl_c_while_training_ends_with_a_report(fresh_cli: Any, nothing_left: Any) -> None:
+    process = fresh_cli.start("run", "mnist_cnn", "onnxruntime", "litert:fp32")
+    reports, deadline = fresh_cli.workspace / "reports" / "mnist_cnn", time.monotonic() + 60
+    while not any(log.stat().st_size for log in reports.glob("*/logs/train-pytorch.log")):  # an epoch is done
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "slipway: interrupted; everything that was started has been stopped" in errors
+    assert "Traceback" not in errors
+    assert "interrupted" in output
+    assert nothing_left() == []
+    partial = read(reports / "latest" / "report.json")
+    assert (partial.interrupted, partial.training) == (True, None)
+    assert {(row.path, row.variant) for row in partial.rows} == {
+        ("onnxruntime", "pytorch"), ("onnxruntime", "keras"), ("litert", "fp32")
+    }  # fmt: skip
+    found = {(one.status, one.reason) for one in (*partial.artifacts, *partial.rows)}
+    assert found == {("skipped", "interrupted before it was measured")}
+    assert (reports / "latest" / "report.html").stat().st_size > 1000
+    shown = fresh_cli("report", "mnist_cnn")
+    assert shown.returncode == 0
+    assert "interrupted before it was measured" in shown.stdout
+
+
 def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: Any) -> None:
     words = ("--repeat", "2", "--seed", "5", "--curve", "--duration", "1.2")
     scenarios = ("--scenario", "server", "--scenario", "single-stream")

@@ -126,13 +126,18 @@ def test_metrics_of_a_running_test(http_truth, body) -> None:
 
 
 def test_a_rate_is_found(cli, http_truth, body) -> None:
-    words = [url(http_truth, "/serial/10"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
-    done = cli("loadtest-url", *words, "--budget", "30", "--json")
-    found = json.loads(done.stdout)
-    # Four services: a queue with one worker holds that at some 48 % of its capacity of 100/s.
-    assert found["closed_loop_per_s"] == pytest.approx(100, rel=0.1)
+    words = [url(http_truth, "/serial/2"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
+    for _ in range(3):  # a machine that is busy with something else may hold no rate at all
+        done = cli("loadtest-url", *words, "--budget", "30", "--json")
+        found = json.loads(done.stdout)
+        if found["rate_per_s"] is not None:
+            break
+    assert done.returncode == (0 if found["valid"] else 1), done.stderr
+    assert found["closed_loop_per_s"] == pytest.approx(500, rel=0.15)
     assert found["probes"]
-    assert found["rate_per_s"] is None or 35 < found["rate_per_s"] < 65
+    assert found["rate_per_s"] is not None, found["invalid_because"]
+    # Twenty services: a queue with one worker holds that at some 88 % of its capacity.
+    assert 0.4 < found["rate_per_s"] / 500 < 1
 
 
 MISTAKES = {
