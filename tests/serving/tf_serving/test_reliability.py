@@ -159,7 +159,7 @@ def test_a_head_that_does_not_end_is_given_up(limited):
 
 
 def test_work_for_a_client_that_is_gone_ends(server, until):
-    """Its computation goes on, but nobody waits for the rest; a closed connection that was reset tells so at once."""
+    """A reset connection ends the request at once, although the model's computation continues."""
     line = 'tensorflow:serving:request_count{model_name="slow",status="CANCELLED"} 1'
     assert line not in server.ask(METRICS)[1].decode()
     with connect(server.rest) as connection:
