@@ -1,15 +1,14 @@
-"""Clients, one module a protocol: arrays in, request bytes out; response bytes in, arrays out.
+"""Turn arrays into request bytes and response bytes into arrays, with one client module per protocol.
 
-A client module offers three functions and imports no framework::
+A client module has three functions and imports no framework::
 
     call(target, body=b"") -> Call        where and how the bytes travel
     encode(target, inputs) -> bytes       {input name: array, dimension 0 the batch} -> request body
     decode(target, body) -> dict          response body -> {output name: array of the declared dtype}
 
-The headers of a call may depend on the form of the body (names, shapes, dtypes), and on nothing else of it.
-``decode`` raises :class:`ProtocolError` when the bytes are not an answer of the protocol.
-Whoever sends the bytes (:mod:`serving.clients.transport`, or a load generator) needs to know
-nothing of what is in them.
+The headers of a call may depend only on the names, shapes and dtypes in the body.
+``decode`` raises :class:`ProtocolError` if the bytes are not an answer of the protocol.
+The sender of the bytes (:mod:`serving.clients.transport`, or a load generator) never looks into them.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PROTOCOLS: dict[str, tuple[Scheme, str]] = {
 
 
 class ProtocolError(Exception):
-    """The bytes that came back are not an answer of this protocol."""
+    """The received bytes are not an answer of this protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,13 @@ class Target:
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The HTTP header, or gRPC metadata, that carries the token; empty without one."""
+        """The HTTP header, or gRPC metadata, with the token; empty without a token."""
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How request bytes travel: ``path`` is the URL path, or the full gRPC method name.
+    """The address of a request: ``path`` is the URL path, or the full gRPC method name.
 
     ``headers`` are HTTP headers (content type, authorisation) or gRPC metadata (lower-case keys).
     """
@@ -73,7 +72,7 @@ class Call:
 
 
 class Client(Protocol):
-    """What a client module offers (see the module's docstring)."""
+    """The functions of a client module (see the module's docstring)."""
 
     def call(self, target: Target, body: bytes = b"") -> Call: ...
     def encode(self, target: Target, inputs: Mapping[str, np.ndarray]) -> bytes: ...
@@ -81,12 +80,12 @@ class Client(Protocol):
 
 
 def client(protocol: str) -> Client:
-    """The client module of a protocol. Raises ``KeyError`` for an unknown name."""
+    """Import the client module of a protocol. Raises ``KeyError`` for an unknown name."""
     _, module = PROTOCOLS[protocol]
     return cast(Client, importlib.import_module(module))
 
 
 def scheme_of(protocol: str) -> Scheme:
-    """The scheme of a protocol's addresses. Raises ``KeyError`` for an unknown name."""
+    """Return the scheme of a protocol's addresses. Raises ``KeyError`` for an unknown name."""
     scheme, _ = PROTOCOLS[protocol]
     return scheme

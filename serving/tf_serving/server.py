@@ -1,4 +1,4 @@
-"""Both faces over one manager, from start to a graceful end."""
+"""Run the REST and gRPC servers over one manager, from start to a graceful end."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from serving.wire.addresses import host_port
 log = logging.getLogger(__name__)
 
 FINISH_S = 60.0
-"""How long running requests may take after a signal to end."""
+"""Seconds that running requests may take after the signal to end."""
 MAX_WAITING = 64
-"""Threads of each face that batching may ask for beyond the flags; an idle one costs 50 KB."""
+"""Threads that batching may add to each API beyond the flags; an idle one costs 50 KB."""
 
 
 async def run(flags: Flags, models: Models | None) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what runs.
+    """Serve until SIGTERM or SIGINT, then finish the running requests.
 
     Raises:
-        PortTakenError: somebody else listens on one of the ports.
-        ServingError: a label, a certificate or another setting that cannot be used.
+        PortTakenError: one of the ports is in use.
+        ServingError: a label, a certificate or another setting cannot be used.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ async def run(flags: Flags, models: Models | None) -> None:
     if flags.model_config_file and flags.model_config_file_poll_wait_seconds:
         config_file.start()
     await stop.wait()
-    log.info("Finishing what runs")
+    log.info("Finishing running requests")
     config_file.stop()
     manager.stop()
     endings = [grpc_face.stop(FINISH_S)] if grpc_face else []
@@ -77,10 +77,10 @@ async def run(flags: Flags, models: Models | None) -> None:
 
 
 def _leave_alone_what_stays() -> None:
-    """Hides what is imported from the garbage collector: 390,000 objects, none of which will go.
+    """Hide all imported objects from the garbage collector: 390,000 objects that are never freed.
 
-    A full collection takes 0.7 ms instead of 330, in which every request would wait; one comes with each version that
-    is dropped, and with some of the requests that are read as lists (20 ms of CPU instead of 90 for 3 MB).
+    A full collection then takes 0.7 ms instead of 330 ms, during which every request would wait. One runs for each
+    dropped version, and for some requests that are read as lists (20 ms of CPU instead of 90 for 3 MB).
     """
     gc.collect()
     gc.freeze()
@@ -103,7 +103,7 @@ async def _rest_face(manager: Manager, flags: Flags, rules: RestRules) -> HttpSe
 
 
 def _with_threads(flags: Flags, batching: BatchingParameters | None) -> Flags:
-    """Enough threads to fill a batch: a request that waits to be batched holds one."""
+    """Raise the number of threads so that a batch can fill: each request that waits for its batch holds one thread."""
     if batching is None:
         return flags
     wanted = min(2 * batching.max_execution_batch_size, MAX_WAITING)

@@ -1,4 +1,4 @@
-"""Addresses as URLs, gRPC targets and messages write them."""
+"""Write addresses for URLs, gRPC targets and messages."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def go(call: Call, bodies: list[bytes], folder: Path, **settings) -> Scenario:
 
 FAULTS = {
     ("http", "short"): "connection lost within the answer: closed by the server",
-    ("grpc", "short"): "gRPC: a part of a gRPC message: 2999 of 3000 bytes",
+    ("grpc", "short"): "gRPC: an incomplete gRPC message: 2999 of 3000 bytes",
     ("http", "reset"): "connection lost within the answer: ",
     ("grpc", "reset"): "gRPC: the server reset the request (INTERNAL_ERROR)",
     ("grpc", "long"): "gRPC: a unary call with more than one message: 8 bytes after it",

@@ -245,7 +245,7 @@ class TestRun:
         others = [one for one in report.containers if one.row.path == "tf-serving"]
         assert len(others) == 4
         assert {one.row.status for one in others} == {"skipped"}
-        assert all("Name another with TF_SERVING_IMAGE" in (one.row.reason or "") for one in others)
+        assert all("Set TF_SERVING_IMAGE to another image" in (one.row.reason or "") for one in others)
         assert not [one for one in report.containers if one.row.path == "litert"]
 
     @pytest.mark.usefixtures("report")

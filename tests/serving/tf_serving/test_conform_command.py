@@ -36,7 +36,7 @@ def test_some_cases_and_a_failure(addresses, server):
     assert done.returncode == 0
     lines = ["A1   ok", f"I1   skipped  {ELSEWHERE['I1']}", "H1   ok", "2 ok, 0 failed, 1 skipped"]
     assert done.stdout.splitlines() == lines
-    # What is asked over REST is not there if the URL has a path in front.
+    # With a wrong path in front of the URL, every REST request fails.
     done = conform("--rest", f"{server.url}/nowhere", *addresses[2:], "H1")
     assert done.returncode == 1
     assert "H1   failed   step 1 of 2, POST /v1/models/half_plus_two:predict: expected status 200" in done.stdout

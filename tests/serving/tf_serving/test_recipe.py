@@ -1,4 +1,4 @@
-"""The recipe: what it starts, and when it calls the server ready; and both clients against what it started."""
+"""The recipe starts a server and reports when it is ready; both clients then talk to that server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def request_for(payload: Path, workdir: Path, **changes) -> LaunchRequest:
 def test_flags(tmp_path):
     request = request_for(tmp_path, tmp_path / "work", threads=3)
     made = recipe(request)
-    # -P: nothing is imported from the folder that the user stands in.
+    # -P: nothing is imported from the user's current folder.
     assert made.argv[:4] == (sys.executable, "-P", "-m", "serving.tf_serving")
     assert "--tensorflow_intra_op_parallelism=3" in made.argv
     assert f"--bind_address={request.host}" in made.argv
@@ -52,7 +52,7 @@ def test_flavours(tmp_path, monkeypatch):
 
 
 def test_a_payload_that_is_not_there(tmp_path):
-    with pytest.raises(LaunchError, match=r"no folder with versions of a model\. Received: .*absent"):
+    with pytest.raises(LaunchError, match=r"must be a folder with versions of a model\. Received: .*absent"):
         recipe(request_for(tmp_path / "absent", tmp_path / "work"))
 
 

@@ -86,7 +86,7 @@ def other(written, slow, run_server, authority, tmp_path_factory):
 
 
 def over(channel: grpc.Channel, number: str = "F15") -> str:
-    """What is wrong with a gRPC case over a channel."""
+    """Run a gRPC case over a channel, and return the first error."""
     (found,) = (case for case in CASES if case.id == number)
     return run_case(steps(number, found.steps[0]), Endpoint("", channel))
 
@@ -114,7 +114,7 @@ def test_tls_with_clients_certificates(other, authority, case):
 def test_unix_socket(other, case):
     with grpc.insecure_channel(f"unix:{other[1]}") as channel:
         assert over(channel) == ""
-        assert over(channel, "F18").startswith("step 1 of 1")  # a model that is not served here: an answer, too
+        assert over(channel, "F18").startswith("step 1 of 1")  # an error of a missing model: also an answer
 
 
 @pytest.mark.parametrize("case", ["K8"])
@@ -168,7 +168,7 @@ def test_no_cors(other):
 
 
 def test_limits_of_bodies(other):
-    """As it is and after decompression: a body over the limit is refused, and what follows is answered."""
+    """A body over the limit is refused, before or after decompression, and the next request is answered."""
     server, _ = other
     large = '{"instances":[' + "1.0," * 30_000 + "1.0]}"
     assert server.ask("/v1/models/half_plus_two:predict", large)[0] == 413
