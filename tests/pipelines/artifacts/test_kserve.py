@@ -192,7 +192,7 @@ class TestCommand:
         done = fresh_cli("manifests", "mnist_cnn")
         assert done.returncode == 2
         assert done.stderr == (
-            "slipway: nothing of mnist_cnn is packaged that has a server. Run: slipway package mnist_cnn\n"
+            "slipway: no packaged artifact of mnist_cnn has a server. Run: slipway package mnist_cnn\n"
         )
 
     @pytest.mark.parametrize("uri", ["artifacts", "ftp://a/b", "s3://", "s3:///a", "pvc://a b", ""])
