@@ -46,10 +46,10 @@ def main(ctx: click.Context, workspace: Path) -> None:
 
     \b
     Exit codes:
-        0    success
-        1    a parity check, a server or a load test failed
-        2    a mistake of the user
-        130  interrupted
+      0    success
+      1    a parity check, a server or a load test failed
+      2    a mistake of the user
+      130  interrupted
     """
     from pipelines.artifacts.workspace import Workspace
 
