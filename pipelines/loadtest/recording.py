@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class Outcome(IntEnum):
-    """How a request ended."""
+    """The way a request ended."""
 
     PENDING = 0
     ANSWERED = 1

@@ -182,8 +182,8 @@ class Search:
     def _raised(self, rate: float, high: float | None) -> tuple[float, float | None]:
         """Uses the time that is left for longer runs between a confirmed rate and the lowest that failed.
 
-        One probe that met a stall bends the line that gives the confirmed rate, always downwards. Of the
-        simulated searches that meet stalls and end more than 3 % too low, this corrects about half.
+        One probe that met a stall bends the line that gives the confirmed rate, always downwards. This
+        corrects about half of the simulated searches that meet stalls and end more than 3 % too low.
         """
         while high and high / rate > CLOSE and self._left() >= self._cost(rate, CONFIRM_S):
             middle = math.sqrt(rate * high)
