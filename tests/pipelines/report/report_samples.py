@@ -299,7 +299,7 @@ def full() -> Report:
 
 
 def everything_failed() -> Report:
-    """Nothing worked, every optional value is null, and every text is somebody's attack."""
+    """Nothing worked, every optional value is null, and every text is an attack."""
     artifacts = tuple(
         ArtifactRow(f"{INJECTION} {n}", "日本語", "?", INJECTION, "failed", LONG_REASON) for n in range(3)
     )
@@ -310,7 +310,7 @@ def everything_failed() -> Report:
 
 
 def nulls() -> Report:
-    """Rows that are ok, and have no figure but those that must be there."""
+    """Rows that are ok, with the required figures only."""
     empty = scenario(
         "server", None, mean_ms=None, p50_ms=None, p90_ms=None, max_ms=None, quantiles_ms=(), match_share=None,
         send_lag_p50_us=None, send_lag_p99_us=None, client_cpu_us_per_request=None, server_cpu_ms_per_request=None,
@@ -326,7 +326,7 @@ def nothing() -> Report:
 
 
 def many() -> Report:
-    """Fifteen paths: nobody may know how many there are."""
+    """Fifteen paths: no code may depend on their number."""
     artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(15))
     rows = tuple(
         row(f"path-{n}", "fp32", protocol, 4.0 + n)
@@ -337,7 +337,7 @@ def many() -> Report:
 
 
 def fairness(scenarios: tuple[Scenario, ...] = (), rounds: int = 1, **changes: object) -> Fairness:
-    """How a quiet machine with two processors measured some rows."""
+    """Measurements of some rows on a quiet machine with two processors."""
     beats = tuple(Beat(17.0 * n, 0.131 + 0.0004 * n) for n in range(7))
     checks = judge(scenarios, beats, 0.004)
     order = tuple(

@@ -59,7 +59,7 @@ def hang(pid_file):
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A log file; the stages above stand in the place of the product's."""
+    """A log file; the stages above replace the product's."""
     package = tmp_path / "stand_in"
     package.mkdir()
     (package / "sitecustomize.py").write_text(
