@@ -52,9 +52,9 @@ def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dic
         found = [row for row in report["rows"] if (row["path"], row["variant"], row["protocol"]) == key]
         return dict(found[0])
 
-    def scenario(name: str, figure: str) -> Callable[[dict[str, Any]], Any]:
+    def scenario(name: str, part: str, figure: str) -> Callable[[dict[str, Any]], Any]:
         def pick(report: dict[str, Any]) -> Any:
-            return next((s[figure] for s in row_of(report)["scenarios"] if s["name"] == name), None)
+            return next((s[part][figure] for s in row_of(report)["scenarios"] if s["name"] == name), None)
 
         return pick
 
@@ -72,11 +72,11 @@ def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dic
         "cold_start_s": median_of(reports, lambda report: row_of(report)["cold_start_s"]),
         "peak_memory_bytes": median_of(reports, lambda report: row_of(report)["peak_memory_bytes"]),
         "share_of_in_process": median_of(reports, lambda report: row_of(report)["share_of_in_process"]),
-        "single_stream_p50_ms": median_of(reports, scenario("single-stream", "p50_ms")),
-        "offline_samples_per_s": median_of(reports, scenario("offline", "samples_per_s")),
-        "server_p50_ms": median_of(reports, scenario("server", "p50_ms")),
-        "server_p99_ms": median_of(reports, scenario("server", "p99_ms")),
-        "server_cpu_ms_per_request": median_of(reports, scenario("server", "server_cpu_ms_per_request")),
+        "single_stream_p50_ms": median_of(reports, scenario("single-stream", "latency", "p50_ms")),
+        "offline_samples_per_s": median_of(reports, scenario("offline", "load", "samples_per_s")),
+        "server_p50_ms": median_of(reports, scenario("server", "latency", "p50_ms")),
+        "server_p99_ms": median_of(reports, scenario("server", "latency", "p99_ms")),
+        "server_cpu_ms_per_request": median_of(reports, scenario("server", "server", "cpu_ms_per_request")),
     }
 
 

@@ -106,7 +106,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
         command([sys.executable, Path(__file__).with_name("pictures.py"), path, folder])
         spec = pictures.SPEC
         manifest = Manifest(
-            *("", spec.name, path, variant, path_module(path).CARD.framework, {}, "", "", 0, (), {}),
+            *("", spec.name, path, variant, path_module(path).CARD.variants[variant].framework, {}, "", "", 0, (), {}),
             signature=spec.signature(),
             labels=spec.labels,
         )
@@ -126,10 +126,10 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         steps: list[Measure] = [lambda: in_process(subject, logs)]
 
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
-            server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
                 bench = rows.Bench(card, artifact, spec, rows.MeasurePlan([settings], probes_threads=False))
-                return rows.judged(rows.measure_protocol(bench, protocol, server, Path(folder)))
+                found = rows.measure_protocol(bench, protocol, server, Path(folder), url=endpoints[protocol])
+                return rows.judged(found)
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
@@ -75,6 +76,17 @@ def trained(cli: Cli) -> TrainedModel:
     """mnist_cnn, trained as the product trains it (about 20 s)."""
     cli.json("train", "mnist_cnn")
     return trained_models.load(cli.workspace / "artifacts" / "mnist_cnn" / "trained")
+
+
+@pytest.fixture(scope="session")
+def ipv6_loopback() -> str:
+    """The address ::1; tests that need it are skipped on a machine that has none."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+    return "::1"
 
 
 @pytest.fixture

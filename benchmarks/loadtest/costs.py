@@ -76,8 +76,9 @@ def echo_server(kind: str) -> Iterator[Call]:
 def slipway(call: Call, settings: LoadSettings) -> Scenario:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(call, [BODY], lambda _, answer: answer == BODY, settings, Path(folder))
-    if found.errors or found.match_share != 1.0:
-        raise RuntimeError(f"{found.errors} errors, match {found.match_share}: {found.error_examples}")
+    load = found.load
+    if load.errors or found.match_share != 1.0:
+        raise RuntimeError(f"{load.errors} errors, match {found.match_share}: {load.error_examples}")
     return found
 
 
@@ -124,13 +125,14 @@ def costs(seconds: int, runs: int, say: Callable[[str], None]) -> list[dict[str,
             for run in range(runs):
                 say(f"{kind}: cost, run {run + 1} of {runs}")
                 closed = slipway(call, LoadSettings("offline", seconds, 0.5, concurrency=CONNECTIONS))
-                note(seen, cpu_us=closed.client_cpu_us_per_request, peak_per_s=closed.rate_per_s)
+                peak = closed.load.rate_per_s
+                note(seen, cpu_us=closed.generator.cpu_us_per_request, peak_per_s=peak)
                 if there:
                     rate, cpu_us = other(kind, call, seconds)
-                    note(seen, other_cpu_us=cpu_us, other_peak_per_s=rate, peak_ratio=closed.rate_per_s / rate)
-                opened = slipway(call, LoadSettings("server", seconds, 0.5, rate_per_s=LAG_RATE))
+                    note(seen, other_cpu_us=cpu_us, other_peak_per_s=rate, peak_ratio=peak / rate)
+                opened = slipway(call, LoadSettings("server", seconds, 0.5, rate_per_s=LAG_RATE)).generator
                 note(seen, lag_p50_us=opened.send_lag_p50_us, lag_p99_us=opened.send_lag_p99_us)
-                note(seen, open_cpu_us=opened.client_cpu_us_per_request)
+                note(seen, open_cpu_us=opened.cpu_us_per_request)
         medians = {key: statistics.median(values) for key, values in seen.items()}
         found.append({**row, **medians, "runs": seen})
     return found

@@ -94,8 +94,9 @@ def slipway(job: Job) -> Figures:
     found = json.loads(out)
     if not found["valid"]:
         raise NotValidError(f"not valid: {found['invalid_because']}")
-    tail = found["quantiles_ms"][99] if found["p99_ms"] is None else found["p99_ms"]
-    return Figures(found["p50_ms"], tail, found["max_ms"], found["mean_ms"], found["rate_per_s"])
+    times = found["latency"]
+    tail = times["quantiles_ms"][99] if times["p99_ms"] is None else times["p99_ms"]
+    return Figures(times["p50_ms"], tail, times["max_ms"], times["mean_ms"], found["load"]["rate_per_s"])
 
 
 def hey(job: Job) -> Figures:

@@ -88,9 +88,10 @@ def offer(target: Running, load: Load) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(call, [body], check, settings, Path(folder))
     used = target.server.usage().cpu_s - before
-    if found.errors or found.match_share != 1.0 or found.p50_ms is None:
-        raise RuntimeError(f"{target.kind} {load}: {found.invalid_because} {found.error_examples} {found.match_share}")
-    return Measured(1e3 * used / (found.requests + found.warmup_requests), found.rate_per_s, found.p50_ms, found.p99_ms)
+    got, latency = found.load, found.latency
+    if got.errors or found.match_share != 1.0 or latency.p50_ms is None:
+        raise RuntimeError(f"{target.kind} {load}: {found.invalid_because} {got.error_examples} {found.match_share}")
+    return Measured(1e3 * used / (got.requests + got.warmup_requests), got.rate_per_s, latency.p50_ms, latency.p99_ms)
 
 
 def in_process(model: Model, seconds: float, callers: int, how: str = "session", rows: int = 1) -> dict[str, float]:

@@ -67,12 +67,12 @@ def artifact_key(card: Card, path_code: Source, variant: str, model: str, weight
     """The name of a build in the store.
 
     It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
-    sources, the variant, the versions of what the path requires and the processor's architecture.
+    sources, the variant, the versions of what it requires and the processor's architecture.
     """
     return store.key_of(
         {"path": card.name, "variant": variant, "model": model, "weights": weights_sha256},
         [path_code, *code_of(model), *card.sources],
-        card.requires,
+        card.variants[variant].requires,
     )
 
 

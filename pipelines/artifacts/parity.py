@@ -35,22 +35,31 @@ class Probe:
 
 
 def chunks(rows: int, sizes: Iterable[int]) -> Iterator[slice]:
-    """Yield consecutive slices of these sizes, as many as fit into ``rows``."""
+    """Yield consecutive slices of these sizes, from the first row again after the last; none larger than ``rows``."""
     start = 0
     for size in sizes:
+        if size > rows:
+            continue
         if start + size > rows:
-            return
+            start = 0
         yield slice(start, start + size)
         start += size
 
 
 def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str, np.ndarray]:
-    """Return uniform noise over the range of the values of each array of ``like``, same dtype and row shape."""
+    """Return uniform noise over the range of the values of each array of ``like``, same dtype and row shape.
+
+    Integers and booleans include both ends of the range, so that a mask of 0 and 1 has both.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        name: rng.uniform(float(array.min()), float(array.max()), (rows, *array.shape[1:])).astype(array.dtype)
-        for name, array in like.items()
-    }
+
+    def draw(array: np.ndarray) -> np.ndarray:
+        low, high, shape = array.min(), array.max(), (rows, *array.shape[1:])
+        if array.dtype.kind in "biu":
+            return rng.integers(low, high, shape, array.dtype, endpoint=True)
+        return rng.uniform(float(low), float(high), shape).astype(array.dtype)
+
+    return {name: draw(array) for name, array in like.items()}
 
 
 def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:

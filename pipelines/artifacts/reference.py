@@ -35,11 +35,11 @@ class Reference:
     labels: np.ndarray
 
     def probes(self) -> Iterator[Probe]:
-        """Yield both sets at every batch size, then the whole evaluation set in larger batches."""
+        """Yield both sets at every batch size, then every row of the evaluation set in larger batches."""
         for name in ("evaluation", "random"):
             yield from self._slices(name, BATCHES)
-        rows = len(self.labels)
-        yield from self._slices("evaluation", [EVALUATION_BATCH] * (rows // EVALUATION_BATCH))
+        whole, rest = divmod(len(self.labels), EVALUATION_BATCH)
+        yield from self._slices("evaluation", [*[EVALUATION_BATCH] * whole, *[rest] * bool(rest)])
 
     def _slices(self, name: SetName, sizes: list[int] | tuple[int, ...]) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]

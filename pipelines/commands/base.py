@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import math
 import sys
@@ -65,7 +66,9 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.C
     def wrap(function: Callable[..., Any]) -> click.Command:
         lines = "\n".join(f"  slipway {example}" for example in examples)
         decorated = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(function)
-        return click.command(name, help=f"{function.__doc__}{EXAMPLES}{lines}")(click.pass_obj(decorated))
+        # Cleaned before the examples follow: click takes the least indent of all lines away, and theirs is none.
+        text = inspect.cleandoc(function.__doc__ or "")
+        return click.command(name, help=f"{text}{EXAMPLES}{lines}")(click.pass_obj(decorated))
 
     return wrap
 

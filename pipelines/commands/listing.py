@@ -22,12 +22,17 @@ def list_command(_workspace: Any, as_json: bool) -> None:
         {
             "name": card.name,
             "title": card.title,
-            "framework": card.framework,
-            "variants": {name: variant.summary for name, variant in card.variants.items()},
+            "variants": {
+                name: {
+                    "summary": variant.summary,
+                    "framework": variant.framework,
+                    "missing": variant.missing(),
+                    "install": pip_command(card.extra) if variant.missing() else None,
+                }
+                for name, variant in card.variants.items()
+            },
             "protocols": list(card.protocols),
             "no_server": card.no_server or None,
-            "missing": card.missing(),
-            "install": pip_command(card.extra) if card.missing() else None,
         }
         for card in cards
     ]
@@ -36,11 +41,11 @@ def list_command(_workspace: Any, as_json: bool) -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
         for card in cards:
-            click.echo(f"\n{card.name}  {card.title}, from {card.framework}")
+            click.echo(f"\n{card.name}  {card.title}")
             for name, variant in card.variants.items():
-                click.echo(f"  {card.name}:{name}  {variant.summary}")
+                click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}")
+                if missing := variant.missing():
+                    click.echo(f"    not installed: {', '.join(missing)}; {pip_command(card.extra)}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
-            if card.missing():
-                click.echo(f"  not installed: {', '.join(card.missing())}; {pip_command(card.extra)}")
 
     emit({"models": models, "paths": paths}, as_json, text)

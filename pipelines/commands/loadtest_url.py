@@ -159,8 +159,15 @@ def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, A
 
 
 def _brief(one: Scenario) -> dict[str, Any]:
-    names = ("valid", "invalid_because", "requests", "errors", "rate_per_s", "p50_ms", "p90_ms", "p99_ms", "max_ms")
-    return {name: getattr(one, name) for name in (*names, "send_lag_p99_us", "client_cpu_share")}
+    """One of several runs, its keys those of a Scenario."""
+    load, latency, generator = one.load, one.latency, one.generator
+    return {
+        "valid": one.valid,
+        "invalid_because": one.invalid_because,
+        "load": {"requests": load.requests, "errors": load.errors, "rate_per_s": load.rate_per_s},
+        "latency": {name: getattr(latency, name) for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms")},
+        "generator": {"send_lag_p99_us": generator.send_lag_p99_us, "cpu_share": generator.cpu_share},
+    }
 
 
 def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> None:
@@ -175,7 +182,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
     if options.hdr:
         together = np.concatenate(result.latencies_ms) if result.latencies_ms else np.empty(0)
         values_ns = np.rint(together * 1e6).astype(np.int64)
-        write_text(options.hdr, log_text(values_ns, result.started, result.whole.duration_s))
+        write_text(options.hdr, log_text(values_ns, result.started, result.whole.load.duration_s))
     if options.page:
         from pipelines.report.load_page import write as write_page
 

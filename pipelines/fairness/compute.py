@@ -31,9 +31,9 @@ def most_cores(scenario: Scenario, threads: int, in_process: bool) -> float | No
     """Return the most cores a load test may use; None in ``server``, where any number of requests may be in flight."""
     if in_process:
         return threads + OVERLAP  # one caller, in every scenario
-    if not scenario.closed_loop:
+    if not scenario.load.closed_loop:
         return None
-    return scenario.concurrency * threads + OVERLAP
+    return scenario.load.concurrency * threads + OVERLAP
 
 
 def _loads(row: Row) -> tuple[Scenario, ...]:
@@ -42,18 +42,18 @@ def _loads(row: Row) -> tuple[Scenario, ...]:
 
 def answering_cores(scenario: Scenario) -> float | None:
     """Return the cores that may have answered requests: all but a Java runtime's compiler and collector."""
-    if scenario.server_cores is None:
+    if scenario.server.cores is None:
         return None
-    return scenario.server_cores - (scenario.server_service_cores or 0.0)
+    return scenario.server.cores - (scenario.server.service_cores or 0.0)
 
 
 def _limit_and_room(scenario: Scenario, threads: int, in_process: bool) -> tuple[float, float] | None:
     """Return the limit and the cores that others left free; None if there is no limit or others' share is unknown."""
-    limit = most_cores(scenario, threads, in_process)
-    if limit is None or scenario.server_cores is None or scenario.foreign_cpu_share is None:
+    limit, server = most_cores(scenario, threads, in_process), scenario.server
+    if limit is None or server.cores is None or server.foreign_cpu_share is None:
         return None
-    room = len(scenario.server_cpus) * (1 - scenario.foreign_cpu_share - (scenario.steal_share or 0.0))
-    return limit, room - (scenario.server_service_cores or 0.0)
+    room = len(server.cpus) * (1 - server.foreign_cpu_share - (scenario.generator.steal_share or 0.0))
+    return limit, room - (server.service_cores or 0.0)
 
 
 def visible(row: Row, threads: int) -> bool:
@@ -69,7 +69,7 @@ def breaches(row: Row, threads: int) -> tuple[str, ...]:
         limit = most_cores(scenario, threads, row.protocol == IN_PROCESS)
         used = answering_cores(scenario)
         if limit is not None and used is not None and used > limit:
-            at_once = 1 if row.protocol == IN_PROCESS else scenario.concurrency
+            at_once = 1 if row.protocol == IN_PROCESS else scenario.load.concurrency
             name = "probe" if scenario is row.threads_probe else scenario.name
             found.append(
                 f"{name}: {used:.2f} cores busy with {at_once} request{'s' if at_once > 1 else ''} at a time, "

@@ -23,20 +23,20 @@ BUSY_BEFORE = "other processes, just before the run"
 def judge(scenarios: Sequence[Scenario], beats: Sequence[Beat], foreign_before: float | None) -> tuple[NoiseCheck, ...]:
     """Do every check. ``scenarios`` are all load tests of all rounds; what was not measured passes, with a null."""
     half = "half of the 10 % within which rows are taken as equal"
-    lags = [one.send_lag_p99_us for one in scenarios if one.send_lag_p99_us is not None and one.client_cpus]
+    lags = [lag for one in scenarios if (lag := one.generator.send_lag_p99_us) is not None and one.generator.cpus]
     repeated = sum(one.attempts > 1 for one in scenarios) / len(scenarios) if scenarios else None
     return (
         _check(BUSY_BEFORE, foreign_before, MAX_FOREIGN, "share", f"of all processors; {half}"),
         _check(
             "other processes, during load tests",
-            _mean(scenarios, lambda one: one.foreign_cpu_share),
+            _mean(scenarios, lambda one: one.server.foreign_cpu_share),
             MAX_FOREIGN,
             "share",
             f"of all processors, mean over the load tests; {half}",
         ),
         _check(
             "time stolen by the hypervisor",
-            _mean(scenarios, lambda one: one.steal_share),
+            _mean(scenarios, lambda one: one.generator.steal_share),
             MAX_STEAL,
             "share",
             f"of all processors, mean over the load tests; {half}",
@@ -72,7 +72,7 @@ def _check(name: str, measured: float | None, limit: float, unit: str, reason: s
 
 def _mean(scenarios: Sequence[Scenario], value: Callable[[Scenario], float | None]) -> float | None:
     """Return the mean over time; None if nothing was measured."""
-    known = [(found, one.duration_s) for one in scenarios if (found := value(one)) is not None]
+    known = [(found, one.load.duration_s) for one in scenarios if (found := value(one)) is not None]
     seconds = sum(length for _, length in known)
     return sum(found * length for found, length in known) / seconds if seconds else None
 

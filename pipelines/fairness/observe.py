@@ -28,12 +28,13 @@ def observed(
     watch, before = Watch(processes), read(run, also=processes)
     found, span = load(watch)
     seen = watch.seen(*(span or (0, 0)))
-    return replace(
-        found,
-        server_cores=seen.cores if seen.cores is not None else found.server_cores,
-        server_service_cores=seen.service_cores,
-        server_threads=seen.threads,
-        server_busy_threads=seen.busy_threads,
-        server_cpus=seen.cpus,
+    figures = replace(
+        found.server,
+        cores=seen.cores if seen.cores is not None else found.server.cores,
+        service_cores=seen.service_cores,
+        threads=seen.threads,
+        busy_threads=seen.busy_threads,
+        cpus=seen.cpus,
         foreign_cpu_share=foreign_share(before, read(run, also=processes)),
     )
+    return replace(found, server=figures)

@@ -99,9 +99,9 @@ def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
         min_requests=0,
     )
     found = uninterrupted(once(subject, chosen)[0])
-    if not found.rate_per_s:
+    if not found.load.rate_per_s:
         raise SlipwayError(f"the server answers nothing: {found.invalid_because}")
-    return found.rate_per_s
+    return found.load.rate_per_s
 
 
 def at_rate(settings: LoadSettings, rate_per_s: float, seconds: float, seed: int) -> LoadSettings:
@@ -129,8 +129,9 @@ def curve(
     for share in SHARES:
         rate = capacity * share
         found = uninterrupted(once(subject, at_rate(settings, rate, seconds, settings.seed))[0])
-        say(f"{rate:,.1f}/s: p50 {_ms(found.p50_ms)}, p99 {_ms(found.p99_ms)}")
-        points.append(CurvePoint(rate, found.rate_per_s, found.p50_ms, found.p99_ms))
+        p50_ms, p99_ms = found.latency.p50_ms, found.latency.p99_ms
+        say(f"{rate:,.1f}/s: p50 {_ms(p50_ms)}, p99 {_ms(p99_ms)}")
+        points.append(CurvePoint(rate, found.load.rate_per_s, p50_ms, p99_ms))
     return tuple(points)
 
 

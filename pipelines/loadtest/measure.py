@@ -110,7 +110,8 @@ def _conclude(
     stolen = steal_share(ticks_before, cpu_ticks())
     checked, matched = check_answers(folder, bodies, check)
     result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
-    return replace(result, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies), governor=governor())
+    load = replace(result.load, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies))
+    return replace(result, load=load, generator=replace(result.generator, governor=governor()))
 
 
 def mean_bytes(bodies: Sequence[bytes]) -> float:

@@ -17,6 +17,6 @@ def until_valid(measure: Callable[[int], Scenario], attempts: int = MAX_ATTEMPTS
     """
     for attempt in range(1, attempts + 1):
         result = measure(attempt)
-        if result.valid or result.errors or attempt == attempts:
+        if result.valid or result.load.errors or attempt == attempts:
             return replace(result, attempts=attempt)
     raise ValueError(f"attempts must be at least 1. Received: {attempts}")

@@ -105,14 +105,15 @@ def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: 
             left = []
 
 
-def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) -> Row:
+def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path, url: str | None = None) -> Row:
     """Measure one protocol of a server that is ready: its first answer, every scenario, then the curve.
 
-    The figures are not judged (:func:`judged`). On an interrupt, ``bench.keep`` gets what there is.
+    Requests go to ``url``, or to the recipe's address. The figures are not judged (:func:`judged`). On an
+    interrupt, ``bench.keep`` gets what there is.
     """
     row = replace(bench.row(protocol), server=server.recipe.server)
     answers = Answers(bench.artifact.folder / ANSWERS)
-    target = target_of(server, protocol, bench.spec)
+    target = target_of(server, protocol, bench.spec, url)
     exchange = Exchange(bench, protocol, server, target, answers, workdir)
     try:
         first = ask(protocol, target, answers.inputs(1)[0])
@@ -196,14 +197,16 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         result = observed(load, processes)
         used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.requests + result.warmup_requests
-        result = replace(
-            result,
-            server_cpu_ms_per_request=_ms_each(used, served),
+        served = result.load.requests + result.load.warmup_requests
+        figures = replace(
+            result.server,
+            cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
         )
         # Processes of the server that are not seen, and an engine's work for a container, would count as others'.
-        return result if processes and proxy_before is None else replace(result, foreign_cpu_share=None)
+        if not processes or proxy_before is not None:
+            figures = replace(figures, foreign_cpu_share=None)
+        return replace(result, server=figures)
 
     return until_valid(once, attempts)
 

@@ -109,10 +109,10 @@ def request_for(
     )
 
 
-def target_of(server: Asked, protocol: str, spec: ModelSpec) -> Target:
-    """Return the model behind a started server, for a client of ``protocol``."""
+def target_of(server: Asked, protocol: str, spec: ModelSpec, url: str | None = None) -> Target:
+    """Return the model behind a started server, for a client of ``protocol``: at ``url``, or the recipe's address."""
     outputs = {tensor.name: tensor.dtype for tensor in spec.outputs}
-    return Target(server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
+    return Target(url or server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
 
 
 def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models import MODELS
 from models.spec import ModelSpec, spec_of
 from pipelines.base.errors import unknown
-from pipelines.paths import PATHS, Card, path_module
+from pipelines.paths import PATHS, Card, Variant, path_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,11 @@ class Choice:
     @property
     def name(self) -> str:
         return f"{self.card.name}:{self.variant}"
+
+    @property
+    def chosen(self) -> Variant:
+        """The variant's own facts: its framework, requirements and tolerance."""
+        return self.card.variants[self.variant]
 
 
 def choose(words: Iterable[str]) -> list[Choice]:

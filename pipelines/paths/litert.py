@@ -13,23 +13,29 @@ if TYPE_CHECKING:
 
     from models.trained import TrainedModel
 
+CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
+QUANTISED = (*CONVERTED, "litert-quantizer")
+
 CARD = Card(
     name="litert",
     title="LiteRT (TensorFlow Lite)",
-    framework="tensorflow",
     variants={
-        "fp32": Variant("flatbuffer, float32"),
-        "fp16": Variant("weights in float16, computed in float32", Tolerance(atol=0.05)),
+        "fp32": Variant("flatbuffer, float32", "tensorflow", CONVERTED),
+        "fp16": Variant("weights in float16, computed in float32", "tensorflow", CONVERTED, Tolerance(atol=0.05)),
         "int8-dynamic": Variant(
-            "weights in int8, activations quantised as they come", Tolerance(atol=1.0, min_top1=0.98)
+            "weights in int8, activations quantised as they come",
+            "tensorflow",
+            QUANTISED,
+            Tolerance(atol=1.0, min_top1=0.98),
         ),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
+            "tensorflow",
+            QUANTISED,
             Tolerance(atol=4.0, min_top1=0.98, judges_random=False),
         ),
     },
     extra="litert",
-    requires=("tensorflow", "keras", "ai-edge-litert", "litert-quantizer"),
     no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
 )
 

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
     from models.trained import TrainedModel
 
+RUNTIME = ("onnx", "onnxruntime", "kserve")
+
 CARD = Card(
     name="onnxruntime",
     title="ONNX Runtime",
-    framework="pytorch",
     variants={
-        "pytorch": Variant("exported from PyTorch by torch.onnx"),
-        "keras": Variant("exported from the Keras twin by tf2onnx"),
+        "pytorch": Variant("exported from PyTorch by torch.onnx", "pytorch", ("torch", "onnxscript", *RUNTIME)),
+        "keras": Variant(
+            "exported from the Keras twin by tf2onnx", "tensorflow", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
+        ),
     },
     extra="onnxruntime",
-    requires=("torch", "keras", "tensorflow", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "kserve"),
     server="serving.open_inference.recipe",
     container="serving.open_inference.container",
     protocols=("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"),

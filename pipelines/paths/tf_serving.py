@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
     from models.trained import TrainedModel
 
+REQUIRES = ("tensorflow", "keras", "tensorflow-serving-api", "httptools", "pysimdjson")
+
 CARD = Card(
     name="tf-serving",
     title="TensorFlow Serving (SavedModel)",
-    framework="tensorflow",
     variants={
-        "fp32": Variant("SavedModel, float32"),
-        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA"),
+        "fp32": Variant("SavedModel, float32", "tensorflow", REQUIRES),
+        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "tensorflow", REQUIRES),
     },
     extra="tf-serving",
-    requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp", "pysimdjson"),
     server="serving.tf_serving.recipe",
     container="serving.tf_serving.container",
     protocols=("tf-serving-rest", "tf-serving-grpc"),

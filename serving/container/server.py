@@ -22,6 +22,7 @@ from serving.container.hardening import hardening
 from serving.container.image import FoundImage, Say, ensure
 from serving.container.recipe import MODEL, CannotStart, ContainerRecipe
 from serving.launch import STOP_GRACE_S, LaunchError, PortInUse, Recipe, Running, kept_ready
+from serving.wire.addresses import host_port
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -48,7 +49,9 @@ class ContainerServer(Running):
         self.recipe = Recipe(
             server=f"{recipe.server}, container of {recipe.image.name}",
             argv=tuple(recipe.command),
-            endpoints={name: f"{port.scheme}://{recipe.host}:{port.published}" for name, port in recipe.ports.items()},
+            endpoints={
+                name: f"{port.scheme}://{host_port(recipe.host, port.published)}" for name, port in recipe.ports.items()
+            },
             ready=lambda: recipe.ready(self),
             token=lambda: recipe.token(self),
         )
@@ -142,7 +145,7 @@ class ContainerServer(Running):
             raise OSError("the container has no address of its own")
         for port in self._ports.values():
             socket.create_connection((address, port.inside), timeout=REACH_S).close()
-        return {name: f"{port.scheme}://{address}:{port.inside}" for name, port in self._ports.items()}
+        return {name: f"{port.scheme}://{host_port(address, port.inside)}" for name, port in self._ports.items()}
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """Ask it to end, then make it; returns when the container is removed.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from serving.clients import ProtocolError
 from serving.launch import LaunchError, LaunchRequest, Recipe
+from serving.wire.addresses import host_port
 
 FLAVOURS = ("embedded", "native")
 NATIVE = "tensorflow_model_server"
@@ -44,8 +45,8 @@ def recipe(request: LaunchRequest) -> Recipe:
             ),
         ),
         endpoints={
-            "tf-serving-rest": f"http://{_bracketed(request.host)}:{request.rest_port}",
-            "tf-serving-grpc": f"grpc://{_bracketed(request.host)}:{request.grpc_port}",
+            "tf-serving-rest": f"http://{host_port(request.host, request.rest_port)}",
+            "tf-serving-grpc": f"grpc://{host_port(request.host, request.grpc_port)}",
         },
         ready=lambda: is_available(request) and _accepts(request.host, request.grpc_port),
     )
@@ -123,7 +124,3 @@ def is_available(request: LaunchRequest) -> bool:
 def _accepts(host: str, port: int) -> bool:
     with socket.create_connection((host, port), timeout=_PROBE_S):
         return True
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

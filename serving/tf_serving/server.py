@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from aiohttp import web
-
 from serving.tf_serving.base.ports import bound, taken
 from serving.tf_serving.base.workers import Outbox, Workers
 from serving.tf_serving.calls.warmup import warm_up
 from serving.tf_serving.grpc_api.server import GrpcServer
 from serving.tf_serving.grpc_api.service import services
 from serving.tf_serving.rest_api.face import RestFace, RestRules
+from serving.tf_serving.rest_api.server import HttpServer
 from serving.tf_serving.runtime.queue import Scheduler
 from serving.tf_serving.runtime.saved_model import Parallelism
 from serving.tf_serving.runtime.servable import Servable, load
@@ -29,6 +28,7 @@ from serving.tf_serving.versions.follow import ConfigFile
 from serving.tf_serving.versions.labels import LabelRules
 from serving.tf_serving.versions.loader import Load, Retries
 from serving.tf_serving.versions.manager import Manager, VersionRules
+from serving.wire.addresses import host_port
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,9 @@ async def run(flags: Flags, models: Models | None) -> None:
         workers, outbox = Workers(flags.grpc_max_threads, "grpc"), Outbox(loop)
         grpc_face = GrpcServer(services(manager, flags, workers, outbox), flags)
         await grpc_face.start()
-        log.info("Running gRPC ModelServer at %s:%s %s", flags.bind_address, flags.port, flags.grpc_socket_path)
-    runner = await _rest_runner(manager, flags, rest_rules)
+        where = host_port(flags.bind_address, flags.port)
+        log.info("Running gRPC ModelServer at %s %s", where, flags.grpc_socket_path)
+    rest_face = await _rest_face(manager, flags, rest_rules)
     _leave_alone_what_stays()
     manager.start()
     config_file = ConfigFile(manager, flags.model_config_file, flags.model_config_file_poll_wait_seconds)
@@ -70,8 +71,8 @@ async def run(flags: Flags, models: Models | None) -> None:
     config_file.stop()
     manager.stop()
     endings = [grpc_face.stop(FINISH_S)] if grpc_face else []
-    if runner:
-        endings.append(runner.cleanup())
+    if rest_face:
+        endings.append(rest_face.stop(FINISH_S))
     await asyncio.gather(*endings)
 
 
@@ -85,22 +86,20 @@ def _leave_alone_what_stays() -> None:
     gc.freeze()
 
 
-async def _rest_runner(manager: Manager, flags: Flags, rules: RestRules) -> web.ServerRunner | None:
+async def _rest_face(manager: Manager, flags: Flags, rules: RestRules) -> HttpServer | None:
     if not flags.rest_api_port:
         return None
     if flags.rest_api_port == flags.port:
         log.error("--rest_api_port cannot be same as --port. Please use a different port for HTTP/REST API.")
         return None
     pool = ThreadPoolExecutor(flags.rest_api_num_threads, thread_name_prefix="rest")
-    runner = web.ServerRunner(RestFace(manager, pool, rules).server(), shutdown_timeout=FINISH_S)
-    await runner.setup()
-    listening = bound(flags.bind_address, flags.rest_api_port)
+    server = RestFace(manager, pool, rules).server()
     try:
-        await web.SockSite(runner, listening).start()
+        await server.start(bound(flags.bind_address, flags.rest_api_port))
     except OSError as error:
         raise taken(flags.bind_address, flags.rest_api_port, error.strerror or str(error)) from error
-    log.info("Exporting HTTP/REST API at: %s:%s", flags.bind_address, flags.rest_api_port)
-    return runner
+    log.info("Exporting HTTP/REST API at: %s", host_port(flags.bind_address, flags.rest_api_port))
+    return server
 
 
 def _with_threads(flags: Flags, batching: BatchingParameters | None) -> Flags:
@@ -130,6 +129,7 @@ def _rest_rules(flags: Flags) -> RestRules:
     return RestRules(
         flags.rest_api_timeout_in_ms / 1000,
         flags.rest_api_max_request_bytes,
+        flags.rest_api_max_gzip_ratio,
         flags.rest_api_enable_cors_support,
         metrics_path(flags.monitoring_config_file),
         flags.enable_signature_method_name_check,

@@ -85,15 +85,15 @@ def _stalled(truth: Truth, kind: str, seconds: float, attempt: int) -> Iterator[
     want = percentiles(true_latencies_ms(np.sort(arrivals), path))
     late = read_lateness(send(truth.call("/late"), b""))
     for name, measured, right in (
-        ("p50_ms", found.quantiles_ms[50], want.quantiles[50]),
-        ("p99_ms", found.quantiles_ms[99], want.quantiles[99]),
-        ("max_ms", found.max_ms or 0.0, want.largest or 0.0),
-        ("mean_ms", found.mean_ms or 0.0, (want.mean or 0.0) + late.mean_ms),
+        ("p50_ms", found.latency.quantiles_ms[50], want.quantiles[50]),
+        ("p99_ms", found.latency.quantiles_ms[99], want.quantiles[99]),
+        ("max_ms", found.latency.max_ms or 0.0, want.largest or 0.0),
+        ("mean_ms", found.latency.mean_ms or 0.0, (want.mean or 0.0) + late.mean_ms),
     ):
         yield Check(kind, name, measured, right, MAX_ERROR * right)
-    yield Check(kind, "send_lag_p50_us", found.send_lag_p50_us or 0.0, None, MAX_LAG_P50_US)
-    yield Check(kind, "send_lag_p99_us", found.send_lag_p99_us or 0.0, None, MAX_LAG_P99_US)
-    yield Check(kind, "failed_requests", float(found.errors), 0.0, 0.0)
+    yield Check(kind, "send_lag_p50_us", found.generator.send_lag_p50_us or 0.0, None, MAX_LAG_P50_US)
+    yield Check(kind, "send_lag_p99_us", found.generator.send_lag_p99_us or 0.0, None, MAX_LAG_P99_US)
+    yield Check(kind, "failed_requests", float(found.load.errors), 0.0, 0.0)
     yield Check(kind, "wrong_answers", _wrong(found), 0.0, 0.0)
     yield Check(kind, "server_late_ms", late.max_ms, None, MAX_SERVER_LATE_MS)
 
@@ -102,7 +102,7 @@ def _faults(truth: Truth, kind: str) -> Iterator[Check]:
     with scratch("selftest") as folder:
         settings = LoadSettings("server", 1.0, 0.0, rate_per_s=RATE_PER_S, seed=2)
         found = measure(truth.call(FAULT), BODIES, _right, settings, folder)
-    yield Check(kind, "refused_requests", float(found.errors), float(found.requests // 20), 0.0)
+    yield Check(kind, "refused_requests", float(found.load.errors), float(found.load.requests // 20), 0.0)
 
 
 def _right(index: int, answer: bytes) -> bool:
@@ -110,4 +110,8 @@ def _right(index: int, answer: bytes) -> bool:
 
 
 def _wrong(found: Scenario) -> float:
-    return found.answers_checked * (1 - (found.match_share or 0.0)) if found.answers_checked else float(found.requests)
+    return (
+        found.answers_checked * (1 - (found.match_share or 0.0))
+        if found.answers_checked
+        else float(found.load.requests)
+    )

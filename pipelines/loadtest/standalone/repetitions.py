@@ -16,7 +16,7 @@ from pipelines.loadtest.statistics.intervals import Interval, percentile_interva
 from pipelines.loadtest.statistics.merge import merge
 from pipelines.loadtest.statistics.percentiles import CLAIMS
 from pipelines.loadtest.statistics.summary import summarise
-from pipelines.results import Scenario
+from pipelines.results import Cause, Percentile, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Result:
     whole: Scenario
     runs: tuple[Scenario, ...]
     latencies_ms: tuple[np.ndarray, ...]
-    intervals: dict[str, Interval | str]
+    intervals: dict[Percentile, Interval | str]
     notes: tuple[str, ...]
     started: float
 
@@ -74,28 +74,38 @@ def _together(
     matched = sum(round((one.match_share or 0.0) * one.answers_checked) for one in runs)
     whole = summarise(merge(recordings), settings, checked, matched)
     reasons = [f"run {number}: {one.invalid_because}" for number, one in enumerate(runs, 1) if one.invalid_because]
+    causes = [cause for one in runs for cause in one.invalid_causes]
     partial = len(runs) < repeat or runs[-1].partial
     if partial:
         reasons.append(f"interrupted in run {len(runs)} of {repeat}")
+        causes.append(Cause.INTERRUPTED)
     first = runs[0]
-    seconds = sum(one.duration_s for one in runs)
-    rate = sum(one.rate_per_s * one.duration_s for one in runs) / seconds if seconds else 0.0
-    stolen = [one.steal_share for one in runs if one.steal_share is not None]
+    loads = [one.load for one in runs]
+    seconds = sum(one.duration_s for one in loads)
+    rate = sum(one.rate_per_s * one.duration_s for one in loads) / seconds if seconds else 0.0
+    stolen = [one.generator.steal_share for one in runs if one.generator.steal_share is not None]
     return replace(
         whole,
         valid=not reasons,
         invalid_because="; ".join(reasons) or None,
+        invalid_causes=tuple(dict.fromkeys(causes)),
         partial=partial,
-        duration_s=seconds,
-        rate_per_s=rate,
-        samples_per_s=rate * settings.batch,
-        concurrency=max(one.concurrency for one in runs),
-        warmup_requests=sum(one.warmup_requests for one in runs),
-        governor=first.governor,
-        steal_share=max(stolen) if stolen else None,
-        client_cpu_share=max((one.client_cpu_share or 0.0 for one in runs), default=None),
-        distinct_inputs=first.distinct_inputs,
-        steady_from_s=None,
+        load=replace(
+            whole.load,
+            duration_s=seconds,
+            rate_per_s=rate,
+            samples_per_s=rate * settings.batch,
+            concurrency=max(one.concurrency for one in loads),
+            warmup_requests=sum(one.warmup_requests for one in loads),
+            distinct_inputs=first.load.distinct_inputs,
+        ),
+        latency=replace(whole.latency, steady_from_s=None),
+        generator=replace(
+            whole.generator,
+            governor=first.generator.governor,
+            steal_share=max(stolen) if stolen else None,
+            cpu_share=max((one.generator.cpu_share or 0.0 for one in runs), default=None),
+        ),
     )
 
 
@@ -106,12 +116,13 @@ def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...
         wrong = f"{1 - whole.match_share:.2%} of {whole.answers_checked:,} checked answers differ"
         if subject.expected:
             reason = "; ".join(filter(None, [whole.invalid_because, f"{wrong} from the expected ones"]))
-            whole = replace(whole, valid=False, invalid_because=reason)
+            causes = tuple(dict.fromkeys((*whole.invalid_causes, Cause.SERVER)))
+            whole = replace(whole, valid=False, invalid_because=reason, invalid_causes=causes)
         else:
             notes.append(f"{wrong} from the first answer to the same body: give the right ones with --expect")
-    if whole.distinct_inputs == 1:
+    if whole.load.distinct_inputs == 1:
         notes.append("one body for all requests: a cache of the server may have answered; give several with --body")
-    if whole.closed_loop and whole.name != "offline":
+    if whole.load.closed_loop and whole.name != "offline":
         notes.append("a closed loop waits for a slow server and hides its stalls: do not judge tail latency by it")
     return whole, tuple(notes)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.loadtest.generator.transport import check_call
 from serving.clients import Call
+from serving.wire.addresses import host_port
 
 PORTS = {"http": 80}
 MAX_BODY_BYTES = 256 * 2**20
@@ -44,12 +45,11 @@ def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = Fal
             f"{host} is not on this machine or a private network. Received: {address}. "
             "A load test of a server that is not yours is an attack: pass --allow-remote if it is yours."
         )
-    shown = f"[{address}]" if ":" in address else address
     named = {} if host == address else {"Host": parts.netloc}
     given = dict(_header(text) for text in headers)
     if parts.scheme == "grpc":
         given = {name.lower(): value for name, value in given.items()}  # HTTP/2 requires lower case
-    call = Call(f"{parts.scheme}://{shown}:{port}", path, (named if parts.scheme == "http" else {}) | given)
+    call = Call(f"{parts.scheme}://{host_port(address, port)}", path, (named if parts.scheme == "http" else {}) | given)
     check_call(call)
     return call
 

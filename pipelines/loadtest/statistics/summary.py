@@ -11,8 +11,8 @@ from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.percentiles import most_in_flight, percentiles, rank_of
 from pipelines.loadtest.statistics.steady import settled
 from pipelines.loadtest.statistics.timeline import tail_points, timeline
-from pipelines.loadtest.statistics.validity import Counted, invalid_because
-from pipelines.results import Scenario
+from pipelines.loadtest.statistics.validity import Counted, broken
+from pipelines.results import Cause, GeneratorFigures, LatencyFigures, LoadFigures, Scenario, ServerFigures
 
 
 def summarise(
@@ -60,7 +60,7 @@ def summarise(
     elapsed_s = (r.ended_ns - r.start_ns) / 1e9
     cpu_share = r.cpu_s / elapsed_s if elapsed_s > 0 and requests and not in_process else None
     first_ms = (r.first_byte - r.intended)[measured][ok & (r.first_byte[measured] > 0)] / 1e6
-    reason = invalid_because(
+    reasons = broken(
         Counted(
             scenario=settings.scenario,
             requests=requests,
@@ -84,46 +84,57 @@ def summarise(
     trace = server and settings.arrivals == "trace"
     return Scenario(
         name=settings.scenario,
-        valid=reason is None,
-        invalid_because=reason,
-        duration_s=duration_s,
-        batch=settings.batch,
-        concurrency=most_in_flight(r.sent[measured][sent], r.done[measured][sent]) if server else settings.outstanding,
-        offered_per_s=_mean_rate(requests, duration_s) if trace else settings.rate_per_s if server else None,
-        rate_per_s=rate,
-        samples_per_s=rate * settings.batch,
-        requests=requests,
-        warmup_requests=r.first,
-        errors=errors,
-        error_examples=r.error_examples,
-        mean_ms=stats.mean,
-        p50_ms=stats.claimed["p50"],
-        p90_ms=stats.claimed["p90"],
-        p99_ms=stats.claimed["p99"],
-        max_ms=stats.largest,
-        unclaimable=stats.unclaimable,
-        quantiles_ms=stats.quantiles,
+        valid=not reasons,
+        invalid_because="; ".join(text for _, text in reasons) or None,
+        invalid_causes=tuple(dict.fromkeys(cause for cause, _ in reasons)),
+        partial=r.interrupted,
         answers_checked=checked,
         match_share=matched / checked if checked else None,
-        send_lag_p50_us=lag_p50,
-        send_lag_p99_us=lag_p99,
-        send_lag_max_us=lag_max,
-        client_cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
-        server_cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
-        # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
-        server_cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
-        partial=r.interrupted,
-        closed_loop=not server,
-        arrivals=settings.arrivals if server else None,
-        client_cpu_share=cpu_share,
-        client_cpus=r.cpus,
-        client_priority=r.priority,
-        steal_share=steal_share,
-        first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
-        received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,
-        steady_from_s=settled(due_s[ok], all_ms[ok]),
-        tail=tail_points(ordered),
-        timeline=timeline(due_s, all_ms, ok, duration_s),
+        load=LoadFigures(
+            duration_s=duration_s,
+            batch=settings.batch,
+            concurrency=most_in_flight(r.sent[measured][sent], r.done[measured][sent])
+            if server
+            else settings.outstanding,
+            offered_per_s=_mean_rate(requests, duration_s) if trace else settings.rate_per_s if server else None,
+            rate_per_s=rate,
+            samples_per_s=rate * settings.batch,
+            requests=requests,
+            errors=errors,
+            error_examples=r.error_examples,
+            warmup_requests=r.first,
+            closed_loop=not server,
+            arrivals=settings.arrivals if server else None,
+            received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,
+        ),
+        latency=LatencyFigures(
+            mean_ms=stats.mean,
+            p50_ms=stats.claimed["p50"],
+            p90_ms=stats.claimed["p90"],
+            p99_ms=stats.claimed["p99"],
+            max_ms=stats.largest,
+            unclaimable=stats.unclaimable,
+            quantiles_ms=stats.quantiles,
+            tail=tail_points(ordered),
+            timeline=timeline(due_s, all_ms, ok, duration_s),
+            first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
+            steady_from_s=settled(due_s[ok], all_ms[ok]),
+        ),
+        generator=GeneratorFigures(
+            send_lag_p50_us=lag_p50,
+            send_lag_p99_us=lag_p99,
+            send_lag_max_us=lag_max,
+            cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
+            cpu_share=cpu_share,
+            cpus=r.cpus,
+            priority=r.priority,
+            steal_share=steal_share,
+        ),
+        server=ServerFigures(
+            cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
+            # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
+            cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
+        ),
     )
 
 
@@ -150,8 +161,7 @@ def _mean_rate(requests: int, seconds: float) -> float | None:
 
 
 def nothing_measured(settings: LoadSettings, reason: str) -> Scenario:
-    """The result of a test that could not be done."""
+    """The result of a test that the machine did not do."""
     empty = np.empty(0, np.int64)
     recording = Recording(empty, empty, empty, empty, empty, empty, 0, 0, 0, 0.0, 0, (reason,))
-    scenario = summarise(recording, settings)
-    return replace(scenario, invalid_because=reason)
+    return replace(summarise(recording, settings), invalid_because=reason, invalid_causes=(Cause.MACHINE,))

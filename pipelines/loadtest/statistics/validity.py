@@ -1,4 +1,4 @@
-"""Why the result of a load test is not valid: pure rules over what was counted."""
+"""Why the result of a load test is not valid, and who made it so: pure rules over what was counted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.loadtest.settings import ScenarioName
 from pipelines.loadtest.statistics.percentiles import needed
+from pipelines.results import Cause
 
 MIN_ANSWERS = needed(500)
 """Below it not even the median may be claimed."""
@@ -124,26 +125,27 @@ def _interrupted(c: Counted) -> str | None:
     return f"interrupted after {c.duration_s:.1f} of {c.planned_s:g} s; {c.cut_off:,} unanswered requests are left out"
 
 
-RULES: tuple[Callable[[Counted], str | None], ...] = (
-    _interrupted,
-    _too_few,
-    _too_short,
-    _too_many_errors,
-    _in_flight_limit,
-    _sent_late,
-    _fell_behind,
-    _too_busy,
-    _stolen,
+RULES: tuple[tuple[Cause, Callable[[Counted], str | None]], ...] = (
+    (Cause.INTERRUPTED, _interrupted),
+    (Cause.TEST, _too_few),
+    (Cause.TEST, _too_short),
+    (Cause.SERVER, _too_many_errors),
+    (Cause.SERVER, _in_flight_limit),
+    (Cause.MACHINE, _sent_late),
+    (Cause.SERVER, _fell_behind),
+    (Cause.MACHINE, _too_busy),
+    (Cause.MACHINE, _stolen),
 )
+"""In the order of the reasons: what comes later may follow from what comes first."""
 
 
-def invalid_because(counted: Counted) -> str | None:
-    """Every reason why the result is not valid, in one line; None if it is."""
+def broken(counted: Counted) -> list[tuple[Cause, str]]:
+    """Every reason why the result is not valid, with who made it so; empty if it is valid."""
     if not counted.requests and counted.planned_s is not None:
-        return "interrupted before anything was measured"
+        return [(Cause.INTERRUPTED, "interrupted before anything was measured")]
     if not counted.requests:
-        return "no request was due within the test: test for longer or at a higher rate"
+        return [(Cause.TEST, "no request was due within the test: test for longer or at a higher rate")]
     if not counted.answered:
-        return f"no request was answered, of {counted.requests:,}: {counted.first_error or 'no reason known'}"
-    reasons = [reason for rule in RULES if (reason := rule(counted)) is not None]
-    return "; ".join(reasons) or None
+        why = counted.first_error or "no reason known"
+        return [(Cause.SERVER, f"no request was answered, of {counted.requests:,}: {why}")]
+    return [(cause, reason) for cause, rule in RULES if (reason := rule(counted)) is not None]

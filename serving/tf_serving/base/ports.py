@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from serving.wire.addresses import host_port
+
 
 class PortTakenError(Exception):
     """A port cannot be listened on: one line for the user."""
@@ -42,4 +44,5 @@ def bound(host: str, port: int) -> socket.socket:
 
 def taken(host: str, port: int, reason: str) -> PortTakenError:
     """The error for a port that cannot be listened on."""
-    return PortTakenError(f"cannot listen on {host}:{port}: {reason}. Stop what uses it, or choose another port.")
+    where = host_port(host, port)
+    return PortTakenError(f"cannot listen on {where}: {reason}. Stop what uses it, or choose another port.")

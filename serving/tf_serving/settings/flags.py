@@ -1,4 +1,4 @@
-"""The command line: tensorflow_model_server's flags, and ``--bind_address``.
+"""The command line: tensorflow_model_server's flags, ``--bind_address``, and limits of REST bodies.
 
 Names, meanings and defaults are those of tensorflow/serving (model_servers/main.cc), except that a
 prediction computes on one thread unless told otherwise: requests run side by side instead.
@@ -58,6 +58,7 @@ class Flags:
     rest_api_num_threads: int = _THREADS
     rest_api_timeout_in_ms: int = 30_000
     rest_api_max_request_bytes: int = 2**31 - 1
+    rest_api_max_gzip_ratio: int = 100
     rest_api_enable_cors_support: bool = False
     monitoring_config_file: str = ""
     version: bool = False
@@ -95,6 +96,7 @@ _HELP = {
     "rest_api_num_threads": "REST requests that are worked on at the same time",
     "rest_api_timeout_in_ms": "time for one REST request, and for its body to arrive",
     "rest_api_max_request_bytes": "largest body of a REST request, compressed or not",
+    "rest_api_max_gzip_ratio": "how many times its size a compressed body may have decompressed, beyond 1 MiB",
     "rest_api_enable_cors_support": "let pages of other origins call the REST API",
     "monitoring_config_file": "file with a MonitoringConfig in protobuf's text format: turns the metrics on",
     "version": "print the version and end",
@@ -105,6 +107,7 @@ _AT_LEAST = {
     "rest_api_num_threads": 1,
     "rest_api_timeout_in_ms": 1,
     "rest_api_max_request_bytes": 1,
+    "rest_api_max_gzip_ratio": 1,
     "load_retry_interval_micros": -(2**63),
 }
 _AT_MOST = {

@@ -49,15 +49,15 @@ def test_a_fault_costs_the_requests_that_it_meets(truth, bodies, tmp_path, fault
     """Each 20th request meets the fault; on its own connection (HTTP), or on one that all share (gRPC)."""
     kind = truth.url.partition(":")[0]
     found = go(truth.call(f"/every/20/{fault}"), bodies, tmp_path)
-    assert found.requests > 50
+    assert found.load.requests > 50
     assert found.match_share == 1.0
     if (kind, fault) not in FAULTS:  # bytes after an answer over HTTP: the answer counts, the connection does not
-        assert found.errors == 0
+        assert found.load.errors == 0
         return
     # A gRPC connection that is dropped takes along what is under way on it: more or less, as busy as the machine is.
-    most = found.requests // 2 if (kind, fault) == ("grpc", "drop") else found.requests // 20
-    assert found.requests // 20 <= found.errors <= most
-    assert FAULTS[kind, fault] in found.error_examples[0]
+    most = found.load.requests // 2 if (kind, fault) == ("grpc", "drop") else found.load.requests // 20
+    assert found.load.requests // 20 <= found.load.errors <= most
+    assert FAULTS[kind, fault] in found.load.error_examples[0]
     assert found.invalid_because is not None
     assert "requests failed (limit 1%)" in found.invalid_because
 
@@ -65,7 +65,7 @@ def test_a_fault_costs_the_requests_that_it_meets(truth, bodies, tmp_path, fault
 @pytest.mark.parametrize("path", ["/chunked", "/every/7/close", "/reversed"])
 def test_answers_in_pieces_last_ones_and_those_out_of_order(truth, bodies, tmp_path, path: str) -> None:
     found = go(truth.call(path), bodies, tmp_path, arrivals="uniform")
-    assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
+    assert (found.load.requests, found.load.errors, found.match_share) == (100, 0, 1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,7 +95,7 @@ def test_a_server_that_comes_back(kind: str, start_truth, bodies, tmp_path) -> N
         found = measure(call, bodies, lambda i, answer: answer == bodies[i], settings, tmp_path, watch=restart)
     outcome = load_recording(tmp_path).outcome
     assert again
-    assert found.errors > 0
+    assert found.load.errors > 0
     assert outcome[0] == outcome[-1] == Outcome.ANSWERED
     assert found.match_share == 1.0
     assert not found.valid
@@ -118,7 +118,7 @@ def test_a_server_that_goes_down_after_the_last_answer(kind: str, start_truth, b
 
             found = measure(server.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, folder, watch=kill)
             assert server.process.wait(10) is not None
-        assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
+        assert (found.load.requests, found.load.errors, found.match_share) == (100, 0, 1.0)
         return found
 
     found = until_valid(once)  # what the machine spoils is measured again, as in a run
@@ -130,7 +130,7 @@ def test_a_rate_that_the_machine_cannot_offer(truth, bodies, tmp_path) -> None:
     assert not found.valid
     assert found.invalid_because is not None
     assert "the load generator" in found.invalid_because or "were not sent" in found.invalid_because
-    assert found.requests == pytest.approx(120_000, rel=0.05)
+    assert found.load.requests == pytest.approx(120_000, rel=0.05)
 
 
 def test_answers_that_are_larger_than_the_memory_for_them(truth, tmp_path) -> None:
@@ -149,8 +149,8 @@ def test_answers_that_are_larger_than_the_memory_for_them(truth, tmp_path) -> No
     settings = LoadSettings("offline", 0.5, 0.0, concurrency=16, requests=16, timeout_s=20.0)
     call = truth.call("/size/100000000")
     found = measure(call, [b"x"], lambda _, answer: len(answer) == 10**8, settings, tmp_path, watch=look)
-    assert (found.errors, found.error_examples) == (0, ()) or TOO_MUCH in found.error_examples[0]
-    assert (found.errors > 0) == truth.url.startswith("http")
+    assert (found.load.errors, found.load.error_examples) == (0, ()) or TOO_MUCH in found.load.error_examples[0]
+    assert (found.load.errors > 0) == truth.url.startswith("http")
     assert most < 3 * MAX_ARRIVING
 
 
@@ -170,6 +170,6 @@ def test_a_server_that_does_not_read(bodies, tmp_path) -> None:
         call = Call(f"http://127.0.0.1:{server.getsockname()[1]}", "/x")
         settings = LoadSettings("server", 0.5, 0.0, rate_per_s=200.0, timeout_s=0.8)
         found = measure(call, [bytes(10_000_000)], lambda *_: True, settings, tmp_path, watch=look)
-    assert found.errors == found.requests > 50
-    assert "no answer within 0.8 s" in found.error_examples
+    assert found.load.errors == found.load.requests > 50
+    assert "no answer within 0.8 s" in found.load.error_examples
     assert most < 500 * 2**20

@@ -215,8 +215,8 @@ class TestRun:
             for load in one.row.scenarios:
                 assert load.valid
                 assert load.match_share == 1.0
-                assert load.server_cpu_ms_per_request is not None
-            proxied = sum(load.proxy_cpu_ms_per_request or 0 for load in one.row.scenarios)
+                assert load.server.cpu_ms_per_request is not None
+            proxied = sum(load.server.proxy_cpu_ms_per_request or 0 for load in one.row.scenarios)
             assert (proxied > 0) == (one.via == "published port")
 
     def test_each_layer_is_over_the_one_below(self, report: Report) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from serving.clients import Target, client
 from serving.clients.transport import send
-from serving.launch import LaunchError, LaunchRequest, free_ports, serve
+from serving.launch import LOOPBACK, LaunchError, LaunchRequest, free_ports, serve
 from serving.tf_serving.recipe import FLAVOURS, NATIVE, recipe
 
 
@@ -56,9 +56,11 @@ def test_a_payload_that_is_not_there(tmp_path):
         recipe(request_for(tmp_path / "absent", tmp_path / "work"))
 
 
-def test_a_served_model_answers_both_clients_as_the_original(half_plus_two, tmp_path):
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_served_model_answers_both_clients_as_the_original(family, half_plus_two, tmp_path, request):
+    host = LOOPBACK if family == "IPv4" else request.getfixturevalue("ipv6_loopback")
     shutil.copytree(half_plus_two, tmp_path / "models/1")
-    made = recipe(request_for(tmp_path / "models", tmp_path / "work"))
+    made = recipe(request_for(tmp_path / "models", tmp_path / "work", host=host))
     x = np.array([[0.1], [-3.0], [1e7]], np.float32)
     with serve(made, tmp_path / "work", timeout_s=90) as server:
         for protocol, url in made.endpoints.items():

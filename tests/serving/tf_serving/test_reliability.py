@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from serving.launch import LOOPBACK, free_ports
 SWITCHES = Path(__file__).parents[3] / "benchmarks" / "tf_serving" / "switches.py"
 PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances":[2.0]}'
+METRICS = "/monitoring/prometheus/metrics"
 LIMIT_BYTES = 200_000
 
 
@@ -154,6 +156,17 @@ def test_a_head_that_does_not_end_is_given_up(limited):
             assert (silent.recv(1000), slow.recv(1000), later.recv(1000)) == (b"", b"", b"")
         known.sendall(head(len(BODY)) + BODY)
         assert known.recv(65536).endswith(b'{"predictions":[3.0]}')
+
+
+def test_work_for_a_client_that_is_gone_ends(server, until):
+    """Its computation goes on, but nobody waits for the rest; a closed connection that was reset tells so at once."""
+    line = 'tensorflow:serving:request_count{model_name="slow",status="CANCELLED"} 1'
+    assert line not in server.ask(METRICS)[1].decode()
+    with connect(server.rest) as connection:
+        connection.sendall(head(len(BODY)).replace(b"half_plus_two", b"slow") + BODY)
+        assert server.json("/v1/models/slow")[0] == 200  # so the request has been read
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: line in server.ask(METRICS)[1].decode(), 1.5)  # before the computation ends
 
 
 def test_hanging_up_leaves_nothing_in_the_log(limited):
