@@ -1,4 +1,4 @@
-"""What each layer between a client and a model costs, written to results/protocol_cost.json.
+"""Measures the cost of each layer between a client and a model; writes results/protocol_cost.json.
 
 For every path with a server: the model's own call in process, JSON, binary REST and gRPC to the bare process, and
 the same to the container's address and to its published port, if a Docker engine answers. Two inputs: the digits of
@@ -52,7 +52,7 @@ RESULTS = Path(__file__).parent / "results" / "protocol_cost.json"
 PATHS = ("tf-serving", "torchserve", "onnxruntime")
 DIGITS = "mnist_cnn"
 CONTAINED = {DIGITS}
-"""Models that are measured in containers, too: what an address and a proxy add is much the same for any."""
+"""Models that are also measured in containers: an address and a proxy add much the same for any model."""
 IMAGES = ("tf-serving", "torchserve", "open-inference")
 DISTRIBUTIONS = ("tensorflow", "torch", "torchserve", "onnxruntime", "kserve")
 FIGURES = (
@@ -60,14 +60,14 @@ FIGURES = (
     *("over_in_process_ms", "over_in_process_cpu_ms", "added_ms", "added_cpu_ms"),
 )
 WARM = LoadSettings(SCENARIO, 1.0, 0.0)
-"""What a server answers before it is measured: a virtual machine compiles what it has run often."""
+"""Requests before the measurement: a virtual machine compiles what it has run often."""
 
 Measure = Callable[[], Row | ContainerRow]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An artifact of one model, and how its layers are rows."""
+    """An artifact of one model, whose layers are measured."""
 
     model: str
     card: Card
@@ -84,7 +84,7 @@ def say(text: str) -> None:
 
 
 def command(words: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
-    """Raises SystemExit with the last lines of what a command said if it fails."""
+    """Runs a command. Raises SystemExit with the last lines of its output if it fails."""
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout)[-4000:]
@@ -92,7 +92,7 @@ def command(words: Sequence[str | Path], env: dict[str, str] | None = None) -> N
 
 
 def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
-    """Every artifact, packaged now."""
+    """Packages and yields every artifact."""
     names = [f"{path}:{next(iter(path_module(path).CARD.variants))}" for path in PATHS]
     say(f"packaging {DIGITS}: {', '.join(names)}")
     command([sys.executable, "-m", "pipelines", "--workspace", workspace.root, "package", DIGITS, *names])
@@ -116,7 +116,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
 
 
 def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list[tuple[LayerCost, ...]]:
-    """The layers of one artifact, run by run, its servers up all the time."""
+    """Measures the layers of one artifact, run by run, while its servers stay up."""
     card, artifact = subject.card, subject.artifact
     spec = pictures.SPEC if subject.model == pictures.SPEC.name else spec_of(subject.model)
     found = []
@@ -151,7 +151,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
             begun = time.monotonic()
             rows = [step() for step in random.Random(run).sample(steps, len(steps))]  # noqa: S311
             alone = [row for row in rows if isinstance(row, Row)]
-            # The report's order, whatever the order of measuring was.
+            # In the report's order, not in the order of measuring.
             alone.sort(key=lambda row: (IN_PROCESS, *card.protocols).index(row.protocol))
             containers = [row for row in rows if isinstance(row, ContainerRow)]
             found.append(protocol_cost(alone, containers, {card.name: card.not_spoken}))
@@ -160,7 +160,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
 
 
 def in_process(subject: Subject, logs: Path) -> Row:
-    """The model's own call, by the worker that measures it in a run of slipway."""
+    """Measures the model's own call, in the worker of a run of slipway."""
     card, artifact = subject.card, subject.artifact
     request = {
         "path": card.name,
@@ -175,7 +175,7 @@ def in_process(subject: Subject, logs: Path) -> Row:
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:
-    """One entry a layer: the median of each figure and its extremes, and why it was missing, if it ever was."""
+    """Returns one entry per layer: the median of each figure and its extremes, and why it was missing, if ever."""
     layers = []
     for same in zip(*runs, strict=True):
         first = same[0]
@@ -196,7 +196,7 @@ def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dic
 
 
 def images(wanted: bool) -> str | None:
-    """The engine's version, once the images are built; None if there is no engine, or none is wanted."""
+    """Builds the images; returns the engine's version, or None if there is no engine or no image is wanted."""
     if not wanted:
         return None
     try:

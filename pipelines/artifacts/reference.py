@@ -1,4 +1,4 @@
-"""The reference's answers, computed once a model: what every path is compared with.
+"""Computes the reference's answers, once per model; every path is compared with them.
 
 One ``reference.npz`` (arrays only, read without pickle) beside the weights::
 
@@ -35,7 +35,7 @@ class Reference:
     labels: np.ndarray
 
     def probes(self) -> Iterator[Probe]:
-        """Both sets at every batch size, then every row of the evaluation set in larger batches."""
+        """Yield both sets at every batch size, then every row of the evaluation set in larger batches."""
         for name in ("evaluation", "random"):
             yield from self._slices(name, BATCHES)
         whole, rest = divmod(len(self.labels), EVALUATION_BATCH)
@@ -66,7 +66,7 @@ def compute(model: TrainedModel, path: Path) -> None:
 
 
 def read(path: Path) -> Reference:
-    """The reference that ``compute`` wrote. Raises OSError or ValueError when there is none."""
+    """Read the reference that ``compute`` wrote. Raises OSError or ValueError if it cannot be read."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
 

@@ -1,4 +1,4 @@
-"""What all commands share: how they are declared, how they print, how they end."""
+"""Declares commands, prints their results and sets their exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLES = "\n\n\b\nExamples:\n"
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when called, and end with one line and an exit code, whatever goes wrong."""
+    """Imports a command when it is called, and turns its errors into one line and an exit code."""
 
     def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
         """``table`` maps a command's name to ``module:attribute`` below ``pipelines.commands``."""
@@ -37,7 +37,7 @@ class Commands(click.Group):
             return None
         module, _, name = self._table[cmd_name].partition(":")
         found = getattr(importlib.import_module(f"pipelines.commands.{module}"), name)
-        assert isinstance(found, click.Command)  # noqa: S101 - a wrong line of the table
+        assert isinstance(found, click.Command)  # noqa: S101 - an error in the table
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -48,9 +48,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
         except BrokenPipeError:
-            raise  # whoever reads our output has enough: click ends quietly
+            raise  # the reader has closed the pipe: click ends quietly
         except OSError as error:
-            # A full disk, a folder that went away: the user's to mend, and no bug of ours.
+            # A full disk, a removed folder: for the user to fix, not a bug of ours.
             where = f": {error.filename}" if error.filename else ""
             fail(UserError(f"{error.strerror or error}{where}"), 2)
 
@@ -61,7 +61,7 @@ def fail(error: Exception, code: int) -> None:
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with ``--json``, the workspace as its first argument, and examples under its help."""
+    """Declare a command with ``--json``, the workspace as its first argument, and examples under its help."""
 
     def wrap(function: Callable[..., Any]) -> click.Command:
         lines = "\n".join(f"  slipway {example}" for example in examples)
@@ -74,25 +74,25 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.C
 
 
 def model_and_paths(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments MODEL (if left out, that of SLIPWAY_MODEL) and any number of PATH or PATH:VARIANT."""
+    """Add the arguments MODEL (default: SLIPWAY_MODEL) and any number of PATH or PATH:VARIANT."""
     return click.argument("model", envvar="SLIPWAY_MODEL")(
         click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function)
     )
 
 
 def running_servers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that names servers which run already."""
+    """Add the option that names running servers."""
     return click.option(
         "--at",
         multiple=True,
         envvar="SLIPWAY_SERVERS",
         metavar="PATH=URL[,URL][,token=FILE]",
-        help="A server that runs already; may be repeated. Also SLIPWAY_SERVERS, separated by blanks.",
+        help="A running server; may be repeated. Also SLIPWAY_SERVERS, separated by spaces.",
     )(function)
 
 
 def finite(_ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """Refuses NaN and infinity, which click's ranges let through."""
+    """Refuse NaN and infinity, which click's ranges let through."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"expected a finite number. Received: {value}", param=option)
     return value
@@ -115,7 +115,7 @@ def plain(value: Any) -> Any:
 
 
 def end_with(report: Report) -> None:
-    """Exit with 130 for an interrupted run, 1 if a row failed."""
+    """Exit with 130 if the run was interrupted, with 1 if a row failed."""
     if report.interrupted:
         fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
     exit_for([*report.artifacts, *report.rows, *(one.row for one in report.containers)])

@@ -11,7 +11,7 @@ from pipelines.commands.base import command, emit
 
 @command("list", "list", "list --json")
 def list_command(_workspace: Any, as_json: bool) -> None:
-    """Show the models, and the paths with their variants, servers and what they need."""
+    """Show the models, and the paths with their variants, servers and requirements."""
     from models import MODELS
     from pipelines.paths import PATHS, path_module, pip_command
     from pipelines.paths.choose import spec_named

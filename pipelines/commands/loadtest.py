@@ -1,4 +1,4 @@
-"""``slipway loadtest``: the paths of a model, started here or running already."""
+"""``slipway loadtest``: load-tests the paths of a model, with servers started here or already running."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pipelines.commands.run_options import load_options
 def loadtest_command(
     workspace: Any, model: str, paths: tuple[str, ...], at: tuple[str, ...], as_json: bool, **chosen: Any
 ) -> None:
-    """Load-test a model's paths. Exit code 1 if a result is not valid.
+    """Load-test a model's paths. Exit code 1 if a result is invalid.
 
-    With --at nothing is started: the servers of the model that run there are asked, and the report is kept.
+    With --at nothing is started: the running servers named there are tested, and the report is kept.
     """
     from pipelines.commands.run import finish
     from pipelines.report import terminal

@@ -37,7 +37,7 @@ DEFAULT_DURATION_S = 5.0
 def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any) -> None:
     """Load-test any server: http://HOST:PORT/PATH or grpc://HOST:PORT/package.Service/Method.
 
-    Exit code 1 if the result is not valid.
+    Exit code 1 if the result is invalid.
     """
     from pipelines.loadtest.curve import SHARES, curve
     from pipelines.loadtest.standalone.compare import compare, load_result
@@ -81,7 +81,7 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
 
 
 def _shown(url: str) -> str:
-    """The address without credentials."""
+    """Return the address without credentials."""
     return url.rpartition("@")[2]
 
 
@@ -135,15 +135,15 @@ def _settings(options: UrlOptions) -> LoadSettings:
 
 
 def _check_writable(options: UrlOptions) -> None:
-    """Before the test: a result that cannot be written would be a test for nothing. Raises UserError."""
+    """Raise UserError before the test if its result could not be written."""
     files: tuple[Path | None, ...] = (options.save, options.page, options.hdr)
     for file in files:
         if file is not None and not file.absolute().parent.is_dir():
-            raise UserError(f"no such folder. Received: {file}. Name a file in a folder that is there.")
+            raise UserError(f"no such folder. Received: {file}. Name a file in an existing folder.")
 
 
 def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, Any]) -> dict[str, Any]:
-    """The result for JSON: the keys of a Scenario, and those of all runs together."""
+    """Return the result for JSON: the keys of a Scenario, and those of all runs together."""
     from pipelines.loadtest.standalone.repetitions import plain_interval
 
     return {
@@ -190,7 +190,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
 
 
 def _end_search(found: SearchResult, as_json: bool) -> None:
-    """Prints the result of a search, and exits: 1 if nothing was confirmed."""
+    """Print the result of a search, and exit: with 1 if no rate was confirmed."""
     from pipelines.report import load_text
 
     facts = {

@@ -1,4 +1,4 @@
-"""``slipway run``: measurements, and the report of them."""
+"""``slipway run``: measures every path and reports the results."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ if TYPE_CHECKING:
     "atol",
     type=click.FloatRange(min=0),
     callback=finite,
-    help="Largest absolute difference of an output.",
+    help="Largest allowed absolute difference of an output.",
 )
-@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Whose training loop, and so the reference.")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="The framework that trains; it is the reference.")
 @click.option("--rebuild", is_flag=True, help="Train, package and verify even if nothing has changed.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     default=2,
     show_default=True,
-    help="How many artifacts are built side by side.",
+    help="Number of artifacts built side by side.",
 )
 @click.option(
     "--repeat",
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="Measure every row so many times, each round in a new order; medians are reported.",
+    help="Measure every row in this many rounds, each in a new order, and report medians.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of the measuring order (default: random).")
-@click.option("--curve", is_flag=True, help="Measure each served row at several rates, too (about 12 s a row).")
-@click.option("--containers", is_flag=True, help="Measure every server in its container, too.")
+@click.option("--curve", is_flag=True, help="Also measure each served row at several rates (about 12 s a row).")
+@click.option("--containers", is_flag=True, help="Also measure every server in its container.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     from pipelines.run.execute import execute
@@ -63,12 +63,12 @@ def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: boo
 
 
 def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
-    """Show the report, write it, and end with the exit code that it asks for."""
+    """Show the report, write it, and exit with its exit code."""
     from pipelines import report as faces
     from pipelines.base.files import link
     from pipelines.report import terminal
 
-    # Shown before it is written: a full disk costs the files, not what was measured.
+    # Shown before it is written: if the disk is full, only the files are lost.
     emit(report, as_json, lambda: terminal.show(report, brief=True))
     try:
         written = faces.write_all(report, folder)

@@ -12,7 +12,7 @@ from pipelines.fairness.processes import Watch
 from pipelines.results import Scenario
 
 Span = tuple[int, int]
-"""Begin and end, of ``time.monotonic_ns``."""
+"""Begin and end, in the time of ``time.monotonic_ns``."""
 
 
 def observed(
@@ -22,8 +22,8 @@ def observed(
 ) -> Scenario:
     """Runs a load test, and adds the threads of ``processes`` and the CPU time of everything else to its result.
 
-    ``load`` may call :meth:`Watch.look` while it runs, and returns the result and its measured part; None where that
-    is not known. ``run`` is the process whose descendants are no foreigners; this one if left out.
+    ``load`` may call :meth:`Watch.look` while it runs, and returns the result and its measured part (None if that
+    is unknown). ``run`` is the process whose descendants count as ours (default: this one).
     """
     watch, before = Watch(processes), read(run, also=processes)
     found, span = load(watch)

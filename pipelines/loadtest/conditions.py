@@ -1,4 +1,4 @@
-"""What the machine did while a test ran: the frequency governor, and time stolen by the hypervisor."""
+"""Reads the machine's state during a test: the frequency governor, and time stolen by the hypervisor."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ GOVERNORS = "devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor"
 
 
 def governor(sys: Path = Path("/sys")) -> str | None:
-    """The governors of all processors, for example ``performance``; None where the system shows none."""
+    """Return the governors of all processors, for example ``performance``; None if the system shows none."""
     found = {file.read_text("ascii", "replace").strip() for file in sys.glob(GOVERNORS)}
     return ", ".join(sorted(found)) or None
 
 
 def cpu_ticks(stat: Path = Path("/proc/stat")) -> tuple[int, int] | None:
-    """(all ticks, stolen ticks) of all processors since the start (proc(5)); None on another system."""
+    """Return (all ticks, stolen ticks) of all processors since the start (proc(5)); None on another system."""
     try:
         words = stat.read_text("ascii").partition("\n")[0].split()[1:]
     except OSError:
@@ -24,7 +24,7 @@ def cpu_ticks(stat: Path = Path("/proc/stat")) -> tuple[int, int] | None:
 
 
 def steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
-    """The share of the processors' time between two readings that others took, 0 to 1."""
+    """Return the stolen share of the processors' time between two readings, 0 to 1."""
     if before is None or after is None or after[0] <= before[0]:
         return None
     return (after[1] - before[1]) / (after[0] - before[0])

@@ -20,9 +20,9 @@ CAPACITY_S = 1.5
 CAPACITY_CONCURRENCY = 8
 WARMUP_S = 0.3
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95)
-"""Rates of a curve, as shares of the closed loop's."""
+"""Rates of a curve, as shares of the closed loop's rate."""
 PROBED = 16
-"""Bodies that are sent once before the test: their answers are what later ones are compared with."""
+"""The number of bodies that are sent once before the test, so that later answers can be compared."""
 REACH_S = 10.0
 
 Watcher = Callable[[float, Glance | None], None]
@@ -30,7 +30,7 @@ Watcher = Callable[[float, Glance | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The server under test: the call, its bodies, and one expected answer a body, or none at all."""
+    """The server under test: the call, its bodies, and one expected answer per body, or none at all."""
 
     call: Call
     bodies: Sequence[bytes]
@@ -38,7 +38,7 @@ class Subject:
     known: dict[int, bytes] = field(default_factory=dict)
 
     def check(self, index: int, answer: bytes) -> bool:
-        """Compares an answer with the expected one; without any, with the one that the same body had before."""
+        """Compares an answer with the expected one, or, without any, with the first answer to the same body."""
         if self.expected:
             return answer == self.expected[index]
         return answer == self.known.setdefault(index, answer)
@@ -82,7 +82,7 @@ def _recording(folder: Path) -> Recording | None:
 
 
 def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
-    """Answers per second with CAPACITY_CONCURRENCY requests outstanding.
+    """Returns the answers per second with CAPACITY_CONCURRENCY requests in flight.
 
     Raises:
         SlipwayError: the server answers nothing.
@@ -105,7 +105,7 @@ def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
 
 
 def at_rate(settings: LoadSettings, rate_per_s: float, seconds: float, seed: int) -> LoadSettings:
-    """The settings of a run of Poisson arrivals at one rate; of ``settings``, batch and timeout are kept."""
+    """Returns the settings of a run of Poisson arrivals at one rate; batch and timeout are those of ``settings``."""
     return replace(
         settings,
         scenario="server",
@@ -136,7 +136,7 @@ def curve(
 
 
 def uninterrupted(found: Scenario) -> Scenario:
-    """The result, unless it is partial. Raises KeyboardInterrupt."""
+    """Returns the result. Raises KeyboardInterrupt if it is partial."""
     if found.partial:
         raise KeyboardInterrupt
     return found

@@ -1,4 +1,4 @@
-"""The rows of a run, measured in rounds: each in a new random order, everything started anew."""
+"""Measures the rows of a run in rounds: each in a new random order, with everything started anew."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 Key = tuple[str, str, str]
 ContainerKey = tuple[str, str, str, Via]
 FIRST_BEAT_S = 0.5
-"""The first calibration is longer: what other processes use is told in ticks of 10 ms."""
+"""The first calibration is longer, because other processes' CPU time is counted in ticks of 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a job needs of the round that it is in: its protocols in their order, and where rows are kept."""
+    """The round that a job is in: its protocols in their order, and where rows are kept."""
 
     plan: MeasurePlan
     protocols: tuple[str, ...]
@@ -39,7 +39,7 @@ Work = Callable[[Round], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One start of what is measured: ``name`` is its artifact's, ``protocols`` may come in any order."""
+    """One start of something to measure: ``name`` is its artifact's, ``protocols`` may come in any order."""
 
     title: str
     name: str
@@ -48,12 +48,12 @@ class Job:
 
 
 def key_of(one: ContainerRow) -> ContainerKey:
-    """What tells a container's row from all others of a run."""
+    """Return what distinguishes a container's row from all others of a run."""
     return one.row.path, one.row.variant, one.row.protocol, one.via
 
 
 class Measuring:
-    """What has been measured until now; every question can be asked at any time."""
+    """The measurements until now; every question can be asked at any time."""
 
     def __init__(self, plan: MeasurePlan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
         self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
@@ -66,21 +66,21 @@ class Measuring:
         self._foreign_before: float | None = None
 
     def keep(self, row: Row) -> None:
-        """Note a row of the round at hand."""
+        """Keep a row of the current round."""
         self._found.setdefault((row.path, row.variant, row.protocol), []).append(row)
 
     def keep_contained(self, one: ContainerRow) -> None:
-        """Note a row of a container."""
+        """Keep a container's row."""
         self._contained.setdefault(key_of(one), []).append(one)
 
     def rounds(self, groups: Sequence[Sequence[Job]], steps: Steps) -> None:
-        """Do every job once a round; the jobs of a group follow each other. Raises what they raise."""
+        """Do every job once per round; the jobs of a group follow each other. Raises what they raise."""
         if not groups:
             return
         self._first_beat()
         for number in range(1, self.repeat + 1):
             self._order.append([])
-            # Another schedule each round, the same for all rows; a curve takes its time once.
+            # Each round has another schedule, the same for all rows; only the first measures curves.
             settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
             plan = replace(self.plan, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
             for group in shuffled(groups, self.seed, number):
@@ -119,11 +119,11 @@ class Measuring:
             self._beats.append(Beat(at_s, machine.beat(seconds)))
 
     def rows(self) -> dict[Key, Row]:
-        """One row of all rounds, judged, for everything that was measured."""
+        """Return one row of all rounds, judged, for everything that was measured."""
         return {key: self._one(rounds) for key, rounds in self._found.items()}
 
     def contained_rows(self) -> dict[ContainerKey, ContainerRow]:
-        """The same of the containers; the time to start is a median, too."""
+        """Return the same for the containers; the time to start is a median, too."""
         return {key: self._container(rounds) for key, rounds in self._contained.items()}
 
     def _container(self, rounds: Sequence[ContainerRow]) -> ContainerRow:
@@ -138,7 +138,7 @@ class Measuring:
         return judged(combine(checked))
 
     def fairness(self) -> Fairness:
-        """In which order, where, and beside what it was measured."""
+        """Return the order, the place and the disturbances of the measurements."""
         contained = [one.row for each in self._contained.values() for one in each]
         measured = [row for each in self._found.values() for row in each]
         scenarios = [scenario for row in [*measured, *contained] for scenario in row.scenarios]

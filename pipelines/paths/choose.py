@@ -1,4 +1,4 @@
-"""Which variants of which paths a command is about, from ``PATH`` and ``PATH:VARIANT`` words."""
+"""Chooses the variants of paths that a command is about, from ``PATH`` and ``PATH:VARIANT`` words."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Choice:
 
 
 def choose(words: Iterable[str]) -> list[Choice]:
-    """Every variant that the words name, in order and once; no words mean all of all paths.
+    """List every variant that the words name, in order and once; without words, all variants of all paths.
 
-    ``PATH`` stands for all its variants. Raises UserError, with the nearest names.
+    ``PATH`` stands for all its variants. Raises UserError for an unknown name, with the nearest ones.
     """
     chosen: dict[str, Choice] = {}
     for word in list(words) or list(PATHS):
@@ -44,7 +44,7 @@ def choose(words: Iterable[str]) -> list[Choice]:
 
 
 def choose_one(word: str) -> Choice:
-    """The variant that ``PATH:VARIANT`` names; the default one for ``PATH``."""
+    """Return the variant that ``PATH:VARIANT`` names; the default one for ``PATH``."""
     path, _, variant = word.partition(":")
     card = path_module(path).CARD
     return Choice(card, _variant(card, variant) if variant else next(iter(card.variants)))
@@ -57,7 +57,7 @@ def _variant(card: Card, name: str) -> str:
 
 
 def spec_named(model: str) -> ModelSpec:
-    """The spec of a model. Raises UserError, with the nearest names, for one that is unknown."""
+    """Return the spec of a model. Raises UserError for an unknown name, with the nearest ones."""
     if model not in MODELS:
         raise unknown("model", model, MODELS)
     return spec_of(model)

@@ -1,4 +1,4 @@
-"""The stages that run in a worker's process. Arguments and results are plain JSON data."""
+"""Defines the stages that run in a worker's process. Arguments and results are plain JSON data."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
 
 
 def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
-    """Write this artifact's own answers to the first evaluation rows, one by one and in batches.
+    """Save this artifact's own answers to the first evaluation rows, one by one and in batches.
 
     A set of fewer than ANSWER_ROWS rows is repeated: a load test needs whole batches.
     """
@@ -106,7 +106,7 @@ def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -
 
 
 def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]], threads: int) -> dict[str, Any]:
-    """Load an artifact, answer once, then the load scenarios, all in this process."""
+    """Load an artifact, answer once, then run the load scenarios, all in this process."""
     import psutil
 
     from pipelines.fairness.observe import observed
@@ -116,7 +116,7 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     known = Answers(Path(answers))
     predict(known.inputs(1)[0])
     this = psutil.Process()
-    # Both are wall clocks of the same machine: from the start of this process to its first answer.
+    # From the start of this process to its first answer; both clocks are wall clocks of the same machine.
     cold_start_s = time.time() - this.create_time()
     scenarios = []
     for values in settings:
@@ -140,7 +140,7 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:
-    """Answer the arrays in the .npz file ``inputs`` into the .npz file ``outputs``."""
+    """Answer the inputs in the .npz file ``inputs``; write the answers to the .npz file ``outputs``."""
     with np.load(inputs, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     reference.save_arrays(Path(outputs), path_module(path).load(Path(payload), 1)(arrays))

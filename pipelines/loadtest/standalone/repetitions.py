@@ -1,4 +1,4 @@
-"""A load test of any server, by itself: bodies and an address in, a result with everything that was learned out."""
+"""Runs a load test of any server: takes bodies and an address, returns a result with everything measured."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pipelines.results import Cause, Percentile, Scenario
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One or several runs: ``whole`` is of all their requests together.
+    """One or several runs; ``whole`` covers all of their requests together.
 
-    ``latencies_ms`` are sorted, of each run; ``intervals`` maps p50, p90 and p99 to an interval, or to
+    ``latencies_ms`` are sorted, for each run; ``intervals`` maps p50, p90 and p99 to an interval, or to
     why there is none. ``started`` is in seconds since 1970.
     """
 
@@ -36,7 +36,7 @@ class Result:
 
 
 def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watcher | None = None) -> Result:
-    """The runs, one after the other, each with the next seed. After an interrupt, what there is, marked partial.
+    """Does the runs one after the other, each with the next seed. After an interrupt, returns a partial result.
 
     Raises:
         UserError, SlipwayError: as :func:`pipelines.loadtest.measure.measure`.
@@ -51,7 +51,7 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watche
         except KeyboardInterrupt:
             if not runs:
                 raise
-            break  # nothing of this run, but the earlier ones are kept
+            break  # nothing of this run is kept, but the earlier ones are
         runs.append(scenario)
         if recording is not None:
             recordings.append(recording)
@@ -67,7 +67,7 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watche
 def _together(
     runs: Sequence[Scenario], recordings: Sequence[Recording], settings: LoadSettings, repeat: int
 ) -> Scenario:
-    """The result over all requests of all runs; valid if every run is."""
+    """Returns the result over all requests of all runs; valid if every run is."""
     if not recordings:
         return runs[0]
     checked = sum(one.answers_checked for one in runs)
@@ -110,7 +110,7 @@ def _together(
 
 
 def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...]]:
-    """The result, invalid if answers differ from the expected ones; and what is to be said besides."""
+    """Returns the result, invalid if answers differ from the expected ones, and notes for the user."""
     notes = []
     if whole.match_share is not None and whole.match_share < 1:
         wrong = f"{1 - whole.match_share:.2%} of {whole.answers_checked:,} checked answers differ"
@@ -119,11 +119,11 @@ def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...
             causes = tuple(dict.fromkeys((*whole.invalid_causes, Cause.SERVER)))
             whole = replace(whole, valid=False, invalid_because=reason, invalid_causes=causes)
         else:
-            notes.append(f"{wrong} from the first answer to the same body: name the right ones with --expect")
+            notes.append(f"{wrong} from the first answer to the same body: give the right ones with --expect")
     if whole.load.distinct_inputs == 1:
         notes.append("one body for all requests: a cache of the server may have answered; give several with --body")
     if whole.load.closed_loop and whole.name != "offline":
-        notes.append("a closed loop waits for a slow server, and hides its stalls: no basis for a tail target")
+        notes.append("a closed loop waits for a slow server and hides its stalls: do not judge tail latency by it")
     return whole, tuple(notes)
 
 
@@ -138,7 +138,7 @@ def _latencies_ms(recording: Recording) -> np.ndarray:
 
 
 def plain_interval(interval: Interval | str) -> dict[str, Any]:
-    """An interval for JSON, with the unit of latencies."""
+    """Returns an interval for JSON, with the unit of latencies."""
     if isinstance(interval, str):
         return {"reason": interval}
     return {"value_ms": interval.value, "low_ms": interval.low, "high_ms": interval.high, "coverage": interval.coverage}

@@ -22,7 +22,7 @@ with held_scratch("test") as folder:
 
 
 def aged(folder: Path) -> Path:
-    """As if it had been made a while ago."""
+    """Make a folder look as if it had been made a while ago."""
     then = folder.stat().st_mtime - NEW_S - 5
     os.utime(folder, (then, then))
     return folder

@@ -85,7 +85,7 @@ def test_where_no_processor_is_free_nothing_can_be_shown() -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_real_runtime_with_two_threads_is_found_out(cli: Any, trained: Any, tmp_path: Path, threads: int) -> None:
-    """LiteRT, in its worker: told one compute thread, and given one or two."""
+    """Measure LiteRT in its worker, told to use one compute thread, but given one or two."""
     cli.json("package", "mnist_cnn", "litert:fp32")
     folder = cli.workspace / "artifacts" / "mnist_cnn" / "litert" / "fp32"
     request = {

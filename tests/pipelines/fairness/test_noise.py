@@ -1,4 +1,4 @@
-"""When a machine is called too noisy."""
+"""The limits above which a machine is called too noisy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server or a user may do wrong, over both transports: every request ends, and the result says how."""
+"""Mistakes of a server or a user, over both transports: every request ends, and the result says how."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", ["short", "reset", "long", "drop"])
 def test_a_fault_costs_the_requests_that_it_meets(truth, bodies, tmp_path, fault: str) -> None:
-    """Each 20th; on a connection of its own (HTTP), or on one that all share (gRPC)."""
+    """Each 20th request meets the fault; on its own connection (HTTP), or on one that all share (gRPC)."""
     kind = truth.url.partition(":")[0]
     found = go(truth.call(f"/every/20/{fault}"), bodies, tmp_path)
     assert found.load.requests > 50
@@ -70,7 +70,7 @@ def test_answers_in_pieces_last_ones_and_those_out_of_order(truth, bodies, tmp_p
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_comes_back(kind: str, start_truth, bodies, tmp_path) -> None:
-    """Down in the middle of a test, and up again on the same port: the test goes on."""
+    """The server goes down in the middle of a test, and up again on the same port: the test goes on."""
     port = str(free_port())
     with ExitStack() as stack:
 
@@ -155,7 +155,7 @@ def test_answers_that_are_larger_than_the_memory_for_them(truth, tmp_path) -> No
 
 
 def test_a_server_that_does_not_read(bodies, tmp_path) -> None:
-    """It accepts and leaves large requests lying: they time out, and cost no more memory than the bodies have."""
+    """The server accepts large requests but does not read them: they time out, and need only the bodies' memory."""
     import socket
 
     most = 0

@@ -47,7 +47,7 @@ def test_a_sample_is_bounded_even_and_complete_when_it_fits(count: int, most: in
 @pytest.mark.parametrize("period", [2, 3, 4, 5, 7, 8, 13, 16, 21])
 @pytest.mark.parametrize("count", [3_000, 50_000])
 def test_a_sample_is_in_step_with_no_period(period: int, count: int) -> None:
-    """Were it, a server that is wrong about one body of four could pass, or fail entirely."""
+    """In step with a period, a sample could pass a server that is wrong about one body of four, or fail it entirely."""
     sample: Sample[None] = Sample(2_000, 10**9)
     for position in range(count):
         sample.add(position, None, 1)

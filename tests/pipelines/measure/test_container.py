@@ -96,7 +96,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) ->
 
 
 def asked(path: str, model: str, container: Any, url: str) -> bool:
-    """What the probe of a cluster's manifest says of a model in a container that runs."""
+    """Return the result of a cluster's readiness probe, for a model in a running container."""
     module = importlib.import_module(str(path_module(path).CARD.container))
     probe = module.container(LaunchRequest(model, Path(), Path(), 0, 0)).probe
     if isinstance(probe, ExecProbe):
@@ -163,7 +163,7 @@ def test_an_image_that_is_not_there_is_one_line(cli: Any, trained: Any, docker_c
 
 @pytest.mark.docker
 def test_an_image_whose_program_cannot_start_is_named(cli: Any, trained: Any, docker_client: Any) -> None:
-    """Not every image that is named takes the command line of the server."""
+    """An image that is named may not take the command line of the server."""
     plain = {**os.environ, "TF_SERVING_IMAGE": "python:3.11-slim-bookworm"}
     done = cli("serve", "tf-serving", "--container", env=plain)
     assert done.returncode == 1
@@ -181,7 +181,7 @@ def test_a_taken_port_is_one_line(cli: Any, trained: Any, docker_client: Any) ->
 
 @pytest.fixture(scope="module")
 def report(cli: Any, trained: Any, built_image: Callable[[str], str]) -> Report:
-    """A run with one path in its container, and one whose image is not there."""
+    """A run with one path in its container, and one whose image does not exist."""
     environment = {
         **os.environ,
         "OPEN_INFERENCE_IMAGE": built_image("open_inference"),

@@ -1,4 +1,4 @@
-"""What is known after an interruption: every row that was measured until then, in containers too."""
+"""The results after an interruption: every row that was measured until then, in containers too."""
 
 from __future__ import annotations
 

@@ -312,7 +312,7 @@ def full() -> Report:
 
 
 def everything_failed() -> Report:
-    """Nothing worked, every optional value is null, and every text is somebody's attack."""
+    """Nothing worked, every optional value is null, and every text is an attack."""
     artifacts = tuple(
         ArtifactRow(f"{INJECTION} {n}", "日本語", "?", INJECTION, "failed", LONG_REASON) for n in range(3)
     )
@@ -331,7 +331,7 @@ def cut_short() -> Report:
 
 
 def nulls() -> Report:
-    """Rows that are ok, and have no figure but those that must be there."""
+    """Rows that are ok, with the required figures only."""
     made = scenario("server", None)
     empty = replace(
         made,
@@ -352,7 +352,7 @@ def nothing() -> Report:
 
 
 def many(count: int = 15) -> Report:
-    """Fifteen paths: nobody may know how many there are."""
+    """Fifteen paths: no code may depend on their number."""
     artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(count))
     rows = tuple(
         row(f"path-{n}", "fp32", protocol, 4.0 + n)
@@ -363,7 +363,7 @@ def many(count: int = 15) -> Report:
 
 
 def fairness(scenarios: tuple[Scenario, ...] = (), rounds: int = 1, **changes: object) -> Fairness:
-    """How a quiet machine with two processors measured some rows."""
+    """Measurements of some rows on a quiet machine with two processors."""
     beats = tuple(Beat(17.0 * n, 0.131 + 0.0004 * n) for n in range(7))
     checks = judge(scenarios, beats, 0.004)
     order = tuple(

@@ -1,4 +1,4 @@
-"""The page: everything is in it, escaped, and nothing is loaded."""
+"""The page: it contains everything, escaped, and loads nothing."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_write_all_leaves_both_faces_and_nothing_else(any_report: Report, tmp_pa
 
 
 def test_the_rules_and_the_package_import_no_face() -> None:
-    """A run needs the recommendation long before a page: plotly and the like come when a face is written."""
+    """A run needs the recommendation long before a page, so plotly and the like are imported only to write a face."""
     code = (
         "import sys, pipelines.report, pipelines.report.recommend; "
         "print(sorted({'plotly', 'jinja2', 'pydantic', 'rich', 'numpy'} & set(sys.modules)))"

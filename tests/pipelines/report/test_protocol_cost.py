@@ -1,4 +1,4 @@
-"""What each layer adds: the differences, what they are taken from, and how the faces show them."""
+"""The costs of each layer: the differences, their bases, and how the faces show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which row is recommended, and what is said about it."""
+"""The recommended row, and the text about it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _memory = np.empty((2, 3), np.float32)
 
 
 def takes(seconds: float):
-    """A model that needs a time, and answers in memory that it uses again."""
+    """A model that takes a fixed time, and writes each answer into the same memory."""
 
     def predict(inputs):
         end = time.monotonic() + seconds

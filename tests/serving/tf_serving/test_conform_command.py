@@ -46,7 +46,7 @@ def test_some_cases_and_a_failure(addresses, server):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--rest and --grpc are needed"),
+        ([], "give both --rest and --grpc"),
         (["--rest", "host:8501", "--grpc", "host:8500"], "--rest takes a URL such as"),
         (["--rest", f"http://{LOOPBACK}:{free_port()}", "--grpc", f"{LOOPBACK}:1"], "nothing answers over REST"),
         (["--rest", f"http://{LOOPBACK}:1", "--grpc", f"{LOOPBACK}:1", "Z9"], "unknown case. Received: Z9. Known: A1,"),
@@ -69,4 +69,4 @@ def test_models_for_a_container(tmp_path):
     assert (folder / "half_plus_two_tf1/00000123/saved_model.pb").is_file()
     again = conform("--write-models", str(folder))
     assert again.returncode == 2
-    assert "takes an empty folder" in again.stderr
+    assert "needs an empty folder" in again.stderr

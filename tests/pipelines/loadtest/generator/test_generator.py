@@ -79,9 +79,9 @@ def test_what_every_result_says_of_the_generator_and_the_machine(truth, bodies, 
 
 
 def test_a_generator_that_is_the_limit_is_not_valid(http_truth, tmp_path) -> None:
-    """Against a server that answers at once, a closed loop of many measures the generator, or the server's process.
+    """Against a server that answers at once, a closed loop of many requests measures the generator or the server.
 
-    Whichever it is, a result that is called valid must not have used more than its share.
+    Either way, a valid result must not have used more than its share.
     """
     settings = LoadSettings("offline", 0.8, 0.1, concurrency=64)
     found = measure(http_truth.call("/echo"), [b"x"], lambda *_: True, settings, tmp_path)

@@ -55,7 +55,7 @@ class Caller:
         self.then()
 
     async def ask(self, *indices: int) -> list[tuple[Outcome, bytes, str]]:
-        """How these requests end."""
+        """Return how these requests end."""
         for index in indices:
             self.transport.send(index)
         await self.until(lambda: all(index in self.ended for index in indices))
@@ -69,7 +69,7 @@ class Caller:
         await asyncio.wait_for(poll(), LIMIT_S)
 
     def connections(self) -> int:
-        """How many connections to the server this process holds open."""
+        """Return how many connections to the server this process holds open."""
         every = psutil.Process().connections("tcp")
         return sum(bool(each.raddr) and each.raddr.port == self.port for each in every)
 
@@ -383,7 +383,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_answers(name):
-    """And after each of them another request is answered, by another connection if need be."""
+    """Afterwards, another request is answered, on another connection if necessary."""
     answer, outcome, text = ANSWERS[name]
     count = 0
 
@@ -435,7 +435,7 @@ async def test_a_server_that_says_nothing() -> None:
 
 @run
 async def test_a_server_that_never_takes_a_request() -> None:
-    """It goes away at once, every time: the requests fail, and nothing turns in a circle."""
+    """The server goes away at once, every time: the requests fail, and nothing loops for ever."""
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -452,7 +452,7 @@ async def test_a_server_that_never_takes_a_request() -> None:
 
 @run
 async def test_requests_that_wait_get_another_connection() -> None:
-    """GOAWAY while one runs and others wait for room: the one is answered, the others go to the next connection."""
+    """GOAWAY while one request runs and others wait: that one is answered, the others use the next connection."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(settings({STREAMS: 1}))
@@ -470,7 +470,7 @@ async def test_requests_that_wait_get_another_connection() -> None:
 
 @run
 async def test_an_answer_before_the_request_has_left() -> None:
-    """The rest of it is not sent, and the server hears so."""
+    """The rest of the request is not sent, and its stream is reset."""
     codes: list[int] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -505,7 +505,7 @@ def test_answers_that_are_larger_than_the_memory_for_them(monkeypatch) -> None:
 
 @run
 async def test_against_this_repositorys_server() -> None:
-    """Large ones both ways at once: neither end may wait for the other to read."""
+    """Large messages both ways at once: neither end may wait for the other to read."""
     from serving.http2.grpc_server import ServerRules
     from serving.http2.server_connection import ServerConnection
 

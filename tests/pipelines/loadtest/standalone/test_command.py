@@ -192,7 +192,7 @@ def test_the_port_of_the_metrics_is_in_use(cli, http_truth, body) -> None:
 
 
 def test_the_self_test_says_pass_or_fail(cli) -> None:
-    """On a machine that is busy it may fail; but what it says and its exit code agree, and what is exact is exact."""
+    """A calibration may fail on a busy machine; but its text and exit code agree, and exact figures are exact."""
     done = cli("calibrate", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == (0 if found["passed"] else 1)
