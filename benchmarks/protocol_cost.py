@@ -35,9 +35,10 @@ from pydantic import TypeAdapter
 from models.trained import spec_of
 from pipelines.artifacts.artifact import Artifact, Manifest, find
 from pipelines.artifacts.workspace import Workspace
+from pipelines.fairness.disturbed import judged
 from pipelines.fairness.hardware import this_machine
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.measure import container, rows
+from pipelines.measure import container
 from pipelines.measure.server import started
 from pipelines.paths import Card, path_module, version_of
 from pipelines.report.protocol_cost import SCENARIO, WAYS, protocol_cost
@@ -129,7 +130,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
             with tempfile.TemporaryDirectory() as folder:
                 bench = rows.Bench(card, artifact, spec, rows.MeasurePlan([settings], probes_threads=False))
                 found = rows.measure_protocol(bench, protocol, server, Path(folder), url=endpoints[protocol])
-                return rows.judged(found)
+                return judged(found)
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))
@@ -171,7 +172,7 @@ def in_process(subject: Subject, logs: Path) -> Row:
     }
     value = run_stage("measure", request, logs / "measure.log", threads=1).value
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(value["scenarios"])
-    return rows.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
+    return judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ sentences; spreads name a figure with its part; ``invalid_causes`` is new."""
 IN_PROCESS = "in-process"
 
 Status = Literal["ok", "failed", "skipped"]
+Measurement = Literal["sound", "disturbed", "missing"]
+Certainty = Literal["sure", "provisional", "tie", "none"]
 Via = Literal["published port", "container address"]
 Percentile = Literal["p50", "p90", "p99"]
 
@@ -180,6 +182,9 @@ class GeneratorFigures:
     steal_share: Annotated[
         float | None, Doc("Share (0 to 1) of the processors' time that the hypervisor gave to others.")
     ] = None
+    cut_share: Annotated[
+        float, Doc("Share (0 to 1) of the measured time that is in no latency figure, since time was stolen in it.")
+    ] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +377,11 @@ class Row:
     ] = None
     answer: Annotated[str | None, Doc("One answer, as a person reads it.")] = None
     scenarios: Annotated[tuple[Scenario, ...], Doc("The load tests of the row.")] = ()
+    measurement: Annotated[
+        Measurement,
+        Doc("What the figures are worth: sound; disturbed by the machine, and not to be compared; missing."),
+    ] = "missing"
+    measurement_reason: Annotated[str | None, Doc("Why the measurement is disturbed or missing; null if sound.")] = None
     rounds: Annotated[int, Doc("How often the row was measured.")] = 1
     spreads: Annotated[
         tuple[Spread, ...], Doc("How far the row's own figures scattered over the rounds; empty for one.")
@@ -540,10 +550,14 @@ class Fairness:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """Which row to ship and why; ``row`` is ``path variant protocol``, None if none is fit."""
+    """Which row to ship, how sure that is, and why; ``row`` is ``path variant protocol``, None if none is fit."""
 
     row: Annotated[str | None, Doc("The row to ship, `path variant protocol`; null if none is fit.")]
     reason: Annotated[str, Doc("Why, with figures, for people.")]
+    certainty: Annotated[
+        Certainty,
+        Doc("sure; tie: others are as good; provisional: the machine was disturbed; none: there is no row to ship."),
+    ] = "none"
 
 
 @dataclass(frozen=True, slots=True)

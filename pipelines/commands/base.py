@@ -114,11 +114,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def end_with(report: Report) -> None:
-    """Exit with 130 if the run was interrupted, with 1 if a row failed."""
+def end_with(report: Report, *, strict: bool = False) -> None:
+    """Exit with 130 if the run was interrupted, with 1 if a row failed, or with ``strict`` if one is not sound."""
     if report.interrupted:
         fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
-    exit_for([*report.artifacts, *report.rows, *(one.row for one in report.containers)])
+    rows = [*report.rows, *(one.row for one in report.containers)]
+    exit_for([*report.artifacts, *rows])
+    doubtful = [row for row in rows if row.status == "ok" and row.measurement != "sound"]
+    if strict and doubtful:
+        fail(SlipwayError(f"{len(doubtful)} of {len(rows)} measurements are disturbed or missing (--strict)"), 1)
 
 
 def exit_for(rows: Iterable[Any]) -> None:

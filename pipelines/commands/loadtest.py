@@ -31,8 +31,9 @@ def loadtest_command(
 
     options = Options(**chosen)
     if at:
-        finish(workspace, model, *execute_deployed(workspace, model, paths, at, options), as_json)
+        report, folder = execute_deployed(workspace, model, paths, at, options)
+        finish(workspace, model, report, folder, as_json, strict=options.strict)
         return
     report, _ = execute(workspace, model, paths, options, keep=False)
     emit(report.rows, as_json, lambda: terminal.show(report))
-    end_with(report)
+    end_with(report, strict=options.strict)

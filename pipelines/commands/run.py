@@ -53,16 +53,25 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of the measuring order (default: random).")
 @click.option("--curve", is_flag=True, help="Also measure each served row at several rates (about 12 s a row).")
+@click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    help="Seconds for measuring again what the machine disturbed (default: a third of the run's time).",
+)
 @click.option("--containers", is_flag=True, help="Also measure every server in its container.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     from pipelines.run.execute import execute
     from pipelines.run.options import Options
 
-    finish(workspace, model, *execute(workspace, model, paths, Options(**chosen), keep=True), as_json)
+    options = Options(**chosen)
+    report, folder = execute(workspace, model, paths, options, keep=True)
+    finish(workspace, model, report, folder, as_json, strict=options.strict)
 
 
-def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
+def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool, *, strict: bool) -> None:
     """Show the report, write it, and exit with its exit code."""
     from pipelines import report as faces
     from pipelines.base.files import link
@@ -73,8 +82,11 @@ def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_js
     try:
         written = faces.write_all(report, folder)
         latest = workspace.reports(model) / "latest"
-        link(latest, folder)
+        if report.interrupted:
+            latest = folder  # an interrupted run does not replace the last whole one
+        else:
+            link(latest, folder)
     except OSError as error:
         raise UserError(f"the report could not be written to {folder}: {error.strerror or error}") from error
     click.echo(f"report: {latest / written['html'].name}", err=as_json)
-    end_with(report)
+    end_with(report, strict=strict)

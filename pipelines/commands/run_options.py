@@ -37,6 +37,7 @@ LOAD_OPTIONS = (
         metavar="NAME",
         help="single-stream, offline or server; may be repeated (default: all).",
     ),
+    click.option("--strict", is_flag=True, help="Exit code 1 also if a measurement is disturbed or missing."),
 )
 
 

@@ -40,6 +40,7 @@ LARGEST = (
     "load.concurrency",
     "latency.max_ms",
     "generator.send_lag_max_us",
+    "generator.cut_share",
     "server.threads",
     "server.busy_threads",
     "attempts",

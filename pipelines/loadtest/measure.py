@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.base.errors import UserError
-from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
+from pipelines.loadtest.conditions import TickSampler, governor
 from pipelines.loadtest.generator.live import Glance, View
 from pipelines.loadtest.generator.transport import check_call
 from pipelines.loadtest.plan.plan import Plan, save_plan
@@ -21,6 +21,7 @@ from pipelines.loadtest.plan.schedule import nothing_due, schedule_of
 from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import RECORDING, load_blobs, load_recording
 from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
+from pipelines.loadtest.statistics.stolen import Tick
 from pipelines.loadtest.statistics.summary import nothing_measured, summarise
 from pipelines.results import Scenario
 from serving.clients import Call
@@ -78,8 +79,7 @@ def measure(
         trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
         schedule = schedule_of(settings, trace_ns)
     headers = save_plan(folder, Plan(call, bodies, settings, schedule, os.getpid()))
-    before = cpu_ticks()
-    view = View(folder, MAX_REQUESTS)
+    view, sampler = View(folder, MAX_REQUESTS), TickSampler()
 
     def progress(share: float) -> None:
         if on_progress is not None:
@@ -88,16 +88,17 @@ def measure(
             watch(view.glance())
 
     try:
-        failure = run_generator(folder, headers, settings, progress)
+        with sampler:
+            failure = run_generator(folder, headers, settings, progress)
     except KeyboardInterrupt:
         if not keep_partial or not (folder / RECORDING).exists():
             raise
-        raise Interrupted(_conclude(folder, bodies, check, settings, before)) from None
+        raise Interrupted(_conclude(folder, bodies, check, settings, sampler.ticks)) from None
     finally:
         view.close()
     if failure is not None:
         return nothing_measured(settings, failure)
-    return _conclude(folder, bodies, check, settings, before)
+    return _conclude(folder, bodies, check, settings, sampler.ticks)
 
 
 def _conclude(
@@ -105,11 +106,10 @@ def _conclude(
     bodies: Sequence[bytes],
     check: Callable[[int, bytes], bool],
     settings: LoadSettings,
-    ticks_before: tuple[int, int] | None,
+    ticks: Sequence[Tick],
 ) -> Scenario:
-    stolen = steal_share(ticks_before, cpu_ticks())
     checked, matched = check_answers(folder, bodies, check)
-    result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
+    result = summarise(load_recording(folder), settings, checked, matched, ticks=ticks)
     load = replace(result.load, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies))
     return replace(result, load=load, generator=replace(result.generator, governor=governor()))
 

@@ -12,6 +12,7 @@ from pipelines.artifacts.artifact import Artifact
 from pipelines.base.errors import SlipwayError
 from pipelines.base.files import scratch
 from pipelines.fairness.affinity import Division, confined
+from pipelines.fairness.disturbed import marked
 from pipelines.fairness.observe import Span, observed
 from pipelines.fairness.processes import Watch
 from pipelines.loadtest.curve import Subject, curve
@@ -108,8 +109,8 @@ def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: 
 def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path, url: str | None = None) -> Row:
     """Measure one protocol of a server that is ready: its first answer, every scenario, then the curve.
 
-    Requests go to ``url``, or to the recipe's address. The figures are not judged (:func:`judged`). On an
-    interrupt, ``bench.keep`` gets what there is.
+    Requests go to ``url``, or to the recipe's address. The figures are not judged
+    (:func:`pipelines.fairness.disturbed.judged`). On an interrupt, ``bench.keep`` gets what there is.
     """
     row = replace(bench.row(protocol), server=server.recipe.server)
     answers = Answers(bench.artifact.folder / ANSWERS)
@@ -206,7 +207,7 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         # Processes of the server that are not seen, and an engine's work for a container, would count as others'.
         if not processes or proxy_before is not None:
             figures = replace(figures, foreign_cpu_share=None)
-        return replace(result, server=figures)
+        return marked(replace(result, server=figures))
 
     return until_valid(once, attempts)
 
@@ -229,17 +230,3 @@ def _dead(server: Asked) -> str | None:
         return None
     tail = log_tail(server.log)
     return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"
-
-
-def judged(row: Row) -> Row:
-    """Return the row, failed if a load test is invalid or an answer was wrong; one that is not ok is unchanged."""
-    if row.status != "ok":
-        return row
-    reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
-    reasons += [
-        f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "
-        "from the in-process ones"
-        for scenario in row.scenarios
-        if scenario.match_share is not None and scenario.match_share < 1
-    ]
-    return replace(row, status="failed", reason="; ".join(reasons)) if reasons else row

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
+from pipelines.fairness.disturbed import judged
 from pipelines.report import numbers
 from pipelines.results import (
     ArtifactRow,
     Certificate,
     ContainerRow,
+    Measurement,
     Report,
     Row,
     Scenario,
@@ -33,6 +35,11 @@ class Line:
     def name(self) -> str:
         """``path variant protocol``, as a recommendation names it."""
         return " ".join(part for part in (self.row.path, self.row.variant, self.row.protocol) if part)
+
+    @property
+    def measurement(self) -> Measurement:
+        """What the row's figures are worth, by the load tests that they are of."""
+        return judged(self.row).measurement
 
     @property
     def certificate(self) -> Certificate | None:
@@ -208,6 +215,8 @@ COLUMNS: tuple[Column, ...] = (
     load_column("server", "p50", "ms", "latency.p50_ms"),
     load_column("server", "p99", "ms", "latency.p99_ms"),
     load_column("single-stream", "p50", "ms", "latency.p50_ms"),
+    load_column("single-stream", "Server CPU", "ms", "server.cpu_ms_per_request"),
+    load_column("single-stream", "Client CPU", "µs", "generator.cpu_us_per_request"),
     load_column("offline", "Samples", "1/s", "load.samples_per_s"),
     Column("offline", "Of in-process", "%", lambda line: line.row.share_of_in_process, numbers.whole_percent),
     Column("answers", "Matching", "%", _matches, numbers.percent),

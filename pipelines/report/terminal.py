@@ -103,15 +103,21 @@ def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
 def _columns(found: Sequence[Line | None], figures: Sequence[Column]) -> list[_Column]:
     """Status and every figure; None is a heading, whose cells are empty."""
     empty = Text("")
-    status = (
-        Text(f"{MARKS[line.row.status]} {line.row.status}", STYLES[line.row.status]) if line else empty
-        for line in found
-    )
+    status = (_status(line) if line else empty for line in found)
     columns = [_Column(Text("\n\nstatus"), tuple(status))]
     for column in figures:
         cells = tuple(_cell(column, line) if line else empty for line in found)
         columns.append(_Column(Text(f"{column.group}\n{column.title}\n{column.unit}"), cells, "right"))
     return columns
+
+
+def _status(line: Line) -> Text:
+    """The status of the path; of one that is ok, also a measurement that is not sound."""
+    row = line.row
+    text = Text(f"{MARKS[row.status]} {row.status}", STYLES[row.status])
+    if row.status == "ok" and line.measurement != "sound" and row.scenarios:
+        text.append(f"\n! {line.measurement}", style="yellow")
+    return text
 
 
 def _cell(column: Column, line: Line) -> Text:
@@ -225,7 +231,7 @@ def _print_recommendation(report: Report, console: Console) -> None:
     recommendation = report.recommendation
     text = Text("\n")
     if recommendation.row:
-        text.append(f"Ship {numbers.plain(recommendation.row)}", style="bold green")
+        text.append(f"Ship {numbers.plain(recommendation.row)} ({recommendation.certainty})", style="bold green")
     else:
         text.append("Nothing to ship", style="bold red")
     text.append(f"\n{numbers.plain(recommendation.reason)}")

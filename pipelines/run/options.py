@@ -22,6 +22,8 @@ OFFLINE_CONCURRENCY = 4
 class Options:
     """The choices of a user. ``jobs`` packaging workers run side by side; load tests never do.
 
+    ``budget_s`` is for measuring again what the machine disturbed (None: a third of the run's time); ``strict`` makes a
+    disturbed or missing measurement a failure of the command.
     Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: a new order each time). No
     ``scenarios`` means all of them. Raises UserError for an unknown scenario, and for a curve without the
     ``server`` scenario.
@@ -40,6 +42,8 @@ class Options:
     repeat: int = 1
     seed: int | None = None
     curve: bool = False
+    budget_s: float | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in self.scenarios:

@@ -35,6 +35,8 @@ from serving.launch import peak_rss_bytes
 
 CURVE_SHARE = 0.2
 """Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
+AGAIN_SHARE = 1 / 3
+"""Of the time of a run until then, for measuring again what the machine disturbed."""
 INTERRUPTED = "interrupted before it was measured"
 
 
@@ -62,7 +64,11 @@ class Run:
         """Do everything; on Ctrl-C, end what runs and keep what is known."""
         try:
             self._prepare_all(self._train())
-            self.measuring.rounds(self._jobs(), self.steps)
+            groups = self._jobs()
+            self.measuring.rounds(groups, self.steps)
+            elapsed_s = time.monotonic() - self._clock
+            budget_s = self.options.budget_s
+            self.measuring.again(groups, self.steps, AGAIN_SHARE * elapsed_s if budget_s is None else budget_s)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
@@ -131,6 +137,7 @@ class Run:
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         )
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
+        fairness = self.measuring.fairness()
         versions = {"slipway": version("slipway")}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
@@ -152,12 +159,12 @@ class Run:
             training=self.training,
             artifacts=tuple(artifacts),
             rows=tuple(rows),
-            recommendation=recommend(tuple(artifacts), tuple(rows)),
+            recommendation=recommend(artifacts, rows, noisy=fairness.noisy),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
             containers=containers,
             protocol_cost=protocol_cost(tuple(rows), containers, not_spoken),
-            fairness=self.measuring.fairness(),
+            fairness=fairness,
         )
 
 

@@ -17,7 +17,7 @@ from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import CERTIFICATE
 from pipelines.artifacts.parity import certify, compare, merge
 from pipelines.base.files import write_text
-from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
+from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
@@ -109,6 +109,7 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     """Load an artifact, answer once, then run the load scenarios, all in this process."""
     import psutil
 
+    from pipelines.fairness.disturbed import marked
     from pipelines.fairness.observe import observed
     from pipelines.stages.in_process import measure_in_process
 
@@ -126,14 +127,12 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             return known.matches(batch, index, received)
 
         def once(_: int, chosen: LoadSettings = chosen, check: Check = check) -> Scenario:
-            before = cpu_ticks()
             found = observed(
                 lambda _: (measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None),
                 [this],
                 run=os.getppid(),
             )
-            stolen = steal_share(before, cpu_ticks())
-            return replace(found, generator=replace(found.generator, steal_share=stolen, governor=governor()))
+            return marked(replace(found, generator=replace(found.generator, governor=governor())))
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipelines.base.errors import UserError
+from pipelines.loadtest.conditions import TickSampler
 from pipelines.loadtest.plan.schedule import NS_PER_S, Schedule, schedule_of
 from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import Outcome, Recorder, Recording
@@ -37,17 +38,18 @@ def measure_in_process(
     """
     if not inputs:
         raise UserError("nothing to predict. Received: no inputs. Give at least one.")
-    worker = _Worker(predict, inputs, settings)
-    if settings.scenario == "server":
-        trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
-        recording = worker.server(schedule_of(settings, trace_ns))
-    else:
-        recording = worker.closed()
+    worker, sampler = _Worker(predict, inputs, settings), TickSampler()
+    with sampler:
+        if settings.scenario == "server":
+            trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
+            recording = worker.server(schedule_of(settings, trace_ns))
+        else:
+            recording = worker.closed()
     checked = matched = 0
     for index, answer in worker.recorder.kept():
         checked += 1
         matched += bool(check(index % len(inputs), answer))
-    return summarise(recording, settings, checked, matched, in_process=True)
+    return summarise(recording, settings, checked, matched, in_process=True, ticks=sampler.ticks)
 
 
 class _Worker:

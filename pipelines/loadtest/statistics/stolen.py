@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_STEAL_SHARE = 0.1
-"""A moment is disturbed where others took more than this share of the processors."""
+from pipelines.loadtest.statistics.limits import MAX_STEAL_SHARE
+
 MIN_LEFT = 0.7
 """At least this share of the measured time must be left; with less, nothing is cut and the result is disturbed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from pipelines.loadtest.recording import Outcome, Recording
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.percentiles import most_in_flight, percentiles, rank_of
 from pipelines.loadtest.statistics.steady import settled
+from pipelines.loadtest.statistics.stolen import Tick, stolen
 from pipelines.loadtest.statistics.timeline import tail_points, timeline
 from pipelines.loadtest.statistics.validity import Counted, broken
 from pipelines.results import Cause, GeneratorFigures, LatencyFigures, LoadFigures, Scenario, ServerFigures
@@ -21,7 +23,7 @@ def summarise(
     checked: int = 0,
     matched: int = 0,
     in_process: bool = False,
-    steal_share: float | None = None,
+    ticks: Sequence[Tick] = (),
 ) -> Scenario:
     """The result of a run.
 
@@ -32,6 +34,8 @@ def summarise(
     closed loops it is all answers over the time until the last one (MLPerf's offline rule).
     ``concurrency`` is the setting in the closed loops and the most that were in flight in ``server``.
     In process, the CPU time is the model's own and not a client's. What an interrupt cut off is in no figure.
+    Requests that were under way while the hypervisor took processors are in no latency and no send lag, as
+    :func:`pipelines.loadtest.statistics.stolen.stolen` finds them in ``ticks``; counts and rates are of all.
     """
     r, cut_off = _without_cut_off(recording)
     measured = slice(r.first, None)
@@ -42,7 +46,9 @@ def summarise(
     due_s = (r.intended[measured] - r.start_ns) / 1e9
     all_ms = (r.done - r.intended)[measured] / 1e6
     together = settings.outstanding if settings.scenario == "multi-stream" else 1
-    latencies_ms = _of_queries(all_ms, ok, together) if together > 1 else all_ms[ok]
+    theft = stolen(ticks, r.start_ns, max(r.stop_ns, r.ended_ns))
+    calm = ~theft.touches(r.intended[measured], r.done[measured])
+    latencies_ms = _of_queries(all_ms, ok & calm, together) if together > 1 else all_ms[ok & calm]
     ordered = np.sort(latencies_ms)
     stats = percentiles(ordered)
 
@@ -52,7 +58,7 @@ def summarise(
     in_window = (r.done >= r.start_ns) & (r.done <= stop_ns) & (r.outcome != Outcome.NOT_SENT)
     rate = int((in_window & answered).sum()) / duration_s if duration_s > 0 else 0.0
 
-    lag_us = np.sort((r.sent - r.intended)[measured][sent]) / 1e3 if server else np.empty(0)
+    lag_us = np.sort((r.sent - r.intended)[measured][sent & calm]) / 1e3 if server else np.empty(0)
     lag_p50, lag_p99, lag_max = (
         float(lag_us[rank_of(k, len(lag_us))]) if len(lag_us) else None for k in (500, 990, 1000)
     )
@@ -73,7 +79,7 @@ def summarise(
             send_lag_p99_us=lag_p99,
             first_error=r.error_examples[0] if r.error_examples else None,
             cpu_share=cpu_share,
-            steal_share=steal_share,
+            steal_share=theft.share_left,
             duration_s=duration_s,
             min_duration_s=settings.min_duration_s,
             min_requests=settings.min_requests,
@@ -128,7 +134,8 @@ def summarise(
             cpu_share=cpu_share,
             cpus=r.cpus,
             priority=r.priority,
-            steal_share=steal_share,
+            steal_share=theft.share,
+            cut_share=theft.cut_share,
         ),
         server=ServerFigures(
             cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.loadtest.settings import ScenarioName
+from pipelines.loadtest.statistics.limits import (
+    MAX_CPU_SHARE,
+    MAX_ERROR_SHARE,
+    MAX_STEAL_SHARE,
+    send_lag_limit_us,
+)
 from pipelines.loadtest.statistics.percentiles import needed
 from pipelines.results import Cause
 
 MIN_ANSWERS = needed(500)
 """Below it not even the median may be claimed."""
-MAX_ERROR_SHARE = 0.01
-MAX_SEND_LAG_US = 10_000.0
-MAX_SEND_LAG_SHARE = 0.1
-"""Send lag is part of the latency: up to this share of the 99th percentile it does not decide the result."""
-MAX_CPU_SHARE = 0.9
-"""Of one core: a generator that needs more may be what limits the rate, and the result would be its own."""
-MAX_STEAL_SHARE = 0.1
 MIN_RATE_SHARE = 0.95
 RATE_SLACK = 5
 """Requests that may be in flight at the end more than at the start, in any test: chance, not a backlog."""
@@ -70,11 +69,6 @@ def _in_flight_limit(c: Counted) -> str | None:
     if not c.not_sent:
         return None
     return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already unanswered"
-
-
-def send_lag_limit_us(p99_ms: float | None) -> float:
-    """The send lag that a result allows whose 99th percentile is that, in microseconds."""
-    return max(MAX_SEND_LAG_US, MAX_SEND_LAG_SHARE * 1000 * (p99_ms or 0.0))
 
 
 def _sent_late(c: Counted) -> str | None:

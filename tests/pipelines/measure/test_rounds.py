@@ -13,6 +13,8 @@ import pytest
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
+from pipelines.fairness.disturbed import marked
+from pipelines.fairness.rounds import changed
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.measure import container, rows
@@ -20,7 +22,7 @@ from pipelines.measure.rounds import Job, Measuring, Round
 from pipelines.measure.rows import Bench, MeasurePlan
 from pipelines.paths import path_module
 from pipelines.paths.choose import Choice, spec_named
-from pipelines.results import ContainerRow, Row, Via
+from pipelines.results import ContainerRow, Row, Scenario, Via
 from pipelines.run.options import Options
 from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context
@@ -171,3 +173,42 @@ def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
     rows.measure_served(bench, tmp_path, CARD.protocols)
     assert [row.protocol for row in found] == list(CARD.protocols)
     assert len(starts) == len(CARD.protocols)
+
+
+def load(*, disturbed: bool) -> Scenario:
+    """A load test that would be sound, but for the time that others took."""
+    good = {"valid": True, "invalid_because": None, "invalid_causes": (), "load.requests": 100, "load.errors": 0}
+    return marked(changed(LOAD, good | {"server.foreign_cpu_share": 0.4 if disturbed else 0.0}))
+
+
+def kept(*turns: bool) -> tuple[Job, list[int]]:
+    """A job whose turns are disturbed or not, and a list that grows with each turn."""
+    left, done = list(turns), []
+
+    def work(now: Round) -> None:
+        done.append(1)
+        scenario = load(disturbed=left.pop(0))
+        now.keep(Row("onnxruntime", "pytorch", "rest", "ok", None, scenarios=(scenario,)))
+
+    return Job("measure", "onnxruntime:pytorch", ("rest",), work), done
+
+
+@pytest.mark.parametrize(
+    ("turns", "times", "measurement"),
+    [((False,), 1, "sound"), ((True, True, False), 3, "sound"), ((True,) * 6, 6, "disturbed")],
+)
+def test_disturbed_rows_are_measured_again(turns: tuple[bool, ...], times: int, measurement: str) -> None:
+    job, done = kept(*turns)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([[job]], Steps(quiet=True))
+    measuring.again([[job]], Steps(quiet=True), budget_s=60)
+    (row,) = measuring.rows().values()
+    assert (len(done), row.measurement, row.status, row.rounds) == (times, measurement, "ok", 1)
+
+
+def test_without_budget_nothing_is_measured_again() -> None:
+    job, done = kept(True, False)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([[job]], Steps(quiet=True))
+    measuring.again([[job]], Steps(quiet=True), budget_s=0)
+    assert (len(done), next(iter(measuring.rows().values())).measurement) == (1, "disturbed")

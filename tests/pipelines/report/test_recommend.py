@@ -138,7 +138,7 @@ def test_no_rows_at_all() -> None:
     assert recommend((), ()).row is None
     assert (
         recommend((), ()).reason
-        == "No served row is fit to ship: there is none. No in-process row either: there is none."
+        == "No served row is fit to ship: none was measured. No in-process row either: none was measured."
     )
 
 
