@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,20 +68,25 @@ def echo_payload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start_echo(payload: Path, workdir: Path, *flags: str) -> AbstractContextManager[Server]:
-    """A server of the echo model, with more flags."""
-    launched = recipe(LaunchRequest("echo", payload, workdir, *free_ports(2)))
-    return serve(replace(launched, argv=(*launched.argv, *flags)), workdir, timeout_s=90)
+@pytest.fixture(scope="session")
+def start_echo(echo_payload: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """Starts a server of the echo model, in a folder, with more flags."""
+
+    def start(workdir: Path, *flags: str) -> AbstractContextManager[Server]:
+        launched = recipe(LaunchRequest("echo", echo_payload, workdir, *free_ports(2)))
+        return serve(replace(launched, argv=(*launched.argv, *flags)), workdir, timeout_s=90)
+
+    return start
 
 
 @pytest.fixture(scope="session")
-def echo(echo_payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with start_echo(echo_payload, tmp_path_factory.mktemp("closed")) as server:
+def echo(start_echo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_echo(tmp_path_factory.mktemp("closed")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def open_echo(echo_payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def open_echo(start_echo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The same, with the repository API."""
-    with start_echo(echo_payload, tmp_path_factory.mktemp("open"), "--allow_repository_api") as server:
+    with start_echo(tmp_path_factory.mktemp("open"), "--allow_repository_api") as server:
         yield server
