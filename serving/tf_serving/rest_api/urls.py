@@ -17,7 +17,7 @@ _PATTERNS = {
         _MODEL.format(name="(?:/(?P<name>[^/:]+))?") + r"(?:/(?P<method>metadata))?", re.IGNORECASE | re.ASCII
     ),
 }
-_METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
+METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
 _MAX_INT64 = 2**63 - 1
 # RFC 3986: what a URI may have in it, and in front, where a proxy was meant, the server's own name (RFC 9112, 3.2.2).
 _TARGET = re.compile(
@@ -64,7 +64,7 @@ def route(verb: str, path: str) -> Route | None:
     method = found["method"] or "status"
     if verb == "GET" and method != "metadata":
         method = "status"  # the expression ignores case, the comparison after it does not
-    if method not in _METHODS[verb]:
+    if method not in METHODS[verb]:
         raise invalid(f"Malformed request: {verb} {path}")
     if not found["name"]:
         raise invalid("Missing model name in request.")
