@@ -15,11 +15,12 @@ from pipelines.artifacts import store
 from pipelines.artifacts.sources import Source
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
-from pipelines.base.files import link
+from pipelines.base.files import MIB, link, read_bounded
 from pipelines.paths import Card
 from pipelines.results import ArtifactRow, FileEntry
 
 MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
+MAX_MANIFEST_BYTES = 64 * MIB
 NO_FILE = "no such file"
 
 
@@ -94,14 +95,14 @@ def digest_of(files: Iterable[FileEntry]) -> str:
 
 def read_manifest(path: Path) -> Manifest:
     """Raises UserError when the file is not a manifest of this version of slipway."""
+    if not path.exists():
+        raise UserError(f"no manifest at {path}. Package the model first: slipway package MODEL")
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, "the manifest"))
         data["files"] = tuple(FileEntry(**entry) for entry in data["files"])
         data["labels"] = tuple(data["labels"])
         return Manifest(**data)
-    except FileNotFoundError as error:
-        raise UserError(f"no manifest at {path}. Package the model first: slipway package MODEL") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is not a manifest that this version reads. Received: {error}") from error
 
 

@@ -1,14 +1,48 @@
-"""Files that appear whole or not at all, links, and folders that nobody needs afterwards."""
+"""Files that appear whole or not at all, bounded reading, links, and folders that nobody needs afterwards."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from pipelines.base.errors import UserError
+
+MIB = 2**20
+
+
+def read_bounded(path: Path, most_bytes: int, what: str) -> bytes:
+    """Read a whole file of at most ``most_bytes``; ``what`` names it in errors, for example ``the token``.
+
+    Raises UserError for what is larger, cannot be read, or is no regular file: a device or a pipe may never end.
+    """
+    try:
+        # Without O_NONBLOCK, opening a pipe waits for somebody to write to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(descriptor, "rb") as file:
+            about = os.fstat(descriptor)
+            if stat.S_ISDIR(about.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(about.st_mode):
+                raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no file")
+            if about.st_size > most_bytes:
+                raise OSError(errno.EFBIG, f"{about.st_size:,} bytes, at most {most_bytes:,} are read")
+            parts, left = [], most_bytes + 1  # what the system makes up, below /proc, has no size
+            while left and (part := file.read(min(left, MIB))):
+                parts.append(part)
+                left -= len(part)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(f"cannot read {what}: {reason}. Received: {path}") from error
+    if not left:
+        raise UserError(f"cannot read {what}: it does not end after {most_bytes:,} bytes. Received: {path}")
+    return b"".join(parts)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

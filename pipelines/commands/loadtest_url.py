@@ -88,13 +88,11 @@ def _shown(url: str) -> str:
 def _subject(url: str, options: UrlOptions) -> Subject:
     from pipelines.loadtest.curve import Subject
     from pipelines.loadtest.standalone.target import parse_target, read_bodies
+    from pipelines.run.addresses import read_token
 
     headers = list(options.headers)
     if options.token_file:
-        try:
-            headers.append(f"Authorization: Bearer {options.token_file.read_text().strip()}")
-        except OSError as error:
-            raise UserError(f"cannot read the token. Received: {options.token_file} ({error.strerror}).") from error
+        headers.append(f"Authorization: Bearer {read_token(options.token_file)}")
     bodies = read_bodies(options.bodies)
     expected = read_bodies(options.expected) if options.expected else []
     if expected and len(expected) != len(bodies):

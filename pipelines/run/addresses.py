@@ -18,10 +18,12 @@ from models.trained import TrainedModel
 from pipelines.artifacts.artifact import CERTIFICATE, Artifact, find
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
+from pipelines.base.files import read_bounded
 from pipelines.paths.choose import Choice, choose, choose_one
 from pipelines.results import Certificate, Training
 from pipelines.stages.answers import REFERENCE
 
+MAX_TOKEN_BYTES = 65_536
 FORM = "PATH[:VARIANT]=URL[,URL][,token=FILE]"
 _GRPC = {"http": False, "grpc": True}
 
@@ -136,10 +138,9 @@ def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artif
 def read_token(path: Path) -> str:
     """The token in a file. Raises UserError, which never shows what is in the file."""
     try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
-        raise UserError(f"cannot read the token: {reason}. Received: {path}") from error
+        token = read_bounded(path, MAX_TOKEN_BYTES, "the token").decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read the token: not ASCII text. Received: {path}") from error
     if not token or not token.isprintable() or " " in token:
         raise UserError(f"expected a file that holds one token on one line. Received: {path}")
     return token

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.base.files import NEW_S, held_scratch
+from pipelines.base.errors import UserError
+from pipelines.base.files import NEW_S, held_scratch, read_bounded
 
 HOLD = """
 import sys
@@ -56,3 +58,38 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, monke
     assert young.exists()
     assert other.exists()
     assert (elsewhere / "kept").exists()
+
+
+def test_a_file_of_the_largest_size_is_read_whole_also_through_a_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes(b"x" * 3_000_000)
+    link.symlink_to(file)
+    assert read_bounded(link, 3_000_000, "the input") == file.read_bytes()
+
+
+@pytest.mark.timeout(20)
+def test_what_may_never_end_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe, listening = tmp_path / "pipe", tmp_path / "socket"
+    os.mkfifo(pipe)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(listening))
+        for path in (Path("/dev/zero"), pipe):
+            with pytest.raises(UserError, match=rf"cannot read the token: it is a device.*Received: {path}"):
+                read_bounded(path, 100, "the token")
+        with pytest.raises(UserError, match="cannot read the token: No such device"):
+            read_bounded(listening, 100, "the token")
+    with pytest.raises(UserError, match="cannot read the token: Is a directory"):
+        read_bounded(tmp_path, 100, "the token")
+    with pytest.raises(UserError, match=r"cannot read the token: .*null"):
+        read_bounded(Path("a\0b"), 100, "the token")
+
+
+def test_what_is_too_large_is_refused_by_its_size_and_by_its_bytes(tmp_path: Path) -> None:
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UserError, match=rf"1,099,511,627,776 bytes, at most 100 are read. Received: {sparse}"):
+        read_bounded(sparse, 100, "a body")
+    # The kernel makes it up while it is read: its size is 0.
+    with pytest.raises(UserError, match=r"a body: it does not end after 20 bytes. Received: /proc/self/status"):
+        read_bounded(Path("/proc/self/status"), 20, "a body")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -230,6 +231,28 @@ def test_a_token_file_that_holds_none_is_refused_and_never_shown(cli: Any, pictu
     assert "token" in done.stderr
     assert "SECRET" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+READ = {
+    "input": ["predict", "litert", "FILE"],
+    "token": ["predict", "torchserve", "--from-test-set", "0", "--url", "http://127.0.0.1:9", "--token-file", "FILE"],
+    "token of a server that runs": ["predict", "torchserve", "x.png", "--at", "torchserve=http://h:1,token=FILE"],
+    "manifest": ["package", "mnist_cnn", "litert", "--expect", "FILE"],
+    "body": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--body", "FILE"],
+    "expected answer": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--expect", "FILE"],
+    "token of any server": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--token-file", "FILE"],
+    "trace": ["loadtest-url", "http://127.0.0.1:9/", "--trace", "FILE"],
+    "result": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--compare", "FILE"],
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_file_that_never_ends_is_one_line(cli: Any, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = cli(*(word.replace("FILE", str(tmp_path / "pipe")) for word in READ[name]), timeout_s=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "pipe") in done.stderr
 
 
 ADDRESSES = (

@@ -119,6 +119,13 @@ def test_sixteen_bits_a_pixel_are_scaled_and_not_clipped(tmp_path: Path) -> None
     assert np.array_equal(deep, plain)
 
 
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "large.png")
+    assert (tmp_path / "large.png").stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"at most 50,000,000 pixels are fitted. Received: 10000x6000"):
+        read_input(str(tmp_path / "large.png"), SPEC, resize=True)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_no_number_is_refused(tmp_path: Path, bad: float) -> None:
     value = np.zeros((28, 28), np.float32)
