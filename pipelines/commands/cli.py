@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from pipelines.commands.base import Commands
+from serving.extras import DISTRIBUTION
 
 COMMANDS = {
     "list": "listing:list_command",
@@ -39,7 +40,7 @@ COMMANDS = {
     show_default="the current folder",
     help="Where artifacts/ and reports/ are kept; also SLIPWAY_WORKSPACE.",
 )
-@click.version_option(package_name="slipway")
+@click.version_option(package_name=DISTRIBUTION)
 @click.pass_context
 def main(ctx: click.Context, workspace: Path) -> None:
     """Every production path of one trained model: packaged, proved equal, served, load-tested, weighed.

@@ -13,8 +13,9 @@ from pipelines.commands.base import command, emit
 def list_command(_workspace: Any, as_json: bool) -> None:
     """Show the models, and the paths with their variants, servers and what they need."""
     from models import MODELS
-    from pipelines.paths import PATHS, path_module, pip_command
+    from pipelines.paths import PATHS, path_module
     from pipelines.paths.choose import spec_named
+    from serving.extras import install_command
 
     models = [{"name": name, "title": spec_named(name).title} for name in MODELS]
     cards = [path_module(name).CARD for name in PATHS]
@@ -27,7 +28,7 @@ def list_command(_workspace: Any, as_json: bool) -> None:
             "protocols": list(card.protocols),
             "no_server": card.no_server or None,
             "missing": card.missing(),
-            "install": pip_command(card.extra) if card.missing() else None,
+            "install": install_command(card.extra) if card.missing() else None,
         }
         for card in cards
     ]
@@ -41,6 +42,6 @@ def list_command(_workspace: Any, as_json: bool) -> None:
                 click.echo(f"  {card.name}:{name}  {variant.summary}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
             if card.missing():
-                click.echo(f"  not installed: {', '.join(card.missing())}; {pip_command(card.extra)}")
+                click.echo(f"  not installed: {', '.join(card.missing())}; {install_command(card.extra)}")
 
     emit({"models": models, "paths": paths}, as_json, text)

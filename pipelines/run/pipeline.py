@@ -29,6 +29,7 @@ from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
 from pipelines.run.jobs import Jobs
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
+from serving.extras import DISTRIBUTION
 from serving.launch import peak_rss_bytes
 
 CURVE_SHARE = 0.2
@@ -125,7 +126,7 @@ class Run:
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         )
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
-        versions = {"slipway": version("slipway")}
+        versions = {"slipway": version(DISTRIBUTION)}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
         return Report(

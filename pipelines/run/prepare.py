@@ -21,12 +21,13 @@ from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.base.files import link
-from pipelines.paths import PATHS, Card, Tolerance, pip_command, tolerance_for, version_of
+from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.stages import answers, functions
 from pipelines.stages.answers import ANSWERS, REFERENCE
 from pipelines.stages.worker import run_stage
+from serving.extras import install_command
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
@@ -90,7 +91,7 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
     if missing and _last(place) == how:
         folder, cached = place.resolve(), True  # what is there can be used without what would train it
     elif missing:
-        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
+        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {install_command('models')}")
     else:
         folder, cached = store.build(
             context.workspace.store, key, lambda made: _last(made) == how, fill, context.rebuild, context.cancel
@@ -137,7 +138,7 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
     try:
         return step()
     except MissingExtra as error:
-        return replace(row, status="skipped", reason=f"{error}; {pip_command(extra)}")
+        return replace(row, status="skipped", reason=f"{error}; {install_command(extra)}")
     except (SlipwayError, OSError) as error:
         return replace(row, status="failed", reason=str(error))
 
@@ -274,7 +275,7 @@ def prepare(
 def ready_artifact(context: Context, model: str, choice: Choice) -> tuple[TrainedModel, Artifact]:
     """A packaged and verified artifact, made now if it is not there.
 
-    Raises MissingExtra with the pip command, SlipwayError, or UserError for a path that fails parity.
+    Raises MissingExtra with the command that installs it, SlipwayError, or UserError for a path that fails parity.
     """
     loaded, _ = ensure_trained(context, model)
     row, artifact = prepare(context, loaded, choice, None)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.paths import PATHS, path_module
+from serving.extras import install_command
 
 COMMANDS = (
     "conform", "list", "manifests", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report",
@@ -189,15 +190,16 @@ importlib.metadata.version = version
 """
 
 
-def test_a_missing_extra_is_a_skipped_row_with_the_pip_command(
+def test_a_missing_extra_is_a_skipped_row_with_the_command_that_brings_it(
     cli: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     rows = cli.json("package", "mnist_cnn", "litert")["artifacts"]
     assert {row["status"] for row in rows} == {"skipped"}
-    assert rows[0]["reason"] == "not installed: ai-edge-litert, litert-quantizer; pip install 'slipway[litert]'"
-    assert "not installed: ai-edge-litert, litert-quantizer; pip install 'slipway[litert]'" in cli("list").stdout
+    told = f"not installed: ai-edge-litert, litert-quantizer; {install_command('litert')}"
+    assert rows[0]["reason"] == told
+    assert told in cli("list").stdout
 
 
 def test_output_is_quiet_json_on_stdout_and_progress_on_stderr(cli: Any, trained: Any) -> None:
