@@ -110,7 +110,7 @@ def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
         loaded = trained.load(folder)
         facts = json.loads((folder / trained.TRAINING).read_text())
         (folder / REFERENCE).stat()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"no trained {model} to read in {folder}: {error}. Run: slipway package {model}") from error
     training = Training(
         framework=loaded.framework,

@@ -83,6 +83,15 @@ def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
     return picture
 
 
+def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
+    """A picture with ``grey`` behind its transparent parts."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (grey, grey, grey)), picture.convert("RGBA"))
+
+
 def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -99,7 +108,8 @@ def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np
                 raise UserError(
                     f"{source}: at most {MAX_PIXELS:,} pixels are fitted. Received: {picture.width}x{picture.height}"
                 )
-            fitted = _eight_bits(ImageOps.exif_transpose(picture), source).convert(MODES[rule.channels])
+            upright = _eight_bits(ImageOps.exif_transpose(picture), source)
+            fitted = _on_ground(upright, rule.ground).convert(MODES[rule.channels])
             if fitted.size != (rule.width, rule.height):
                 fitted = fitted.resize((rule.width, rule.height), Image.Resampling.BICUBIC)
             pixels = np.asarray(fitted, np.float32)
