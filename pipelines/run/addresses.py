@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from models import trained
 from models.trained import TrainedModel
-from pipelines.artifacts.artifact import CERTIFICATE, Artifact, find
+from pipelines.artifacts.artifact import Artifact, find, read_certificate
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import read_bounded
@@ -127,10 +125,10 @@ def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artif
     """The artifact of the workspace that is served, and its certificate. Raises UserError."""
     artifact = find(workspace, model, choice.card.name, choice.variant)
     try:
-        certificate = TypeAdapter(Certificate).validate_json((artifact.folder / CERTIFICATE).read_bytes())
+        certificate = read_certificate(artifact.folder)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{choice.name} of {model} is not verified. Run: slipway verify {model} {choice.name}"
+            f"{choice.name} of {model} is not verified: {error}. Run: slipway verify {model} {choice.name}"
         ) from error
     return artifact, certificate
 

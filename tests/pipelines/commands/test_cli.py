@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -344,9 +345,23 @@ DAMAGE = {
 def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any, name: str) -> None:
     fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
     (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(DAMAGE[name])
-    again = fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
-    assert again["cached"] is False
+    again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
+    assert json.loads(again.stdout)["cached"] is False
+    (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
+    assert said.endswith(f"/{name} is not as it was built (sha256 differs): mnist_cnn is trained again")
     assert fresh_cli.json("train", "mnist_cnn", "--epochs", "1")["cached"] is True
+
+
+def test_a_model_whose_making_is_not_known_any_more_says_so_before_it_is_trained(fresh_cli: Any) -> None:
+    fresh_cli.json("train", "mnist_cnn", "--framework", "tensorflow", "--epochs", "1")
+    how = fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / "how.json"
+    how.write_text("{")
+    process = fresh_cli.start("train", "mnist_cnn")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if line.startswith("slipway: "))
+    process.terminate()
+    process.communicate(timeout=60)
+    assert said == f"slipway: {how} is not as it was built (sha256 differs): mnist_cnn is trained again, in pytorch\n"
 
 
 def test_damaged_answers_are_verified_again(cli: Any, trained: Any) -> None:
