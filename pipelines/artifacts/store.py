@@ -107,7 +107,7 @@ def build(
     """
     store.mkdir(parents=True, exist_ok=True)
     final = store / key
-    with _locked(store / f"{key}.lock", cancel):
+    with locked(store / f"{key}.lock", cancel or threading.Event()):
         for leftover in store.glob(f"{key}.aside-*"):
             shutil.rmtree(leftover)  # of a build that was killed: we hold the lock, so nobody writes to it
         if not rebuild and final.exists():
@@ -131,14 +131,19 @@ def build(
 
 
 @contextmanager
-def _locked(path: Path, cancel: threading.Event | None) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel lets go of it if the process dies."""
+def locked(path: Path, cancel: threading.Event | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel lets go of it if the process dies.
+
+    Waits until ``cancel`` is set; without it, raises BlockingIOError when somebody else holds the lock.
+    """
     with path.open("w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if (cancel or threading.Event()).wait(LOCK_POLL_S):
+                if cancel is None:
+                    raise
+                if cancel.wait(LOCK_POLL_S):
                     raise SlipwayError("cancelled while another slipway was building the same") from None
         yield

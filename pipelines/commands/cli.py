@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ import click
 from pipelines.commands.base import Commands
 from serving.extras import DISTRIBUTION
 
+LEAST_COLUMNS = 20
 COMMANDS = {
     "list": "listing:list_command",
     "train": "train:train_command",
@@ -22,6 +24,7 @@ COMMANDS = {
     "predict": "predict:predict_command",
     "run": "run:run_command",
     "report": "report:report_command",
+    "clean": "clean:clean_command",
     "loadtest": "loadtest:loadtest_command",
     "loadtest-url": "loadtest_url:loadtest_url_command",
     "calibrate": "calibrate:calibrate_command",
@@ -57,6 +60,11 @@ def main(ctx: click.Context, workspace: Path) -> None:
     # A supervisor's SIGTERM is handled as Ctrl-C is: servers stopped, workers ended, nothing left.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as pipelines.__main__ left it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Rich takes COLUMNS=0, of terminals that do not know their width, by its word and shows nothing.
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) < LEAST_COLUMNS:
+        del os.environ["COLUMNS"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets the report

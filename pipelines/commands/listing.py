@@ -10,9 +10,10 @@ from pipelines.commands.base import command, emit
 
 
 @command("list", "list", "list --json")
-def list_command(_workspace: Any, as_json: bool) -> None:
-    """Show the models, and the paths with their variants, servers and what they need."""
+def list_command(workspace: Any, as_json: bool) -> None:
+    """Show the models, the paths with their variants, servers and what they need, and the size of the store."""
     from models import MODELS
+    from pipelines.artifacts.unlinked import size
     from pipelines.paths import PATHS, path_module
     from pipelines.paths.choose import spec_named
     from serving.extras import install_command
@@ -33,6 +34,9 @@ def list_command(_workspace: Any, as_json: bool) -> None:
         for card in cards
     ]
 
+    stored, counted = size(workspace)
+    store = {"folder": str(workspace.store), "bytes": stored, "counted": counted}
+
     def text() -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
@@ -44,4 +48,7 @@ def list_command(_workspace: Any, as_json: bool) -> None:
             if card.missing():
                 click.echo(f"  not installed: {', '.join(card.missing())}; {install_command(card.extra)}")
 
-    emit({"models": models, "paths": paths}, as_json, text)
+        least = "" if counted else "at least "
+        click.echo(f"\nstore {workspace.store}: {least}{stored:,} bytes; `slipway clean` removes what is not linked")
+
+    emit({"models": models, "paths": paths, "store": store}, as_json, text)

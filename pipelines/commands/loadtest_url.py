@@ -71,8 +71,12 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
         result = replace(result, whole=replace(result.whole, curve=points))
     ratios = compare(result, base) if base is not None else {}
     facts = _facts(url, settings, result, ratios)
-    _write_files(options, facts, result)
+    # Shown before it is written: a full disk costs the files, not what was measured.
     emit(facts, as_json, lambda: load_text.show(facts, result))
+    try:
+        _write_files(options, facts, result)
+    except OSError as error:
+        raise UserError(f"the result could not be written: {error.strerror or error}") from error
     if result.whole.partial:
         click.echo("slipway: interrupted; the results so far are kept, marked partial", err=True)
         sys.exit(INTERRUPTED)

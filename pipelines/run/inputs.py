@@ -114,7 +114,9 @@ def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np
                 fitted = fitted.resize((rule.width, rule.height), Image.Resampling.BICUBIC)
             pixels = np.asarray(fitted, np.float32)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        # Pillow's words for what it does not know are about the object that holds the bytes.
+        reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {error}"
+            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {reason}"
         ) from error
     return ((pixels - np.float32(rule.offset)) / np.float32(rule.scale))[np.newaxis].astype(spec.inputs[0].dtype)

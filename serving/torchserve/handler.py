@@ -160,7 +160,9 @@ def read_picture(body: Any, settings: Settings) -> Arrays:
                 )
             picture = _on_ground(ImageOps.exif_transpose(opened), rule["ground"])
             picture = picture.convert("L" if rule["channels"] == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
+        raise RequestError("the body is no PNG or JPEG picture") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise RequestError(f"the body is no PNG or JPEG picture: {error}") from error
     picture = ImageOps.fit(picture, (rule["width"], rule["height"]), Image.Resampling.BICUBIC)
     pixels = (np.asarray(picture, "float32") - rule["offset"]) / rule["scale"]

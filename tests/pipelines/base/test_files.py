@@ -11,53 +11,54 @@ from pathlib import Path
 import pytest
 
 from pipelines.base.errors import UserError
-from pipelines.base.files import NEW_S, held_scratch, read_bounded
+from pipelines.base.files import MARK, read_bounded, scratch, write_bytes
 
 HOLD = """
 import sys
-from pipelines.base.files import held_scratch
-with held_scratch("test") as folder:
+from pipelines.base.files import scratch
+with scratch("serve") as folder:
     (folder / "file").touch()
     print(folder, flush=True)
     sys.stdin.read()
 """
 
 
-def aged(folder: Path) -> Path:
-    """As if it had been made a while ago."""
-    then = folder.stat().st_mtime - NEW_S - 5
-    os.utime(folder, (then, then))
-    return folder
-
-
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "kept").touch()
-    (tmp_path / "slipway-test-link").symlink_to(aged(elsewhere))
-    other = tmp_path / "slipway-other-x"
-    other.mkdir()
-    aged(other)
+    elsewhere, users = tmp_path / "elsewhere", tmp_path / "slipway-serve-notes"
+    for folder in (elsewhere, users):
+        folder.mkdir()
+        (folder / "kept").touch()
+    (elsewhere / MARK).touch()
+    (tmp_path / "slipway-serve-link").symlink_to(elsewhere)
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
     ) as process:
         assert process.stdout is not None
-        held = aged(Path(process.stdout.readline().strip()))
-        with held_scratch("test") as own:
+        held = Path(process.stdout.readline().strip())
+        with scratch("stage") as own:
             assert own.is_dir()
             assert (held / "file").exists()  # somebody works in it
         assert not own.exists()
         process.send_signal(signal.SIGKILL)
     assert (held / "file").exists()
-    young = tmp_path / "slipway-test-young"
-    young.mkdir()
-    with held_scratch("test"):
+    with scratch("stage"):
         assert not held.exists()
-    assert young.exists()
-    assert other.exists()
+    assert (users / "kept").exists()
     assert (elsewhere / "kept").exists()
+
+
+def test_a_device_and_a_pipe_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(Path("/dev/full"), b"x")
+    assert Path("/dev/full").is_char_device()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes(pipe, b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
 
 
 def test_a_file_of_the_largest_size_is_read_whole_also_through_a_link(tmp_path: Path) -> None:

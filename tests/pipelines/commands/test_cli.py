@@ -20,6 +20,7 @@ from serving.extras import install_command
 
 COMMANDS = (
     "conform", "list", "manifests", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report",
+    "clean",
 )  # fmt: skip
 
 

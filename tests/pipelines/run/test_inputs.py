@@ -125,6 +125,7 @@ def test_what_is_neither_is_one_clear_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="Received: ") as error:
         read_input(str(path), SPEC, False)
     assert "\n" not in str(error.value)
+    assert "object at" not in str(error.value)
 
 
 def test_a_picture_cut_in_the_middle(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         (document({"inputs": {"image": [[1, 2], [3]]}}), 400, "no array of numbers"),
         (document({"inputs": {"image": "text"}}), 400, "must be float32 of shape (N, 4, 4)"),
         (document({"inputs": {"image": None}}), 400, "must be float32 of shape (N, 4, 4)"),
-        (("image/png", b"no picture"), 400, "no PNG or JPEG picture"),
+        (("image/png", b"no picture"), 400, "the body is no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 413, "25000000 pixels. Received: 5000x5001"),
