@@ -1,8 +1,8 @@
-"""Measures the containers: what the README says about them, written to results/containers.json.
+"""Measures the containers for README.md and docs/: writes results/containers.json.
 
-With images that are built already (built now, if not): the time from `docker compose up` to all healthy with
-empty volumes and with filled ones, the time of a rebuild after a change of the code, and what the images
-weigh. Needs a Docker engine; the composition runs under a project name and on ports of its own.
+With images that are built already (built now, if not): the time of `docker compose up` until all are healthy, with
+empty volumes and with filled ones, the time of a rebuild after a change of the code, and the size of the
+images. Needs a Docker engine; the composition runs under a project name and on ports of its own.
 
     TF_SERVING_IMAGE=slipway/tf-serving python benchmarks/containers.py [--runs 3]
 """
@@ -43,7 +43,7 @@ WEIGH = (
 
 
 def run(*words: str, env: dict[str, str] | None = None) -> str:
-    """Standard output of a command. Raises SystemExit with what it said if it fails."""
+    """Runs a command and returns its standard output. Raises SystemExit with its error output if it fails."""
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(words)}: exit code {done.returncode}\n{done.stderr[-4000:]}")
@@ -57,13 +57,13 @@ def timed(*words: str, env: dict[str, str]) -> float:
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """The median of the values, their extremes and their number."""
+    """Returns the median of the values, their extremes and their number."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
 @contextmanager
 def changed(file: Path) -> Iterator[None]:
-    """A file with one more line at its end, for as long as the block runs."""
+    """Adds a line to the end of a file for as long as the block runs."""
     before = file.read_bytes()
     try:
         file.write_bytes(before + f"\n# {time.time_ns()}\n".encode())
@@ -73,7 +73,7 @@ def changed(file: Path) -> Iterator[None]:
 
 
 def weight(image: str) -> dict[str, Any]:
-    """The size of an image, and of the largest packages in it, in bytes."""
+    """Returns the size of an image, and of the largest packages in it, in bytes."""
     size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
     packages = json.loads(run("docker", "run", "--rm", "--network=none", "--entrypoint", "python", image, "-c", WEIGH))
     largest = sorted(packages.items(), key=lambda item: -item[1])[:LARGEST]

@@ -1,7 +1,7 @@
 """Writes the tables of README.md and docs/ from results/: ``python benchmarks/figures.py [--check]``.
 
 Each table stands on one page, between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``. With ``--check`` nothing
-is written; exit code 1 says that a page does not show the measured figures.
+is written; exit code 1 means that a page does not show the measured figures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PAGES = [HERE.parent / "README.md", *sorted((HERE.parent / "docs").glob("*.md"))
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A figure with so many significant digits; a dash for what was not measured."""
+    """Formats a figure with this many significant digits; a dash if it was not measured."""
     if value is None:
         return "–"
     if value >= 10 ** (digits - 1):
@@ -27,7 +27,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def rows_table(results: dict[str, Any]) -> str:
-    """One line a row of the report."""
+    """Returns one line per row of the report."""
     lines = [
         "| path | served over | size MB | max diff | accuracy | cold start s | memory MB "
         "| single-stream p50 ms | server p50 ms | server p99 ms | offline samples/s | of in-process |",
@@ -63,11 +63,11 @@ SUMMARY = (
     ("onnxruntime", "pytorch", "open-inference-rest"),
     ("onnxruntime", "pytorch", "open-inference-grpc"),
 )
-"""The rows of the README: each path's default variant over its JSON and gRPC protocols, and LiteRT's extremes."""
+"""The rows in README.md: each path's default variant over its JSON and gRPC protocols, and LiteRT's extremes."""
 
 
 def summary_table(results: dict[str, Any]) -> str:
-    """The few rows and columns that the README shows."""
+    """Returns the few rows and columns for README.md."""
     lines = [
         "| path | served over | size MB | accuracy | memory MB | server p99 ms | offline samples/s |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -88,7 +88,7 @@ def summary_table(results: dict[str, Any]) -> str:
 
 
 def about(results: dict[str, Any]) -> str:
-    """Where and how the figures came about."""
+    """Describes where and how the figures were measured."""
     machine, versions = results["machine"], results["versions"]
     shown = ", ".join(f"{name} {versions[name]}" for name in ("torch", "tensorflow", "onnxruntime") if name in versions)
     return (
@@ -100,7 +100,7 @@ def about(results: dict[str, Any]) -> str:
 
 
 def cost_table(results: dict[str, Any]) -> str:
-    """What the tool itself costs."""
+    """Returns the costs of the tool itself."""
 
     def of(name: str) -> str:
         value = results[name]
@@ -122,7 +122,7 @@ def cost_table(results: dict[str, Any]) -> str:
 
 
 def tf_serving_table(results: dict[str, Any]) -> str:
-    """The embedded server of TF Serving's API against what it should reach, met or not."""
+    """Compares the embedded server of TF Serving's API with its goals, reached or not."""
     lines = ["| load | what | measured | to reach | |", "|---|---|--:|--:|---|"]
     for row in results["rows"]:
         met = "reached" if row["reached"] else "not reached"
@@ -138,7 +138,7 @@ def tf_serving_table(results: dict[str, Any]) -> str:
 
 
 def _side_by_side(row: dict[str, Any]) -> list[str]:
-    """One load on slipway's server beside KServe's and beside no server; two lines where batching was turned on."""
+    """Returns one load on slipway's server, on KServe's and on no server; two lines where batching was turned on."""
     cpu, rate = row.get("cpu_ms", {}), row.get("rate_per_s", {})
     call = cpu.get("in process, session") or cpu.get("a row alone")
     shown = [("", "slipway", call)]
@@ -153,7 +153,7 @@ def _side_by_side(row: dict[str, Any]) -> list[str]:
 
 
 def containers_table(results: dict[str, Any]) -> str:
-    """How long the containers take, and what they weigh."""
+    """Returns the times of the containers, and the sizes of the images."""
 
     def of(name: str) -> str:
         value = results[name]
@@ -189,7 +189,7 @@ def containers_table(results: dict[str, Any]) -> str:
 
 
 def loadtest_table(results: dict[str, Any]) -> str:
-    """What the load test should reach, met or not; and each tool's figures of one stall beside the truth."""
+    """Compares the load test with its goals, reached or not, and each tool's figures of one stall with the truth."""
     lines = ["| what | to reach | measured | |", "|---|---|---|---|"]
     for row in results["verdicts"]:
         met = "reached" if row["reached"] else "not reached"
@@ -239,7 +239,7 @@ INPUTS = {"mnist_cnn": "28x28", "pictures": "224x224x3"}
 
 
 def protocol_cost_table(results: dict[str, Any]) -> str:
-    """What each layer adds: protocols over the model's own call, then the containers' layers over one another."""
+    """Returns what each layer adds: protocols to the model's own call, then the containers' layers to one another."""
     lines = [
         "| input | path | layer | p50 ms | adds ms | server CPU ms | adds ms | client CPU µs | request bytes "
         "| answer bytes |",
@@ -286,7 +286,7 @@ def protocol_cost_table(results: dict[str, Any]) -> str:
 
 
 def _container_layers(layers: list[dict[str, Any]]) -> list[str]:
-    """One line a protocol: what the container's address adds to the bare process, and the published port to that."""
+    """Returns one line per protocol: what the container's address adds, and what the published port adds to that."""
     lines = [
         "| path | protocol | container: adds ms | CPU ms | published port: adds ms | CPU ms | of it the proxy's |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -306,10 +306,10 @@ def _median(value: dict[str, float] | None, digits: int = 3) -> str:
 
 
 def _spread(value: dict[str, float] | None) -> str:
-    """A difference's median and its extremes."""
+    """Formats the median of a difference, and its extremes."""
     if value is None:
         return "–"
-    # A microsecond is finer than any of it was measured.
+    # No figure was measured as finely as a microsecond.
     shown = [number(one, 2) if abs(one) >= 1e-3 else "0.000" for one in (value[k] for k in ("median", "min", "max"))]
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
 
@@ -323,13 +323,13 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "loadtest": ("loadtest.json", loadtest_table),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
 }
-"""Name of a table -> the results that it shows, and the function that shows them."""
+"""Maps a table's name to the results that it shows, and the function that shows them."""
 
 _MARKED = re.compile(r"(?<=<!-- figures:)([\w-]+)( -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 
 def filled(text: str) -> str:
-    """A page with each of its tables as measured. Raises KeyError for a table with an unknown name."""
+    """Fills a page's tables with the measured figures. Raises KeyError for a table with an unknown name."""
 
     def table(found: re.Match[str]) -> str:
         name, end = found.groups()

@@ -1,4 +1,4 @@
-"""Measures the main job: what the README says about it, written to results/main_job.json.
+"""Measures the main job for README.md and docs/: writes results/main_job.json.
 
 Three runs of ``slipway run mnist_cnn`` in one new workspace: the first with nothing cached, the others
 with everything cached. Every figure of a row is the median of the three.
@@ -25,7 +25,7 @@ SHORT_REPEATS = 5
 
 
 def timed(words: Sequence[str], expect: int = 0) -> tuple[float, str]:
-    """Elapsed seconds and standard output of one command."""
+    """Runs one command; returns the elapsed seconds and its standard output."""
     started = time.monotonic()
     done = subprocess.run([*SLIPWAY, *words], capture_output=True, text=True, check=False)
     seconds = time.monotonic() - started
@@ -35,26 +35,26 @@ def timed(words: Sequence[str], expect: int = 0) -> tuple[float, str]:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """The median of the values, their extremes and their number."""
+    """Returns the median of the values, their extremes and their number."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
 def median_of(reports: list[dict[str, Any]], pick: Callable[[dict[str, Any]], Any]) -> float | None:
-    """The median over the reports of what ``pick`` finds, None if one of them lacks it."""
+    """Returns the median of what ``pick`` finds in the reports, None if one of them lacks it."""
     values = [pick(report) for report in reports]
     return None if None in values else statistics.median(values)
 
 
 def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dict[str, Any]:
-    """One row's figures, medians over the reports."""
+    """Returns one row's figures, medians over the reports."""
 
     def row_of(report: dict[str, Any]) -> dict[str, Any]:
         found = [row for row in report["rows"] if (row["path"], row["variant"], row["protocol"]) == key]
         return dict(found[0])
 
-    def scenario(name: str, figure: str) -> Callable[[dict[str, Any]], Any]:
+    def scenario(name: str, part: str, figure: str) -> Callable[[dict[str, Any]], Any]:
         def pick(report: dict[str, Any]) -> Any:
-            return next((s[figure] for s in row_of(report)["scenarios"] if s["name"] == name), None)
+            return next((s[part][figure] for s in row_of(report)["scenarios"] if s["name"] == name), None)
 
         return pick
 
@@ -72,11 +72,11 @@ def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dic
         "cold_start_s": median_of(reports, lambda report: row_of(report)["cold_start_s"]),
         "peak_memory_bytes": median_of(reports, lambda report: row_of(report)["peak_memory_bytes"]),
         "share_of_in_process": median_of(reports, lambda report: row_of(report)["share_of_in_process"]),
-        "single_stream_p50_ms": median_of(reports, scenario("single-stream", "p50_ms")),
-        "offline_samples_per_s": median_of(reports, scenario("offline", "samples_per_s")),
-        "server_p50_ms": median_of(reports, scenario("server", "p50_ms")),
-        "server_p99_ms": median_of(reports, scenario("server", "p99_ms")),
-        "server_cpu_ms_per_request": median_of(reports, scenario("server", "server_cpu_ms_per_request")),
+        "single_stream_p50_ms": median_of(reports, scenario("single-stream", "latency", "p50_ms")),
+        "offline_samples_per_s": median_of(reports, scenario("offline", "load", "samples_per_s")),
+        "server_p50_ms": median_of(reports, scenario("server", "latency", "p50_ms")),
+        "server_p99_ms": median_of(reports, scenario("server", "latency", "p99_ms")),
+        "server_cpu_ms_per_request": median_of(reports, scenario("server", "server", "cpu_ms_per_request")),
     }
 
 

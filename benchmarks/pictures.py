@@ -1,9 +1,9 @@
 """Packages a cheap network over a large input for one path: ``python benchmarks/pictures.py PATH FOLDER``.
 
 ``pictures`` is a mean over squares of 32x32 pixels and a dense layer, for float32 (N, 224, 224, 3): 602,112 bytes a
-row, and hardly any work for the model, so that what carries the bytes is what is measured. The path's own code
-packages it; FOLDER gets ``payload`` and the path's own answers, as an artifact has them. A process a path, as
-TensorFlow and PyTorch are never in one.
+row, and hardly any work for the model, so that the transport of the bytes is measured. The path's own code
+packages it; FOLDER gets ``payload`` and the path's own answers, as an artifact has them. Each path has its own
+process, because TensorFlow and PyTorch never share one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SPEC = ModelSpec(
 
 
 class Pictures:
-    """What the paths ask of a trained model, with fixed random weights."""
+    """Offers what the paths need of a trained model, with fixed random weights."""
 
     spec, name, framework = SPEC, SPEC.name, "pytorch"
 
@@ -79,7 +79,7 @@ class Pictures:
         return Dataset({"image": self._rows}, np.zeros(len(self._rows), "int64"))
 
     def reference(self) -> np.ndarray:
-        """The outputs for the rows, by numpy alone."""
+        """Returns the outputs for the rows, by numpy alone."""
         squares = self._rows.reshape(-1, SIDE // SQUARE, SQUARE, SIDE // SQUARE, SQUARE, 3)
         return np.asarray(squares.mean((2, 4), dtype="float64").reshape(-1, FEATURES) @ self._weights)
 

@@ -1,4 +1,4 @@
-"""What each layer between a client and a model costs, written to results/protocol_cost.json.
+"""Measures the cost of each layer between a client and a model; writes results/protocol_cost.json.
 
 For every path with a server: the model's own call in process, JSON, binary REST and gRPC to the bare process, and
 the same to the container's address and to its published port, if a Docker engine answers. Two inputs: the digits of
@@ -35,9 +35,10 @@ from pydantic import TypeAdapter
 from models.trained import spec_of
 from pipelines.artifacts.artifact import Artifact, Manifest, find
 from pipelines.artifacts.workspace import Workspace
+from pipelines.fairness.disturbed import judged
 from pipelines.fairness.hardware import this_machine
 from pipelines.loadtest.settings import LoadSettings
-from pipelines.measure import container, rows
+from pipelines.measure import container
 from pipelines.measure.server import started
 from pipelines.paths import Card, path_module, version_of
 from pipelines.report.protocol_cost import SCENARIO, WAYS, protocol_cost
@@ -52,7 +53,7 @@ RESULTS = Path(__file__).parent / "results" / "protocol_cost.json"
 PATHS = ("tf-serving", "torchserve", "onnxruntime")
 DIGITS = "mnist_cnn"
 CONTAINED = {DIGITS}
-"""Models that are measured in containers, too: what an address and a proxy add is much the same for any."""
+"""Models that are also measured in containers: an address and a proxy add much the same for any model."""
 IMAGES = ("tf-serving", "torchserve", "open-inference")
 DISTRIBUTIONS = ("tensorflow", "torch", "torchserve", "onnxruntime", "kserve")
 FIGURES = (
@@ -60,14 +61,14 @@ FIGURES = (
     *("over_in_process_ms", "over_in_process_cpu_ms", "added_ms", "added_cpu_ms"),
 )
 WARM = LoadSettings(SCENARIO, 1.0, 0.0)
-"""What a server answers before it is measured: a virtual machine compiles what it has run often."""
+"""Requests before the measurement: a virtual machine compiles what it has run often."""
 
 Measure = Callable[[], Row | ContainerRow]
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An artifact of one model, and how its layers are rows."""
+    """An artifact of one model, whose layers are measured."""
 
     model: str
     card: Card
@@ -84,7 +85,7 @@ def say(text: str) -> None:
 
 
 def command(words: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
-    """Raises SystemExit with the last lines of what a command said if it fails."""
+    """Runs a command. Raises SystemExit with the last lines of its output if it fails."""
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout)[-4000:]
@@ -92,7 +93,7 @@ def command(words: Sequence[str | Path], env: dict[str, str] | None = None) -> N
 
 
 def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
-    """Every artifact, packaged now."""
+    """Packages and yields every artifact."""
     names = [f"{path}:{next(iter(path_module(path).CARD.variants))}" for path in PATHS]
     say(f"packaging {DIGITS}: {', '.join(names)}")
     command([sys.executable, "-m", "pipelines", "--workspace", workspace.root, "package", DIGITS, *names])
@@ -106,7 +107,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
         command([sys.executable, Path(__file__).with_name("pictures.py"), path, folder])
         spec = pictures.SPEC
         manifest = Manifest(
-            *("", spec.name, path, variant, path_module(path).CARD.framework, {}, "", "", 0, (), {}),
+            *("", spec.name, path, variant, path_module(path).CARD.variants[variant].framework, {}, "", "", 0, (), {}),
             signature=spec.signature(),
             labels=spec.labels,
         )
@@ -116,7 +117,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
 
 
 def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list[tuple[LayerCost, ...]]:
-    """The layers of one artifact, run by run, its servers up all the time."""
+    """Measures the layers of one artifact, run by run, while its servers stay up."""
     card, artifact = subject.card, subject.artifact
     spec = pictures.SPEC if subject.model == pictures.SPEC.name else spec_of(subject.model)
     found = []
@@ -126,10 +127,10 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
         steps: list[Measure] = [lambda: in_process(subject, logs)]
 
         def over(server: Any, protocol: str, endpoints: Any, settings: LoadSettings = subject.settings) -> Row:
-            server.recipe = replace(server.recipe, endpoints=endpoints)
             with tempfile.TemporaryDirectory() as folder:
                 bench = rows.Bench(card, artifact, spec, rows.MeasurePlan([settings], probes_threads=False))
-                return rows.judged(rows.measure_protocol(bench, protocol, server, Path(folder)))
+                found = rows.measure_protocol(bench, protocol, server, Path(folder), url=endpoints[protocol])
+                return judged(found)
 
         for protocol in card.protocols:
             steps.append(lambda protocol=protocol: over(bare, protocol, bare.recipe.endpoints))
@@ -151,7 +152,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
             begun = time.monotonic()
             rows = [step() for step in random.Random(run).sample(steps, len(steps))]  # noqa: S311
             alone = [row for row in rows if isinstance(row, Row)]
-            # The report's order, whatever the order of measuring was.
+            # In the report's order, not in the order of measuring.
             alone.sort(key=lambda row: (IN_PROCESS, *card.protocols).index(row.protocol))
             containers = [row for row in rows if isinstance(row, ContainerRow)]
             found.append(protocol_cost(alone, containers, {card.name: card.not_spoken}))
@@ -160,7 +161,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
 
 
 def in_process(subject: Subject, logs: Path) -> Row:
-    """The model's own call, by the worker that measures it in a run of slipway."""
+    """Measures the model's own call, in the worker of a run of slipway."""
     card, artifact = subject.card, subject.artifact
     request = {
         "path": card.name,
@@ -171,11 +172,11 @@ def in_process(subject: Subject, logs: Path) -> Row:
     }
     value = run_stage("measure", request, logs / "measure.log", threads=1).value
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(value["scenarios"])
-    return rows.judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
+    return judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:
-    """One entry a layer: the median of each figure and its extremes, and why it was missing, if it ever was."""
+    """Returns one entry per layer: the median of each figure and its extremes, and why it was missing, if ever."""
     layers = []
     for same in zip(*runs, strict=True):
         first = same[0]
@@ -196,7 +197,7 @@ def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dic
 
 
 def images(wanted: bool) -> str | None:
-    """The engine's version, once the images are built; None if there is no engine, or none is wanted."""
+    """Builds the images; returns the engine's version, or None if there is no engine or no image is wanted."""
     if not wanted:
         return None
     try:

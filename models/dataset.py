@@ -1,4 +1,4 @@
-"""Labelled rows, and the split of a data set into those for training and those for judging."""
+"""Holds labelled samples, and the split of a data set into training and test data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class InputRange:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``inputs`` maps each input's name to an array with one row a sample; ``labels`` is int64 (N,)."""
+    """``inputs`` maps each input's name to an array with one row per sample; ``labels`` is int64 (N,)."""
 
     inputs: dict[str, np.ndarray]
     labels: np.ndarray
@@ -38,13 +38,13 @@ class Dataset:
         return {name: InputRange.of(rows) for name, rows in self.inputs.items()}
 
     def head(self, rows: int) -> Dataset:
-        """The first ``rows`` samples."""
+        """Return the first ``rows`` samples."""
         return Dataset({name: array[:rows] for name, array in self.inputs.items()}, self.labels[:rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """``train`` teaches and calibrates; ``test`` judges, and is never trained or calibrated on."""
+    """``train`` is for training and calibration; ``test`` is for evaluation only."""
 
     train: Dataset
     test: Dataset

@@ -1,4 +1,4 @@
-"""What a model is, apart from any framework: its tensors, its labels and the picture it expects.
+"""Describes a model apart from any framework: its tensors, its labels and the picture it expects.
 
 Nothing here imports a framework, so that a command can describe a model in milliseconds.
 """
@@ -27,7 +27,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class ImagePreprocessing:
-    """How a decoded picture (uint8, 0..255) becomes one input tensor: ``(pixel - offset) / scale``.
+    """The steps from a decoded picture (uint8, 0..255) to one input tensor: ``(pixel - offset) / scale``.
 
     ``channels`` is 1 for greyscale (the tensor then has no channel dimension) or 3 for RGB. ``ground`` is the grey
     (0..255) behind the subjects of the training data: a picture's transparent parts show it.
@@ -59,7 +59,7 @@ class ModelSpec:
     rate_per_s: float
 
     def signature(self) -> dict[str, list[dict[str, Any]]]:
-        """The inputs and outputs as plain data, as a manifest carries them."""
+        """Return the inputs and outputs as plain data, for a manifest."""
         return {
             "inputs": [asdict(tensor) for tensor in self.inputs],
             "outputs": [asdict(tensor) for tensor in self.outputs],
@@ -67,7 +67,7 @@ class ModelSpec:
 
 
 def spec_of(name: str) -> ModelSpec:
-    """The spec of a model, without importing a framework. Raises KeyError for an unknown name."""
+    """Return the spec of a model without importing a framework. Raises KeyError for an unknown name."""
     spec = importlib.import_module(MODELS[name]).SPEC
     assert isinstance(spec, ModelSpec)  # noqa: S101 - a bug of the model's package
     return spec

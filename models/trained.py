@@ -1,4 +1,4 @@
-"""A trained model: its spec, its weights, and the two frameworks' networks made from them."""
+"""Trains a model, and makes both frameworks' networks from its spec and weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALIBRATION_ROWS = 256
 
 
 def code_of(name: str) -> tuple[ModuleType, ...]:
-    """The modules that shape a model: those that all models share, and its own package."""
+    """Return the modules that shape a model: those that all models share, and its own package."""
     return spec_module, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
 
 
@@ -49,19 +49,19 @@ class TrainedModel:
         return importlib.import_module(f"{MODELS[self.spec.name]}.{module}")
 
     def torch_module(self) -> nn.Module:
-        """The PyTorch network with the weights, in evaluation mode."""
+        """Return the PyTorch network with the weights, in evaluation mode."""
         module: nn.Module = self._part("torch_net").build()
         weights.into_torch(weights.read(self.weights), module)
         return module.eval()
 
     def keras_model(self) -> keras.Model:
-        """The Keras twin with the same weights; maps {input name: tensor} to {output name: tensor}."""
+        """Return the Keras twin with the same weights; it maps {input name: tensor} to {output name: tensor}."""
         model = self._part("keras_net").build()
         weights.into_keras(weights.read(self.weights), model)
         return model
 
     def evaluation(self) -> Dataset:
-        """The test data, with labels: never trained or calibrated on."""
+        """Return the labelled test data, which is never used for training or calibration."""
         test: Dataset = self._part("data").load().test
         return test
 
@@ -71,12 +71,12 @@ class TrainedModel:
         return {name: InputRange(**one) for name, one in kept.items()}
 
     def calibration(self) -> Dataset:
-        """Rows of the training data, for quantisation."""
+        """Return rows of the training data, for quantisation."""
         train: Dataset = self._part("data").load().train
         return train.head(CALIBRATION_ROWS)
 
     def reference(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The reference's outputs: the framework that trained the model, eager, fp32."""
+        """Return the reference's outputs: the framework that trained the model, eager, fp32."""
         return _EAGER[self.framework](self, inputs)
 
 
@@ -100,7 +100,7 @@ _EAGER = {"pytorch": _eager_torch, "tensorflow": _eager_tensorflow}
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the weights came about, as ``training.json`` keeps it; ``inputs`` are the training data's ranges."""
+    """The record of a training, stored as ``training.json``; ``inputs`` are the training data's ranges."""
 
     model: str
     framework: str
@@ -146,7 +146,7 @@ def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: in
 
 
 def load(folder: Path) -> TrainedModel:
-    """The trained model in ``folder``. Raises FileNotFoundError, or ValueError for weights that were changed."""
+    """Load the trained model in ``folder``. Raises FileNotFoundError, or ValueError if its weights were changed."""
     training = Training(**json.loads((folder / TRAINING).read_text()))
     path = folder / WEIGHTS
     sha256 = weights.file_sha256(path)

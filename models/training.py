@@ -1,4 +1,4 @@
-"""What training loops of both frameworks share, in numpy: batches, augmentation, the rate schedule."""
+"""Makes batches, augmentation and the learning-rate schedule for the training loops of both frameworks, in numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.dataset import Dataset
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Each picture is moved by up to ``shift`` pixels in both directions; what comes in is 0."""
+    """Moves each picture by up to ``shift`` pixels in both directions, and fills the new edge with 0."""
 
     shift: int
 
@@ -30,7 +30,7 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the training data ended with; ``accuracy`` is on the test data, 0..1."""
+    """The result of one pass over the training data; ``accuracy`` is on the test data, 0..1."""
 
     number: int
     of: int
@@ -44,10 +44,10 @@ OnEpoch = Callable[[Epoch], None]
 def batches(
     train: Dataset, name: str, recipe: TrainingRecipe, epoch: int
 ) -> Iterator[tuple[int, tuple[np.ndarray, np.ndarray]]]:
-    """The batches of one epoch as (step over the whole training, (augmented inputs, labels)).
+    """Yield the batches of one epoch as (step over the whole training, (augmented inputs, labels)).
 
-    The order and the augmentation depend on the seed and the epoch only. A last batch that is not
-    full is left out: each epoch leaves out other rows.
+    The order and the augmentation depend only on the seed and the epoch. An incomplete last batch is
+    left out, so each epoch leaves out different rows.
     """
     rng = np.random.default_rng((recipe.seed, epoch))
     order = rng.permutation(len(train))
@@ -65,7 +65,7 @@ def _shifted(image: np.ndarray, rng: np.random.Generator, shift: int) -> np.ndar
 
 
 def one_cycle(recipe: TrainingRecipe, rows: int) -> np.ndarray:
-    """The learning rate of every step: linear up for 30 %, then a cosine down to zero.
+    """Return the learning rate of every step: linear up for 30 %, then a cosine down to zero.
 
     After Smith and Topin, "Super-Convergence", arXiv:1708.07120, with the cosine that is usual today.
     """

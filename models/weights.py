@@ -1,4 +1,4 @@
-"""Weights in one safetensors file, and the layout rules between PyTorch and Keras.
+"""Stores weights in one safetensors file, and converts their layouts between PyTorch and Keras.
 
 The file keeps PyTorch's names and layouts (``layer.weight``); Keras layers carry the same names.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``keras`` variable = ``torch`` tensor with its axes permuted by ``axes`` (None: as they are)."""
+    """``keras`` variable = ``torch`` tensor with its axes permuted by ``axes`` (None: unchanged)."""
 
     keras: str
     torch: str
     axes: tuple[int, ...] | None = None
 
 
-# Layouts: PyTorch keeps convolutions as (out, in, h, w), Keras as (h, w, in, out); a depthwise one as
-# (channels, 1, h, w) and (h, w, channels, 1); a dense layer as (out, in) and (in, out).
+# Layouts: PyTorch keeps convolutions as (out, in, h, w), Keras as (h, w, in, out); depthwise ones are
+# (channels, 1, h, w) and (h, w, channels, 1), dense layers (out, in) and (in, out).
 RULES: dict[str, tuple[Rule, ...]] = {
     "Conv2D": (Rule("kernel", "weight", (2, 3, 1, 0)), Rule("bias", "bias")),
     "DepthwiseConv2D": (Rule("kernel", "weight", (2, 3, 0, 1)), Rule("bias", "bias")),
@@ -46,7 +46,7 @@ class WeightsError(Exception):
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -54,23 +54,23 @@ def file_sha256(path: Path) -> str:
 def save(state: dict[str, np.ndarray], path: Path) -> None:
     """Write named arrays to a safetensors file; the same content gives the same bytes.
 
-    The header carries no metadata: safetensors writes its keys in no fixed order.
+    The header carries no metadata, because safetensors writes the keys of metadata in no fixed order.
     """
     from safetensors.numpy import save_file
 
     save_file({name: np.ascontiguousarray(state[name]) for name in sorted(state)}, path)
-    path.chmod(0o644)  # safetensors leaves it to its owner alone; others may have to read it, as every other file
+    path.chmod(0o644)  # safetensors makes it readable by its owner only, but other users may have to read it
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The named arrays of a safetensors file."""
+    """Read the named arrays of a safetensors file."""
     from safetensors.numpy import load_file
 
     return load_file(path)
 
 
 def from_torch(module: nn.Module) -> dict[str, np.ndarray]:
-    """A module's parameters and buffers, without the counters that only training needs."""
+    """Return a module's parameters and buffers, without the counters that only training needs."""
     return {
         name: tensor.detach().cpu().numpy()
         for name, tensor in module.state_dict().items()
@@ -79,7 +79,7 @@ def from_torch(module: nn.Module) -> dict[str, np.ndarray]:
 
 
 def into_torch(state: dict[str, np.ndarray], module: nn.Module) -> None:
-    """Give a module these weights. Raises WeightsError when names or shapes differ."""
+    """Set a module's weights. Raises WeightsError when names or shapes differ."""
     import torch
 
     try:
@@ -91,7 +91,7 @@ def into_torch(state: dict[str, np.ndarray], module: nn.Module) -> None:
 
 
 def from_keras(model: keras.Model) -> dict[str, np.ndarray]:
-    """A Keras model's weights under PyTorch's names, in PyTorch's layouts."""
+    """Return a Keras model's weights under PyTorch's names, in PyTorch's layouts."""
     state = {}
     for layer, rule in _pairs(model):
         array = np.asarray(getattr(layer, rule.keras))
@@ -100,7 +100,7 @@ def from_keras(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def into_keras(state: dict[str, np.ndarray], model: keras.Model) -> None:
-    """Give a Keras model these weights. Raises WeightsError when names or shapes differ."""
+    """Set a Keras model's weights. Raises WeightsError when names or shapes differ."""
     left = dict(state)
     missing = []
     for layer, rule in _pairs(model):

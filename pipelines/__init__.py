@@ -1,1 +1,1 @@
-"""How a trained model gets to production: packaging, parity, load tests, the report."""
+"""Brings a trained model to production: packaging, parity, load tests, the report."""

@@ -1,1 +1,1 @@
-"""What runs in production: servers, their launch, and clients of their protocols."""
+"""Run models in production: servers, their launch, and clients of their protocols."""

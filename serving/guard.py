@@ -1,8 +1,8 @@
-"""``guard.py PARENT COMMAND ...``: becomes COMMAND, which the kernel ends when the process PARENT dies.
+"""Run a command that the kernel ends when the process PARENT dies: ``guard.py PARENT COMMAND ...``.
 
-A server that outlives a killed test or run would hold its port and its memory. Linux can tie a
+A server that outlives a killed test or run would keep its port and its memory. Linux can tie a
 child to its parent (prctl(2), PR_SET_PDEATHSIG); the setting survives exec, so this module sets it
-and is gone. Elsewhere the command runs untied.
+and then becomes COMMAND by exec. On other systems the command runs without this tie.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def tie_to_parent(parent_pid: int | None = None) -> None:
-    """Have this process receive SIGTERM when the thread that started it ends.
+    """Make the kernel send this process SIGTERM when the thread that started it ends.
 
-    ``parent_pid`` is who the parent should be: if it has died before the call, this process exits.
+    ``parent_pid`` is the expected parent: if it died before the call, this process exits.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -32,9 +32,9 @@ def tie_to_parent(parent_pid: int | None = None) -> None:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block ends: a process that it starts is never lost half-way.
+    """Delay Ctrl-C and SIGTERM until the block ends, so that no process it starts is lost half-way.
 
-    Only the main thread receives signals; in another thread nothing is held back.
+    Only the main thread receives signals; in any other thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

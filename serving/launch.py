@@ -1,4 +1,4 @@
-"""Starts a server, waits until it can predict, and stops it so that nothing is left behind."""
+"""Start a server, wait until it can predict, and stop it with all its processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from serving.guard import interrupts_deferred
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
 NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
-"""ONNX Runtime reports its use to its maker unless the environment says no."""
+"""ONNX Runtime sends usage data to Microsoft unless the environment forbids it."""
 LOG_TAIL_LINES = 12
 
 
@@ -35,16 +35,16 @@ class LaunchError(Exception):
 
 
 class PortInUse(LaunchError):
-    """Somebody else listens on a port that was asked for."""
+    """A requested port is already in use, or cannot be listened on."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """What a server is started for.
+    """A request to start a server for one model.
 
-    ``payload`` is the artifact's payload folder (read only); ``workdir`` an empty folder for the
+    ``payload`` is the artifact's payload folder (read only); ``workdir`` is an empty folder for the
     server's own files. ``rest_port`` and ``grpc_port`` are free ports on ``host``. ``threads`` is
-    the number of compute threads of one prediction. ``flavour`` picks one of a module's
+    the number of compute threads per prediction. ``flavour`` picks one of a module's
     ``FLAVOURS``; the first is the default.
     """
 
@@ -60,12 +60,12 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one server is started, and how to tell that it can predict.
+    """The command that starts a server, and the check that it can predict.
 
-    ``server`` names what will answer, with its version. ``ready`` is polled: it returns False, or
-    raises OSError or a client's error, as long as the server cannot predict. ``token`` returns the
-    bearer token that clients need, once the server is ready. ``cwd`` is the folder it runs in, where
-    it matters.
+    ``server`` is the server's name and version. ``ready`` is polled: it returns False, or raises
+    OSError or a client's error, as long as the server cannot predict. ``token`` returns the bearer
+    token that clients need, once the server is ready. ``cwd`` is the folder that the server runs in;
+    None if any will do.
     """
 
     server: str
@@ -79,16 +79,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process and its children have used: CPU seconds, and peak resident bytes summed over them."""
+    """The resources used by a process and its children: CPU seconds, and the sum of their peak resident bytes."""
 
     cpu_s: float
     peak_rss_bytes: int
 
 
 def free_ports(count: int, host: str = LOOPBACK, besides: Collection[int | None] = ()) -> tuple[int, ...]:
-    """Ports of ``host`` that nobody listened on a moment ago: each another one, and none of ``besides``."""
+    """Return ``count`` different ports of ``host`` that were free a moment ago and are not in ``besides``."""
     family = family_of(host)
-    with ExitStack() as held:  # until all are known: the system may offer a port again as soon as it is let go
+    with ExitStack() as held:  # until all are known: the system may offer a released port again
         probes = [held.enter_context(socket.socket(family)) for _ in range(count + len(besides))]
         for probe in probes:
             probe.bind((host, 0))
@@ -97,12 +97,12 @@ def free_ports(count: int, host: str = LOOPBACK, besides: Collection[int | None]
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port of ``host`` that nobody listened on a moment ago; for several, :func:`free_ports`."""
+    """Return a port of ``host`` that was free a moment ago; for several, use :func:`free_ports`."""
     return free_ports(1, host)[0]
 
 
 def family_of(host: str) -> socket.AddressFamily:
-    """The address family of a host. Raises LaunchError for one that this machine cannot listen on."""
+    """Return the address family of a host. Raises LaunchError if this machine cannot listen on it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host or "?", 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -113,13 +113,13 @@ def family_of(host: str) -> socket.AddressFamily:
 
 
 def check_port(host: str, port: int) -> int:
-    """``port`` itself if a server could listen on it.
+    """Return ``port`` if a server could listen on it.
 
     Raises:
-        PortInUse: it is taken, reserved, or no port number.
+        PortInUse: the port is taken, reserved, or not a valid port number.
     """
     with socket.socket(family_of(host)) as probe:
-        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        # Servers set this too: a port whose last connections are still in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -132,7 +132,7 @@ def check_port(host: str, port: int) -> int:
 
 
 def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
-    """The last lines of a log, for an error message; an empty text if there are none."""
+    """Return the last lines of a log, for an error message; an empty text if there are none."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
@@ -142,9 +142,9 @@ def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
 
 
 class Running(ABC):
-    """A started server, whether a process or a container. ``recipe`` says what answers, and where.
+    """A started server: a process or a container. ``recipe`` names the server and its addresses.
 
-    ``log`` is the file that its output goes to, ``started`` the monotonic time of its start.
+    ``log`` is the file that receives its output, ``started`` the monotonic time of its start.
     """
 
     recipe: Recipe
@@ -155,29 +155,29 @@ class Running(ABC):
     @property
     @abstractmethod
     def running(self) -> bool:
-        """Whether it still runs."""
+        """True while the server runs."""
 
     @abstractmethod
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until the server has ended."""
 
     @abstractmethod
     def exit_text(self) -> str:
-        """How it ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
+        """Describe how the server ended: ``exit code 1`` or ``signal 9``; ``running`` if it has not."""
 
     @abstractmethod
     def root_pid(self) -> int | None:
-        """The first of its processes, as this machine numbers them; None where they cannot be seen."""
+        """Return this machine's process id of the server's first process; None if it is not visible."""
 
     @abstractmethod
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Ask it to end, then make it; returns when nothing of it is left."""
+        """Ask the server to end, then force it; returns when nothing of it is left."""
 
     def wait_until_ready(self, timeout_s: float) -> float:
-        """Seconds from the start until the server could predict.
+        """Wait until the server can predict; return the seconds since its start.
 
         Raises:
-            LaunchError: it died, or was not ready within ``timeout_s``; with the end of its log.
+            LaunchError: the server died, or was not ready within ``timeout_s``; includes the end of its log.
         """
         from serving.clients import ProtocolError
         from serving.clients.transport import Unreachable
@@ -190,26 +190,26 @@ class Running(ABC):
                 if self.recipe.ready():
                     return time.monotonic() - self.started
             except (OSError, Unreachable, ProtocolError):
-                pass  # not yet: what ready() means by raising
+                pass  # ready() raises as long as the server is not ready
             time.sleep(0.05)
         raise LaunchError(self.describe(f"{self.recipe.server} was not ready to predict within {timeout_s:.0f} s"))
 
     def first_answer(self) -> float:
-        """Seconds from the start to the first call of this method, made when the first answer is here."""
+        """Return the seconds from the start to the first call of this method; call it at the first answer."""
         if self._first_answer_s is None:
             self._first_answer_s = time.monotonic() - self.started
         return self._first_answer_s
 
     def describe(self, what: str) -> str:
-        """``what``, with the last lines of the log."""
+        """Return ``what`` followed by the last lines of the log."""
         tail = log_tail(self.log)
         return f"{what}; last lines of its log:\n{tail}" if tail else f"{what}; it wrote no log"
 
     def usage(self) -> Usage:
-        """CPU time and peak memory of the whole tree until now; zeros where its processes cannot be seen.
+        """Measure CPU time and peak memory of all its processes until now; zeros if they are not visible.
 
-        Peak memory is the sum of each process's own high-water mark (VmHWM in /proc/PID/status;
-        elsewhere the present resident size), an upper bound of what the tree held at one moment.
+        Peak memory is the sum of each process's own high-water mark (VmHWM in /proc/PID/status; the
+        current resident size on other systems): an upper bound of the memory held at one moment.
         """
         cpu_s, peak = 0.0, 0
         for process in self._tree():
@@ -222,11 +222,11 @@ class Running(ABC):
         return Usage(cpu_s, peak)
 
     def processes(self) -> list[psutil.Process]:
-        """Its processes; none where they cannot be seen."""
+        """List its processes; empty if they are not visible."""
         return self._tree()
 
     def proxy_cpu_s(self) -> float | None:
-        """CPU seconds of what stands between the server and its ports; None where nothing does."""
+        """Return the CPU seconds of the proxies between the server and its published ports; None without any."""
         return None
 
     def _tree(self) -> list[psutil.Process]:
@@ -254,34 +254,34 @@ class Server(Running):
                 guard.__file__,
                 str(os.getpid()),
                 *recipe.argv,
-            ],  # by its file: cwd may not be where -m finds it
+            ],  # by its file path, because -m may not find the module from cwd
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **NO_TELEMETRY, **recipe.env},
             cwd=recipe.cwd,
-            start_new_session=True,  # a group of its own, so that the group can be ended as a whole
+            start_new_session=True,  # a process group of its own, so that the whole group can be killed
         )
         self.pid = self.process.pid
 
     def wait(self) -> None:
-        """Return when the process has ended."""
+        """Wait until the process has ended."""
         self.process.wait()
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """True while the process runs."""
         return self.process.poll() is None
 
     def exit_text(self) -> str:
-        """How the process ended: ``exit code 1`` or ``signal 9``; ``running`` while it does."""
+        """Describe how the process ended: ``exit code 1`` or ``signal 9``; ``running`` if it has not."""
         code = self.process.poll()
         if code is None:
             return "running"
         return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
     def root_pid(self) -> int:
-        """The process that was started."""
+        """Return the process id of the started process."""
         return self.pid
 
     def _tree(self) -> list[psutil.Process]:
@@ -290,7 +290,7 @@ class Server(Running):
         return tree
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Ask it to end, then make it; returns when the whole tree is gone."""
+        """Ask the process to end, then kill it; returns when its children have ended too."""
         self._tree()
         if self.process.poll() is None:
             self.process.terminate()
@@ -299,17 +299,17 @@ class Server(Running):
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        # Children that the server did not end itself: a JVM's workers, a pool's processes.
-        with suppress(ProcessLookupError):  # the group is empty where the server cleaned up after itself
+        # Kill children that the server did not end itself: a JVM's workers, a pool's processes.
+        with suppress(ProcessLookupError):  # the group is empty if the server cleaned up after itself
             os.killpg(self.pid, signal.SIGKILL)
         psutil.wait_procs(list(self._known.values()), timeout=5)
         self._output.close()
 
 
 def peak_rss_bytes(process: psutil.Process) -> int:
-    """The largest resident size of a process: VmHWM in /proc/PID/status, elsewhere the present size.
+    """Read the peak resident size of a process: VmHWM in /proc/PID/status, elsewhere the current size.
 
-    Not getrusage(2): its maximum starts with the memory of the process that forked this one.
+    Does not use getrusage(2): its maximum includes the memory of the process that forked this one.
     """
     status = Path(f"/proc/{process.pid}/status")
     if status.exists():
@@ -321,7 +321,7 @@ def peak_rss_bytes(process: psutil.Process) -> int:
 
 @contextmanager
 def kept_ready(start: Callable[[], AnyRunning], timeout_s: float) -> Iterator[AnyRunning]:
-    """What ``start`` starts, ready to predict, for as long as the block runs; stopped however it ends."""
+    """Start a server with ``start``, wait until it can predict, and stop it when the block ends or fails."""
     server: AnyRunning | None = None
     try:
         with interrupts_deferred():
@@ -330,12 +330,12 @@ def kept_ready(start: Callable[[], AnyRunning], timeout_s: float) -> Iterator[An
         yield server
     finally:
         if server is not None:
-            with interrupts_deferred():  # an impatient second Ctrl-C does not leave half of it running
+            with interrupts_deferred():  # a second Ctrl-C must not leave half of it running
                 server.stop()
 
 
 @contextmanager
 def serve(recipe: Recipe, workdir: Path, timeout_s: float = 120.0) -> Iterator[Server]:
-    """A server process that is ready to predict, for as long as the block runs; stopped however it ends."""
+    """Start a server process, wait until it can predict, and stop it when the block ends or fails."""
     with kept_ready(lambda: Server(recipe, workdir), timeout_s) as server:
         yield server

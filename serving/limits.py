@@ -1,20 +1,20 @@
-"""The memory that a container may use, by its control group.
+"""Read a container's memory limit from its control group, and explain a limit that is too low.
 
-A server that does not fit is killed by the kernel without a word in its log, again after each restart: so it
-says beforehand what it needs. Standard library only.
+The kernel kills a server that exceeds the limit without any log line, again after each restart. So the server
+checks the limit when it starts. Standard library only.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# Version 2 of control groups, and version 1, as seen from inside a container.
+# Control groups version 2 and version 1, as seen from inside a container.
 _FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 MB = 2**20
 
 
 def memory_limit(files: tuple[Path, ...] = _FILES) -> int | None:
-    """Bytes; None where there is no limit."""
+    """Return the limit in bytes; None if there is none."""
     for file in files:
         try:
             text = file.read_text().strip()
@@ -26,7 +26,7 @@ def memory_limit(files: tuple[Path, ...] = _FILES) -> int | None:
 
 
 def shortage(server: str, needed_bytes: int, limit: int | None) -> str | None:
-    """One line that says that ``limit`` bytes are too little and what to do, None if they are enough."""
+    """Return one line saying that ``limit`` bytes are too few and what to do; None if they are enough."""
     if limit is None or limit >= needed_bytes:
         return None
     return (

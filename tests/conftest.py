@@ -1,4 +1,4 @@
-"""Fixtures that the whole suite shares; what is slow is made once."""
+"""Fixtures that the whole suite shares; slow things are made once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
@@ -77,9 +78,20 @@ def trained(cli: Cli) -> TrainedModel:
     return trained_models.load(cli.workspace / "artifacts" / "mnist_cnn" / "trained")
 
 
+@pytest.fixture(scope="session")
+def ipv6_loopback() -> str:
+    """The address ::1; tests that need it are skipped on a machine that has none."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+    return "::1"
+
+
 @pytest.fixture
 def nothing_left() -> Iterator[Callable[[], list[str]]]:
-    """After the test, no process that it started is alive; the fixture itself lists those that are."""
+    """Checks that no process that the test started is alive afterwards; lists those that are."""
     before = {process.pid for process in psutil.process_iter()}
 
     def left() -> list[str]:
@@ -101,7 +113,7 @@ def nothing_left() -> Iterator[Callable[[], list[str]]]:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Where SLIPWAY_TESTS_MUST_RUN names a marker, a skip of a test that carries it is a failure."""
+    """Turns a skip into a failure, for tests that carry a marker named in SLIPWAY_TESTS_MUST_RUN."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
     if report.skipped and MUST_RUN & {marker.name for marker in item.iter_markers()}:
@@ -129,7 +141,7 @@ def docker_client() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def build_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the Dockerfiles are built from, with the wheels of torch that this machine's pip is set up to find."""
+    """The build context of the Dockerfiles, with the wheels of torch that this machine's pip is set up to find."""
     folder = tmp_path_factory.mktemp("context")
     for name in (".dockerignore", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
@@ -173,7 +185,7 @@ def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[s
 def no_container_left(
     docker_client: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], list[str]]]:
-    """After the test, no container with a model of this test session is there; the fixture itself lists those."""
+    """Checks that no container with a model of this test session is left after the test; lists those that are."""
     from serving.container import ownership
 
     base = str(tmp_path_factory.getbasetemp().resolve())  # not those of other work on this machine

@@ -32,7 +32,7 @@ BEFORE = {
     "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
     "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
 }
-"""The start of a command -> the command whose result it needs."""
+"""Maps the start of a command to the command whose result it needs."""
 OF_DOCKER = ("--scale", "--profile")
 
 
@@ -67,7 +67,7 @@ def run(cli: Any, line: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def with_free_ports(*lines: str) -> list[str]:
-    """The lines with other ports, which are free; the same ones in every line."""
+    """The lines with free ports instead of their own; the same ones in every line."""
     ports: defaultdict[str, int] = defaultdict(free_port)
     return [re.sub(r"(?<=[ :=])\d{4}\b", lambda found: str(ports[found[0]]), line) for line in lines]
 
@@ -86,7 +86,7 @@ def test_make_has_the_targets_and_demo_is_the_main_job() -> None:
 
 @pytest.mark.parametrize("line", DOCKER)
 def test_the_tests_of_containers_run_it(line: str) -> None:
-    """They take the command from the page by `documented`, which fails for one that no page shows; and all of curl."""
+    """They take the command from the page by `documented`, which fails if no page shows it, and all curl lines."""
     tests = "".join(file.read_text() for file in (ROOT / "tests" / "containers").glob("*.py"))
     assert f'"{line}"' in tests
 
@@ -167,7 +167,7 @@ def test_a_load_test_works(cli: Any, tmp_path: Path, line: str) -> None:
 
 @pytest.mark.parametrize("line", CALIBRATE)
 def test_a_calibration_works(cli: Any, line: str) -> None:
-    """A machine may be too noisy for it: the exit code then says what the last line says, and so do the checks."""
+    """A machine may be too noisy for it: then the exit code, the last line and the checks agree."""
     done = cli(*shlex.split(line)[1:])
     *checks, verdict = done.stdout.splitlines()
     passed = [check.startswith("pass") for check in checks]
@@ -278,12 +278,3 @@ def anchors(page: Path) -> list[str]:
 
 def test_the_readme_is_a_front_page() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
-
-
-def test_the_arrows_of_the_house_hold() -> None:
-    wrong = []
-    for package, others in (("models", "serving|pipelines"), ("serving", "models|pipelines")):
-        for file in (ROOT / package).rglob("*.py"):
-            found = re.findall(rf"^\s*(?:from|import) (?:{others})\b.*", file.read_text(), re.MULTILINE)
-            wrong += [f"{file.relative_to(ROOT)}: {line.strip()}" for line in found]
-    assert wrong == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,14 +13,17 @@ ALLOWED = {"models": {"models"}, "serving": {"serving"}, "pipelines": {"pipeline
 MOST_ROOMS = 13
 
 
-def imports_of(file: Path) -> Iterator[str]:
-    """The dotted names of what a file imports, wherever it does so: a submodule where it names one."""
+@cache
+def imports_of(file: Path) -> tuple[str, ...]:
+    """The dotted names of a file's imports, wherever they stand: a submodule where one is named."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def modules(package: str) -> dict[str, Path]:
@@ -97,7 +99,7 @@ def test_a_circle_is_found() -> None:
 
 
 def test_folders_have_few_rooms() -> None:
-    """One file a path, a command, a face: these folders grow; all others have at most MOST_ROOMS."""
+    """One file per path, command or face: these folders may grow; all others have at most MOST_ROOMS."""
     growing = {"pipelines.paths", "pipelines.commands", "pipelines.report", "serving.conformance"}
     crowded = {}
     for package in ALLOWED:
@@ -111,7 +113,7 @@ def test_folders_have_few_rooms() -> None:
 
 
 def test_a_run_does_not_import_the_load_tester_of_other_servers() -> None:
-    """Nor does anything else outside the commands and the faces of that load tester."""
+    """No module outside the commands and the faces of that load tester imports it, either."""
     alone = {f"pipelines.commands.{name}" for name in ("loadtest_url", "calibrate")}
     alone |= {"pipelines.report.load_text", "pipelines.report.load_page"}
     found = {

@@ -1,4 +1,4 @@
-"""What both ends of a connection of this benchmark have in common."""
+"""Holds what both ends of a connection share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BODY = bytes(range(250)) * 12
 ANSWER = bytes(60)
 SETTINGS = {frames.MAX_FRAME_SIZE: FRAME_LIMIT, frames.MAX_HEADER_LIST_SIZE: MAX_LIST_BYTES}
 WARM_UP = 200
-"""Calls on each connection before it is measured."""
+"""Calls on each connection before its measurement."""
 
 
 class Known(dict[Fields, Parsed], Generic[Parsed]):

@@ -19,7 +19,7 @@ from serving.http2.server_connection import WINDOW
 
 
 class H2End(asyncio.Protocol):
-    """Sends and receives; an end says what an event means to it."""
+    """Sends and receives; a subclass handles the events."""
 
     def __init__(self, is_client: bool) -> None:
         self.http2 = H2Connection(H2Configuration(client_side=is_client, header_encoding=None))

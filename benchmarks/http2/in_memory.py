@@ -31,7 +31,7 @@ class Wire(asyncio.Transport):
 
 
 class Count:
-    """Counts answers, all of which have to be the right one."""
+    """Counts answers, and checks that each is the right one."""
 
     def __init__(self) -> None:
         self.answers = 0
@@ -42,7 +42,7 @@ class Count:
 
 
 def recorded(kind: str, calls: int) -> tuple[list[bytes], list[bytes]]:
-    """Returns what a client and a server of a kind say to each other: first the settings, then call by call."""
+    """Returns the bytes that a client and a server of a kind exchange: first the settings, then call by call."""
     client, server = CLIENTS[kind](Count()), SERVERS[kind]()
     up, down = Wire(), Wire()
     client.connection_made(up)

@@ -1,4 +1,4 @@
-"""The implementations that are compared, by the name in the results."""
+"""Names the implementations that are compared, as in the results."""
 
 from __future__ import annotations
 
@@ -21,4 +21,4 @@ SERVERS: dict[str, Callable[[], Server]] = {
 }
 CLIENTS: dict[str, Callable[[Answered], Client]] = {OWN: OwnClient, MINIMAL: MinimalClient, H2: H2Client}
 PEERS = (OWN, MINIMAL)
-"""The other ends that each end is measured against."""
+"""Peers that each end is measured against."""

@@ -16,7 +16,7 @@ from serving.launch import LOOPBACK
 
 
 def serve(kind: str, pipe: Pipe) -> None:
-    """Serves, and sends first the port, then its CPU time whenever it is asked."""
+    """Serves; sends first the port, then its CPU time at each request of the pipe."""
 
     async def run() -> None:
         loop = asyncio.get_running_loop()

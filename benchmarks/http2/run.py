@@ -2,8 +2,8 @@
 
 The figure is CPU microseconds a call of each end of a connection, in two ways: in memory (an end is fed with bytes
 that were recorded before) and over loopback (uvloop, the server in a process of its own). Each end is measured
-against serving/http2 and against ngh2 at the other end. In each round all of them are measured once, in another
-order; a ratio is that of one round. ngh2 is no dependency of slipway:
+against serving/http2 and against ngh2 at the other end. Each round measures all of them once, in another order; a
+ratio is that of one round. ngh2 is not a dependency of slipway:
 
     pip install ngh2==0.3.0
     python benchmarks/http2/run.py [--rounds 30] [--calls 1000] [--output FILE]
@@ -76,7 +76,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def with_both(found: dict[Key, float]) -> dict[Key, float]:
-    """Adds the sum of both ends by the same library. There is one client by ngh2."""
+    """Adds the sum of both ends of the same library. Both servers on ngh2 share one client."""
     sums = {}
     for way in {way for way, _, _ in found}:
         for kind in [kind for of, end, kind in found if (of, end) == (way, "server")]:

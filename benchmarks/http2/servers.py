@@ -31,7 +31,7 @@ class Request:
 
 
 class MinimalServer(asyncio.Protocol):
-    """Answers calls by ngh2 with as little code as possible: without the bounds on a client of serving/http2."""
+    """Answers calls by ngh2 with as little code as possible: without serving/http2's bounds on a client."""
 
     config = ngh2.Configuration()
 
@@ -72,7 +72,7 @@ class MinimalServer(asyncio.Protocol):
         self.send(call.stream, body)
 
     def send(self, stream: int, body: bytes) -> None:
-        """Sends an answer when it is made, as serving/http2 does: a model answers later than the read that asked."""
+        """Sends an answer when it is made, as serving/http2 does: a model answers after the read of its request."""
         self.http2.send_response(stream, HEAD)
         self.http2.send_data(stream, prefix(len(body)) + body)
         self.http2.send_trailers(stream, OK)

@@ -1,4 +1,4 @@
-"""What load tools report of one stall, beside the truth: a part of run.py.
+"""Compares what load tools report of one stall with the truth: a part of run.py.
 
 A ground-truth server answers after 5 ms and stalls once for 500 ms. Each tool offers 50, 200 and 1,000 requests a
 second, over HTTP and gRPC; its p50, p99, largest and mean latency stand beside what a user would have seen.
@@ -32,12 +32,12 @@ NAMES = ("p50_ms", "p99_ms", "max_ms", "mean_ms")
 WITHIN = 0.02
 ATTEMPTS = 3
 MAX_SERVER_LATE_MS = 10.0
-"""Beyond, something else had the processors and the truth is none: measured again. The backlog of a stall leaves
-within 4 to 8 ms."""
+"""If the server itself is later than this, something else had the processors, and the truth does not hold: measured
+again. The backlog of a stall leaves within 4 to 8 ms."""
 
 
 def truth(kind: str, rate: int, seconds: int) -> dict[str, Any]:
-    """The least and the largest of each figure, by where the stall falls between two requests."""
+    """Returns the range of each figure, which depends on where the stall falls between two requests."""
     seen: dict[str, list[float]] = {name: [] for name in NAMES}
     for phase in range(PHASES):
         after_ms = 4_000 + 1_000 / rate * phase / PHASES
@@ -49,7 +49,7 @@ def truth(kind: str, rate: int, seconds: int) -> dict[str, Any]:
 
 
 def measured(tool: str, kind: str, rate: int, seconds: int, python: str) -> dict[str, Any]:
-    """One row; a tool that is not there, or fails, says why."""
+    """Measures one row; a tool that is missing or fails gets a reason."""
     row: dict[str, Any] = {"tool": tool, "kind": kind, "rate": rate}
     if (reason := missing(tool, python)) is not None:
         return {**row, "reason": reason}
@@ -58,7 +58,7 @@ def measured(tool: str, kind: str, rate: int, seconds: int, python: str) -> dict
             job = Job(server.url + STALL, rate, seconds, Path(folder), python)
             try:
                 figures = TOOLS[kind][tool](job)
-            except NotValidError as error:  # the machine was too busy, and it says so: measured again
+            except NotValidError as error:  # the tool says that the machine was too busy: measured again
                 found = {**row, "reason": str(error)}
                 continue
             except (RuntimeError, OSError, ValueError, KeyError, IndexError, subprocess.TimeoutExpired) as error:
@@ -73,7 +73,7 @@ def measured(tool: str, kind: str, rate: int, seconds: int, python: str) -> dict
 def rows(
     tools: list[str], seconds: int, runs: int, python: str, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    """For each protocol and rate the truth, and a row a tool: slipway's is the median of ``runs`` among the others'."""
+    """Yields the truth of each protocol and rate, and a row per tool; slipway's is the median of ``runs`` runs."""
     for kind, of_kind in TOOLS.items():
         chosen = [name for name in of_kind if name in tools]
         for rate in RATES:
@@ -89,7 +89,7 @@ def rows(
 
 
 def _turns(chosen: list[str], runs: int) -> list[str]:
-    """Whose turn it is: slipway's between the others', spread evenly."""
+    """Returns the order of measuring: slipway's runs are spread evenly between the others."""
     others = [name for name in chosen if name != OWN]
     if len(others) == len(chosen):
         return others
@@ -98,7 +98,7 @@ def _turns(chosen: list[str], runs: int) -> list[str]:
 
 
 def _median(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """One row of several runs. One that failed is the row: what cannot be repeated is not reached."""
+    """Makes one row of several runs. One failed run is the row: a result must be repeatable."""
     failed = next((row for row in found if "reason" in row), None)
     if failed is not None or len(found) == 1:
         return failed or found[0]
@@ -107,9 +107,9 @@ def _median(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def farthest(row: dict[str, Any], true: dict[str, Any]) -> float:
-    """The largest distance of a row's four figures from their truths, as a share.
+    """Returns the largest distance of a row's four figures from their truths, as a share.
 
-    How late the server's answers left, by its own clock, is in the truth of the mean.
+    The lateness of the server's answers, by its own clock, is part of the truth of the mean.
     """
     away = 0.0
     for name in NAMES:

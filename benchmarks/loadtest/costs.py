@@ -1,8 +1,8 @@
-"""What the load generator itself costs, beside wrk (HTTP) and h2load (gRPC): a part of run.py.
+"""Measures the cost of the load generator beside wrk (HTTP) and h2load (gRPC): a part of run.py.
 
 Both send 3 KB to the same echo server over the same number of connections or streams, one process each, one after
-the other, pinned to the same processor with the same priority. A closed loop shows the peak rate and the CPU time of
-a request; an open one how late requests are sent.
+the other, pinned to the same processor with the same priority. A closed loop shows the peak rate and the CPU time
+of a request; an open loop shows how late requests are sent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OTHER = {"http": "wrk", "grpc": "h2load"}
 
 
 class EchoHttp(asyncio.Protocol):
-    """Answers each request with its body; as cheap as it can be, to leave the machine to the client."""
+    """Answers each request with its body, as cheaply as possible, to leave the machine to the client."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -59,7 +59,7 @@ async def serve() -> None:
 
 @contextlib.contextmanager
 def echo_server(kind: str) -> Iterator[Call]:
-    """Over HTTP the one above, on the first processor; over gRPC the ground truth, which settles there by itself."""
+    """Starts a server on the first processor: over HTTP the one above, over gRPC the ground truth."""
     if kind == "grpc":
         with ground_truth("grpc") as server:
             yield server.call("/echo")
@@ -76,13 +76,14 @@ def echo_server(kind: str) -> Iterator[Call]:
 def slipway(call: Call, settings: LoadSettings) -> Scenario:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(call, [BODY], lambda _, answer: answer == BODY, settings, Path(folder))
-    if found.errors or found.match_share != 1.0:
-        raise RuntimeError(f"{found.errors} errors, match {found.match_share}: {found.error_examples}")
+    load = found.load
+    if load.errors or found.match_share != 1.0:
+        raise RuntimeError(f"{load.errors} errors, match {found.match_share}: {load.error_examples}")
     return found
 
 
 def other(kind: str, call: Call, seconds: int) -> tuple[float, float]:
-    """wrk's or h2load's (requests/s, CPU us a request)."""
+    """Runs wrk or h2load; returns (requests/s, CPU us a request)."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if kind == "http":
@@ -106,7 +107,7 @@ def other(kind: str, call: Call, seconds: int) -> tuple[float, float]:
 
 
 def costs(seconds: int, runs: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One row for each protocol: medians, and what each run found."""
+    """Returns one row for each protocol: medians, and the figures of each run."""
     found = []
     for kind, name in OTHER.items():
         row: dict[str, Any] = {"kind": kind, "other": name, "connections": CONNECTIONS, "bytes": len(BODY)}
@@ -124,13 +125,14 @@ def costs(seconds: int, runs: int, say: Callable[[str], None]) -> list[dict[str,
             for run in range(runs):
                 say(f"{kind}: cost, run {run + 1} of {runs}")
                 closed = slipway(call, LoadSettings("offline", seconds, 0.5, concurrency=CONNECTIONS))
-                note(seen, cpu_us=closed.client_cpu_us_per_request, peak_per_s=closed.rate_per_s)
+                peak = closed.load.rate_per_s
+                note(seen, cpu_us=closed.generator.cpu_us_per_request, peak_per_s=peak)
                 if there:
                     rate, cpu_us = other(kind, call, seconds)
-                    note(seen, other_cpu_us=cpu_us, other_peak_per_s=rate, peak_ratio=closed.rate_per_s / rate)
-                opened = slipway(call, LoadSettings("server", seconds, 0.5, rate_per_s=LAG_RATE))
+                    note(seen, other_cpu_us=cpu_us, other_peak_per_s=rate, peak_ratio=peak / rate)
+                opened = slipway(call, LoadSettings("server", seconds, 0.5, rate_per_s=LAG_RATE)).generator
                 note(seen, lag_p50_us=opened.send_lag_p50_us, lag_p99_us=opened.send_lag_p99_us)
-                note(seen, open_cpu_us=opened.client_cpu_us_per_request)
+                note(seen, open_cpu_us=opened.cpu_us_per_request)
         medians = {key: statistics.median(values) for key, values in seen.items()}
         found.append({**row, **medians, "runs": seen})
     return found

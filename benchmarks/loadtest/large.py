@@ -1,4 +1,4 @@
-"""``python large.py``: ten million latencies, in a process of its own; seconds and megabytes as JSON."""
+"""``python large.py``: percentiles of ten million latencies in its own process, with seconds and megabytes as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
     begun = time.perf_counter()
     found = percentiles(latencies)
     seconds = time.perf_counter() - begun
-    memory = peak_rss_bytes(psutil.Process())  # getrusage starts with the memory of whoever forked this
+    memory = peak_rss_bytes(psutil.Process())  # getrusage starts with the memory of the process that forked this one
     exact = float(np.partition(latencies, COUNT * 99 // 100 - 1)[COUNT * 99 // 100 - 1])
     facts = {"seconds": seconds, "megabytes": memory and memory / 1e6, "p99": found.claimed["p99"], "exact": exact}
     print(json.dumps(facts))

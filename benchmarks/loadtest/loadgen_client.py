@@ -21,7 +21,7 @@ SAMPLES = 64
 
 
 def over_http(url: str, rate: float) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """What sends a query, and what ends all."""
+    """Returns a function that sends a query, and one that ends the test."""
     parts = urlsplit(url)
     waiting: queue.SimpleQueue[int | None] = queue.SimpleQueue()
 
@@ -44,7 +44,7 @@ def over_http(url: str, rate: float) -> tuple[Callable[[int], None], Callable[[]
 
 
 def over_grpc(url: str, _rate: float) -> tuple[Callable[[int], None], Callable[[], None]]:
-    """What sends a query, and what ends all."""
+    """Returns a function that sends a query, and one that ends the test."""
     import grpc
 
     parts = urlsplit(url)

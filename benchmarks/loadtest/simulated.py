@@ -1,4 +1,4 @@
-"""What is held against mathematics: intervals in a simulated queue, and the rate that a search should find.
+"""Checks results against mathematics: intervals in a simulated queue, and the rate that a search should find.
 
 A part of run.py.
 """
@@ -30,7 +30,7 @@ SEARCH_S = 60.0
 
 
 def coverage(trials: int) -> list[dict[str, Any]]:
-    """How often the interval of p99 holds the truth, for queues with one worker at utilisation 0.8."""
+    """Measures how often the interval of p99 contains the truth, for queues with one worker at utilisation 0.8."""
     found = []
     for queue in ("M/M/1", "M/D/1"):
         truth = math.log(100) / (1 - UTILISATION) if queue == "M/M/1" else queue_p99_s(UTILISATION)
@@ -47,14 +47,14 @@ def coverage(trials: int) -> list[dict[str, Any]]:
 
 
 def _queue(queue: str, count: int, draw: np.random.Generator) -> np.ndarray:
-    """Sorted sojourns of one run, its first answers left out."""
+    """Returns the sorted sojourns of one run, without its first answers."""
     arrivals = np.cumsum(draw.exponential(1 / UTILISATION, count + WARM_UP))
     services = draw.exponential(1, count + WARM_UP) if queue == "M/M/1" else 1.0
     return np.sort(sojourn_s(arrivals, services)[WARM_UP:])
 
 
 def true_rate() -> float:
-    """The highest rate at which p99 of the simulated serial server is at most the target."""
+    """Returns the highest rate at which p99 of the simulated serial server is at most the target."""
     low, high = 0.5 / SERVICE_S, 0.98 / SERVICE_S
     for _ in range(12):
         rate = (low + high) / 2
@@ -67,7 +67,7 @@ def true_rate() -> float:
 
 
 def searches(times: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """``--find-rate`` against the serial server of 2 ms, with another seed each time."""
+    """Runs ``--find-rate`` against the serial server of 2 ms, with another seed each time."""
     truth = true_rate()
     found = []
     for seed in range(times):
@@ -87,7 +87,7 @@ def searches(times: int, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def large() -> dict[str, Any]:
-    """Percentiles of ten million samples: seconds and megabytes."""
+    """Computes percentiles of ten million samples; returns seconds and megabytes."""
     command = [sys.executable, str(Path(__file__).with_name("large.py"))]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return dict(json.loads(done.stdout))

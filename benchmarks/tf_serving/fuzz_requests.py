@@ -1,4 +1,4 @@
-"""What ``fuzz.py`` sends, and what it takes for a proper answer."""
+"""Makes the requests of ``fuzz.py``, and judges the answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from serving.clients import Target, tf_serving_grpc
 from serving.launch import LOOPBACK
 
 LIMIT_S = 30.0
-"""An answer that takes longer counts as none."""
+"""A later answer counts as missing."""
 MODELS = ("half_plus_two", "half_plus_three", "half_plus_two_tf1", "echo", "counter", "none")
 REST_STATUS = {200, 400, 404, 409, 413, 429, 501}
 GRPC_STATUS = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED", "OUT_OF_RANGE"}
@@ -32,7 +32,7 @@ Outcome = tuple[str, str]  # what came back, and what is wrong with it
 
 
 class RestFuzzer:
-    """Bodies and paths, over connections that are kept."""
+    """Sends bodies and paths over connections that are kept."""
 
     def __init__(self, chance: random.Random, rest: int, _grpc: int) -> None:
         self._chance = chance
@@ -52,7 +52,7 @@ class RestFuzzer:
         return f"REST {status}", problem
 
     def is_still_right(self) -> bool:
-        """Whether a good request is answered as it should be."""
+        """Tells whether a good request is answered as it should be."""
         self._connection.request("POST", "/v1/models/half_plus_two:predict", GOOD)
         return bool(json.loads(self._connection.getresponse().read()) == GOOD_ANSWER)
 
@@ -117,7 +117,7 @@ def _damage(chance: random.Random, body: bytearray) -> None:
 
 
 class GrpcFuzzer:
-    """Requests whose bits are flipped."""
+    """Sends requests whose bits are flipped."""
 
     def __init__(self, chance: random.Random, _rest: int, port: int) -> None:
         self._chance = chance
@@ -150,14 +150,14 @@ class GrpcFuzzer:
 
 
 class RawFuzzer:
-    """What no client library would send."""
+    """Sends what no client library would send."""
 
     def __init__(self, chance: random.Random, rest: int, grpc_port: int) -> None:
         self._chance = chance
         self._ports = (rest, grpc_port)
 
     def once(self) -> Outcome:
-        """Sends one thing; the connection may be closed or an answer come, within the limit."""
+        """Sends one thing; within the limit, an answer must come or the connection close."""
         kind = self._chance.choice((_cut, _half_closed, _noise, _too_large, _deep, _broken_chunk, _hang_up))
         try:
             problem = kind(self._chance, self._ports)
@@ -187,7 +187,7 @@ def _cut(chance: random.Random, ports: tuple[int, int]) -> str:
 
 
 def _half_closed(chance: random.Random, ports: tuple[int, int]) -> str:
-    """A client may say that it is done sending, and still wait for its answers."""
+    """Ends sending, as a client may, and still waits for the answers."""
     count = chance.randrange(1, 4)
     with _connect(ports[0]) as connection:
         connection.sendall((_head(len(GOOD)) + GOOD) * count)
@@ -234,7 +234,7 @@ def _deep(chance: random.Random, ports: tuple[int, int]) -> str:
 
 
 def _broken_chunk(chance: random.Random, ports: tuple[int, int]) -> str:
-    """A chunk, and then something else: answered at once, or the connection is closed."""
+    """Sends a chunk, and then something else: answered at once, or the connection is closed."""
     head = _head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     with _connect(ports[0]) as connection:
         connection.sendall(head + b"5\r\n" + GOOD[:5] + b"\r\n")
@@ -244,7 +244,7 @@ def _broken_chunk(chance: random.Random, ports: tuple[int, int]) -> str:
 
 
 def _hang_up(chance: random.Random, ports: tuple[int, int]) -> str:
-    """Gone before the answer."""
+    """Leaves before the answer."""
     connection = _connect(ports[0])
     connection.sendall((_head(len(GOOD)) + GOOD) * chance.randrange(1, 5))
     connection.close()
@@ -252,7 +252,7 @@ def _hang_up(chance: random.Random, ports: tuple[int, int]) -> str:
 
 
 def slow_loris(rest: int, count: int) -> Iterator[socket.socket]:
-    """Connections whose heads and bodies do not end."""
+    """Opens connections whose heads and bodies do not end."""
     for index in range(count):
         connection = _connect(rest)
         connection.sendall((_head(100) + b'{"inst') if index % 2 else _head(100)[:40])

@@ -1,10 +1,10 @@
-"""The same calls without a server, in a process of their own: what the servers are compared with.
+"""Makes the same calls without a server, in a process of their own, to compare the servers with.
 
     python benchmarks/tf_serving/in_process.py FOLDER SHAPE SECONDS CALLERS HOW
 
-Prints one line of JSON: CPU milliseconds a call, calls a second of so many threads, peak resident bytes, seconds
-from the start of the process to the first answer. SHAPE is that of the input, rows included. HOW is "documented", a
-call of the function that tf.saved_model.load gives, or "session", the call that the server makes.
+Prints one line of JSON: CPU milliseconds a call, calls a second with this many threads, peak resident bytes,
+seconds from the start of the process to the first answer. SHAPE is that of the input, rows included. HOW is
+"documented", a call of the function that tf.saved_model.load gives, or "session", the call that the server makes.
 """
 
 from __future__ import annotations

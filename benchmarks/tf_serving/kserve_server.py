@@ -1,8 +1,8 @@
-"""KServe's Python server over a SavedModel: what the benchmark's numbers stand beside.
+"""Serves a SavedModel with KServe's Python server, to compare slipway's with.
 
     python benchmarks/tf_serving/kserve_server.py NAME FOLDER HTTP_PORT GRPC_PORT
 
-The model is as good as it can be made in KServe's own terms: V1 REST, V2 gRPC, and TensorFlow with the same
+The model is the best that KServe's own terms allow: V1 REST, V2 gRPC, and TensorFlow with the same
 threads and the same call as slipway's server. Only the server differs.
 """
 

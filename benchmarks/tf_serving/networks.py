@@ -1,8 +1,8 @@
-"""The benchmark's models, built here with TensorFlow: nothing is trained, nothing is downloaded.
+"""Builds the benchmark's models with TensorFlow: nothing is trained, nothing is downloaded.
 
-``digits`` is the network of mnist_cnn (28x28 -> 10), ``pictures`` a cheap one over 224x224x3, so that the server and
-not the network is what is measured; ``heavy`` takes 10 ms and more a call, for a small input; and ``wide`` is of dense
-layers only, whose weights are read from memory once a call, however many rows it has.
+``digits`` is the network of mnist_cnn (28x28 -> 10); ``pictures`` is a cheap one over 224x224x3, so that the server
+is measured and not the network; ``heavy`` takes 10 ms and more a call, for a small input; and ``wide`` has only dense
+layers, whose weights are read from memory once a call, however many rows it has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A SavedModel's base path, and one input for it of one row."""
+    """A SavedModel's base path, and one input of one row."""
 
     name: str
     base_path: Path
@@ -28,7 +28,7 @@ class Model:
         return self.base_path / "1"
 
     def sample(self, rows: int = 1) -> np.ndarray:
-        """float32, uniform in 0..1, the same at every call."""
+        """Returns float32, uniform in 0..1, the same at every call."""
         return np.random.default_rng(7).random((rows, *self.shape), np.float32)
 
 
@@ -36,7 +36,7 @@ SHAPES = {"digits": (28, 28), "pictures": (224, 224, 3), "heavy": (32, 32, 3), "
 
 
 def build(root: Path) -> dict[str, Model]:
-    """Writes the SavedModels under ``root``, each with the input ``x`` and the output ``y``; seconds."""
+    """Writes the SavedModels under ``root``, each with the input ``x`` and the output ``y``; takes seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
     import tensorflow as tf

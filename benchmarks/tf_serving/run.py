@@ -1,9 +1,9 @@
-"""Slipway's server of TF Serving's API beside KServe's Python server and beside in-process calls.
+"""Compares slipway's server of TF Serving's API with KServe's Python server and with in-process calls.
 
     python benchmarks/tf_serving/run.py [--runs 5] [--seconds 2] [--output benchmarks/results/tf_serving.json]
 
 CPU time is that of the server's process; the load comes from another. Every number is the median of the runs, and
-what is compared with each other is measured in turn, run by run, on the same machine.
+numbers that are compared are measured in turn, run by run, on the same machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import networks
 from servers import IN_PROCESS, KSERVE, OURS, Load, in_process, offer, running
 
-# Half of the clients' requests make a batch: while it is run, the other half is read and answered.
+# Half of the clients' requests make a batch: while it runs, the other half is read and answered.
 CLIENTS, ROWS = 16, 8
 BATCHING = f"""max_batch_size {{ value: {ROWS} }}
 batch_timeout_micros {{ value: 1000 }}
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def one_client(built: dict[str, networks.Model], runs: int, seconds: float) -> list[Row]:
-    """CPU a request of one client, and what of it is not the model's own call."""
+    """Measures the CPU time per request of one client, and the part that is not the model's own call."""
     loads = [
         ("digits", Load("content"), 0.6),
         ("pictures", Load("floats"), 1.2),
@@ -96,7 +96,7 @@ def one_client(built: dict[str, networks.Model], runs: int, seconds: float) -> l
 
 
 def side_by_side(built: dict[str, networks.Model], runs: int, seconds: float) -> list[Row]:
-    """Throughput of two clients with a model that computes for 10 ms and more, beside two threads in process."""
+    """Measures the throughput of two clients, with a model of 10 ms and more, beside two threads in process."""
     model = built["heavy"]
     with ExitStack() as stack:
         ours, kserve = (stack.enter_context(running(kind, model)) for kind in (OURS, KSERVE))
@@ -110,10 +110,10 @@ def side_by_side(built: dict[str, networks.Model], runs: int, seconds: float) ->
         ]
     rates = {kind: statistics.median(one[kind] for one in taken) for kind in (OURS, KSERVE)}
     rates[IN_PROCESS] = statistics.median(one[IN_PROCESS]["rate_per_s"] for one in taken)
-    # By run: what else the machine does changes from one to the next.
+    # Run by run, because the machine's other work changes from one to the next.
     share = statistics.median(one[OURS] / one[IN_PROCESS]["rate_per_s"] for one in taken)
     call = statistics.median(one[IN_PROCESS]["cpu_ms"] for one in taken)
-    # Two threads in process keep two cores busy, unless something else does: then their share says nothing.
+    # Two threads in process keep two cores busy. If they do not, something else did, and the share says nothing.
     cores = rates[IN_PROCESS] * call / 1e3
     is_quiet = cores >= 0.9 * min(2, os.cpu_count() or 1)
     return [
@@ -130,7 +130,7 @@ def side_by_side(built: dict[str, networks.Model], runs: int, seconds: float) ->
 
 
 def batching(built: dict[str, networks.Model], runs: int, seconds: float) -> list[Row]:
-    """Throughput of 16 clients with batching, beside without, and what a batch saves in the model alone."""
+    """Measures the throughput of 16 clients with and without batching, and what a batch saves in the model alone."""
     return [_batching(built[name], runs, seconds) for name in ("digits", "wide")]
 
 
@@ -160,7 +160,7 @@ def _batching(model: networks.Model, runs: int, seconds: float) -> Row:
 
 
 def footprint(built: dict[str, networks.Model], runs: int, seconds: float) -> list[Row]:
-    """Peak memory after some load, and seconds to the first answer, beside a process that only loads and calls."""
+    """Measures peak memory under load and seconds to the first answer, beside a process that only loads and calls."""
     model = built["digits"]
     taken = []
     for _ in range(runs):
@@ -191,12 +191,12 @@ def footprint(built: dict[str, networks.Model], runs: int, seconds: float) -> li
 
 
 def median(values: list[Any], of: Callable[[Any], float]) -> float:
-    """The median of one property."""
+    """Returns the median of one property."""
     return statistics.median(of(value) for value in values)
 
 
 def sentence(row: Row) -> str:
-    """One line of the table, with all that was measured."""
+    """Formats one line of the table, with all that was measured."""
     measured = "; ".join(
         f"{name}: " + ", ".join(f"{kind} {value:,.3g}" for kind, value in row[name].items())
         for name in ("cpu_ms", "rate_per_s", "p50_ms", "peak_rss_bytes", "first_answer_s")
@@ -209,7 +209,7 @@ def sentence(row: Row) -> str:
 
 
 def machine() -> str:
-    """What the numbers were measured on."""
+    """Describes the machine that was measured."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     return f"{cpu}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}"

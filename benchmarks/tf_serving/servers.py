@@ -29,7 +29,7 @@ OURS, KSERVE, IN_PROCESS = "slipway", "kserve", "in process"
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server of one model that answers."""
+    """A running server of one model."""
 
     kind: str
     model: Model
@@ -41,7 +41,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is offered: ``form`` is "content", "floats" (gRPC) or "json" (REST)."""
+    """The load: ``form`` is "content", "floats" (gRPC) or "json" (REST)."""
 
     form: str
     clients: int = 1
@@ -50,7 +50,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """CPU time of the server's process a request, and requests a second."""
+    """CPU time of the server's process per request, and requests per second."""
 
     cpu_ms: float
     rate_per_s: float
@@ -60,7 +60,7 @@ class Measured:
 
 @contextmanager
 def running(kind: str, model: Model, extra: tuple[str, ...] = ()) -> Iterator[Running]:
-    """A server on free ports of the loopback, until the block is left; ``extra`` are flags for ours."""
+    """Starts a server on free ports of the loopback, until the block is left; ``extra`` are flags for ours."""
     with tempfile.TemporaryDirectory() as workdir:
         rest, grpc = free_ports(2)
         if kind == OURS:
@@ -77,7 +77,7 @@ def running(kind: str, model: Model, extra: tuple[str, ...] = ()) -> Iterator[Ru
 
 
 def offer(target: Running, load: Load) -> Measured:
-    """One closed-loop load test from a process of its own; every answer is checked for its form.
+    """Runs one closed-loop load test from a process of its own; the form of every answer is checked.
 
     Raises:
         RuntimeError: a request failed or an answer was wrong.
@@ -88,13 +88,14 @@ def offer(target: Running, load: Load) -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         found = measure(call, [body], check, settings, Path(folder))
     used = target.server.usage().cpu_s - before
-    if found.errors or found.match_share != 1.0 or found.p50_ms is None:
-        raise RuntimeError(f"{target.kind} {load}: {found.invalid_because} {found.error_examples} {found.match_share}")
-    return Measured(1e3 * used / (found.requests + found.warmup_requests), found.rate_per_s, found.p50_ms, found.p99_ms)
+    got, latency = found.load, found.latency
+    if got.errors or found.match_share != 1.0 or latency.p50_ms is None:
+        raise RuntimeError(f"{target.kind} {load}: {found.invalid_because} {got.error_examples} {found.match_share}")
+    return Measured(1e3 * used / (got.requests + got.warmup_requests), got.rate_per_s, latency.p50_ms, latency.p99_ms)
 
 
 def in_process(model: Model, seconds: float, callers: int, how: str = "session", rows: int = 1) -> dict[str, float]:
-    """What ``in_process.py`` prints."""
+    """Runs ``in_process.py``, and returns what it prints."""
     shape = json.dumps([rows, *model.shape])
     command = [sys.executable, str(HERE / "in_process.py"), str(model.folder), shape]
     done = subprocess.run([*command, str(seconds), str(callers), how], capture_output=True, text=True, check=True)
@@ -135,7 +136,7 @@ def _answers(port: int, path: str) -> bool:
 
 
 def post(port: int, path: str, body: bytes) -> bytes:
-    """The body of the answer to one HTTP request. Raises RuntimeError unless its status is 200."""
+    """Returns the body of the answer to one HTTP request. Raises RuntimeError unless its status is 200."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
     try:
         connection.request("POST", path, body, {"Content-Type": "application/json"})

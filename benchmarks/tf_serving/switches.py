@@ -1,10 +1,10 @@
-"""New versions dropped into a model's folder under load: every answer counts.
+"""Adds new versions to a model's folder under load, and checks every answer.
 
     python benchmarks/tf_serving/switches.py [--switches 50] [--rate 200] [--json]
 
-Version v of the model adds v, so that an answer says which version gave it. Requests are due at a steady rate and
-their latency runs from when they were due. Exit code 1 if a request failed, if an answer came from no version, or
-if one that was sent after the old version had ended came from it.
+Version v of the model adds v, so that an answer shows which version gave it. Requests are due at a steady rate, and
+their latency counts from then. Exit code 1 if a request failed, if an answer came from no version, or if a request
+that was sent after the old version had ended was answered by it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BODY = b'{"instances":[0.0]}'  # half of it plus the version
 
 @dataclass
 class Answers:
-    """What came back: for each request when it was due, when sent and answered (seconds), and its version."""
+    """For each request: when it was due, sent and answered (seconds), and the version that answered."""
 
     rows: list[tuple[float, float, float, float]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

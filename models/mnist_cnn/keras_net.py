@@ -1,4 +1,4 @@
-"""The twin: the same network in Keras, layer by layer under the same names."""
+"""Builds the twin: the same network in Keras, layer by layer under the same names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def build() -> keras.Model:
-    """float32 ``image`` (N, 28, 28) in 0..1 -> float32 ``logits`` (N, 10), with fresh weights."""
+    """Build it with fresh weights: float32 ``image`` (N, 28, 28) in 0..1 -> float32 ``logits`` (N, 10)."""
     import keras
     from keras import layers
 
@@ -17,7 +17,7 @@ def build() -> keras.Model:
     x = layers.Reshape((28, 28, 1), name="channel")(image)
     for index, (filters, pool) in enumerate(((16, True), (32, True), (64, False)), start=1):
         x = layers.Conv2D(filters, 3, padding="same", name=f"conv{index}")(x)
-        # PyTorch's momentum of 0.1 weighs the new value, Keras' the old one.
+        # PyTorch's momentum of 0.1 is the weight of the new value; Keras' is the weight of the old one.
         x = layers.BatchNormalization(epsilon=1e-3, momentum=0.9, name=f"bn{index}")(x)
         x = layers.ReLU(name=f"relu{index}")(x)
         if pool:

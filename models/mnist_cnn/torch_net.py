@@ -1,4 +1,4 @@
-"""The network in PyTorch."""
+"""Builds the network in PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class DigitNet(nn.Module):
-    """float32 images (N, 28, 28) in 0..1 -> float32 logits (N, 10)."""
+    """Maps float32 images (N, 28, 28) in 0..1 to float32 logits (N, 10)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,5 +30,5 @@ class DigitNet(nn.Module):
 
 
 def build() -> nn.Module:
-    """The network with fresh weights, in training mode."""
+    """Build the network with fresh weights, in training mode."""
     return DigitNet()

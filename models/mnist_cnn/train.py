@@ -1,4 +1,4 @@
-"""Training, in either framework: the same data, batches, schedule and seed."""
+"""Trains in either framework with the same data, batches, schedule and seed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def pytorch(recipe: TrainingRecipe, logs: Path, on_epoch: OnEpoch) -> dict[str, 
     """Train in PyTorch; returns the weights. TensorBoard events go to ``logs``."""
     import torch
 
-    # Not torch.utils.tensorboard: it imports TensorFlow, whose LLVM and that of PyTorch's CUDA build (Triton)
-    # crash each other in one process.
+    # torch.utils.tensorboard would import TensorFlow, whose LLVM and that of PyTorch's CUDA build (Triton) crash
+    # each other in one process.
     from tensorboardX import SummaryWriter
 
     from models.mnist_cnn import torch_net
 
     torch.manual_seed(recipe.seed)
     torch.use_deterministic_algorithms(True)
-    # Sums depend on how many threads share them: one thread, so that every machine counts alike.
+    # One thread, for the same result on every machine: a sum depends on how many threads share it.
     torch.set_num_threads(1)
     split = data.load()
     net = torch_net.build()

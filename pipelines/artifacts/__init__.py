@@ -1,1 +1,1 @@
-"""What a path ships: the store, manifests, certificates, the reference and parity."""
+"""Keeps the files that a path ships: the store, manifests, certificates, the reference and parity."""

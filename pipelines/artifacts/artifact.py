@@ -70,7 +70,7 @@ def artifact_key(card: Card, path_code: Source, variant: str, model: str, weight
     """The name of a build in the store.
 
     It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
-    sources, the manifest's fields, the variant, the versions of what the path requires and the processor's
+    sources, the manifest's fields, the variant, the versions of what it requires and the processor's
     architecture.
     """
     return store.key_of(
@@ -82,7 +82,7 @@ def artifact_key(card: Card, path_code: Source, variant: str, model: str, weight
             "manifest": [field.name for field in fields(Manifest)],
         },
         [path_code, *code_of(model), *card.sources],
-        card.requires,
+        card.variants[variant].requires,
     )
 
 

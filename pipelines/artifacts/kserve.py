@@ -1,7 +1,6 @@
-"""KServe InferenceServices for artifacts: pure functions from manifests and container recipes to plain data.
+"""Makes KServe InferenceServices for artifacts: pure functions from manifests and container recipes to plain data.
 
-What a replica runs is what ``slipway serve --container`` runs: image, command line and limits come from
-the same recipe.
+A replica runs the same image, command line and limits as ``slipway serve --container``, from the same recipe.
 """
 
 from __future__ import annotations
@@ -15,34 +14,34 @@ from serving.container.hardening import USER
 from serving.container.recipe import ContainerRecipe, HttpProbe
 
 CONTAINER = "kserve-container"
-"""The name by which KServe knows the container that predicts."""
+"""KServe's name for the container that predicts."""
 CANARY_PERCENT = 10
 MAX_REPLICAS = 3
 TARGET_CONCURRENCY = 4
-"""Requests on their way to one replica at which another one is started: two for each of its processors."""
+"""Requests in flight per replica at which another one is started: two for each of its processors."""
 TIMEOUT_S = 60
 
 
 def service_name(model: str, path: str) -> str:
-    """A DNS label (RFC 1123) for a model behind a path's server."""
+    """Return the DNS label (RFC 1123) of a model behind a path's server."""
     return re.sub(r"[^a-z0-9]+", "-", f"{model}-{path}".lower()).strip("-")[:63].rstrip("-")
 
 
 def storage_uri(base: str, manifest: Manifest) -> str:
-    """Where the payload lies below ``base``: as in the workspace, below ``artifacts``."""
+    """Return the payload's URI: the folders below ``base`` are those below ``artifacts`` in the workspace."""
     return f"{base.rstrip('/')}/{manifest.model}/{manifest.path}/{manifest.variant}/payload"
 
 
 def inference_service(
     recipe: ContainerRecipe, manifest: Manifest, base: str, canary_percent: int | None = None
 ) -> dict[str, Any]:
-    """The InferenceService (serving.kserve.io/v1beta1) of one artifact.
+    """Return the InferenceService (serving.kserve.io/v1beta1) of one artifact.
 
-    With ``canary_percent`` it is the next version of a service that runs: that share of the requests
-    goes to it, the rest to the last version that had all.
+    With ``canary_percent`` it is the next version of a running service: it gets that share of the
+    requests, and the last version that had all of them gets the rest.
     """
     predictor: dict[str, Any] = {
-        # In the pods' template: an artifact that changes under the same URI is a new revision.
+        # In the pods' template, so that an artifact that changes under the same URI makes a new revision.
         "annotations": {"slipway/artifact-sha256": manifest.artifact_sha256},
         "minReplicas": 1,
         "maxReplicas": MAX_REPLICAS,
@@ -61,7 +60,7 @@ def inference_service(
             "name": service_name(manifest.model, manifest.path),
             "labels": {"app.kubernetes.io/managed-by": "slipway"},
             "annotations": {
-                # What splits the traffic of a canary; the default of KServe since 0.17 does not.
+                # This mode splits the traffic of a canary; the default of KServe since 0.17 does not.
                 "serving.kserve.io/deploymentMode": "Knative",
                 "slipway/artifact": f"{manifest.model} {manifest.path}:{manifest.variant}",
                 "slipway/signature": json.dumps(manifest.signature, separators=(",", ":")),
@@ -78,9 +77,9 @@ def _container(recipe: ContainerRecipe, uri: str) -> dict[str, Any]:
         container["command"] = list(recipe.entrypoint)
     return container | {
         "args": [*recipe.command, *([recipe.secret.argument] if recipe.secret else [])],
-        # KServe puts it at /mnt/models before the container starts.
+        # KServe copies the payload to /mnt/models before the container starts.
         "env": [_named("STORAGE_URI", uri), *(_named(*pair) for pair in recipe.env.items())],
-        # Knative takes one port.
+        # Knative accepts only one port.
         "ports": [{"name": "http1", "containerPort": rest.inside, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": "1", "memory": recipe.memory},
@@ -124,7 +123,7 @@ def _mounts(recipe: ContainerRecipe) -> list[dict[str, Any]]:
 
 
 def _volumes(recipe: ContainerRecipe) -> list[dict[str, Any]]:
-    """What can be written to is memory, as large as the tmpfs of a container here."""
+    """Return the volumes: all writable ones are in memory, as large as the tmpfs of a container here."""
     volumes: list[dict[str, Any]] = [
         {"name": f"memory-{number}", "emptyDir": {"medium": "Memory", "sizeLimit": _size_limit(options)}}
         for number, options in enumerate(recipe.tmpfs.values())
@@ -138,7 +137,7 @@ def _volumes(recipe: ContainerRecipe) -> list[dict[str, Any]]:
 
 
 def _size_limit(options: str) -> str:
-    """``size=64m,...`` of a mount as Kubernetes writes amounts: 64Mi."""
+    """Convert the ``size=64m,...`` of a mount to Kubernetes' notation: 64Mi."""
     size = re.search(r"size=(\d+)([mg])", options)
     if size is None:
         raise ValueError(f"a tmpfs needs a size in megabytes or gigabytes. Received: {options!r}")

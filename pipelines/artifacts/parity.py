@@ -1,4 +1,4 @@
-"""Comparison of outputs with the reference's: pure numpy.
+"""Compares outputs with the reference's: pure numpy.
 
 Every output is an array (N, classes) of raw scores (logits), row by row.
 """
@@ -25,7 +25,7 @@ SetName = Literal["evaluation", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One call and what the reference answered: inputs and outputs by name, ``first`` its first row."""
+    """One call and the reference's answer: inputs and outputs by name; ``first`` is its first row."""
 
     set: SetName
     batch: int
@@ -35,29 +35,38 @@ class Probe:
 
 
 def chunks(rows: int, sizes: Iterable[int]) -> Iterator[slice]:
-    """Consecutive slices of these sizes, as many as fit into ``rows``."""
+    """Yield consecutive slices of these sizes, from the first row again after the last; none larger than ``rows``."""
     start = 0
     for size in sizes:
+        if size > rows:
+            continue
         if start + size > rows:
-            return
+            start = 0
         yield slice(start, start + size)
         start += size
 
 
 def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str, np.ndarray]:
-    """Uniform noise over the range of the values of each array of ``like``, same dtype and row shape."""
+    """Return uniform noise over the range of the values of each array of ``like``, same dtype and row shape.
+
+    Integers and booleans include both ends of the range, so that a mask of 0 and 1 has both.
+    """
     rng = np.random.default_rng(seed)
-    return {
-        name: rng.uniform(float(array.min()), float(array.max()), (rows, *array.shape[1:])).astype(array.dtype)
-        for name, array in like.items()
-    }
+
+    def draw(array: np.ndarray) -> np.ndarray:
+        low, high, shape = array.min(), array.max(), (rows, *array.shape[1:])
+        if array.dtype.kind in "biu":
+            return rng.integers(low, high, shape, array.dtype, endpoint=True)
+        return rng.uniform(float(low), float(high), shape).astype(array.dtype)
+
+    return {name: draw(array) for name, array in like.items()}
 
 
 def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
-    """The differences of one call, over all of its outputs.
+    """Measure the differences of one call, over all of its outputs.
 
-    ``max_rel`` is relative to the reference's largest magnitude in the row: near a zero crossing a
-    ratio of single values says nothing. Raises ValueError when a shape or a name differs.
+    ``max_rel`` is relative to the reference's largest magnitude in the row, because the ratio of single
+    values means nothing near zero. Raises ValueError when a shape or a name differs.
     """
     if set(received) != set(probe.expected):
         raise ValueError(f"expected outputs {sorted(probe.expected)}. Received: {sorted(received)}")
@@ -73,7 +82,7 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
             )
         want64, got64 = want.astype(np.float64).reshape(len(want), -1), got.astype(np.float64).reshape(len(got), -1)
         difference = np.abs(want64 - got64)
-        # NaN compares as neither larger nor smaller, and JSON has no infinity: both count as the farthest there is.
+        # NaN compares as neither larger nor smaller, and JSON has no infinity: both count as the largest difference.
         difference = np.nan_to_num(difference, nan=FARTHEST, posinf=FARTHEST)
         max_abs = max(max_abs, float(difference.max()))
         scale = np.maximum(np.abs(want64).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -90,7 +99,7 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    with np.errstate(invalid="ignore"):  # infinity over infinity: the caller makes it the farthest there is
+    with np.errstate(invalid="ignore"):  # infinity / infinity is NaN, which the caller counts as the worst
         return np.where(norms == 0, 1.0, (a * b).sum(1) / np.where(norms == 0, 1.0, norms))
 
 
@@ -102,7 +111,7 @@ def _margin(row: np.ndarray) -> float:
 
 
 def merge(parts: Iterable[Parity]) -> tuple[Parity, ...]:
-    """One entry a set and batch size: the worst difference, the mean agreement."""
+    """Return one entry per set and batch size: the worst difference, the mean agreement."""
     groups: dict[tuple[SetName, int], list[Parity]] = {}
     for part in parts:
         groups.setdefault((part.set, part.batch), []).append(part)
@@ -133,7 +142,7 @@ def certify(
     accuracy: float | None,
     reference_accuracy: float | None,
 ) -> Certificate:
-    """The verdict: a breach for every check outside the tolerance."""
+    """Judge the checks: each one outside the tolerance is a breach."""
     judged = [check for check in checks if check.set == "evaluation" or tolerance.judges_random]
     evaluation = [check for check in checks if check.set == "evaluation"]
     rows = sum(check.rows for check in evaluation)

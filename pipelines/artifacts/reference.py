@@ -1,4 +1,4 @@
-"""The reference's answers, computed once a model: what every path is compared with.
+"""Computes the reference's answers, once per model; every path is compared with them.
 
 One ``reference.npz`` (arrays only, read without pickle) beside the weights::
 
@@ -35,11 +35,11 @@ class Reference:
     labels: np.ndarray
 
     def probes(self) -> Iterator[Probe]:
-        """Both sets at every batch size, then the whole evaluation set in larger batches."""
+        """Yield both sets at every batch size, then every row of the evaluation set in larger batches."""
         for name in ("evaluation", "random"):
             yield from self._slices(name, BATCHES)
-        rows = len(self.labels)
-        yield from self._slices("evaluation", [EVALUATION_BATCH] * (rows // EVALUATION_BATCH))
+        whole, rest = divmod(len(self.labels), EVALUATION_BATCH)
+        yield from self._slices("evaluation", [*[EVALUATION_BATCH] * whole, *[rest] * bool(rest)])
 
     def _slices(self, name: SetName, sizes: list[int] | tuple[int, ...]) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]
@@ -66,7 +66,7 @@ def compute(model: TrainedModel, path: Path) -> None:
 
 
 def read(path: Path) -> Reference:
-    """The reference that ``compute`` wrote. Raises OSError or ValueError when there is none."""
+    """Read the reference that ``compute`` wrote. Raises OSError or ValueError if it cannot be read."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
 

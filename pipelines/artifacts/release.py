@@ -1,8 +1,8 @@
-"""Versions of an artifact, one after the other, in a folder that a server watches.
+"""Releases the versions of an artifact, one after the other, into a folder that a server watches.
 
-TF Serving takes the largest number below a model's base path and replaces what it serves without
-dropping a request. An artifact itself is always version 1 and its folder never changes, so a changed
-one becomes the next number here.
+TF Serving serves the largest number below a model's base path, and changes to a new one without
+dropping a request. An artifact itself is always version 1 and its folder never changes, so each
+change becomes the next number here.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from pipelines.artifacts import store
 from pipelines.base.errors import SlipwayError
 
 KEPT = 3
-"""So many versions are kept: the newest, and those to go back to."""
+"""The number of versions that are kept: the newest, and those to go back to."""
 
 
 def release(payload: Path, base: Path) -> int:
-    """The version below ``base`` that holds what is in ``payload``; a new one unless the newest does.
+    """Return the version below ``base`` with the content of ``payload``; make a new one unless the newest has it.
 
-    ``payload`` is an artifact's, with one numbered folder. A version appears whole or not at all.
+    ``payload`` belongs to an artifact, and has one numbered folder. A version appears whole or not at all.
     Raises SlipwayError for a payload without versions.
     """
     (source,) = versions(payload)[-1:] or (None,)
     if source is None:
-        raise SlipwayError(f"only what is laid out in versions can be released. Received: {payload}")
+        raise SlipwayError(f"only a payload with numbered version folders can be released. Received: {payload}")
     base.mkdir(parents=True, exist_ok=True)
     known = versions(base)
     if known and store.hash_tree(known[-1]) == store.hash_tree(source):
@@ -44,5 +44,5 @@ def release(payload: Path, base: Path) -> int:
 
 
 def versions(folder: Path) -> list[Path]:
-    """The numbered folders below ``folder``, smallest number first."""
+    """List the numbered folders below ``folder``, smallest number first."""
     return sorted((place for place in folder.iterdir() if place.name.isdecimal()), key=lambda place: int(place.name))

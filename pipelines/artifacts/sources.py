@@ -11,14 +11,14 @@ Source = ModuleType | str
 
 
 def name_of(source: Source) -> str:
-    """The dotted name of a module."""
+    """Return the dotted name of a module."""
     return source if isinstance(source, str) else source.__name__
 
 
 def place_of(source: Source) -> Path:
-    """The file of a module, or the folder of a package.
+    """Return the file of a module, or the folder of a package.
 
-    Raises ModuleNotFoundError for a module that is not there or has no source file.
+    Raises ModuleNotFoundError for a module that does not exist or has no source file.
     """
     spec = importlib.util.find_spec(source) if isinstance(source, str) else source.__spec__
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():

@@ -1,4 +1,4 @@
-"""Where a workspace keeps what: trained models, artifacts, reports."""
+"""Names the folders of a workspace: trained models, artifacts, reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.base.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """``root/artifacts`` holds what is shipped, ``root/reports`` what was learned.
+    """``root/artifacts`` holds what is shipped, ``root/reports`` the results.
 
     ``artifacts/.store/KEY`` are the content-addressed builds; ``artifacts/MODEL/PATH/VARIANT`` are
     relative links to them, so that the folder can be mounted elsewhere.
@@ -40,7 +40,7 @@ class Workspace:
         return self.root / "reports" / model
 
     def check_writable(self) -> None:
-        """Raises UserError when the workspace cannot be written to."""
+        """Raise UserError when the workspace cannot be written to."""
         try:
             self.store.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.store):

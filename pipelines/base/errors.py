@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class SlipwayError(Exception):
-    """Anything that slipway says about itself in one line; exit code 1."""
+    """An error that slipway reports in one line; exit code 1."""
 
     exit_code = 1
 
@@ -23,7 +23,7 @@ class MissingExtra(SlipwayError):
 
 
 def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is none of ``known``, with the nearest ones."""
+    """Return a UserError for an unknown name that suggests the closest known ones."""
     names = list(known)
     near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=0.4)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""What a command is doing, on standard error: a live line a step on a terminal, plain lines elsewhere."""
+"""Shows a command's progress on standard error: a live line per step on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def say(text: str) -> None:
 
 
 class Step:
-    """One step; ``status`` and ``note`` are what its last line says, ``say`` shows what it is at."""
+    """One step: its last line shows ``status`` and ``note``; ``say`` shows its current work."""
 
     def __init__(self, text: str, say: Callable[[str], None] = lambda text: None) -> None:  # noqa: ARG005
         self.text = text
@@ -30,12 +30,12 @@ class Step:
         self.note = ""
 
     def end(self, status: str, note: str = "") -> None:
-        """Say how it ended: ``ok``, ``cached``, ``failed`` or ``skipped``."""
+        """Set how the step ended: ``ok``, ``cached``, ``failed`` or ``skipped``."""
         self.status, self.note = status, note
 
 
 class Steps:
-    """A context manager; its steps may run side by side in threads."""
+    """A context manager for steps, which may run side by side in threads."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)

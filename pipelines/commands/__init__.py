@@ -1,1 +1,1 @@
-"""The commands of slipway, one file each or two that share their work; nothing heavy is imported at the top."""
+"""The commands of slipway, one or two per file; nothing heavy is imported at the top."""

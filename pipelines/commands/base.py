@@ -1,8 +1,9 @@
-"""What all commands share: how they are declared, how they print, how they end."""
+"""Declares commands, prints their results and sets their exit codes."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import itertools
 import json
 import math
@@ -26,7 +27,7 @@ PRINTED = "slipway.printed"
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when called, and end with one line and an exit code, whatever goes wrong."""
+    """Imports a command when it is called, and turns its errors into one line and an exit code."""
 
     def __init__(self, *args: Any, table: Mapping[str, str], **kwargs: Any) -> None:
         """``table`` maps a command's name to ``module:attribute`` below ``pipelines.commands``."""
@@ -42,7 +43,7 @@ class Commands(click.Group):
             return None
         module, _, name = self._table[cmd_name].partition(":")
         found = getattr(importlib.import_module(f"pipelines.commands.{module}"), name)
-        assert isinstance(found, click.Command)  # noqa: S101 - a wrong line of the table
+        assert isinstance(found, click.Command)  # noqa: S101 - an error in the table
         return found
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
@@ -64,7 +65,7 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             fail(SlipwayError(INTERRUPTED), 130)
         except BrokenPipeError:
-            raise  # whoever reads our output has enough: click ends quietly
+            raise  # the reader has closed the pipe: click ends quietly
         except OSError as error:
             fail(UserError(_described(error)), 2)
 
@@ -90,7 +91,7 @@ def _described(error: BaseException) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError):
-        # A full disk, a folder that went away: the user's to mend, and no bug of ours.
+        # A full disk, a removed folder: for the user to fix, not a bug of ours.
         return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
     return str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
 
@@ -101,36 +102,38 @@ def fail(error: Exception, code: int) -> None:
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with ``--json``, the workspace as its first argument, and examples under its help."""
+    """Declare a command with ``--json``, the workspace as its first argument, and examples under its help."""
 
     def wrap(function: Callable[..., Any]) -> click.Command:
         lines = "\n".join(f"  slipway {example}" for example in examples)
         decorated = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(function)
-        return click.command(name, help=f"{function.__doc__}{EXAMPLES}{lines}")(click.pass_obj(decorated))
+        # Cleaned before the examples follow: click takes the least indent of all lines away, and theirs is none.
+        text = inspect.cleandoc(function.__doc__ or "")
+        return click.command(name, help=f"{text}{EXAMPLES}{lines}")(click.pass_obj(decorated))
 
     return wrap
 
 
 def model_and_paths(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The arguments MODEL (if left out, that of SLIPWAY_MODEL) and any number of PATH or PATH:VARIANT."""
+    """Add the arguments MODEL (default: SLIPWAY_MODEL) and any number of PATH or PATH:VARIANT."""
     return click.argument("model", envvar="SLIPWAY_MODEL")(
         click.argument("paths", nargs=-1, metavar="[PATH[:VARIANT]]...")(function)
     )
 
 
 def running_servers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option that names servers which run already."""
+    """Add the option that names running servers."""
     return click.option(
         "--at",
         multiple=True,
         envvar="SLIPWAY_SERVERS",
         metavar="PATH=URL[,URL][,token=FILE]",
-        help="A server that runs already; may be repeated. Also SLIPWAY_SERVERS, separated by blanks.",
+        help="A running server; may be repeated. Also SLIPWAY_SERVERS, separated by spaces.",
     )(function)
 
 
 def finite(_ctx: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """Refuses NaN and infinity, which click's ranges let through."""
+    """Refuse NaN and infinity, which click's ranges let through."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"expected a finite number. Received: {value}", param=option)
     return value
@@ -153,11 +156,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def end_with(report: Report) -> None:
-    """Exit with 130 for an interrupted run, 1 if a row failed."""
+def end_with(report: Report, *, strict: bool = False) -> None:
+    """Exit with 130 if the run was interrupted, with 1 if a row failed, or with ``strict`` if one is not sound."""
     if report.interrupted:
         fail(SlipwayError(INTERRUPTED), 130)
-    exit_for([*report.artifacts, *report.rows, *(one.row for one in report.containers)])
+    rows = [*report.rows, *(one.row for one in report.containers)]
+    exit_for([*report.artifacts, *rows])
+    doubtful = [row for row in rows if row.status == "ok" and row.measurement != "sound"]
+    if strict and doubtful:
+        fail(SlipwayError(f"{len(doubtful)} of {len(rows)} measurements are disturbed or missing (--strict)"), 1)
 
 
 def exit_for(rows: Iterable[Any]) -> None:

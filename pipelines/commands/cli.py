@@ -1,4 +1,4 @@
-"""The command line: one file a command, imported when it is called; no framework, no numpy for ``--help``."""
+"""Defines the command line: a command is imported when it is called, and ``--help`` imports no framework or numpy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMANDS = {
     "conform": "conform:conform_command",
     "manifests": "manifests:manifests_command",
 }
-"""Name -> module under ``pipelines.commands`` and the command in it, in the order of ``--help``."""
+"""Maps a command's name to its module under ``pipelines.commands`` and its name there, in the order of ``--help``."""
 
 
 @click.group(cls=Commands, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,23 +41,23 @@ COMMANDS = {
     default=Path(),
     envvar="SLIPWAY_WORKSPACE",
     show_default="the current folder",
-    help="Where artifacts/ and reports/ are kept; also SLIPWAY_WORKSPACE.",
+    help="The folder of artifacts/ and reports/; also SLIPWAY_WORKSPACE.",
 )
 @click.version_option(package_name=DISTRIBUTION)
 @click.pass_context
 def main(ctx: click.Context, workspace: Path) -> None:
-    """Every production path of one trained model: packaged, proved equal, served, load-tested, weighed.
+    """Package one trained model for every production path, prove the results equal, serve, load-test and compare them.
 
     \b
     Exit codes:
-      0    all well
+      0    success
       1    a parity check, a server or a load test failed
-      2    a mistake in what was asked for
+      2    a mistake of the user
       130  interrupted
     """
     from pipelines.artifacts.workspace import Workspace
 
-    # A supervisor's SIGTERM is handled as Ctrl-C is: servers stopped, workers ended, nothing left.
+    # SIGTERM is handled like Ctrl-C: servers are stopped, workers ended, nothing is left running.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as pipelines.__main__ left it

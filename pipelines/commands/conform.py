@@ -1,4 +1,4 @@
-"""``slipway conform``: the cases of TF Serving's API against a server, slipway's own or Google's."""
+"""``slipway conform``: runs the cases of TF Serving's API against a server, slipway's own or Google's."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from serving.extras import install_command
 IMAGE = "tensorflow/serving:2.20.0"
 REACH_S = 10.0
 FLAGS = ("--allow_version_labels_for_unavailable_models=true", "--rest_api_enable_cors_support=true")
-"""What a server needs besides its files, for every case to hold."""
+"""The flags that a server needs besides its files for every case to pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """One case: ``status`` is ok, failed (``reason`` is what was wrong) or skipped (``reason`` is why)."""
+    """One case: ``status`` is ok, failed or skipped; ``reason`` says what was wrong, or why it was skipped."""
 
     id: str
     status: str
@@ -42,12 +42,12 @@ class CaseRow:
     "--write-models",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the models and the configuration files of a server to test, and end.",
+    help="Write the models and the configuration files for a server to test, and exit.",
 )
 @click.option(
     "--mounted-at",
     type=click.Path(path_type=Path),
-    help="With --write-models: where the server will see that folder, for example in a container.",
+    help="With --write-models: the path of that folder on the server, for example in a container.",
 )
 def conform_command(
     workspace: Any,  # noqa: ARG001 - every command gets it
@@ -58,7 +58,7 @@ def conform_command(
     mounted_at: Path | None,
     as_json: bool,
 ) -> None:
-    """Ask a server of TF Serving's API the cases of its reference, and say which answers differ.
+    """Run the cases of TF Serving's API against a server, and say which answers differ.
 
     The server must serve the models that --write-models writes.
     """
@@ -66,7 +66,7 @@ def conform_command(
         _write(folder, mounted_at, as_json)
         return
     if not rest or not grpc_target:
-        raise UserError(f"--rest and --grpc are needed. Received: --rest {rest} --grpc {grpc_target}")
+        raise UserError(f"give both --rest and --grpc. Received: --rest {rest} --grpc {grpc_target}")
     if not rest.startswith(("http://", "https://")):
         raise UserError(f"--rest takes a URL such as http://127.0.0.1:8501. Received: {rest}")
     rows = list(_rows(rest, grpc_target.removeprefix("grpc://"), [case.upper() for case in cases]))
@@ -121,7 +121,7 @@ def _check_reachable(target: Any) -> None:
 
 def _write(folder: Path, mounted_at: Path | None, as_json: bool) -> None:
     if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"--write-models takes an empty folder. Received: {folder}")
+        raise UserError(f"--write-models needs an empty folder. Received: {folder}")
     try:
         from serving.conformance.write import MODELS_FILE, MONITORING_FILE, write_models
 
@@ -136,12 +136,12 @@ def _write(folder: Path, mounted_at: Path | None, as_json: bool) -> None:
         click.echo(f"wrote the models and their configuration to {folder}; start a server with")
         if mounted_at is None:
             click.echo("  python -m serving.tf_serving --rest_api_port=8501 " + " ".join(flags))
-            click.echo("or write them again with --mounted-at /conformance, for a container")
+            click.echo("or, for a container, write them again with --mounted-at /conformance")
         else:
             mount = f"-v {folder.absolute()}:{mounted_at}:ro"
             ports = "-p 127.0.0.1:8500:8500 -p 127.0.0.1:8501:8501"
             click.echo(f"  docker run --rm {ports} {mount} {IMAGE} " + " ".join(flags))
-        click.echo("and ask it with\n  slipway conform --rest http://127.0.0.1:8501 --grpc 127.0.0.1:8500")
+        click.echo("and test it with\n  slipway conform --rest http://127.0.0.1:8501 --grpc 127.0.0.1:8500")
 
     emit({"folder": str(folder), "flags": flags}, as_json, show)
 

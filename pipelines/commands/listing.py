@@ -11,7 +11,7 @@ from pipelines.commands.base import command, emit
 
 @command("list", "list", "list --json")
 def list_command(workspace: Any, as_json: bool) -> None:
-    """Show the models, the paths with their variants, servers and what they need, and the size of the store."""
+    """Show the models, the paths with their variants, servers and requirements, and the size of the store."""
     from models import MODELS
     from pipelines.artifacts.unlinked import size
     from pipelines.paths import PATHS, path_module
@@ -24,12 +24,17 @@ def list_command(workspace: Any, as_json: bool) -> None:
         {
             "name": card.name,
             "title": card.title,
-            "framework": card.framework,
-            "variants": {name: variant.summary for name, variant in card.variants.items()},
+            "variants": {
+                name: {
+                    "summary": variant.summary,
+                    "framework": variant.framework,
+                    "missing": variant.missing(),
+                    "install": install_command(card.extra) if variant.missing() else None,
+                }
+                for name, variant in card.variants.items()
+            },
             "protocols": list(card.protocols),
             "no_server": card.no_server or None,
-            "missing": card.missing(),
-            "install": install_command(card.extra) if card.missing() else None,
         }
         for card in cards
     ]
@@ -41,12 +46,12 @@ def list_command(workspace: Any, as_json: bool) -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
         for card in cards:
-            click.echo(f"\n{card.name}  {card.title}, from {card.framework}")
+            click.echo(f"\n{card.name}  {card.title}")
             for name, variant in card.variants.items():
-                click.echo(f"  {card.name}:{name}  {variant.summary}")
+                click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}")
+                if missing := variant.missing():
+                    click.echo(f"    not installed: {', '.join(missing)}; {install_command(card.extra)}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
-            if card.missing():
-                click.echo(f"  not installed: {', '.join(card.missing())}; {install_command(card.extra)}")
 
         least = "" if counted else "at least "
         click.echo(f"\nstore {workspace.store}: {least}{stored:,} bytes; `slipway clean` removes what is not linked")

@@ -1,4 +1,4 @@
-"""``slipway loadtest``: the paths of a model, started here or running already."""
+"""``slipway loadtest``: load-tests the paths of a model, with servers started here or already running."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pipelines.commands.run_options import load_options
 def loadtest_command(
     workspace: Any, model: str, paths: tuple[str, ...], at: tuple[str, ...], as_json: bool, **chosen: Any
 ) -> None:
-    """Load-test a model's paths. Exit code 1 if a result is not valid.
+    """Load-test a model's paths. Exit code 1 if a result is invalid.
 
-    With --at nothing is started: the servers of the model that run there are asked, and the report is kept.
+    With --at nothing is started: the running servers named there are tested, and the report is kept.
     """
     from pipelines.commands.run import finish
     from pipelines.report import terminal
@@ -31,8 +31,9 @@ def loadtest_command(
 
     options = Options(**chosen)
     if at:
-        finish(workspace, model, *execute_deployed(workspace, model, paths, at, options), as_json)
+        report, folder = execute_deployed(workspace, model, paths, at, options)
+        finish(workspace, model, report, folder, as_json, strict=options.strict)
         return
     report, _ = execute(workspace, model, paths, options, keep=False)
     emit(report.rows, as_json, lambda: terminal.show(report))
-    end_with(report)
+    end_with(report, strict=options.strict)

@@ -37,7 +37,7 @@ DEFAULT_DURATION_S = 5.0
 def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any) -> None:
     """Load-test any server: http://HOST:PORT/PATH or grpc://HOST:PORT/package.Service/Method.
 
-    Exit code 1 if the result is not valid.
+    Exit code 1 if the result is invalid.
     """
     from pipelines.loadtest.curve import SHARES, curve
     from pipelines.loadtest.standalone.compare import compare, load_result
@@ -85,7 +85,7 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
 
 
 def _shown(url: str) -> str:
-    """The address without credentials."""
+    """Return the address without credentials."""
     return url.rpartition("@")[2]
 
 
@@ -137,15 +137,15 @@ def _settings(options: UrlOptions) -> LoadSettings:
 
 
 def _check_writable(options: UrlOptions) -> None:
-    """Before the test: a result that cannot be written would be a test for nothing. Raises UserError."""
+    """Raise UserError before the test if its result could not be written."""
     files: tuple[Path | None, ...] = (options.save, options.page, options.hdr)
     for file in files:
         if file is not None and not file.absolute().parent.is_dir():
-            raise UserError(f"no such folder. Received: {file}. Name a file in a folder that is there.")
+            raise UserError(f"no such folder. Received: {file}. Name a file in an existing folder.")
 
 
 def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, Any]) -> dict[str, Any]:
-    """The result for JSON: the keys of a Scenario, and those of all runs together."""
+    """Return the result for JSON: the keys of a Scenario, and those of all runs together."""
     from pipelines.loadtest.standalone.repetitions import plain_interval
 
     return {
@@ -161,8 +161,15 @@ def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, A
 
 
 def _brief(one: Scenario) -> dict[str, Any]:
-    names = ("valid", "invalid_because", "requests", "errors", "rate_per_s", "p50_ms", "p90_ms", "p99_ms", "max_ms")
-    return {name: getattr(one, name) for name in (*names, "send_lag_p99_us", "client_cpu_share")}
+    """One of several runs, its keys those of a Scenario."""
+    load, latency, generator = one.load, one.latency, one.generator
+    return {
+        "valid": one.valid,
+        "invalid_because": one.invalid_because,
+        "load": {"requests": load.requests, "errors": load.errors, "rate_per_s": load.rate_per_s},
+        "latency": {name: getattr(latency, name) for name in ("p50_ms", "p90_ms", "p99_ms", "max_ms")},
+        "generator": {"send_lag_p99_us": generator.send_lag_p99_us, "cpu_share": generator.cpu_share},
+    }
 
 
 def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> None:
@@ -177,7 +184,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
     if options.hdr:
         together = np.concatenate(result.latencies_ms) if result.latencies_ms else np.empty(0)
         values_ns = np.rint(together * 1e6).astype(np.int64)
-        write_text(options.hdr, log_text(values_ns, result.started, result.whole.duration_s))
+        write_text(options.hdr, log_text(values_ns, result.started, result.whole.load.duration_s))
     if options.page:
         from pipelines.report.load_page import write as write_page
 
@@ -185,7 +192,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
 
 
 def _end_search(found: SearchResult, as_json: bool) -> None:
-    """Prints the result of a search, and exits: 1 if nothing was confirmed."""
+    """Print the result of a search, and exit: with 1 if no rate was confirmed."""
     from pipelines.report import load_text
 
     facts = {

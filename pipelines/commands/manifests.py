@@ -1,4 +1,4 @@
-"""``slipway manifests``: how a cluster with KServe serves what is packaged here."""
+"""``slipway manifests``: writes the manifests with which a KServe cluster serves the packaged artifacts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _URI = re.compile(r"(pvc|s3|gs|hdfs|webhdfs|https)://[^/\s]+(/\S*)?")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to; deploy/kserve in the workspace if left out.",
+    help="Folder to write to (default: deploy/kserve in the workspace).",
 )
 @click.option(
     "--storage",
@@ -32,10 +32,10 @@ _URI = re.compile(r"(pvc|s3|gs|hdfs|webhdfs|https)://[^/\s]+(/\S*)?")
     help="Where the cluster finds a copy of artifacts/.",
 )
 def manifests_command(workspace: Any, model: str, output: Path | None, storage: str, as_json: bool) -> None:
-    """Write KServe InferenceServices for the packaged artifacts, one a server, and one for a canary.
+    """Write KServe InferenceServices for the packaged artifacts, one per server, and one for a canary.
 
-    The service is the default variant of a path; its canary, the next one that is packaged. Images are
-    named by TF_SERVING_IMAGE, TORCHSERVE_IMAGE and OPEN_INFERENCE_IMAGE, as for containers here.
+    The service is the default variant of a path; its canary is the next packaged variant. As for containers
+    here, TF_SERVING_IMAGE, TORCHSERVE_IMAGE and OPEN_INFERENCE_IMAGE name the images.
     """
     from pipelines.base.files import write_text
     from pipelines.paths.choose import spec_named
@@ -47,7 +47,7 @@ def manifests_command(workspace: Any, model: str, output: Path | None, storage: 
     skipped: list[dict[str, str]] = []
     made = dict(_services(workspace, model, storage, skipped))
     if not made:
-        raise UserError(f"nothing of {model} is packaged that has a server. Run: slipway package {model}")
+        raise UserError(f"no packaged artifact of {model} has a server. Run: slipway package {model}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -68,7 +68,7 @@ def manifests_command(workspace: Any, model: str, output: Path | None, storage: 
 def _services(
     workspace: Any, model: str, storage: str, skipped: list[dict[str, str]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """File names and InferenceServices; what is not packaged goes to ``skipped``, with the reason."""
+    """Yield file names and InferenceServices; what is not packaged goes to ``skipped``, with the reason."""
     from pipelines.artifacts import artifact as artifacts
     from pipelines.artifacts.kserve import CANARY_PERCENT, inference_service
     from pipelines.paths import PATHS, path_module
@@ -93,11 +93,11 @@ def _services(
 
 
 def as_yaml(model: str, service: dict[str, Any]) -> str:
-    """The manifest as people read it: in the order it was made, a script line by line."""
+    """Return the manifest for people to read: in the order it was made, a script line by line."""
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """With a representation of texts of its own."""
+        """Represents texts in its own way."""
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)

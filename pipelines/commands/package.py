@@ -16,7 +16,7 @@ from pipelines.commands.base import command, emit, exit_for, finite, model_and_p
 def _prepare(
     workspace: Any, model: str, words: Sequence[str], name: str, rebuild: bool, atol: float | None
 ) -> list[Any]:
-    """Package and verify: the rows, with progress on standard error."""
+    """Package and verify; return the rows, and show the progress on standard error."""
     from pipelines.base.progress import Steps
     from pipelines.paths.choose import choose
     from pipelines.run.prepare import ensure_trained, open_context, prepare
@@ -37,7 +37,7 @@ def _prepare(
 
 
 def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
-    """The version under which each artifact that is fit and has versions is released now."""
+    """Release each valid artifact that has versions; return its version number."""
     from pipelines.artifacts.artifact import PAYLOAD
     from pipelines.artifacts.release import release, versions
 
@@ -55,13 +55,13 @@ def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
 @click.option(
     "--release",
     is_flag=True,
-    help="Copy what has versions to artifacts/MODEL/PATH/releases/VARIANT, a changed one as the next number.",
+    help="Copy artifacts with versions to artifacts/MODEL/PATH/releases/VARIANT; a changed one gets the next number.",
 )
 @click.option("--expect", type=click.Path(dir_okay=False, path_type=Path), help="A manifest.json to compare with.")
 def package_command(
     workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, release: bool, expect: Path | None, as_json: bool
 ) -> None:
-    """Package a model through the paths named, or all, and verify each artifact."""
+    """Package a model through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
 
     expected = read_manifest(expect) if expect else None
@@ -91,7 +91,7 @@ def package_command(
     "--tolerance",
     callback=finite,
     type=click.FloatRange(min=0),
-    help="Largest absolute difference of an output.",
+    help="Largest allowed absolute difference of an output.",
 )
 def verify_command(workspace: Any, model: str, paths: tuple[str, ...], tolerance: float | None, as_json: bool) -> None:
     """Compare artifacts with the reference; writes each certificate.json. Exit code 1 if one fails."""

@@ -1,4 +1,4 @@
-"""``slipway predict``: label and probability, in process or from a running server."""
+"""``slipway predict``: prints label and probability, in process or from a running server."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from pipelines.commands.base import command, emit, running_servers
     help="Row N of the test data; may be repeated.",
 )
 @click.option(
-    "--url", help="A running server: http://HOST:PORT or grpc://HOST:PORT. Without it and --at, predicted in process."
+    "--url", help="A running server: http://HOST:PORT or grpc://HOST:PORT. Without it and --at, predict in process."
 )
 @click.option(
     "--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file with the server's bearer token."
 )
-@click.option("--protocol", help="What to speak there, where an address has several. `slipway list` names them.")
+@click.option("--protocol", help="The protocol to use, if the address has several. `slipway list` names them.")
 @running_servers
-@click.option("--resize", is_flag=True, help="Fit a picture of another size.")
-@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
+@click.option("--resize", is_flag=True, help="Resize a picture of another size.")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Number of labels to print.")
 def predict_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
     """Print label and probability for pictures, arrays or rows of the test data."""
     from pipelines.run.predictions import predict_all

@@ -1,4 +1,4 @@
-"""``slipway report``: a run's report again."""
+"""``slipway report``: shows a run's report again."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option("--run", "run_name", default="latest", show_default=True, help="The folder below reports/MODEL.")
 def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> None:
-    """Show a run's report again, and write its report.html anew from report.json."""
+    """Show a run's report again, and rewrite its report.html from report.json."""
     from pipelines.report import html_face, terminal
 
     report, folder = reread(workspace, model, run_name)
     try:
         html_face.write(report, folder / "report.html")
     except OSError as error:
-        click.echo(f"slipway: report.html could not be written anew: {error.strerror or error}", err=True)
+        click.echo(f"slipway: cannot rewrite report.html: {error.strerror or error}", err=True)
 
     def text() -> None:
         terminal.show(report)
@@ -36,7 +36,7 @@ def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> 
 
 
 def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
-    """A run's report and its folder. Raises UserError, with the nearest names, when there is none."""
+    """Read a run's report and return it with its folder. Raises UserError, with the nearest names, if there is none."""
     from pipelines.paths.choose import spec_named
     from pipelines.report import json_face
 

@@ -1,4 +1,4 @@
-"""``slipway run``: measurements, and the report of them."""
+"""``slipway run``: measures every path and reports the results."""
 
 from __future__ import annotations
 
@@ -33,48 +33,60 @@ if TYPE_CHECKING:
     "atol",
     type=click.FloatRange(min=0),
     callback=finite,
-    help="Largest absolute difference of an output.",
+    help="Largest allowed absolute difference of an output.",
 )
-@click.option("--framework", type=click.Choice(FRAMEWORKS), help="Whose training loop, and so the reference.")
+@click.option("--framework", type=click.Choice(FRAMEWORKS), help="The framework that trains; it is the reference.")
 @click.option("--rebuild", is_flag=True, help="Train, package and verify even if nothing has changed.")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     default=2,
     show_default=True,
-    help="How many artifacts are built side by side.",
+    help="Number of artifacts built side by side.",
 )
 @click.option(
     "--repeat",
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="Measure every row so many times, each round in a new order; medians are reported.",
+    help="Measure every row in this many rounds, each in a new order, and report medians.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Seed of the measuring order (default: random).")
-@click.option("--curve", is_flag=True, help="Measure each served row at several rates, too (about 12 s a row).")
-@click.option("--containers", is_flag=True, help="Measure every server in its container, too.")
+@click.option("--curve", is_flag=True, help="Also measure each served row at several rates (about 12 s a row).")
+@click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    help="Seconds for measuring again what the machine disturbed (default: a third of the run's time).",
+)
+@click.option("--containers", is_flag=True, help="Also measure every server in its container.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
     from pipelines.run.execute import execute
     from pipelines.run.options import Options
 
-    finish(workspace, model, *execute(workspace, model, paths, Options(**chosen), keep=True), as_json)
+    options = Options(**chosen)
+    report, folder = execute(workspace, model, paths, options, keep=True)
+    finish(workspace, model, report, folder, as_json, strict=options.strict)
 
 
-def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool) -> None:
-    """Show the report, write it, and end with the exit code that it asks for."""
+def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_json: bool, *, strict: bool) -> None:
+    """Show the report, write it, and exit with its exit code."""
     from pipelines import report as faces
     from pipelines.base.files import link
     from pipelines.report import terminal
 
-    # Shown before it is written: a full disk costs the files, not what was measured.
+    # Shown before it is written: if the disk is full, only the files are lost.
     emit(report, as_json, lambda: terminal.show(report, brief=True))
     try:
         written = faces.write_all(report, folder)
         latest = workspace.reports(model) / "latest"
-        link(latest, folder)
+        if report.interrupted:
+            latest = folder  # an interrupted run does not replace the last whole one
+        else:
+            link(latest, folder)
     except OSError as error:
         raise UserError(f"the report could not be written to {folder}: {error.strerror or error}") from error
     click.echo(f"report: {latest / written['html'].name}", err=as_json)
-    end_with(report)
+    end_with(report, strict=strict)

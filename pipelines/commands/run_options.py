@@ -20,7 +20,7 @@ LOAD_OPTIONS = (
         "--rate",
         "rate_per_s",
         type=click.FloatRange(min=0, min_open=True),
-        help="Requests per second of the server scenario; the model's own if left out.",
+        help="Requests per second of the server scenario (default: the model's own).",
     ),
     click.option(
         "--threads",
@@ -29,19 +29,20 @@ LOAD_OPTIONS = (
         show_default=True,
         help="Compute threads of one prediction, in process and behind servers.",
     ),
-    click.option("--server", metavar="NAME", help="Another server where a path has it, for example native."),
+    click.option("--server", metavar="NAME", help="Another server of a path that has several, for example native."),
     click.option(
         "--scenario",
         "scenarios",
         multiple=True,
         metavar="NAME",
-        help="single-stream, offline or server; may be repeated; all if left out.",
+        help="single-stream, offline or server; may be repeated (default: all).",
     ),
+    click.option("--strict", is_flag=True, help="Exit code 1 also if a measurement is disturbed or missing."),
 )
 
 
 def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command."""
+    """Add the options to a command."""
     for option in reversed(LOAD_OPTIONS):
         function = option(function)
     return function

@@ -1,4 +1,4 @@
-"""``slipway serve``: one server in the foreground."""
+"""``slipway serve``: runs one server in the foreground."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 @command("serve", "serve tf-serving", "serve torchserve --rest-port 8080", "serve onnxruntime --container")
 @click.argument("path", metavar="PATH[:VARIANT]")
 @click.option("--model", default="mnist_cnn", show_default=True)
-@click.option("--rest-port", type=click.IntRange(1, 65535), help="A free one if left out.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help="A free one if left out.")
+@click.option("--rest-port", type=click.IntRange(1, 65535), help="Port of the REST API (default: a free one).")
+@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Port of the gRPC API (default: a free one).")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--server", "flavour", metavar="NAME", help="Another server of this path, for example native.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Compute threads of one prediction."
 )
-@click.option("--container", is_flag=True, help="In a container, from the image of docker-compose.yml.")
+@click.option("--container", is_flag=True, help="Run it in a container, from the image of docker-compose.yml.")
 def serve_command(workspace: Any, path: str, model: str, container: bool, as_json: bool, **options: Any) -> None:
     """Start the server of a path, wait until it can predict, and keep it until Ctrl-C."""
     from pipelines.base.files import scratch
@@ -51,7 +51,7 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
         workdir = stack.enter_context(scratch("serve"))
         try:
             if container:
-                engine.connect().close()  # before a model is trained for it
+                engine.connect().close()  # fails here if there is no engine, before a model is trained
             with Steps() as steps:
                 with steps.step(f"package and verify {choice.name}"):
                     _, artifact = ready_artifact(context, model, choice)

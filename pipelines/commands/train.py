@@ -17,9 +17,9 @@ from pipelines.commands.base import command, emit
     type=click.Choice(FRAMEWORKS),
     default=FRAMEWORKS[0],
     show_default=True,
-    help="Whose training loop, and so the reference.",
+    help="The framework that trains; it is the reference.",
 )
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="Instead of the recipe's number.")
+@click.option("--epochs", type=click.IntRange(1, 10_000), help="Number of epochs (default: the recipe's).")
 @click.option("--rebuild", is_flag=True, help="Train even if nothing has changed.")
 def train_command(workspace: Any, model: str, framework: str, epochs: int | None, rebuild: bool, as_json: bool) -> None:
     """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""

@@ -90,16 +90,16 @@ _OPTIONS = (
         type=click.Choice(["poisson", "uniform"]),
         default="poisson",
         show_default=True,
-        help="How --rate is spread over time.",
+        help="Distribution of the arrivals over time.",
     ),
     click.option("--trace", type=click.Path(path_type=Path), help="Replay arrivals: a file with seconds, one a line."),
-    click.option("--requests", type=click.IntRange(1), help="End after so many requests."),
+    click.option("--requests", type=click.IntRange(1), help="End after this many requests."),
     click.option(
         "--concurrency",
         type=click.IntRange(1),
         default=4,
         show_default=True,
-        help="Requests outstanding in offline, or together in multi-stream.",
+        help="Requests in flight in offline, or sent together in multi-stream.",
     ),
     click.option(
         "--warmup",
@@ -116,7 +116,7 @@ _OPTIONS = (
         type=click.IntRange(1, 100),
         default=1,
         show_default=True,
-        help="Independent runs; intervals need five.",
+        help="Number of independent runs; intervals need five.",
     ),
     click.option(
         "--min-duration",
@@ -136,20 +136,20 @@ _OPTIONS = (
     click.option(
         "--budget", type=click.FloatRange(5, 3600), default=60.0, show_default=True, help="Seconds for --find-rate."
     ),
-    click.option("--curve", is_flag=True, help="Latency at several rates, --duration shared by them."),
-    click.option("--compare", type=_FILE, help="A result of --save: the ratio to it, with an interval."),
+    click.option("--curve", is_flag=True, help="Measure latency at several rates, which share --duration."),
+    click.option("--compare", type=_FILE, help="A result of --save: report the ratio to it, with an interval."),
     click.option("--save", type=_FILE, help="Write the result as JSON, with latencies for --compare."),
     click.option("--html", "page", type=_FILE, help="Write a page with plots."),
     click.option("--hdr", type=_FILE, help="Write an HdrHistogram log."),
     click.option(
         "--prometheus-port", type=click.IntRange(1, 65535), help="Serve the running test's metrics on loopback."
     ),
-    click.option("--allow-remote", is_flag=True, help="Also addresses outside this machine and private networks."),
+    click.option("--allow-remote", is_flag=True, help="Also allow addresses beyond this machine and private networks."),
 )
 
 
 def url_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options to a command."""
+    """Add the options to a command."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

@@ -1,10 +1,9 @@
-"""Which processors servers and load generator run on: apart where there are enough of them.
+"""Divides the processors between servers and the load generator, where there are enough of them.
 
-The generator is a real-time process on the last processor where that is allowed
-(``pipelines.loadtest.generator.priority``): a server thread that happens to be there waits for it. With three
-processors or more, servers are kept off that one, and off its hyperthread, as long as two are left. With two they
-share both: a server that had one alone would be measured without what it does side by side, and the report says that
-they share.
+Where it is allowed, the generator is a real-time process on the last processor
+(``pipelines.loadtest.generator.priority``), and a server thread on that processor waits for it. With three
+processors or more, servers stay off that one, and off its hyperthread as long as two are left. With two, servers
+and generator share both, and the report says so: a server with one processor could do nothing side by side.
 """
 
 from __future__ import annotations
@@ -16,32 +15,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FEWEST = 3
-"""Processors from which on they are divided."""
+"""The least number of processors that are divided."""
 KEEP = 2
-"""Processors that servers keep in any case."""
+"""The number of processors that servers keep in any case."""
 SIBLINGS = "devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Processors by their numbers; empty where the system does not say."""
+    """The processors' numbers; empty where the system does not report them."""
 
     server: tuple[int, ...]
     generator: tuple[int, ...]
 
     @property
     def apart(self) -> bool:
-        """Whether no processor is in both."""
+        """True if no processor is in both."""
         return bool(self.server) and not set(self.server) & set(self.generator)
 
 
 def usable() -> tuple[int, ...]:
-    """The processors that this thread may use; none where the system does not say."""
+    """Return the processors that this thread may use; empty where the system does not report them."""
     return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def divide(cpus: tuple[int, ...], sys: Path = Path("/sys")) -> Division:
-    """The last of ``cpus`` for the generator, if there are enough, and the others for servers."""
+    """Give the generator the last of ``cpus``, if there are enough, and servers the others."""
     if len(cpus) < FEWEST:
         return Division(cpus, cpus)
     own = cpus[-1]
@@ -53,7 +52,7 @@ def divide(cpus: tuple[int, ...], sys: Path = Path("/sys")) -> Division:
 
 
 def _siblings(cpu: int, sys: Path) -> set[int]:
-    """The processors on the same core, itself included. The format is a list as ``0,4`` or ``0-1`` (cpuset(7))."""
+    """Return the processors of the same core, with ``cpu``. The file's format is ``0,4`` or ``0-1`` (cpuset(7))."""
     found = {cpu}
     with suppress(OSError, ValueError):
         for part in (sys / SIBLINGS.format(cpu)).read_text("ascii").strip().split(","):
@@ -64,9 +63,9 @@ def _siblings(cpu: int, sys: Path) -> set[int]:
 
 @contextmanager
 def confined(cpus: tuple[int, ...]) -> Iterator[None]:
-    """What this thread starts in the block runs on these processors only, and stays there; nothing if empty.
+    """Confine what this thread starts in the block to these processors, for good; do nothing if empty.
 
-    Affinity is a thread's (sched_setaffinity(2)), and is inherited by what it starts.
+    Affinity belongs to a thread (sched_setaffinity(2)), and what it starts inherits it.
     """
     before = usable()
     if not cpus or cpus == before:

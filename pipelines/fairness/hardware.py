@@ -1,4 +1,4 @@
-"""What the measurements were made on."""
+"""Describes the machine that the measurements were made on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.results import Machine
 
 
 def this_machine() -> Machine:
-    """The machine that runs this process; ``cores`` are those that the process may use."""
+    """Describe the machine of this process; ``cores`` are those that the process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return Machine(
         system=f"{platform.system()} {platform.release()}",

@@ -1,4 +1,4 @@
-"""What the machine did besides measuring: other processes' CPU time, and how long the same work took now and then."""
+"""Measures the machine's other work: other processes' CPU time, and how long a fixed piece of work takes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import psutil
 from pipelines.fairness.processes import GONE, tree
 
 BLOCK = bytes(256 * 1024)
-"""Hashing it takes 0.15 ms to 1 ms, and touches nothing beyond the second-level cache of today's processors."""
+"""Hashing it takes 0.15 ms to 1 ms, and stays within the second-level cache of today's processors."""
 BEAT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """CPU seconds since the start of the machine, over all processors: all time, what processes used, what ours did."""
+    """CPU seconds since the start of the machine, over all processors: all time, time of processes, time of ours."""
 
     all_s: float
     busy_s: float
@@ -29,11 +29,11 @@ class Reading:
 
 
 def read(root: int | None = None, also: Sequence[psutil.Process] = ()) -> Reading:
-    """How much CPU time has been used until now.
+    """Read the CPU time used until now.
 
-    Ours is what the process ``root`` (this one if left out) and all that it started have used, what
-    has ended included, and the processes ``also``: those of a container belong to the engine. Interrupts are in
-    neither: most are of our own packets.
+    Ours is the time of the process ``root`` (default: this one) and of all that it started, including what has
+    ended, and of the processes ``also``, because those of a container belong to the engine. Interrupts count as
+    neither: our own packets cause most of them.
     """
     times = psutil.cpu_times()
     everything = sum(
@@ -46,13 +46,13 @@ def read(root: int | None = None, also: Sequence[psutil.Process] = ()) -> Readin
         with suppress(*GONE):
             used = process.cpu_times()
             own += used.user + used.system
-            # What has ended is its parent's from then on (times(2)).
+            # The time of a process that has ended counts as its parent's (times(2)).
             own += getattr(used, "children_user", 0.0) + getattr(used, "children_system", 0.0)
     return Reading(everything, times.user + getattr(times, "nice", 0.0) + times.system, own)
 
 
 def foreign_share(before: Reading, after: Reading) -> float | None:
-    """The share of all processors' time between two readings that other processes took, 0 to 1; None of no time."""
+    """Return the share of all processors' time that other processes used, 0 to 1; None if no time has passed."""
     span = after.all_s - before.all_s
     if span <= 0:
         return None
@@ -61,7 +61,7 @@ def foreign_share(before: Reading, after: Reading) -> float | None:
 
 
 def load_average() -> float | None:
-    """Processes that ran or wanted to, averaged over the last minute; None where the system does not say."""
+    """Return the processes that ran or wanted to, averaged over the last minute; None if the system has no figure."""
     try:
         return os.getloadavg()[0]
     except (OSError, AttributeError):
@@ -69,7 +69,7 @@ def load_average() -> float | None:
 
 
 def beat(seconds: float = BEAT_S) -> float:
-    """Milliseconds of the same small work, the median over ``seconds`` of it."""
+    """Repeat the same small work for ``seconds``; return the median time of one piece in milliseconds."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:

@@ -12,7 +12,7 @@ from pipelines.fairness.processes import Watch
 from pipelines.results import Scenario
 
 Span = tuple[int, int]
-"""Begin and end, of ``time.monotonic_ns``."""
+"""Begin and end, in the time of ``time.monotonic_ns``."""
 
 
 def observed(
@@ -22,18 +22,19 @@ def observed(
 ) -> Scenario:
     """Runs a load test, and adds the threads of ``processes`` and the CPU time of everything else to its result.
 
-    ``load`` may call :meth:`Watch.look` while it runs, and returns the result and its measured part; None where that
-    is not known. ``run`` is the process whose descendants are no foreigners; this one if left out.
+    ``load`` may call :meth:`Watch.look` while it runs, and returns the result and its measured part (None if that
+    is unknown). ``run`` is the process whose descendants count as ours (default: this one).
     """
     watch, before = Watch(processes), read(run, also=processes)
     found, span = load(watch)
     seen = watch.seen(*(span or (0, 0)))
-    return replace(
-        found,
-        server_cores=seen.cores if seen.cores is not None else found.server_cores,
-        server_service_cores=seen.service_cores,
-        server_threads=seen.threads,
-        server_busy_threads=seen.busy_threads,
-        server_cpus=seen.cpus,
+    figures = replace(
+        found.server,
+        cores=seen.cores if seen.cores is not None else found.server.cores,
+        service_cores=seen.service_cores,
+        threads=seen.threads,
+        busy_threads=seen.busy_threads,
+        cpus=seen.cpus,
         foreign_cpu_share=foreign_share(before, read(run, also=processes)),
     )
+    return replace(found, server=figures)

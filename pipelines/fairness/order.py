@@ -1,4 +1,4 @@
-"""In which order rows are measured: random, so that what drifts on a machine favours no path. Pure."""
+"""Orders the rows of a run at random, so that drift of the machine favours no path. Pure."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SEEDS = 2**31
 
 
 def new_seed() -> int:
-    """A seed for a run that was given none: another each time, and recorded."""
+    """Draw a seed for a run that was given none; the report records it."""
     return time.time_ns() % SEEDS
 
 
 def shuffled(items: Sequence[Item], seed: int, *where: object) -> list[Item]:
-    """The items in a random order. ``where`` are the round and whatever else tells one use of a seed from another.
+    """Return the items in a random order. ``where``, for example the round, separates the uses of one seed.
 
     The same arguments give the same order, in every process and on every machine.
     """

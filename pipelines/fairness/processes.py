@@ -1,4 +1,4 @@
-"""CPU time and threads of some processes, seen from outside while they are under load."""
+"""Observes the CPU time and threads of processes from outside, while they are under load."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import numpy as np
 import psutil
 
 LEAST_S = 0.3
-"""A window in which the clock's tick of 10 ms (proc(5), stat) is 3 % of a core or less."""
+"""The shortest window: in it, the clock's tick of 10 ms (proc(5), stat) is 3 % of a core or less."""
 BUSY = 0.1
-"""The share of all CPU time from which on a thread counts as busy."""
+"""A thread counts as busy from this share of all CPU time on."""
 SERVICE = ("C1 CompilerThre", "C2 CompilerThre", "GC Thread#", "G1 ", "VM Thread")
-"""How the names of threads begin by which a Java runtime compiles and collects: they answer no request. Linux cuts
-names after 15 characters. Measured: in the first seconds under load, a compiler takes half a core of TorchServe's."""
+"""Name prefixes of a Java runtime's compiling and collecting threads: they answer no request. Linux cuts names after
+15 characters. Measured: in the first seconds under load, a compiler takes half a core of TorchServe's."""
 GONE = (psutil.NoSuchProcess, psutil.AccessDenied, FileNotFoundError, ProcessLookupError)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen; None for what could not be.
+    """Observed figures; None for those that could not be observed.
 
-    ``cores`` is CPU seconds a second, of which ``service_cores`` were SERVICE threads'. ``threads`` are there at
-    the end of the test; ``busy_threads`` took BUSY of the CPU time or more, and are no SERVICE. ``cpus`` are the
+    ``cores`` is CPU seconds per second, ``service_cores`` the part of SERVICE threads. ``threads`` exist at the end
+    of the test; ``busy_threads`` used BUSY of the CPU time or more, and are not SERVICE. ``cpus`` are the
     processors that the processes may use.
     """
 
@@ -39,7 +39,7 @@ class Seen:
 
 
 def tree(pid: int) -> list[psutil.Process]:
-    """A process and all that it started; empty if it is gone."""
+    """Return a process and all that it started; empty if it has ended."""
     with suppress(*GONE):
         root = psutil.Process(pid)
         return [root, *root.children(recursive=True)]
@@ -47,7 +47,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
-    """Process id -> user and system time, of those that are still there."""
+    """Map process ids to user and system time, for those that still run."""
     used = {}
     for process in processes:
         with suppress(*GONE):
@@ -57,7 +57,7 @@ def cpu_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
 
 
 def _is_service(pid: int, thread: int) -> bool:
-    """Whether a thread is a Java runtime's own; False where threads have no names to be read."""
+    """Tell whether a thread is a Java runtime's own; False where thread names cannot be read."""
     try:
         return Path(f"/proc/{pid}/task/{thread}/comm").read_text("utf-8", "replace").startswith(SERVICE)
     except OSError:
@@ -65,7 +65,7 @@ def _is_service(pid: int, thread: int) -> bool:
 
 
 def _thread_seconds(processes: Iterable[psutil.Process]) -> dict[tuple[int, int], float]:
-    """(process, thread) -> CPU seconds."""
+    """Map (process, thread) to CPU seconds."""
     found: dict[tuple[int, int], float] = {}
     for process in processes:
         with suppress(*GONE):
@@ -82,10 +82,10 @@ def _allowed(processes: Iterable[psutil.Process]) -> tuple[int, ...]:
 
 
 class Watch:
-    """Looks at some processes, from before a load test until after it.
+    """Observes processes from before a load test until after it.
 
-    :meth:`look` costs some ten microseconds a process: it may be called while the test runs. Threads are only
-    looked at before and after.
+    :meth:`look` costs some ten microseconds a process, so it may be called while the test runs. Threads are
+    only read before and after.
     """
 
     def __init__(self, processes: Sequence[psutil.Process]) -> None:
@@ -96,15 +96,15 @@ class Watch:
         self._last_s: dict[int, float] = {}
 
     def look(self) -> None:
-        """Note the CPU time until now."""
+        """Record the CPU time until now."""
         if self._processes:
             self._at_ns.append(time.monotonic_ns())
-            # What a process had used stays used when it ends: else the others would look idle.
+            # The time of a process that has ended stays counted: without it, the others would look idle.
             self._last_s |= cpu_seconds(self._processes)
             self._cpu_s.append(sum(self._last_s.values()))
 
     def seen(self, start_ns: int, stop_ns: int) -> Seen:
-        """What was seen between two moments (time.monotonic_ns) of the test."""
+        """Return the figures between two moments (time.monotonic_ns) of the test."""
         if not self._processes:
             return Seen()
         after = _thread_seconds(self._processes)
@@ -115,7 +115,7 @@ class Watch:
         service = {one: seconds for one, seconds in used.items() if _is_service(*one)}
         busy = sum(seconds > 0 and seconds >= BUSY * total for one, seconds in used.items() if one not in service)
         cores = self._cores(start_ns, stop_ns)
-        # Threads are not looked at in between: of the measured part as of the whole test.
+        # Threads are not read in between: their share of the whole test is taken for the measured part.
         served = cores * sum(service.values()) / total if cores is not None and total > 0 else None
         return Seen(cores, served, len(after), busy, _allowed(self._processes))
 

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from pipelines.loadtest.statistics.intervals import median_interval
-from pipelines.results import Row, Scenario, Spread, percentile_of
+from pipelines.results import Row, Scenario, Spread, Unclaimable
 
 Measured = TypeVar("Measured", Row, Scenario)
 
 MAX_EXAMPLES = 5
 ROW_FIGURES = ("cold_start_s", "peak_memory_bytes")
 MEDIANS = (
-    "duration_s",
-    "rate_per_s",
-    "samples_per_s",
-    "mean_ms",
-    "p50_ms",
-    "p90_ms",
-    "p99_ms",
-    "send_lag_p50_us",
-    "send_lag_p99_us",
-    "client_cpu_us_per_request",
-    "client_cpu_share",
-    "server_cpu_ms_per_request",
-    "proxy_cpu_ms_per_request",
-    "first_byte_p50_ms",
-    "server_cores",
-    "server_service_cores",
-    "steal_share",
-    "foreign_cpu_share",
+    "load.duration_s",
+    "load.rate_per_s",
+    "load.samples_per_s",
+    "latency.mean_ms",
+    "latency.p50_ms",
+    "latency.p90_ms",
+    "latency.p99_ms",
+    "latency.first_byte_p50_ms",
+    "generator.send_lag_p50_us",
+    "generator.send_lag_p99_us",
+    "generator.cpu_us_per_request",
+    "generator.cpu_share",
+    "generator.steal_share",
+    "server.cpu_ms_per_request",
+    "server.proxy_cpu_ms_per_request",
+    "server.cores",
+    "server.service_cores",
+    "server.foreign_cpu_share",
 )
-SUMS = ("requests", "errors", "warmup_requests", "answers_checked", "received_bytes")
-LARGEST = ("max_ms", "send_lag_max_us", "attempts", "concurrency", "server_threads", "server_busy_threads")
-SPREADS = ("p50_ms", "p90_ms", "p99_ms", "samples_per_s", "server_cores")
+SUMS = ("load.requests", "load.errors", "load.warmup_requests", "load.received_bytes", "answers_checked")
+LARGEST = (
+    "load.concurrency",
+    "latency.max_ms",
+    "generator.send_lag_max_us",
+    "generator.cut_share",
+    "server.threads",
+    "server.busy_threads",
+    "attempts",
+)
+SPREADS = ("latency.p50_ms", "latency.p90_ms", "latency.p99_ms", "load.samples_per_s", "server.cores")
 
 
 def combine(rounds: Sequence[Row]) -> Row:
@@ -87,39 +96,56 @@ def _together(rounds: Sequence[Scenario]) -> Scenario:
     valid = [one for one in rounds if one.valid]
     fit = len(valid) > len(rounds) / 2
     chosen = valid if fit else list(rounds)
-    by_latency = sorted(chosen, key=lambda one: one.p50_ms or 0.0)
+    by_latency = sorted(chosen, key=lambda one: one.latency.p50_ms or 0.0)
     found = _medians(chosen, MEDIANS, by_latency[len(by_latency) // 2])
     changes: dict[str, object] = {}
     for name in SUMS:
-        known = [value for one in rounds if (value := getattr(one, name)) is not None]
+        known = _known(rounds, name)
         changes[name] = sum(known) if known else None
     for name in LARGEST:
-        known = [value for one in chosen if (value := getattr(one, name)) is not None]
+        known = _known(chosen, name)
         changes[name] = max(known) if known else None
+    errors = (text for one in rounds for text in one.load.error_examples)
+    changes["load.error_examples"] = tuple(dict.fromkeys(errors))[:MAX_EXAMPLES]
+    changes["latency.unclaimable"] = _unclaimable(chosen, found)
     reasons = [f"round {number}: {one.invalid_because}" for number, one in enumerate(rounds, 1) if not one.valid]
     checked = sum(one.answers_checked for one in rounds)
     matched = sum((one.match_share or 0.0) * one.answers_checked for one in rounds)
     return replace(
-        found,
-        **changes,  # type: ignore[arg-type]
+        changed(found, changes),
         valid=fit,
         invalid_because=None if fit else "; ".join(_some(reasons)),
-        unclaimable=_unclaimable(chosen, found),
+        invalid_causes=() if fit else tuple(dict.fromkeys(cause for one in rounds for cause in one.invalid_causes)),
         match_share=matched / checked if checked else None,
-        error_examples=tuple(dict.fromkeys(text for one in rounds for text in one.error_examples))[:MAX_EXAMPLES],
         curve=next((one.curve for one in rounds if one.curve), ()),  # measured in one round only
         rounds=len(chosen),
         spreads=_spreads(chosen, SPREADS),
     )
 
 
-def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[str, ...]:
-    """Why percentiles are missing: of each one that is, as the first of the rounds says it of itself."""
-    said: dict[str, str] = {}
-    for text in (text for one in rounds for text in one.unclaimable):
-        said.setdefault(percentile_of(text), text)
-    where = " in a round" if len(rounds) > 1 else ""
-    return tuple(f"{text}{where}" for name, text in said.items() if getattr(together, f"{name}_ms", None) is None)
+def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[Unclaimable, ...]:
+    """Why percentiles are missing: of each one that is, as the first of the rounds has it."""
+    first: dict[str, Unclaimable] = {}
+    for one in (one for scenario in rounds for one in scenario.latency.unclaimable):
+        first.setdefault(one.percentile, one)
+    return tuple(one for name, one in first.items() if getattr(together.latency, f"{name}_ms") is None)
+
+
+def _known(found: Sequence[Measured], name: str) -> list[Any]:
+    """The values of a figure where there are any; ``latency.p50_ms`` is a figure of a part."""
+    return [value for value in map(attrgetter(name), found) if value is not None]
+
+
+def changed(one: Measured, values: Mapping[str, object]) -> Measured:
+    """A copy with other values, which are named as in :func:`_known`."""
+    changes: dict[str, Any] = {}
+    for name, value in values.items():
+        part, _, figure = name.rpartition(".")
+        if part:
+            changes[part] = replace(changes.get(part, getattr(one, part)), **{figure: value})
+        else:
+            changes[figure] = value
+    return replace(one, **changes)
 
 
 def _medians(found: Sequence[Measured], names: Sequence[str], base: Measured | None = None) -> Measured:
@@ -127,17 +153,17 @@ def _medians(found: Sequence[Measured], names: Sequence[str], base: Measured | N
     base = found[0] if base is None else base
     changes: dict[str, float | int | None] = {}
     for name in names:
-        known = [value for one in found if (value := getattr(one, name)) is not None]
+        known = _known(found, name)
         middle = statistics.median(known) if len(known) > len(found) / 2 else None
         whole = middle is not None and all(isinstance(value, int) for value in known)
         changes[name] = round(middle) if whole and middle is not None else middle
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return changed(base, changes)
 
 
 def _spreads(found: Sequence[Measured], names: Sequence[str]) -> tuple[Spread, ...]:
     spreads = []
     for name in names:
-        values = tuple(float(value) for one in found if (value := getattr(one, name)) is not None)
+        values = tuple(map(float, _known(found, name)))
         if len(values) > max(1.0, len(found) / 2):
             interval = median_interval(values)
             if isinstance(interval, str):

@@ -1,23 +1,18 @@
-"""The load test: the same bytes, offered in the same ways, to every server.
+"""Offers the same load, as the same bytes, to every server, and measures its answers.
 
-    settings      what the caller chooses, and the limits          (data)
-    schedule      when requests are due; trace reads them          (pure)
-    statistics    percentiles and how many samples they need       (pure)
-    intervals     of percentiles and ratios, from repetitions      (pure; steady, timeline, histogram, merge, queueing)
-    validity      why a result is not valid                        (pure)
-    summary       a recording becomes a Scenario                   (pure)
-    recording     what happened to each request; answers kept      (data, and its files)
-    generator     the process that sends; wakeup, priority, http_transport, http_response, grpc_transport, stamped
-    measure       plan -> process -> Scenario: `measure`; live looks on while it runs, conditions at the machine
-    inprocess     the same scenarios without a server: `measure_in_process`
-    search        the highest rate that holds a target              (pure; find_rate does it)
+    settings      the caller's choices, and the limits               (data)
+    plan          when requests are due; what the generator is told
+    generator     the process that sends, and its transports
+    recording     what happened to each request; the answers kept    (data, and its files)
+    statistics    a recording becomes a Scenario: percentiles, intervals, validity   (pure)
+    measure       plan -> process -> Scenario; `conditions` reads the machine, `repeat` measures again
     curve         one run against any server, and latency over throughput
-    alone         several runs, their intervals; target, display, prometheus, compare
-    truth         a server whose latencies are known; selftest measures it
+    standalone    tests of a server by its address: repetitions, the highest rate, calibration
+    truth         a server whose latencies are known
 
 The scenarios are MLPerf Inference's (MLCommons, "MLPerf Inference Rules", section Scenarios):
-``single-stream`` has one request outstanding and sends the next when the answer is there; ``multi-stream`` sends
-``concurrency`` together, and the next when all are answered;
-``offline`` keeps ``concurrency`` requests outstanding, throughput is its result; ``server`` sends at
-Poisson arrivals, whatever the server does, and counts latency from the scheduled start.
+``single-stream`` has one request in flight and sends the next when it is answered; ``multi-stream`` sends
+``concurrency`` requests together, and the next ones when all are answered; ``offline`` keeps ``concurrency``
+requests in flight, and its result is throughput; ``server`` sends at Poisson arrivals, whatever the server does,
+and counts latency from the scheduled start.
 """

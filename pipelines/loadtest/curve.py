@@ -20,9 +20,9 @@ CAPACITY_S = 1.5
 CAPACITY_CONCURRENCY = 8
 WARMUP_S = 0.3
 SHARES = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95)
-"""Rates of a curve, as shares of the closed loop's."""
+"""Rates of a curve, as shares of the closed loop's rate."""
 PROBED = 16
-"""Bodies that are sent once before the test: their answers are what later ones are compared with."""
+"""The number of bodies that are sent once before the test, so that later answers can be compared."""
 REACH_S = 10.0
 
 Watcher = Callable[[float, Glance | None], None]
@@ -30,7 +30,7 @@ Watcher = Callable[[float, Glance | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The server under test: the call, its bodies, and one expected answer a body, or none at all."""
+    """The server under test: the call, its bodies, and one expected answer per body, or none at all."""
 
     call: Call
     bodies: Sequence[bytes]
@@ -38,7 +38,7 @@ class Subject:
     known: dict[int, bytes] = field(default_factory=dict)
 
     def check(self, index: int, answer: bytes) -> bool:
-        """Compares an answer with the expected one; without any, with the one that the same body had before."""
+        """Compares an answer with the expected one, or, without any, with the first answer to the same body."""
         if self.expected:
             return answer == self.expected[index]
         return answer == self.known.setdefault(index, answer)
@@ -82,7 +82,7 @@ def _recording(folder: Path) -> Recording | None:
 
 
 def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
-    """Answers per second with CAPACITY_CONCURRENCY requests outstanding.
+    """Returns the answers per second with CAPACITY_CONCURRENCY requests in flight.
 
     Raises:
         SlipwayError: the server answers nothing.
@@ -99,13 +99,13 @@ def closed_loop_rate(subject: Subject, settings: LoadSettings) -> float:
         min_requests=0,
     )
     found = uninterrupted(once(subject, chosen)[0])
-    if not found.rate_per_s:
+    if not found.load.rate_per_s:
         raise SlipwayError(f"the server answers nothing: {found.invalid_because}")
-    return found.rate_per_s
+    return found.load.rate_per_s
 
 
 def at_rate(settings: LoadSettings, rate_per_s: float, seconds: float, seed: int) -> LoadSettings:
-    """The settings of a run of Poisson arrivals at one rate; of ``settings``, batch and timeout are kept."""
+    """Returns the settings of a run of Poisson arrivals at one rate; batch and timeout are those of ``settings``."""
     return replace(
         settings,
         scenario="server",
@@ -129,13 +129,14 @@ def curve(
     for share in SHARES:
         rate = capacity * share
         found = uninterrupted(once(subject, at_rate(settings, rate, seconds, settings.seed))[0])
-        say(f"{rate:,.1f}/s: p50 {_ms(found.p50_ms)}, p99 {_ms(found.p99_ms)}")
-        points.append(CurvePoint(rate, found.rate_per_s, found.p50_ms, found.p99_ms))
+        p50_ms, p99_ms = found.latency.p50_ms, found.latency.p99_ms
+        say(f"{rate:,.1f}/s: p50 {_ms(p50_ms)}, p99 {_ms(p99_ms)}")
+        points.append(CurvePoint(rate, found.load.rate_per_s, p50_ms, p99_ms))
     return tuple(points)
 
 
 def uninterrupted(found: Scenario) -> Scenario:
-    """The result, unless it is partial. Raises KeyboardInterrupt."""
+    """Returns the result. Raises KeyboardInterrupt if it is partial."""
     if found.partial:
         raise KeyboardInterrupt
     return found

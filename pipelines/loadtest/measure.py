@@ -1,4 +1,4 @@
-"""One load test against a running server: plan, process, Scenario."""
+"""Runs one load test against a running server: plan, process, Scenario."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.base.errors import UserError
-from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
+from pipelines.loadtest.conditions import TickSampler, governor
 from pipelines.loadtest.generator.live import Glance, View
 from pipelines.loadtest.generator.transport import check_call
 from pipelines.loadtest.plan.plan import Plan, save_plan
@@ -21,20 +21,21 @@ from pipelines.loadtest.plan.schedule import nothing_due, schedule_of
 from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import RECORDING, load_blobs, load_recording
 from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
+from pipelines.loadtest.statistics.stolen import Tick
 from pipelines.loadtest.statistics.summary import nothing_measured, summarise
 from pipelines.results import Scenario
 from serving.clients import Call
 from serving.guard import interrupts_deferred
 
 START_AND_SAVE_S = 60.0
-"""For the generator's start, its imports, and writing its files, on a machine that is busy."""
+"""Seconds for the generator to start, import and write its files, on a busy machine."""
 PROGRESS_S = 0.1
 STOP_S = 5.0
-"""For an interrupted generator to write down what it has."""
+"""Seconds for an interrupted generator to write what it has."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C within a test; ``scenario`` is the result so far, marked partial."""
+    """Ctrl-C during a test; ``scenario`` is the result so far, marked partial."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__("interrupted")
@@ -52,22 +53,22 @@ def measure(
     watch: Callable[[Glance | None], None] | None = None,
     keep_partial: bool = False,
 ) -> Scenario:
-    """Offers load to the server at ``call.url`` from a process of its own, and says how it did.
+    """Offers load to the server at ``call.url`` from a process of its own, and returns the result.
 
     Request i carries ``bodies[i % len(bodies)]``. After the last answer, up to 2,000 answers of the
-    measured part, and up to 128 MiB of them (but one at least), spread evenly over the run, are
-    checked: ``check(index of the body, bytes of the answer)`` returns whether the answer is right; what
-    it raises is raised. Where a run has fewer answers, all are checked. ``folder`` is an empty folder for
-    the plan, the answers and the raw recording; of ``call``, it gets all but the headers.
+    measured part, and up to 128 MiB of them (but at least one), spread evenly over the run, are
+    checked: ``check(index of the body, bytes of the answer)`` returns whether the answer is right, and its
+    exceptions are raised. A run with fewer answers has all of them checked. ``folder`` is an empty folder for
+    the plan, the answers and the raw recording; the headers of ``call`` are not written to it.
     ``on_progress`` is called about ten times a second with the share of the time that has passed, 0 to 1, and
-    ``watch`` with how the test stands.
+    ``watch`` with the state of the test.
 
-    A server that is down, dies, resets connections or never answers makes errors, and a result
-    that is not valid and says why; it never makes an exception, nor a test that does not end. The
-    generator's process is ended when this function is left, however it is left.
+    A server that is down, dies, resets connections or never answers causes errors, and an invalid result
+    that says why, but never an exception or a test that does not end. The generator's process is ended
+    when this function is left, however it is left.
 
     Raises:
-        UserError: no bodies, a trace that is none, or a call whose address, path or headers cannot be used.
+        UserError: no bodies, an invalid trace, or a call whose address, path or headers cannot be used.
         Interrupted: for KeyboardInterrupt, with ``keep_partial`` and if anything was recorded.
     """
     if not bodies:
@@ -78,8 +79,7 @@ def measure(
         trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
         schedule = schedule_of(settings, trace_ns)
     headers = save_plan(folder, Plan(call, bodies, settings, schedule, os.getpid()))
-    before = cpu_ticks()
-    view = View(folder, MAX_REQUESTS)
+    view, sampler = View(folder, MAX_REQUESTS), TickSampler()
 
     def progress(share: float) -> None:
         if on_progress is not None:
@@ -88,16 +88,17 @@ def measure(
             watch(view.glance())
 
     try:
-        failure = run_generator(folder, headers, settings, progress)
+        with sampler:
+            failure = run_generator(folder, headers, settings, progress)
     except KeyboardInterrupt:
         if not keep_partial or not (folder / RECORDING).exists():
             raise
-        raise Interrupted(_conclude(folder, bodies, check, settings, before)) from None
+        raise Interrupted(_conclude(folder, bodies, check, settings, sampler.ticks)) from None
     finally:
         view.close()
     if failure is not None:
         return nothing_measured(settings, failure)
-    return _conclude(folder, bodies, check, settings, before)
+    return _conclude(folder, bodies, check, settings, sampler.ticks)
 
 
 def _conclude(
@@ -105,21 +106,21 @@ def _conclude(
     bodies: Sequence[bytes],
     check: Callable[[int, bytes], bool],
     settings: LoadSettings,
-    ticks_before: tuple[int, int] | None,
+    ticks: Sequence[Tick],
 ) -> Scenario:
-    stolen = steal_share(ticks_before, cpu_ticks())
     checked, matched = check_answers(folder, bodies, check)
-    result = summarise(load_recording(folder), settings, checked, matched, steal_share=stolen)
-    return replace(result, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies), governor=governor())
+    result = summarise(load_recording(folder), settings, checked, matched, ticks=ticks)
+    load = replace(result.load, distinct_inputs=len(set(bodies)), request_bytes=mean_bytes(bodies))
+    return replace(result, load=load, generator=replace(result.generator, governor=governor()))
 
 
 def mean_bytes(bodies: Sequence[bytes]) -> float:
-    """The mean size of the bodies, in bytes; they are sent in turn, each as often as the others."""
+    """Returns the mean size of the bodies, in bytes; each is sent as often as the others."""
     return sum(map(len, bodies)) / len(bodies)
 
 
 def check_answers(folder: Path, bodies: Sequence[bytes], check: Callable[[int, bytes], bool]) -> tuple[int, int]:
-    """(answers that were checked, those that were right) of a generator's folder."""
+    """Returns (answers that were checked, those that were right) of a generator's folder."""
     checked = matched = 0
     for index, answer in load_blobs(folder, "answers"):
         checked += 1
@@ -133,7 +134,7 @@ def run_generator(
     settings: LoadSettings,
     on_progress: Callable[[float], None],
 ) -> str | None:
-    """Runs the generator of a plan to its end. None, or why there is no recording."""
+    """Runs the generator of a plan to its end; returns None, or why there is no recording."""
     planned_s = settings.warmup_s + settings.duration_s
     # A closed loop waits for its last answers twice: after the warm-up and at the end.
     limit_s = planned_s + 2 * settings.timeout_s + START_AND_SAVE_S
@@ -162,7 +163,7 @@ def run_generator(
         except KeyboardInterrupt:
             if process is not None and process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                with suppress(subprocess.TimeoutExpired):  # it hangs: it is killed, and has left nothing
+                with suppress(subprocess.TimeoutExpired):  # it hangs: it is killed, and leaves nothing
                     process.wait(STOP_S)
             raise
         finally:

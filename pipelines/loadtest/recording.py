@@ -1,4 +1,4 @@
-"""What happened to each request of a load test: flat arrays, a few error texts, and a sample of the answers."""
+"""Records what happened to each request of a load test: flat arrays, a few error texts, a sample of the answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class Outcome(IntEnum):
-    """How a request ended."""
+    """The way a request ended."""
 
     PENDING = 0
     ANSWERED = 1
@@ -34,17 +34,17 @@ class Outcome(IntEnum):
     BROKEN = 3  # no connection, or it broke
     TIMED_OUT = 4
     NOT_SENT = 5  # too many were unanswered when it was due
-    CUT_OFF = 6  # unanswered when the test was interrupted: nobody knows how it would have ended
+    CUT_OFF = 6  # unanswered when the test was interrupted: its end is unknown
 
 
 class Sample(Generic[Answer]):
     """Keeps a bounded number of answers, spread evenly over a run of unknown length.
 
     All are kept until there are more than ``most``, or more bytes than ``most_bytes``; then half of them
-    are dropped, and from there on only every second one comes in, and so on; at least one stays. Which ones
-    is decided by the golden ratio: a share s of all positions n has frac(n * phi) < s, their gaps have at most
-    three lengths (the three-distance theorem), and, unlike every s-th position, they are in step with no
-    period: not with the number of request bodies, nor with a server's.
+    are dropped, and from there on only every second one is added, and so on; at least one stays. The golden ratio
+    decides which ones: a share s of all positions n has frac(n * phi) < s, and their gaps have at most three
+    lengths (the three-distance theorem). Unlike every s-th position, they follow no period, such as the
+    number of request bodies or a period of the server.
     """
 
     def __init__(self, most: int = MAX_KEPT, most_bytes: int = MAX_KEPT_BYTES) -> None:
@@ -79,7 +79,7 @@ class Recording:
 
     ``intended``, ``sent`` and ``done`` are int64 nanoseconds of one monotonic clock and ``outcome`` int8
     (:class:`Outcome`), each of shape [requests], warm-up included, in the order of sending. ``sent`` is when the
-    generator acted: it includes its own lateness and no wait for the server, not even for a
+    generator acted: it includes the generator's own lateness, but no wait for the server or a
     connection. ``first_byte`` (ns) is 0 where it was not seen, ``size`` (int32) the bytes of an answer's body.
     ``first`` is the first measured request, ``start_ns`` to ``stop_ns`` the time in which
     measured requests were sent, ``cpu_s`` this process's CPU time from ``start_ns`` to ``ended_ns``, when the
@@ -109,7 +109,7 @@ class Recording:
 class Arrays(NamedTuple):
     """The flat arrays of a test under way, of shape [capacity]: see :class:`Recording`.
 
-    ``facts`` (int64, [2]) are the first measured request plus one, 0 while there is none, and when it was set (ns).
+    ``facts`` (int64, [2]) are the first measured request plus one (0 until there is one), and when it was set (ns).
     """
 
     intended: np.ndarray
@@ -126,12 +126,12 @@ _FACT_BYTES = 16
 
 
 def bytes_needed(capacity: int) -> int:
-    """The memory of the arrays; pages that are never written cost nothing."""
+    """Returns the memory of the arrays; pages that are never written cost nothing."""
     return _FACT_BYTES + _BYTES * capacity
 
 
 def new_arrays(capacity: int, memory: mmap.mmap | None = None) -> Arrays:
-    """Arrays in ``memory`` (``bytes_needed(capacity)`` of it, all zero), or in some of their own."""
+    """Makes arrays in ``memory`` (``bytes_needed(capacity)`` bytes, all zero), or in new memory."""
     room = np.zeros(bytes_needed(capacity), np.uint8) if memory is None else np.frombuffer(memory, np.uint8)
     facts, rest = room[:_FACT_BYTES].view(np.int64), room[_FACT_BYTES:]
     wide = rest[: 32 * capacity].view(np.int64).reshape(4, capacity)
@@ -143,13 +143,13 @@ class Recorder(Generic[Answer]):
     """Collects a :class:`Recording` while it happens; a few tens of nanoseconds a value."""
 
     def __init__(self, capacity: int, arrays: Arrays | None = None) -> None:
-        """``arrays`` are those of :func:`new_arrays`, where another process looks on; own ones if left out."""
+        """``arrays`` are those of :func:`new_arrays`, if another process looks on (default: new ones)."""
         self.capacity = capacity
         self.count = 0
         self.first = capacity  # nothing is measured until `measure_from`
         self.arrays = arrays if arrays is not None else new_arrays(capacity)
         self.intended, self.sent, self.done, self.first_byte, self.size, self.outcome, self._facts = self.arrays
-        # The same memory: an item of a memoryview is set in a third of the time that numpy takes.
+        # The same memory: setting an item of a memoryview takes a third of numpy's time.
         self._intended, self._sent, self._done, self._first_byte, self._size, self._outcome = (
             memoryview(array)  # type: ignore[arg-type]  # numpy's stubs do not say that arrays are buffers
             for array in self.arrays[:6]
@@ -158,12 +158,12 @@ class Recorder(Generic[Answer]):
         self._errors: dict[str, None] = {}
 
     def measure_from(self, first: int) -> None:
-        """Requests from this index on are measured; those before it are warm-up."""
+        """Marks requests from this index on as measured; those before it are warm-up."""
         self.first = first
         self._facts[:] = first + 1, time.monotonic_ns()
 
     def begin(self, intended_ns: int, sent_ns: int) -> int:
-        """The index of a new request."""
+        """Records a new request, and returns its index."""
         index = self.count
         self._intended[index] = intended_ns
         self._sent[index] = sent_ns
@@ -181,7 +181,7 @@ class Recorder(Generic[Answer]):
             self._errors[" ".join(error.split())[:MAX_ERROR_LENGTH]] = None
 
     def wants(self, index: int) -> bool:
-        """Whether the answer to a request is one to keep."""
+        """Tells whether to keep the answer to a request."""
         return index >= self.first and self.answers.wants(index - self.first)
 
     def keep(self, index: int, answer: Answer, size: int) -> None:
@@ -189,7 +189,7 @@ class Recorder(Generic[Answer]):
             self.answers.add(index - self.first, answer, size)
 
     def kept(self) -> list[tuple[int, Answer]]:
-        """(request index, answer), in the order of sending."""
+        """Returns (request index, answer), in the order of sending."""
         return [(self.first + position, answer) for position, answer in self.answers.items()]
 
     def finish(
@@ -215,10 +215,10 @@ class Recorder(Generic[Answer]):
 
 
 RECORDING = "recording.json"
-"""Written last: where it is, the recording is whole."""
+"""Written last: if it exists, the recording is complete."""
 ARRAYS = ("intended", "sent", "done", "outcome", "first_byte", "size")
 RESULT_FILES = ("answers.bin", "answers.npz", "recording.npz", RECORDING)
-"""What a generator leaves in its folder, in this order."""
+"""The files that a generator leaves in its folder, in this order."""
 _FACTS = tuple(one.name for one in fields(Recording) if one.name not in ARRAYS)
 
 
@@ -236,7 +236,7 @@ def load_recording(folder: Path) -> Recording:
 
 
 def save_blobs(folder: Path, name: str, numbers: Sequence[int], blobs: Iterable[bytes]) -> None:
-    """Byte strings as one flat file and their ``numbers`` and offsets (int64) beside it."""
+    """Writes byte strings as one flat file, and their ``numbers`` and offsets (int64) beside it."""
     offsets = [0]
     with (folder / f"{name}.bin").open("wb") as file:
         for blob in blobs:
@@ -245,7 +245,7 @@ def save_blobs(folder: Path, name: str, numbers: Sequence[int], blobs: Iterable[
 
 
 def load_blobs(folder: Path, name: str) -> Iterable[tuple[int, bytes]]:
-    """(number, bytes) of each, read one at a time."""
+    """Yields (number, bytes) of each, read one at a time."""
     with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
         numbers, offsets = arrays["numbers"].tolist(), arrays["offsets"].tolist()
     with (folder / f"{name}.bin").open("rb") as file:

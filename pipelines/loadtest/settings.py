@@ -1,4 +1,4 @@
-"""What the caller of a load test chooses, and the limits that bound every loop."""
+"""Holds the caller's choices for a load test, and the limits that bound every loop."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ ScenarioName = Literal["single-stream", "multi-stream", "offline", "server"]
 Arrivals = Literal["poisson", "uniform", "trace"]
 
 OFFLINE_BATCH = 16
-"""Rows of one request in the ``offline`` scenario of a run."""
+"""Rows per request in the ``offline`` scenario of a run."""
 MAX_REQUESTS = 2_000_000
-"""Of one test, warm-up included. A closed loop ends there; a schedule that is longer is refused."""
+"""Requests of one test, warm-up included. A closed loop ends there; a longer schedule is refused."""
 MAX_SECONDS = 3600.0
 MAX_CONCURRENCY = 1024
 MAX_IN_FLIGHT = 4096
-"""Of the server scenario: a request that is due while so many are unanswered is not sent, and the result is invalid."""
+"""Unanswered requests in the server scenario: a request that is due beyond them is not sent, and makes the result
+invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSettings:
     """One load test.
 
-    ``warmup_s`` comes before ``duration_s`` and is left out of the result. ``requests`` ends a test after so
-    many measured ones, if its time is not over before. ``arrivals`` says how ``server`` spreads them:
-    Poisson or uniform with the mean rate ``rate_per_s``, or as the file ``trace`` says (seconds, one a
-    line). ``concurrency`` is the number of outstanding requests of ``offline``, and of those
-    that make one query of ``multi-stream``. What a scenario does not need, it ignores. ``batch`` is the
-    number of rows in one request body: it turns requests into samples. ``timeout_s`` is for one
-    request, from its sending. Below ``min_duration_s`` or ``min_requests`` a result is not valid.
+    ``warmup_s`` comes before ``duration_s`` and is left out of the result. ``requests`` ends a test after this
+    many measured ones, unless its time is over before. ``arrivals`` spreads the requests of ``server``:
+    Poisson or uniform with the mean rate ``rate_per_s``, or as in the file ``trace`` (seconds, one a line).
+    ``concurrency`` is the number of requests in flight in ``offline``, and of those in one query of
+    ``multi-stream``. A scenario ignores what it does not need. ``batch`` is the number of rows in one request
+    body: it turns requests into samples. ``timeout_s`` is for one request, from its sending. Below
+    ``min_duration_s`` or ``min_requests`` a result is invalid.
 
     Raises:
         UserError: a value is out of its range.
@@ -77,7 +78,7 @@ class LoadSettings:
 
     @property
     def outstanding(self) -> int:
-        """How many requests a closed loop keeps outstanding."""
+        """The number of requests that a closed loop keeps in flight."""
         return self.concurrency if self.scenario in ("offline", "multi-stream") else 1
 
 

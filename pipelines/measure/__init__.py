@@ -1,1 +1,1 @@
-"""The rows of a report: rounds, the server of a row, its process, its container."""
+"""Measures the rows of a report: rounds, the server of a row, its process, its container."""

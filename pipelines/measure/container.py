@@ -84,11 +84,9 @@ def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], N
                 kept(workdir / "server.log", log),
                 started(card, artifact, workdir, bench.say, threads=bench.plan.threads) as server,
             ):
-                endpoints = dict(server.recipe.endpoints)
                 for via in WAYS:
                     (workdir / via).mkdir()
-                    there, obstacle = _reached(server, via, endpoints)
-                    server.recipe = replace(server.recipe, endpoints=there)
+                    there, obstacle = _reached(server, via)
                     for protocol in card.protocols:
                         if obstacle:
                             row = bench.row(protocol, "skipped", obstacle)
@@ -97,7 +95,8 @@ def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], N
                             def cut(row: Row, via: Via = via) -> None:
                                 keep(_with_facts(row, via, server))
 
-                            row = measure_protocol(replace(bench, keep=cut), protocol, server, workdir / via)
+                            asking = replace(bench, keep=cut)
+                            row = measure_protocol(asking, protocol, server, workdir / via, url=there[protocol])
                         keep(_with_facts(row, via, server))
                         left.remove((via, protocol))
     except (EngineMissing, ImageMissing) as error:
@@ -117,14 +116,14 @@ def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[Conta
     ]
 
 
-def _reached(server: ContainerServer, via: Via, published: Mapping[str, str]) -> tuple[Mapping[str, str], str]:
+def _reached(server: ContainerServer, via: Via) -> tuple[Mapping[str, str], str]:
     """The endpoints of one way, and why it cannot be gone (empty if it can)."""
     if via == "published port":
-        return published, ""
+        return server.recipe.endpoints, ""
     try:
         return server.direct_endpoints(), ""
     except OSError as error:
-        return published, (
+        return {}, (
             f"the container's own address cannot be reached from here: {error}. Only an engine on this very "
             "Linux machine gives a way past the published port"
         )

@@ -1,4 +1,4 @@
-"""The rows of a run, measured in rounds: each in a new random order, everything started anew."""
+"""Measures the rows of a run in rounds: each in a new random order, with everything started anew."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from pipelines.base.progress import Step, Steps
 from pipelines.fairness import machine, noise
 from pipelines.fairness.affinity import confined
 from pipelines.fairness.compute import breaches, visible
+from pipelines.fairness.disturbed import disturbance, judged, soundest
 from pipelines.fairness.order import shuffled
 from pipelines.fairness.rounds import combine
 from pipelines.loadtest.conditions import governor
-from pipelines.measure.rows import MeasurePlan, judged
+from pipelines.measure.rows import MeasurePlan
 from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 
 Key = tuple[str, str, str]
 ContainerKey = tuple[str, str, str, Via]
+MAX_TRIES = 5
+"""How often a disturbed row is measured again at most, within its budget."""
 FIRST_BEAT_S = 0.5
-"""The first calibration is longer: what other processes use is told in ticks of 10 ms."""
+"""The first calibration is longer, because other processes' CPU time is counted in ticks of 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What a job needs of the round that it is in: its protocols in their order, and where rows are kept."""
+    """The round that a job is in: its protocols in their order, and where rows are kept."""
 
     plan: MeasurePlan
     protocols: tuple[str, ...]
@@ -39,7 +42,7 @@ Work = Callable[[Round], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One start of what is measured: ``name`` is its artifact's, ``protocols`` may come in any order."""
+    """One start of something to measure: ``name`` is its artifact's, ``protocols`` may come in any order."""
 
     title: str
     name: str
@@ -48,39 +51,82 @@ class Job:
 
 
 def key_of(one: ContainerRow) -> ContainerKey:
-    """What tells a container's row from all others of a run."""
+    """Return what distinguishes a container's row from all others of a run."""
     return one.row.path, one.row.variant, one.row.protocol, one.via
 
 
+def _least_disturbed(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+    """Return the rounds with each new try in the place of the most disturbed round, if it is less disturbed."""
+    rounds, tries = list(before), now[len(before) :]
+    for row in tries:
+        worst = max(range(len(rounds)), key=lambda at: disturbance(rounds[at]), default=None)
+        if worst is None:
+            rounds.append(row)
+        elif row.status == "failed" or disturbance(row) < disturbance(rounds[worst]):
+            rounds[worst] = row
+    return rounds
+
+
 class Measuring:
-    """What has been measured until now; every question can be asked at any time."""
+    """The measurements until now; every question can be asked at any time."""
 
     def __init__(self, plan: MeasurePlan, repeat: int, seed: int, curve_s: float = 0.0) -> None:
         self.plan, self.repeat, self.seed, self.curve_s = plan, repeat, seed, curve_s
         self._found: dict[Key, list[Row]] = {}
         self._contained: dict[ContainerKey, list[ContainerRow]] = {}
         self._order: list[list[str]] = []
+        self._again: list[str] = []
         self._beats: list[Beat] = []
         self._started = time.monotonic()
         self._load_before = machine.load_average()
         self._foreign_before: float | None = None
+        self._took_s: dict[str, float] = {}
 
     def keep(self, row: Row) -> None:
-        """Note a row of the round at hand."""
+        """Keep a row of the current round."""
         self._found.setdefault((row.path, row.variant, row.protocol), []).append(row)
 
+    def again(self, groups: Sequence[Sequence[Job]], steps: Steps, budget_s: float) -> None:
+        """Measure disturbed rows again, in random order, until none is left or ``budget_s`` would be exceeded.
+
+        Of the tries of a round, the least disturbed is kept. Raises what the jobs raise.
+        """
+        end = time.monotonic() + budget_s
+        for number in range(self.repeat + 1, self.repeat + 1 + MAX_TRIES):
+            jobs = [found for group in groups for job in group if (found := self._disturbed(job)) is not None]
+            if not jobs:
+                return
+            settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
+            plan = replace(self.plan, settings=settings, curve_s=0.0)
+            for job in shuffled(jobs, self.seed, number):
+                if time.monotonic() + self._took_s[job.title] > end:
+                    continue
+                before = {key: list(rounds) for key, rounds in self._found.items()}
+                self._do(job, plan, number, steps)
+                self._found = {key: _least_disturbed(before.get(key, []), now) for key, now in self._found.items()}
+
+    def _disturbed(self, job: Job) -> Job | None:
+        """Return the job with those of its protocols whose measurement is disturbed; None if there are none."""
+        path, _, variant = job.name.partition(":")
+        left = [
+            protocol
+            for protocol in job.protocols
+            if any(judged(row).measurement == "disturbed" for row in self._found.get((path, variant, protocol), []))
+        ]
+        return replace(job, protocols=tuple(left)) if left else None
+
     def keep_contained(self, one: ContainerRow) -> None:
-        """Note a row of a container."""
+        """Keep a container's row."""
         self._contained.setdefault(key_of(one), []).append(one)
 
     def rounds(self, groups: Sequence[Sequence[Job]], steps: Steps) -> None:
-        """Do every job once a round; the jobs of a group follow each other. Raises what they raise."""
+        """Do every job once per round; the jobs of a group follow each other. Raises what they raise."""
         if not groups:
             return
         self._first_beat()
         for number in range(1, self.repeat + 1):
             self._order.append([])
-            # Another schedule each round, the same for all rows; a curve takes its time once.
+            # Each round has another schedule, the same for all rows; only the first measures curves.
             settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
             plan = replace(self.plan, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
             for group in shuffled(groups, self.seed, number):
@@ -91,7 +137,11 @@ class Measuring:
     def _do(self, job: Job, plan: MeasurePlan, number: int, steps: Steps) -> None:
         self._beat()
         protocols = tuple(shuffled(job.protocols, self.seed, number, job.title))
-        self._order[-1] += [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
+        names = [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
+        if number > self.repeat:
+            self._again += names
+        else:
+            self._order[-1] += names
         rows: list[Row] = []
 
         def keep(row: Row) -> None:
@@ -102,11 +152,22 @@ class Measuring:
             rows.append(one.row)
             self.keep_contained(one)
 
-        title = job.title if self.repeat == 1 else f"{job.title}, round {number} of {self.repeat}"
+        title = job.title
+        if number > self.repeat:
+            title = f"{job.title}, again"
+        elif self.repeat > 1:
+            title = f"{job.title}, round {number} of {self.repeat}"
+        begun = time.monotonic()
         with steps.step(title) as step:
             job.work(Round(plan, protocols, keep, keep_contained, step))
-            bad = [row for row in map(judged, rows) if row.status != "ok"]
-            step.end(bad[0].status if bad else "ok", f"{bad[0].protocol}: {bad[0].reason}" if bad else "")
+            seen = [judged(row) for row in rows]
+            bad = [row for row in seen if row.status != "ok"]
+            disturbed = [row for row in seen if row.measurement == "disturbed"]
+            note = f"{bad[0].protocol}: {bad[0].reason}" if bad else ""
+            if disturbed and not bad:
+                note = f"{disturbed[0].protocol} disturbed, {disturbed[0].measurement_reason}"
+            step.end(bad[0].status if bad else "ok", note)
+        self._took_s[job.title] = time.monotonic() - begun
 
     def _first_beat(self) -> None:
         before = machine.read()
@@ -119,11 +180,11 @@ class Measuring:
             self._beats.append(Beat(at_s, machine.beat(seconds)))
 
     def rows(self) -> dict[Key, Row]:
-        """One row of all rounds, judged, for everything that was measured."""
+        """Return one row of all rounds, judged, for everything that was measured."""
         return {key: self._one(rounds) for key, rounds in self._found.items()}
 
     def contained_rows(self) -> dict[ContainerKey, ContainerRow]:
-        """The same of the containers; the time to start is a median, too."""
+        """Return the same for the containers; the time to start is a median, too."""
         return {key: self._container(rounds) for key, rounds in self._contained.items()}
 
     def _container(self, rounds: Sequence[ContainerRow]) -> ContainerRow:
@@ -135,10 +196,10 @@ class Measuring:
     def _one(self, rounds: Sequence[Row]) -> Row:
         told = self.plan.threads
         checked = [replace(row, breaches=breaches(row, told), threads_seen=visible(row, told)) for row in rounds]
-        return judged(combine(checked))
+        return judged(combine(soundest([judged(row) for row in checked])))
 
     def fairness(self) -> Fairness:
-        """In which order, where, and beside what it was measured."""
+        """Return the order, the place and the disturbances of the measurements."""
         contained = [one.row for each in self._contained.values() for one in each]
         measured = [row for each in self._found.values() for row in each]
         scenarios = [scenario for row in [*measured, *contained] for scenario in row.scenarios]
@@ -147,6 +208,7 @@ class Measuring:
         return Fairness(
             seed=self.seed,
             order=tuple(tuple(each) for each in self._order),
+            again=tuple(self._again),
             server_cpus=place.server,
             generator_cpus=place.generator,
             cpus_apart=place.apart,

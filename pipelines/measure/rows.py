@@ -1,4 +1,4 @@
-"""The rows of one server: every protocol load-tested, and what its processes and the machine did meanwhile."""
+"""Measures the rows of one server: load-tests every protocol, and observes its processes and the machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipelines.artifacts.artifact import Artifact
 from pipelines.base.errors import SlipwayError
 from pipelines.base.files import scratch
 from pipelines.fairness.affinity import Division, confined
+from pipelines.fairness.disturbed import marked
 from pipelines.fairness.observe import Span, observed
 from pipelines.fairness.processes import Watch
 from pipelines.loadtest.curve import Subject, curve
@@ -29,14 +30,14 @@ from serving.launch import LaunchError, log_tail
 
 ANYWHERE = Division((), ())
 PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATCH, concurrency=1)
-"""What shows a second compute thread (``pipelines.fairness.compute``); it is long enough for CPU time to be told."""
+"""Shows a second compute thread (``pipelines.fairness.compute``); it is long enough to measure CPU time."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasurePlan:
-    """How a row is measured. ``curve_s`` seconds at each rate of a latency-throughput curve; none where it is 0.
+    """The way to measure a row. ``curve_s``: seconds at each rate of a latency-throughput curve, 0 for no curve.
 
-    ``probes_threads``: whether large requests show how many threads compute.
+    ``probes_threads``: large requests show how many threads compute.
     """
 
     settings: Sequence[LoadSettings]
@@ -62,13 +63,13 @@ class Bench:
     say: Callable[[str], None] = _nothing
 
     def row(self, protocol: str, status: Status = "ok", reason: str | None = None) -> Row:
-        """A row of this artifact without figures."""
+        """Return a row of this artifact without figures."""
         return Row(self.card.name, self.artifact.manifest.variant, protocol, status, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One protocol of a server that is ready: the target of requests, and the answers that they must get."""
+    """One protocol of a server that is ready: the target of requests, and the expected answers."""
 
     bench: Bench
     protocol: str
@@ -79,9 +80,9 @@ class Exchange:
 
 
 def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: str | None = None) -> None:
-    """Keeps a row for every protocol, in this order, each as soon as it is known.
+    """Measure a row for every protocol, in this order, and keep each as soon as it is known.
 
-    A server that dies costs the row at hand; it is started again for the rest.
+    A server that dies costs the current row; it is started again for the rest.
     """
     left, place = list(protocols), bench.plan.place
     while left:
@@ -92,27 +93,28 @@ def measure_served(bench: Bench, logs: Path, protocols: Sequence[str], flavour: 
                 with confined(place.server):
                     starting = started(bench.card, bench.artifact, workdir, threads=bench.plan.threads, flavour=flavour)
                     server = stack.enter_context(starting)
-                # At least one row each time: what dies as soon as it is ready is not started for ever.
+                # At least one row each time, so that a server that dies as soon as it is ready is not started for ever.
                 alive = True
                 while left and alive:
                     bench.keep(measure_protocol(bench, left[0], server, workdir))
                     del left[0]
                     alive = server.running
         except (LaunchError, SlipwayError, OSError) as error:
-            # What stands in the way of one row stands in the way of the path's others, and of no other path's.
+            # What prevents one row prevents the path's other rows, and no other path's.
             for protocol in left:
                 bench.keep(bench.row(protocol, "failed", str(error)))
             left = []
 
 
-def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) -> Row:
-    """One protocol of a server that is ready: its first answer, then every scenario, then the curve.
+def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path, url: str | None = None) -> Row:
+    """Measure one protocol of a server that is ready: its first answer, every scenario, then the curve.
 
-    The figures are not judged (:func:`judged`). When it is interrupted, ``bench.keep`` gets what there is.
+    Requests go to ``url``, or to the recipe's address. The figures are not judged
+    (:func:`pipelines.fairness.disturbed.judged`). On an interrupt, ``bench.keep`` gets what there is.
     """
     row = replace(bench.row(protocol), server=server.recipe.server)
     answers = Answers(bench.artifact.folder / ANSWERS)
-    target = target_of(server, protocol, bench.spec)
+    target = target_of(server, protocol, bench.spec, url)
     exchange = Exchange(bench, protocol, server, target, answers, workdir)
     try:
         first = ask(protocol, target, answers.inputs(1)[0])
@@ -144,7 +146,7 @@ def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path) 
 
 
 def _probe(exchange: Exchange) -> Scenario | None:
-    """One large request at a time: computing is more of it than of a small one, and a second thread shows."""
+    """Send one large request at a time: computing is a larger share of it, so that a second thread shows."""
     if not exchange.bench.plan.probes_threads or not exchange.server.processes():
         return None
     folder = exchange.workdir / "probe"
@@ -153,7 +155,7 @@ def _probe(exchange: Exchange) -> Scenario | None:
 
 
 def _with_curve(row: Row, exchange: Exchange) -> Row:
-    """The row with the latency-throughput curve in its ``server`` scenario."""
+    """Return the row with the latency-throughput curve in its ``server`` scenario."""
     speaker, target, bench = client(exchange.protocol), exchange.target, exchange.bench
     chosen = next(one for one in bench.plan.settings if one.scenario == "server")
     bodies = [speaker.encode(target, inputs) for inputs in exchange.answers.inputs(chosen.batch)]
@@ -171,7 +173,7 @@ def _with_curve(row: Row, exchange: Exchange) -> Row:
 
 
 def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPTS) -> Scenario:
-    """Measures one scenario, with the server's CPU time and threads, and what the machine did besides."""
+    """Measure one scenario, with the server's CPU time and threads, and the machine's other work."""
     speaker, target, answers, server = client(exchange.protocol), exchange.target, exchange.answers, exchange.server
     bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
 
@@ -179,7 +181,7 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         try:
             return answers.matches(chosen.batch, index, speaker.decode(target, body))
         except ProtocolError:
-            return False  # bytes that are no answer of the protocol are a wrong answer
+            return False  # bytes that the protocol cannot decode are a wrong answer
 
     def once(attempt: int) -> Scenario:
         folder = exchange.workdir / f"load-{exchange.protocol}-{chosen.scenario}-{attempt}"
@@ -196,20 +198,22 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         result = observed(load, processes)
         used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
         proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.requests + result.warmup_requests
-        result = replace(
-            result,
-            server_cpu_ms_per_request=_ms_each(used, served),
+        served = result.load.requests + result.load.warmup_requests
+        figures = replace(
+            result.server,
+            cpu_ms_per_request=_ms_each(used, served),
             proxy_cpu_ms_per_request=_ms_each(proxy, served),
         )
-        # A server whose processes are not seen, and an engine's work for a container, would be taken for others'.
-        return result if processes and proxy_before is None else replace(result, foreign_cpu_share=None)
+        # Processes of the server that are not seen, and an engine's work for a container, would count as others'.
+        if not processes or proxy_before is not None:
+            figures = replace(figures, foreign_cpu_share=None)
+        return marked(replace(result, server=figures))
 
     return until_valid(once, attempts)
 
 
 def _measured_part(folder: Path) -> Span | None:
-    """Begin and end of the measured part (time.monotonic_ns); None where the generator left no recording."""
+    """Return begin and end of the measured part (time.monotonic_ns); None if the generator left no recording."""
     if not (folder / RECORDING).exists():
         return None
     recording = load_recording(folder)
@@ -217,7 +221,7 @@ def _measured_part(folder: Path) -> Span | None:
 
 
 def _ms_each(cpu_s: float, requests: int) -> float | None:
-    """CPU milliseconds a request; None where nothing was measured."""
+    """Return CPU milliseconds per request; None if nothing was measured."""
     return 1e3 * cpu_s / requests if requests and cpu_s > 0 else None
 
 
@@ -226,17 +230,3 @@ def _dead(server: Asked) -> str | None:
         return None
     tail = log_tail(server.log)
     return f"{server.recipe.server} ended during the load test ({server.exit_text()}); last lines of its log:\n{tail}"
-
-
-def judged(row: Row) -> Row:
-    """The row, failed if a load test is invalid or an answer was wrong; what is not ok already keeps its reason."""
-    if row.status != "ok":
-        return row
-    reasons = [f"{scenario.name}: {scenario.invalid_because}" for scenario in row.scenarios if not scenario.valid]
-    reasons += [
-        f"{scenario.name}: {1 - scenario.match_share:.2%} of {scenario.answers_checked} checked answers differ "
-        "from the in-process ones"
-        for scenario in row.scenarios
-        if scenario.match_share is not None and scenario.match_share < 1
-    ]
-    return replace(row, status="failed", reason="; ".join(reasons)) if reasons else row

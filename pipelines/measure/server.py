@@ -1,4 +1,4 @@
-"""One artifact behind its server: started, queried, stopped."""
+"""Starts the server of one artifact, queries it and stops it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from serving.launch import (
 
 
 class Asked(Protocol):
-    """What measuring needs of a server: :class:`serving.launch.Running`, or one whose process is elsewhere."""
+    """A server to measure: :class:`serving.launch.Running`, or one whose process is elsewhere."""
 
     @property
     def recipe(self) -> Recipe: ...
@@ -46,7 +46,7 @@ class Asked(Protocol):
 
 
 def server_module(card: Card, flavour: str | None) -> str:
-    """The module of a path's server. Raises UserError when it has none, or not of this flavour."""
+    """Return the module of a path's server. Raises UserError if it has none, or none of this flavour."""
     if card.server is None:
         raise UserError(f"{card.name} has no server: {card.no_server}. Use: slipway loadtest MODEL {card.name}")
     flavours = importlib.import_module(card.server).FLAVOURS
@@ -56,7 +56,7 @@ def server_module(card: Card, flavour: str | None) -> str:
 
 
 def flavour_for(card: Card, wanted: str | None) -> str | None:
-    """``wanted`` if the path's server comes in that flavour, else None: its default."""
+    """Return ``wanted`` if the path's server comes in that flavour, else None: its default."""
     if wanted is None or card.server is None:
         return None
     return wanted if wanted in importlib.import_module(card.server).FLAVOURS else None
@@ -74,7 +74,7 @@ def started(
     rest_port: int | None = None,
     grpc_port: int | None = None,
 ) -> Iterator[Running]:
-    """The artifact's server, ready to predict, on the given or on free ports.
+    """Start the artifact's server on the given or on free ports, and wait until it can predict.
 
     Raises UserError, PortInUse or LaunchError.
     """
@@ -93,7 +93,7 @@ def request_for(
     rest_port: int | None,
     grpc_port: int | None,
 ) -> LaunchRequest:
-    """What a server is started for, on the given or on free ports. Raises UserError or PortInUse."""
+    """Return the request to start a server, on the given or on free ports. Raises UserError or PortInUse."""
     if rest_port is not None and rest_port == grpc_port:
         raise UserError(f"REST and gRPC need a port each. Received: {rest_port} for both")
     free_rest, free_grpc = free_ports(2, host, besides=(rest_port, grpc_port))
@@ -109,21 +109,21 @@ def request_for(
     )
 
 
-def target_of(server: Asked, protocol: str, spec: ModelSpec) -> Target:
-    """The model behind a started server, for a client of ``protocol``."""
+def target_of(server: Asked, protocol: str, spec: ModelSpec, url: str | None = None) -> Target:
+    """Return the model behind a started server, for a client of ``protocol``: at ``url``, or the recipe's address."""
     outputs = {tensor.name: tensor.dtype for tensor in spec.outputs}
-    return Target(server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
+    return Target(url or server.recipe.endpoints[protocol], spec.name, outputs, server.recipe.token())
 
 
 def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One request and its decoded answer. Raises Unreachable or ProtocolError."""
+    """Send one request and decode its answer. Raises Unreachable or ProtocolError."""
     speaker = client(protocol)
     body = speaker.encode(target, inputs)
     return speaker.decode(target, send(speaker.call(target, body), body))
 
 
 def check_outputs(outputs: dict[str, np.ndarray], spec: ModelSpec, rows: int) -> None:
-    """Raises ProtocolError for an answer that no model of this spec gives: other shapes, or what is no number."""
+    """Raise ProtocolError if an output has the wrong shape or contains NaN or infinity."""
     for tensor in spec.outputs:
         shape = (rows, *tensor.shape[1:])
         got = outputs.get(tensor.name)
@@ -135,21 +135,21 @@ def check_outputs(outputs: dict[str, np.ndarray], spec: ModelSpec, rows: int) ->
 
 
 def describe_answer(outputs: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
-    """The first row's label and its probability, for people."""
+    """Describe the first row's label and its probability, for people."""
     probabilities = softmax(next(iter(outputs.values())))[0]
     best = int(probabilities.argmax())
     return f"{labels[best]} ({probabilities[best]:.1%})"
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of the last axis, float64."""
+    """Return the probabilities along the last axis, float64."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 
 
 @contextmanager
 def kept(source: Path, kept: Path) -> Iterator[None]:
-    """After the block, append the file ``source`` to ``kept``, if it is there."""
+    """Append the file ``source`` to ``kept`` after the block, if it exists."""
     try:
         yield
     finally:

@@ -56,10 +56,20 @@ FP32 = Tolerance(atol=1e-4)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One precision or option of a path."""
+    """One precision, exporter or option of a path.
+
+    ``framework`` is the one whose form of the model it is made from; ``requires`` the distributions that it is made
+    and runs with (their versions are part of the artifact's key).
+    """
 
     summary: str
+    framework: str
+    requires: tuple[str, ...]
     tolerance: Tolerance = FP32
+
+    def missing(self) -> list[str]:
+        """The required distributions that are not installed here."""
+        return [name for name in self.requires if version_of(name) is None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,7 @@ class Card:
     """What a path is, readable without importing its framework.
 
     ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings
-    ``requires``, the distributions that it runs on (their versions are part of the artifact's
-    key). ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
+    what they require. ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
     there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
     a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
@@ -78,20 +87,14 @@ class Card:
 
     name: str
     title: str
-    framework: str
     variants: Mapping[str, Variant]
     extra: str
-    requires: tuple[str, ...]
     server: str | None = None
     container: str | None = None
     no_server: str = ""
     protocols: tuple[str, ...] = ()
     not_spoken: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-
-    def missing(self) -> list[str]:
-        """The required distributions that are not installed here."""
-        return [name for name in self.requires if version_of(name) is None]
 
 
 class PathModule(Protocol):

@@ -1,4 +1,4 @@
-"""Which variants of which paths a command is about, from ``PATH`` and ``PATH:VARIANT`` words."""
+"""Chooses the variants of paths that a command is about, from ``PATH`` and ``PATH:VARIANT`` words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from models import MODELS
 from models.spec import ModelSpec, spec_of
 from pipelines.base.errors import unknown
-from pipelines.paths import PATHS, Card, path_module
+from pipelines.paths import PATHS, Card, Variant, path_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,16 @@ class Choice:
     def name(self) -> str:
         return f"{self.card.name}:{self.variant}"
 
+    @property
+    def chosen(self) -> Variant:
+        """The variant's own facts: its framework, requirements and tolerance."""
+        return self.card.variants[self.variant]
+
 
 def choose(words: Iterable[str]) -> list[Choice]:
-    """Every variant that the words name, in order and once; no words mean all of all paths.
+    """List every variant that the words name, in order and once; without words, all variants of all paths.
 
-    ``PATH`` stands for all its variants. Raises UserError, with the nearest names.
+    ``PATH`` stands for all its variants. Raises UserError for an unknown name, with the nearest ones.
     """
     chosen: dict[str, Choice] = {}
     for word in list(words) or list(PATHS):
@@ -39,7 +44,7 @@ def choose(words: Iterable[str]) -> list[Choice]:
 
 
 def choose_one(word: str) -> Choice:
-    """The variant that ``PATH:VARIANT`` names; the default one for ``PATH``."""
+    """Return the variant that ``PATH:VARIANT`` names; the default one for ``PATH``."""
     path, _, variant = word.partition(":")
     card = path_module(path).CARD
     return Choice(card, _variant(card, variant) if variant else next(iter(card.variants)))
@@ -52,7 +57,7 @@ def _variant(card: Card, name: str) -> str:
 
 
 def spec_named(model: str) -> ModelSpec:
-    """The spec of a model. Raises UserError, with the nearest names, for one that is unknown."""
+    """Return the spec of a model. Raises UserError for an unknown name, with the nearest ones."""
     if model not in MODELS:
         raise unknown("model", model, MODELS)
     return spec_of(model)

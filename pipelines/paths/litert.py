@@ -13,23 +13,29 @@ if TYPE_CHECKING:
 
     from models.trained import TrainedModel
 
+CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
+QUANTISED = (*CONVERTED, "litert-quantizer")
+
 CARD = Card(
     name="litert",
     title="LiteRT (TensorFlow Lite)",
-    framework="tensorflow",
     variants={
-        "fp32": Variant("flatbuffer, float32"),
-        "fp16": Variant("weights in float16, computed in float32", Tolerance(atol=0.05)),
+        "fp32": Variant("flatbuffer, float32", "tensorflow", CONVERTED),
+        "fp16": Variant("weights in float16, computed in float32", "tensorflow", CONVERTED, Tolerance(atol=0.05)),
         "int8-dynamic": Variant(
-            "weights in int8, activations quantised as they come", Tolerance(atol=1.0, min_top1=0.98)
+            "weights in int8, activations quantised as they come",
+            "tensorflow",
+            QUANTISED,
+            Tolerance(atol=1.0, min_top1=0.98),
         ),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
+            "tensorflow",
+            QUANTISED,
             Tolerance(atol=4.0, min_top1=0.98, judges_random=False),
         ),
     },
     extra="litert",
-    requires=("tensorflow", "keras", "ai-edge-litert", "litert-quantizer"),
     no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
 )
 
@@ -37,7 +43,7 @@ SIGNATURE = "serving_default"
 
 
 def package(model: TrainedModel, folder: Path, variant: str) -> None:
-    """Write ``<model>.tflite`` with the signature ``serving_default``: the spec's names, a free batch."""
+    """Write ``<model>.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
     path = folder / f"{model.name}.tflite"
     float32 = _convert(model, half=variant == "fp16")
     if variant in ("fp32", "fp16"):
@@ -51,7 +57,7 @@ def _convert(model: TrainedModel, half: bool) -> bytes:
 
     twin = model.keras_model()
     with tempfile.TemporaryDirectory() as scratch:
-        # Through a SavedModel: its signature's names survive into the flatbuffer.
+        # Through a SavedModel, because its signature's names survive into the flatbuffer.
         twin.export(scratch, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
         if half:
@@ -62,7 +68,7 @@ def _convert(model: TrainedModel, half: bool) -> bytes:
 
 
 def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
-    """By LiteRT Quantizer, the successor of the quantisation inside the converter."""
+    """Quantise with LiteRT Quantizer, the successor of the quantisation inside the converter."""
     from litert_quantizer import quantizer, recipe
     from litert_quantizer.algorithm_manager import AlgorithmName
     from litert_quantizer.qtyping import TFLOperationName
@@ -70,7 +76,7 @@ def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
     recipes = {"int8-dynamic": recipe.dynamic_wi8_afp32, "int8": recipe.static_wi8_ai8}
     tool = quantizer.Quantizer(bytearray(float32))
     tool.load_quantization_recipe(recipes[variant]())
-    # The signature stays what the model's is: float32 in, float32 out, quantised just behind the door.
+    # The signature stays the model's: float32 in, float32 out, quantised inside the graph.
     for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         tool.update_quantization_recipe(".*", door, algorithm_key=AlgorithmName.NO_QUANTIZE)
     # One batch of all rows: over several, the calibrator averages the extremes, and the logits saturate.
@@ -80,7 +86,7 @@ def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
 
 
 def load(folder: Path, threads: int) -> Predict:
-    """The flatbuffer in LiteRT's interpreter (XNNPACK kernels); a new batch size re-plans its memory."""
+    """Load the flatbuffer into LiteRT's interpreter (XNNPACK kernels); a new batch size re-plans its memory."""
     from ai_edge_litert.interpreter import Interpreter
 
     (path,) = folder.glob("*.tflite")

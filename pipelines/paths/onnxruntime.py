@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
     from models.trained import TrainedModel
 
+RUNTIME = ("onnx", "onnxruntime", "kserve")
+
 CARD = Card(
     name="onnxruntime",
     title="ONNX Runtime",
-    framework="pytorch",
     variants={
-        "pytorch": Variant("exported from PyTorch by torch.onnx"),
-        "keras": Variant("exported from the Keras twin by tf2onnx"),
+        "pytorch": Variant("exported from PyTorch by torch.onnx", "pytorch", ("torch", "onnxscript", *RUNTIME)),
+        "keras": Variant(
+            "exported from the Keras twin by tf2onnx", "tensorflow", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
+        ),
     },
     extra="onnxruntime",
-    requires=("torch", "keras", "tensorflow", "tf2onnx", "onnx", "onnxscript", "onnxruntime", "kserve"),
     server="serving.open_inference.recipe",
     container="serving.open_inference.container",
     protocols=("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"),
@@ -57,9 +59,9 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
 
 
 def load(folder: Path, threads: int) -> Predict:
-    """The model of ``folder`` in an ONNX Runtime session with ``threads`` threads.
+    """Load the model of ``folder`` into an ONNX Runtime session with ``threads`` threads.
 
-    Raises SlipwayError if there is none, or more than one.
+    Raises SlipwayError unless there is exactly one.
     """
     from serving.open_inference.session import open_session
 
@@ -79,7 +81,7 @@ def _from_pytorch(model: TrainedModel) -> onnx.ModelProto:
     import torch
 
     spec = model.spec
-    # Free dimensions have size 2 in the examples: torch.export takes a size of 1 for a constant.
+    # Free dimensions have size 2 in the examples: torch.export treats a size of 1 as a constant.
     examples = tuple(
         torch.ones([2 if size is None else size for size in tensor.shape], dtype=getattr(torch, tensor.dtype))
         for tensor in spec.inputs
@@ -122,7 +124,7 @@ _EXPORTERS: dict[str, Callable[[TrainedModel], onnx.ModelProto]] = {
 
 
 def _tidy(proto: onnx.ModelProto, model: TrainedModel) -> None:
-    """Give the batch its name, and drop notes that the exporters leave: stack traces with paths of this machine."""
+    """Name the batch dimension, and drop the exporters' notes: stack traces with paths of this machine."""
     for values, tensors in ((proto.graph.input, model.spec.inputs), (proto.graph.output, model.spec.outputs)):
         names, expected = [value.name for value in values], [tensor.name for tensor in tensors]
         if sorted(names) != sorted(expected):

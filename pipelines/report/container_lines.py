@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from pipelines.report import numbers
 from pipelines.report.lines import Column, Line, load_column, of_scenario
@@ -47,13 +48,13 @@ def _scenario(row: Row | None, name: str) -> Scenario | None:
     return next((one for one in row.scenarios if one.name == name), None) if row else None
 
 
-def _times_bare(scenario: str, field: str) -> Callable[[Line], float | None]:
+def _times_bare(scenario: str, figure: str) -> Callable[[Line], float | None]:
     """The figure over that of the bare process."""
 
     def value(line: Line) -> float | None:
-        mine = of_scenario(scenario, field)(line)
+        mine = of_scenario(scenario, figure)(line)
         other = _scenario(line.bare, scenario) if isinstance(line, ContainerLine) else None
-        base = getattr(other, field) if other else None
+        base = attrgetter(figure)(other) if other else None
         return mine / base if mine and base else None
 
     return value
@@ -71,10 +72,10 @@ CONTAINER_COLUMNS: Sequence[Column] = (
     Column("container", "Ready", "s", _of_container("start_s"), numbers.figures),
     Column("process", "Cold start", "s", lambda line: line.row.cold_start_s, numbers.figures),
     Column("process", "Memory", "MB", lambda line: line.row.peak_memory_bytes, numbers.megabytes),
-    load_column("single-stream", "p50", "ms", "p50_ms"),
-    Column("single-stream", "Times bare", "x", _times_bare("single-stream", "p50_ms"), numbers.figures),
-    load_column("server", "p50", "ms", "p50_ms"),
-    load_column("server", "p99", "ms", "p99_ms"),
-    Column("server", "Server CPU", "ms/req", of_scenario("server", "server_cpu_ms_per_request"), numbers.figures),
-    Column("server", "Proxy CPU", "ms/req", of_scenario("server", "proxy_cpu_ms_per_request"), numbers.figures),
+    load_column("single-stream", "p50", "ms", "latency.p50_ms"),
+    Column("single-stream", "Times bare", "x", _times_bare("single-stream", "latency.p50_ms"), numbers.figures),
+    load_column("server", "p50", "ms", "latency.p50_ms"),
+    load_column("server", "p99", "ms", "latency.p99_ms"),
+    Column("server", "Server CPU", "ms/req", of_scenario("server", "server.cpu_ms_per_request"), numbers.figures),
+    Column("server", "Proxy CPU", "ms/req", of_scenario("server", "server.proxy_cpu_ms_per_request"), numbers.figures),
 )

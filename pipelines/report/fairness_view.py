@@ -70,6 +70,8 @@ def sentences(report: Report) -> list[str]:
     anew = "" if _elsewhere(fairness) else ", everything started anew"
     times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order{anew}"
     said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
+    if fairness.again:
+        said.append(f"Measured again, since the machine had disturbed them: {numbers.count(len(fairness.again))} rows.")
     said.append(_processors(fairness))
     facts = []
     if fairness.load_before is not None:
@@ -131,7 +133,7 @@ def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
             verdict, why = "not seen", UNSEEN
         cores = [by_name.get(name) for name in SCENARIOS]  # type: ignore[call-overload]
         cores.insert(1, answering_cores(line.row.threads_probe) if line.row.threads_probe else None)
-        threads = max((one.server_threads for one in loads if one.server_threads is not None), default=None)
-        busy = max((one.server_busy_threads for one in loads if one.server_busy_threads is not None), default=None)
+        threads = max((one.server.threads for one in loads if one.server.threads is not None), default=None)
+        busy = max((one.server.busy_threads for one in loads if one.server.busy_threads is not None), default=None)
         rows.append(ThreadRow(line, cores, threads, busy, verdict, why))
     return rows

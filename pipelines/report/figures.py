@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from pipelines.report import load_figures, numbers
+from pipelines.report import load_figures, looks, numbers
 from pipelines.report.lines import Line, invalid_because
 from pipelines.results import IN_PROCESS, ArtifactRow
 
 ROW_PX = 40
 AXIS_PX = 34
-COLOURS = 5
-"""Colours of the page (``--c0`` ...) that stay apart in every common colour blindness; then textures take over."""
-TEXTURES = ("", "/", "x")
 LABEL_CHARS = 46
 DOUBT = "! "
 """In front of the name of a row whose load test is not valid."""
@@ -133,7 +130,7 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
 
 def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:
     scenario = line.scenario("offline")
-    return (scenario.samples_per_s if scenario else None), numbers.figures
+    return (scenario.load.samples_per_s if scenario else None), numbers.figures
 
 
 def _row_bars(
@@ -182,9 +179,9 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
         "customdata": [_text(bar.name) for bar in bars],
         "hovertemplate": "%{customdata}: <b>%{text}</b><extra></extra>",
         "marker": {
-            "color": [_colour(bar.path) + ("30" if bar.hollow else "") for bar in bars],
-            "line": {"color": [_colour(bar.path) for bar in bars], "width": 1.2},
-            "pattern": {"shape": [_texture(bar.path) for bar in bars], "size": 5},
+            "color": [looks.colour(bar.path) + ("30" if bar.hollow else "") for bar in bars],
+            "line": {"color": [looks.colour(bar.path) for bar in bars], "width": 1.2},
+            "pattern": {"shape": [looks.texture(bar.path) for bar in bars], "size": 5},
         },
     }
     layout = _layout([bar.name for bar in bars], axis=False)
@@ -195,18 +192,19 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
 
 def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places: dict[str, int]) -> Figure | None:
     """A box of each row's quantiles: 25 to 75 %, whiskers from 1 to 99 %, the largest as a dot."""
-    rows = [(line, found_) for line in found if (found_ := line.scenario(scenario)) and len(found_.quantiles_ms) > 1]
+    loads = [(line, load) for line in found if (load := line.scenario(scenario))]
+    rows = [(line, load) for line, load in loads if len(load.latency.quantiles_ms) > 1]
     if not rows:
         return None
     data: list[dict[str, Any]] = []
     names, words, low, high = [], [], math.inf, -math.inf
     for place, (line, load) in enumerate(rows):
-        at = [max(value, 1e-4) for value in load.quantiles_ms]
+        at = [max(value, 1e-4) for value in load.latency.quantiles_ms]
         q1, q25, q50, q75, q99, largest = (at[round(q * (len(at) - 1))] for q in (0.01, 0.25, 0.5, 0.75, 0.99, 1.0))
         low, high = min(low, q1), max(high, largest)
         names.append((DOUBT if invalid_because(load) else "") + line.name)
         words.append((line.name, f"median {numbers.figures(q50)} ms"))
-        colour = _colour(places[line.row.path])
+        colour = looks.colour(places[line.row.path])
         data.append(
             {
                 "type": "box",
@@ -248,7 +246,7 @@ def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure 
         verdict = "passed" if proof.passed else "FAILED"
         said = f"{numbers.scientific(proof.max_abs)}, tolerance {numbers.scientific(proof.atol)}, {verdict}"
         words.append((f"{one.path} {one.variant}", said))
-        colour = _colour(places[one.path])
+        colour = looks.colour(places[one.path])
         x = max(proof.max_abs, low)
         hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
         data.append(_points([x], place, colour, [11], hover, [1], ["circle" if proof.passed else "x"]))
@@ -267,7 +265,7 @@ def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figur
     data, words, low = [], [], 100.0
     references = set()
     for place, (one, proof) in enumerate(rows):
-        colour = _colour(places[one.path])
+        colour = looks.colour(places[one.path])
         said = f"top-1 agreement {numbers.percent(proof.top1)} %"
         points, symbols = [proof.top1 * 100], ["circle"]
         if proof.accuracy is not None:
@@ -377,14 +375,6 @@ def _log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str
 def _vertical(x: float, colour: str, dash: str) -> dict[str, Any]:
     line = {"color": colour, "width": 1.2, "dash": dash}
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "layer": "below", "line": line}
-
-
-def _colour(place: int) -> str:
-    return f"var(--c{place % COLOURS})"
-
-
-def _texture(place: int) -> str:
-    return TEXTURES[place // COLOURS % len(TEXTURES)]
 
 
 def _text(name: str) -> str:

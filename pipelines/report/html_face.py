@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.files import write_bytes
-from pipelines.report import fairness_view, figures, numbers, views
+from pipelines.report import fairness_view, figures, looks, numbers, views
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, lines, troubles
@@ -57,7 +57,8 @@ def render(report: Report) -> str:
         report=report,
         lines=found,
         places=figures.path_places(found),
-        colours=figures.COLOURS,
+        colours=looks.COLOURS,
+        texture=looks.nth,
         columns=COLUMNS,
         groups=views.key_groups(),
         key_cells=views.key_cells,

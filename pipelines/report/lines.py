@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
+from pipelines.fairness.disturbed import judged
 from pipelines.report import numbers
 from pipelines.results import (
     ArtifactRow,
     Certificate,
     ContainerRow,
+    Measurement,
     Report,
     Row,
     Scenario,
     Spread,
     Status,
-    percentile_of,
 )
 
 NOT_SERVED = ""
@@ -33,6 +35,11 @@ class Line:
     def name(self) -> str:
         """``path variant protocol``, as a recommendation names it."""
         return " ".join(part for part in (self.row.path, self.row.variant, self.row.protocol) if part)
+
+    @property
+    def measurement(self) -> Measurement:
+        """What the row's figures are worth, by the load tests that they are of."""
+        return judged(self.row).measurement
 
     @property
     def certificate(self) -> Certificate | None:
@@ -112,22 +119,22 @@ def _of_certificate(field: str) -> Callable[[Line], float | None]:
     return lambda line: getattr(line.certificate, field) if line.certificate else None
 
 
-def of_scenario(name: str, field: str) -> Callable[[Line], float | None]:
-    """Reads one figure of a line's scenario."""
+def of_scenario(name: str, figure: str) -> Callable[[Line], float | None]:
+    """Reads one figure of a line's scenario, as ``latency.p50_ms``."""
 
     def value(line: Line) -> float | None:
         found = line.scenario(name)
-        return getattr(found, field) if found else None
+        return attrgetter(figure)(found) if found else None
 
     return value
 
 
-def spread_of(field: str, scenario: str | None = None) -> Callable[[Line], Spread | None]:
+def spread_of(figure: str, scenario: str | None = None) -> Callable[[Line], Spread | None]:
     """Reads the spread of a figure, of a scenario's or of the row's own."""
 
     def value(line: Line) -> Spread | None:
         found = line.scenario(scenario) if scenario else line.row
-        return next((one for one in found.spreads if one.figure == field), None) if found else None
+        return next((one for one in found.spreads if one.figure == figure), None) if found else None
 
     return value
 
@@ -137,7 +144,7 @@ def _why_no_scenario(name: str, percentile: str) -> Callable[[Line], str | None]
         found = line.scenario(name)
         if found is None:
             return numbers.sentence_and_log(line.row.reason)[0] or f"the {name} scenario was not run"
-        return next((text for text in found.unclaimable if percentile_of(text) == percentile), None)
+        return unclaimable(found).get(percentile)
 
     return why
 
@@ -147,6 +154,16 @@ def invalid_because(scenario: Scenario | None) -> str | None:
     if scenario is None or scenario.valid:
         return None
     return numbers.plain(scenario.invalid_because or "no reason was given")
+
+
+def unclaimable(scenario: Scenario) -> dict[str, str]:
+    """Why percentiles are missing, by their names."""
+    what = "queries" if scenario.name == "multi-stream" else "answers"
+    where = " in a round" if scenario.rounds > 1 else ""
+    return {
+        one.percentile: f"{one.percentile} needs {one.needed:,} {what}, had {one.samples:,}{where}: test longer"
+        for one in scenario.latency.unclaimable
+    }
 
 
 def _matches(line: Line) -> float | None:
@@ -160,18 +177,23 @@ def _size(line: Line) -> float | None:
     return line.artifact.size_bytes if line.artifact else None
 
 
-def load_column(scenario: str, title: str, unit: str, field: str) -> Column:
-    """A column of one scenario's figure; ``title`` is also how a percentile's excuse begins."""
+def load_column(scenario: str, title: str, unit: str, figure: str) -> Column:
+    """A column of one scenario's figure; that of a percentile has its name as ``title``."""
     return Column(
         scenario,
         title,
         unit,
-        of_scenario(scenario, field),
+        of_scenario(scenario, figure),
         numbers.figures,
         _why_no_scenario(scenario, title),
         lambda line: invalid_because(line.scenario(scenario)),
-        spread_of(field, scenario),
+        spread_of(figure, scenario),
     )
+
+
+def cpu_column(title: str, unit: str, figure: str) -> Column:
+    """A column of CPU time a request, one at a time: never in doubt, since a disturbance hardly touches it."""
+    return replace(load_column("single-stream", title, unit, figure), doubt=lambda line: None)  # noqa: ARG005
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -195,10 +217,12 @@ COLUMNS: tuple[Column, ...] = (
         numbers.megabytes,
         spread=spread_of("peak_memory_bytes"),
     ),
-    load_column("server", "p50", "ms", "p50_ms"),
-    load_column("server", "p99", "ms", "p99_ms"),
-    load_column("single-stream", "p50", "ms", "p50_ms"),
-    load_column("offline", "Samples", "1/s", "samples_per_s"),
+    load_column("server", "p50", "ms", "latency.p50_ms"),
+    load_column("server", "p99", "ms", "latency.p99_ms"),
+    load_column("single-stream", "p50", "ms", "latency.p50_ms"),
+    cpu_column("Server CPU", "ms", "server.cpu_ms_per_request"),
+    cpu_column("Client CPU", "µs", "generator.cpu_us_per_request"),
+    load_column("offline", "Samples", "1/s", "load.samples_per_s"),
     Column("offline", "Of in-process", "%", lambda line: line.row.share_of_in_process, numbers.whole_percent),
     Column("answers", "Matching", "%", _matches, numbers.percent),
 )

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from pipelines.report import numbers
+from pipelines.report import looks, numbers
 from pipelines.results import Scenario
 
 HEIGHT_PX = 300
-COLOURS = 5
-DASHES = ("solid", "dash", "dot")
-MARKS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
-CURVE_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")
 LEGEND_PX = 29
 """For each name, which has a line of its own on a phone."""
 LEAST_MS = 1e-4
@@ -35,7 +31,7 @@ class Load:
 def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
     """Plotly's data and layout of latency over rate, all loads in one plot; None where no curve was measured.
 
-    Rows of one path share its colour, and are told apart by their dashes and marks; the legend names the p99 lines.
+    Rows of one path share its colour and mark, and are told apart by their dashes; the legend names the p99 lines.
     """
     data: list[dict[str, Any]] = []
     seen: dict[int, int] = {}
@@ -43,13 +39,13 @@ def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
         if not load.scenario.curve:
             continue
         nth = seen[load.place] = seen.get(load.place, -1) + 1
-        mark = MARKS[nth % len(MARKS)]
+        mark = looks.mark(looks.nth(load.place))
         for field, symbol, width in (("p50_ms", f"{mark}-open", 0.8), ("p99_ms", mark, 1.8)):
             points = [(one.rate_per_s, value) for one in load.scenario.curve if (value := getattr(one, field))]
             if points:
                 what = f"{load.name}, {field.removesuffix('_ms')}"
                 line = _line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol, width)
-                line["line"]["dash"] = CURVE_DASHES[nth % len(CURVE_DASHES)]
+                line["line"]["dash"] = looks.dash(nth)
                 data.append(line | {"name": _plain(load.name), "showlegend": False, "legendgroup": load.name})
         # Without a p99 that may be claimed, the median's line stands in the legend.
         if data and data[-1]["legendgroup"] == load.name:
@@ -75,7 +71,7 @@ def percentiles(loads: Sequence[Load]) -> dict[str, Any] | None:
     """Latency over 1/(1-p), both logarithmic; None where there is nothing to draw."""
     data = []
     for load in loads:
-        points = [(at, max(value, LEAST_MS)) for at, value in load.scenario.tail]
+        points = [(at, max(value, LEAST_MS)) for at, value in load.scenario.latency.tail]
         if len(points) > 1:
             data.append(_line(load, load.name, points, "one of %{x:,.0f} is slower than %{y:.4g} ms"))
     if not data:
@@ -91,7 +87,7 @@ def timeline(loads: Sequence[Load]) -> dict[str, Any] | None:
     """The largest latency of each slice of time as a line, the median as a thin one, slices with errors as crosses."""
     data: list[dict[str, Any]] = []
     for load in loads:
-        moments = load.scenario.timeline
+        moments = load.scenario.latency.timeline
         for field, width in (("max_ms", 1.8), ("p50_ms", 0.8)):
             points = [(one.from_s, max(value, LEAST_MS)) for one in moments if (value := getattr(one, field))]
             if points:
@@ -116,13 +112,13 @@ def _line(
     symbol: str = "circle",
     width: float = 1.8,
 ) -> dict[str, Any]:
-    colour = f"var(--c{load.place % COLOURS})" + ("80" if load.pale else "")
+    colour = looks.colour(load.place) + ("80" if load.pale else "")
     return {
         "type": "scatter",
         "mode": mode,
         "x": [x for x, _ in points],
         "y": [y for _, y in points],
-        "line": {"color": colour, "width": width, "dash": DASHES[load.place // COLOURS % len(DASHES)]},
+        "line": {"color": colour, "width": width, "dash": looks.dash(looks.nth(load.place))},
         "marker": {"color": colour, "size": 7, "symbol": symbol},
         "hovertemplate": f"{_plain(what)}: {hover}<extra></extra>",
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipelines.base.files import write_bytes
 from pipelines.report import figures, numbers
 from pipelines.report.html_face import HERE, for_plotly, policy
+from pipelines.report.lines import unclaimable
 from pipelines.report.load_figures import Load
 
 if TYPE_CHECKING:
@@ -35,20 +36,20 @@ def render(url: str, result: Result) -> str:
     scripts = [get_plotlyjs()] if plots else []
     scripts.append((HERE / "page.js").read_text("utf-8"))
     shown = (
-        (one.rate_per_s, "answers/s"),
-        (one.p50_ms, "ms p50"),
-        (one.p99_ms, "ms p99"),
-        (one.max_ms, "ms max"),
-        (one.requests, "requests"),
-        (one.errors, "errors"),
-        (one.send_lag_p99_us, "µs send lag p99"),
+        (one.load.rate_per_s, "answers/s"),
+        (one.latency.p50_ms, "ms p50"),
+        (one.latency.p99_ms, "ms p99"),
+        (one.latency.max_ms, "ms max"),
+        (one.load.requests, "requests"),
+        (one.load.errors, "errors"),
+        (one.generator.send_lag_p99_us, "µs send lag p99"),
     )
     return environment.get_template("load_page.html").render(
         url=url,
         one=one,
         started=datetime.fromtimestamp(result.started, UTC).isoformat(" ", "seconds"),
         facts=[(numbers.figures(value) if value is not None else numbers.DASH, unit) for value, unit in shown],
-        notes=[*one.unclaimable, *one.error_examples, *result.notes],
+        notes=[*unclaimable(one).values(), *one.load.error_examples, *result.notes],
         figures=plots,
         figure_data=[for_plotly(figure) for figure in plots],
         css=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704

@@ -8,22 +8,26 @@ import click
 
 from pipelines.loadtest.standalone.repetitions import Result
 from pipelines.loadtest.standalone.search import SearchResult
+from pipelines.report.lines import unclaimable
 from pipelines.results import Scenario
 
 
 def show(facts: dict[str, Any], result: Result) -> None:
     one = result.whole
-    click.echo(f"{one.name}  {facts['url']}  {one.duration_s:.4g} s" + ("  PARTIAL" if one.partial else ""))
+    load, times, generator = one.load, one.latency, one.generator
+    click.echo(f"{one.name}  {facts['url']}  {load.duration_s:.4g} s" + ("  PARTIAL" if one.partial else ""))
     click.echo(
-        f"  {_text(one.rate_per_s)}/s answered"
-        + (f" of {_text(one.offered_per_s)}/s offered" if one.offered_per_s else "")
+        f"  {_text(load.rate_per_s)}/s answered"
+        + (f" of {_text(load.offered_per_s)}/s offered" if load.offered_per_s else "")
     )
-    click.echo(f"  {one.requests:,} requests, {one.errors:,} errors" + _matching(one))
-    latency = "  ".join(f"{name} {_text(getattr(one, f'{name}_ms'))}" for name in ("p50", "p90", "p99", "max", "mean"))
+    click.echo(f"  {load.requests:,} requests, {load.errors:,} errors" + _matching(one))
+    latency = "  ".join(
+        f"{name} {_text(getattr(times, f'{name}_ms'))}" for name in ("p50", "p90", "p99", "max", "mean")
+    )
     click.echo(f"  latency ms: {latency}")
-    if one.send_lag_p99_us is not None:
-        lag = ", ".join(f"{name} {_text(getattr(one, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
-        click.echo(f"  generator: send lag us {lag}; {_text(100 * (one.client_cpu_share or 0))} % of a core")
+    if generator.send_lag_p99_us is not None:
+        lag = ", ".join(f"{name} {_text(getattr(generator, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
+        click.echo(f"  generator: send lag us {lag}; {_text(100 * (generator.cpu_share or 0))} % of a core")
     for name, interval in facts["intervals"].items():
         if "low_ms" in interval:
             low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
@@ -32,7 +36,7 @@ def show(facts: dict[str, Any], result: Result) -> None:
             click.echo(f"  {name}: {interval['reason']}")
     for name, ratio in facts["compared"].items():
         click.echo(f"  {name} against the base: {_ratio_text(ratio)}")
-    for text in (*one.unclaimable, *one.error_examples, *facts["notes"]):
+    for text in (*unclaimable(one).values(), *load.error_examples, *facts["notes"]):
         click.echo(f"  note: {text}")
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
 

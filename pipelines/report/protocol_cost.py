@@ -82,16 +82,17 @@ def _filled(layer: LayerCost, row: Row) -> LayerCost:
     why = _unusable(row, scenario)
     if scenario is None or why:
         return replace(layer, why_missing=why)
-    answers = scenario.requests - scenario.errors
-    is_known = scenario.received_bytes is not None and answers > 0
+    load, server = scenario.load, scenario.server
+    answers = load.requests - load.errors
+    is_known = load.received_bytes is not None and answers > 0
     return replace(
         layer,
-        p50_ms=scenario.p50_ms,
-        server_cpu_ms=scenario.server_cpu_ms_per_request,
-        proxy_cpu_ms=scenario.proxy_cpu_ms_per_request,
-        client_cpu_us=scenario.client_cpu_us_per_request,
-        request_bytes=scenario.request_bytes,
-        response_bytes=(scenario.received_bytes or 0) / answers if is_known else None,
+        p50_ms=scenario.latency.p50_ms,
+        server_cpu_ms=server.cpu_ms_per_request,
+        proxy_cpu_ms=server.proxy_cpu_ms_per_request,
+        client_cpu_us=scenario.generator.cpu_us_per_request,
+        request_bytes=load.request_bytes,
+        response_bytes=(load.received_bytes or 0) / answers if is_known else None,
     )
 
 

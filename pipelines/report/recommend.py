@@ -2,7 +2,7 @@
 
 The rules, in order:
 
-1. Fit is a row with status ok, whose artifact passed parity, whose load tests are all valid, and
+1. Fit is a row with status ok and a sound measurement, whose artifact passed parity, and
    whose answers over the wire all equalled the in-process ones (at least one was checked).
 2. Served rows come before in-process ones, which are recommended only where no served row is fit.
 3. The lowest p99 under the ``server`` scenario wins. If a fit row cannot claim it (too few
@@ -11,6 +11,10 @@ The rules, in order:
 4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size. So is a row whose
    median is within the range of the best over the rounds of a run. A row's own range does not help it: one that
    scatters widely would win by it. But rows whose ranges overlap may change places in the next run, and are named.
+5. Rows whose measurement the machine disturbed are never compared by latency. Where no served row is sound, they are
+   compared by the server's CPU time a request, which disturbance hardly touches.
+6. A recommendation is sure if no other row is near the winner; a tie if one is; and provisional if the machine was
+   noisy or disturbed another row that was served, unless CPU time decided by more than TIE.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from operator import attrgetter
 
 from pipelines.report import numbers
 from pipelines.report.lines import Line, spread_of
-from pipelines.results import IN_PROCESS, ArtifactRow, Recommendation, Row
+from pipelines.results import IN_PROCESS, ArtifactRow, Certainty, Recommendation, Row
 
 TIE = 1.10
 """Figures nearer than this factor are taken as equal: the noise between two runs on a shared machine."""
@@ -50,13 +54,16 @@ class _Merit:
     praise: str
 
 
-def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> Recommendation:
+def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: bool = False) -> Recommendation:
     """The row to ship by the rules above, with its figures, the runner-up, and what speaks for that one."""
     by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
     everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
     served = [line for line in everything if line.row.protocol != IN_PROCESS]
     unserved = [line for line in everything if line.row.protocol == IN_PROCESS]
     fit = [line for line in served if unfit(line) is None]
+    disturbed = [line for line in served if line.measurement == "disturbed" and unfit(line, sound=False) is None]
+    if not fit and disturbed:
+        return _by_cpu(disturbed)
     preface = ""
     if not fit:
         preface = f"No served row is fit to ship: {_counted(served)}."
@@ -72,11 +79,39 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> Recommen
         parts.append(_runner_up(second, best, measure))
     parts.append(_noise(best, others, measure))
     parts.append(_cost_of_accuracy(best, second, others, measure))
-    return Recommendation(best.name, " ".join(part for part in parts if part))
+    near = _by_latency([best, *others], measure) if measure else _by_throughput([best, *others])
+    certainty: Certainty = "tie" if len(near) > 1 else "sure"
+    if noisy or disturbed:
+        certainty = "provisional"
+        left_out = f", and {len(disturbed)} disturbed rows are not compared" if disturbed else ""
+        parts.insert(0, f"Provisional: the machine was disturbed{left_out}.")
+    return Recommendation(best.name, " ".join(part for part in parts if part), certainty)
 
 
-def unfit(line: Line) -> str | None:
-    """Why a row may not be shipped, in a few words; None if it may."""
+def _by_cpu(lines: Sequence[Line]) -> Recommendation:
+    """The row with the least CPU time a request, of rows whose latencies the machine disturbed."""
+    scenario = next((name for name in ("server", "single-stream") if all(line.scenario(name) for line in lines)), None)
+    costs = {line.name: cost for line in lines if scenario and (cost := _cpu_ms(line, scenario)) is not None}
+    if len(costs) < len(lines):
+        return Recommendation(None, "The machine was disturbed, and CPU times are not known: measure again.")
+    best, *others = sorted(costs, key=lambda name: costs[name])
+    lead = "The machine was disturbed, so latencies are not compared; CPU time is."
+    figure = f"{numbers.figures(costs[best])} ms of CPU a request"
+    if not others:
+        return Recommendation(best, f"{lead} The only fit row: {figure}.", "provisional")
+    second = f"{others[0]} has {numbers.figures(costs[others[0]])} ms"
+    if costs[best] * TIE < costs[others[0]]:
+        return Recommendation(best, f"{lead} The least CPU time in {scenario}: {figure}; {second}.", "sure")
+    return Recommendation(best, f"{lead} Within 10 % of the least CPU time in {scenario}: {figure}; {second}.", "tie")
+
+
+def _cpu_ms(line: Line, scenario: str) -> float | None:
+    found = line.scenario(scenario)
+    return found.server.cpu_ms_per_request if found else None
+
+
+def unfit(line: Line, *, sound: bool = True) -> str | None:
+    """Why a row may not be shipped, in a few words; None if it may. Without ``sound``, a disturbed one may."""
     scenarios = line.row.scenarios
     checked = [scenario for scenario in scenarios if scenario.answers_checked]
     rules = (
@@ -85,7 +120,7 @@ def unfit(line: Line) -> str | None:
         (line.certificate is None or not line.certificate.passed, "without passed parity"),
         (not scenarios, "not load-tested"),
         (bool(line.row.breaches), "with more compute threads than allowed"),
-        (not all(scenario.valid for scenario in scenarios), "with an invalid load test"),
+        (sound and line.measurement != "sound", f"with a {line.measurement} measurement"),
         (any(scenario.match_share != 1 for scenario in checked), "with answers that differ from the in-process ones"),
         (line.row.protocol != IN_PROCESS and not checked, "without checked answers"),
     )
@@ -95,12 +130,12 @@ def unfit(line: Line) -> str | None:
 def _counted(lines: Sequence[Line]) -> str:
     """What is wrong with rows of which none is fit, and how often."""
     counts = Counter(unfit(line) for line in lines)
-    return ", ".join(f"{count} {words}" for words, count in counts.items()) or "there is none"
+    return ", ".join(f"{count} {words}" for words, count in counts.items()) or "none was measured"
 
 
 def _latency(line: Line, scenario: str, percentile: str) -> float | None:
     found = line.scenario(scenario)
-    return getattr(found, f"{percentile}_ms") if found else None
+    return getattr(found.latency, f"{percentile}_ms") if found else None
 
 
 def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float] | None]:
@@ -115,7 +150,7 @@ def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float]
 
 def _throughput(line: Line) -> float | None:
     found = line.scenario("offline")
-    return found.samples_per_s if found else None
+    return found.load.samples_per_s if found else None
 
 
 def _size(line: Line) -> float | None:
@@ -136,12 +171,12 @@ def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
 
 
 def _by_latency(lines: list[Line], measure: tuple[str, str], *, overlap: bool = False) -> list[Line]:
-    value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"{measure[1]}_ms")
+    value, scatter = (lambda line: _latency(line, *measure)), _scatter(measure[0], f"latency.{measure[1]}_ms")
     return _near(lines, value, scatter, low_is_better=True, overlap=overlap)
 
 
 def _by_throughput(lines: list[Line]) -> list[Line]:
-    return _near(lines, _throughput, _scatter("offline", "samples_per_s"), low_is_better=False)
+    return _near(lines, _throughput, _scatter("offline", "load.samples_per_s"), low_is_better=False)
 
 
 def _near(
@@ -197,7 +232,8 @@ def _verdict(best: Line, others: Sequence[Line], measure: tuple[str, str] | None
 
 
 def _why(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
-    load = best.scenario(measure[0]) if measure else None
+    found = best.scenario(measure[0]) if measure else None
+    load = found.load if found else None
     rate = f" at {numbers.figures(load.offered_per_s)} requests/s" if load and load.offered_per_s else ""
     scope = f"{measure[1]} of the {measure[0]} scenario{rate}" if measure else "offline throughput"
     if not others:

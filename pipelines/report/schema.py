@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from pipelines import results
 from pipelines.base.files import write_bytes
-from pipelines.report.fields import FIELDS
 from pipelines.report.json_face import adapter
-from pipelines.results import SCHEMA_VERSION
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "report-schema.json"
 
@@ -20,10 +19,11 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for name, definition in [*definitions.items(), ("Report", schema)]:
         definition.pop("title", None)
-        for field, content in definition["properties"].items():
+        hints = get_type_hints(getattr(results, name), include_extras=True)
+        for field, content in definition.get("properties", {}).items():  # an enum has none
             content.pop("title", None)
-            content["description"] = FIELDS[f"{name}.{field}"]
-    schema["properties"]["schema_version"]["const"] = SCHEMA_VERSION
+            content["description"] = hints[field].__metadata__[0].text
+    schema["properties"]["schema_version"]["const"] = results.SCHEMA_VERSION
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "report.json",

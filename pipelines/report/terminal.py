@@ -17,7 +17,7 @@ from pipelines.report import fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
-from pipelines.results import Report, Status
+from pipelines.results import Cause, Report, Status
 
 STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 MARKS: dict[Status, str] = {"ok": "✓", "failed": "✗", "skipped": "–"}
@@ -103,15 +103,21 @@ def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
 def _columns(found: Sequence[Line | None], figures: Sequence[Column]) -> list[_Column]:
     """Status and every figure; None is a heading, whose cells are empty."""
     empty = Text("")
-    status = (
-        Text(f"{MARKS[line.row.status]} {line.row.status}", STYLES[line.row.status]) if line else empty
-        for line in found
-    )
+    status = (_status(line) if line else empty for line in found)
     columns = [_Column(Text("\n\nstatus"), tuple(status))]
     for column in figures:
         cells = tuple(_cell(column, line) if line else empty for line in found)
         columns.append(_Column(Text(f"{column.group}\n{column.title}\n{column.unit}"), cells, "right"))
     return columns
+
+
+def _status(line: Line) -> Text:
+    """The status of the path; of one that is ok, also a measurement that is not sound."""
+    row = line.row
+    text = Text(f"{MARKS[row.status]} {row.status}", STYLES[row.status])
+    if row.status == "ok" and line.measurement != "sound" and row.scenarios:
+        text.append(f"\n! {line.measurement}", style="yellow")
+    return text
 
 
 def _cell(column: Column, line: Line) -> Text:
@@ -202,7 +208,8 @@ def _print_doubts(found: Sequence[Line], console: Console) -> None:
         for scenario in line.row.scenarios:
             why = invalid_because(scenario)
             if why and why not in numbers.plain(line.row.reason or ""):
-                text = Text("! load test not valid ", style="yellow")
+                disturbed = Cause.MACHINE in scenario.invalid_causes
+                text = Text(f"! load test {'disturbed' if disturbed else 'not valid'} ", style="yellow")
                 text.append(f"{numbers.plain(line.name)}, {scenario.name}", style="bold not dim")
                 console.print(text, overflow="fold")
                 console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))
@@ -225,7 +232,7 @@ def _print_recommendation(report: Report, console: Console) -> None:
     recommendation = report.recommendation
     text = Text("\n")
     if recommendation.row:
-        text.append(f"Ship {numbers.plain(recommendation.row)}", style="bold green")
+        text.append(f"Ship {numbers.plain(recommendation.row)} ({recommendation.certainty})", style="bold green")
     else:
         text.append("Nothing to ship", style="bold red")
     text.append(f"\n{numbers.plain(recommendation.reason)}")

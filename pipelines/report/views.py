@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 from pipelines.report import numbers
-from pipelines.report.lines import COLUMNS, Column, Line, invalid_because
-from pipelines.results import ArtifactRow, Certificate, Flip, Scenario, percentile_of
+from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, unclaimable
+from pipelines.results import ArtifactRow, Certificate, Flip, Scenario
 
 FLIPS_SHOWN = 40
 
@@ -75,46 +76,46 @@ def _cell(value: float | None, text: Callable[[float], str], why: str | None = N
 
 
 def _number(
-    field: str, title: str, unit: str, text: Callable[[float], str] = numbers.figures
+    figure: str, title: str, unit: str, text: Callable[[float], str] = numbers.figures
 ) -> tuple[str, Header, Any]:
-    return field, Header(title, unit), text
+    return figure, Header(title, unit), text
 
 
 _SETUP = (
-    _number("offered_per_s", "Offered", "req/s"),
-    _number("batch", "Batch", "rows", numbers.count),
-    _number("concurrency", "At once", "req", numbers.count),
-    _number("duration_s", "Time", "s"),
+    _number("load.offered_per_s", "Offered", "req/s"),
+    _number("load.batch", "Batch", "rows", numbers.count),
+    _number("load.concurrency", "At once", "req", numbers.count),
+    _number("load.duration_s", "Time", "s"),
     _number("attempts", "Attempts", "", numbers.count),
     _number("rounds", "Rounds", "", numbers.count),
 )
 _SAID_ONCE = {
-    "offered_per_s": "{} requests/s offered",
-    "batch": "batch {}",
-    "concurrency": "{} at once",
-    "duration_s": "{} s",
+    "load.offered_per_s": "{} requests/s offered",
+    "load.batch": "batch {}",
+    "load.concurrency": "{} at once",
+    "load.duration_s": "{} s",
     "attempts": "attempts {}",
     "rounds": "rounds {}",
 }
 _MEASURED = (
-    _number("rate_per_s", "Achieved", "req/s"),
-    _number("samples_per_s", "Samples", "1/s"),
-    _number("p50_ms", "p50", "ms"),
-    _number("p90_ms", "p90", "ms"),
-    _number("p99_ms", "p99", "ms"),
-    _number("max_ms", "Max", "ms"),
-    _number("mean_ms", "Mean", "ms"),
-    _number("requests", "Requests", "", numbers.count),
-    _number("errors", "Errors", "", numbers.count),
+    _number("load.rate_per_s", "Achieved", "req/s"),
+    _number("load.samples_per_s", "Samples", "1/s"),
+    _number("latency.p50_ms", "p50", "ms"),
+    _number("latency.p90_ms", "p90", "ms"),
+    _number("latency.p99_ms", "p99", "ms"),
+    _number("latency.max_ms", "Max", "ms"),
+    _number("latency.mean_ms", "Mean", "ms"),
+    _number("load.requests", "Requests", "", numbers.count),
+    _number("load.errors", "Errors", "", numbers.count),
     _number("answers_checked", "Checked", "", numbers.count),
     _number("match_share", "Matching", "%", numbers.percent),
-    _number("send_lag_p50_us", "Lag p50", "µs", numbers.count),
-    _number("send_lag_p99_us", "Lag p99", "µs", numbers.count),
-    _number("client_cpu_us_per_request", "Client CPU", "µs/req", numbers.count),
-    _number("server_cpu_ms_per_request", "Server CPU", "ms/req"),
-    _number("server_cores", "Server", "cores"),
-    _number("foreign_cpu_share", "Others", "% CPU", numbers.whole_percent),
-    _number("steal_share", "Stolen", "% CPU", numbers.whole_percent),
+    _number("generator.send_lag_p50_us", "Lag p50", "µs", numbers.count),
+    _number("generator.send_lag_p99_us", "Lag p99", "µs", numbers.count),
+    _number("generator.cpu_us_per_request", "Client CPU", "µs/req", numbers.count),
+    _number("server.cpu_ms_per_request", "Server CPU", "ms/req"),
+    _number("server.cores", "Server", "cores"),
+    _number("server.foreign_cpu_share", "Others", "% CPU", numbers.whole_percent),
+    _number("generator.steal_share", "Stolen", "% CPU", numbers.whole_percent),
 )
 
 
@@ -128,27 +129,27 @@ def _load_table(name: str, found: Sequence[Line]) -> LoadTable:
     """The table; what was set alike for all rows is said once, above it."""
     loads = [(line, scenario) for line in found if (scenario := line.scenario(name))]
     said_once, columns = [], []
-    for field, header, text in _SETUP:
-        texts = {_cell(getattr(scenario, field), text).text for _, scenario in loads}
+    for figure, header, text in _SETUP:
+        texts = {_cell(attrgetter(figure)(scenario), text).text for _, scenario in loads}
         if len(texts) > 1:
-            columns.append((field, header, text))
+            columns.append((figure, header, text))
         elif texts != {numbers.DASH}:
-            said_once.append(_SAID_ONCE[field].format(texts.pop()))
-    empty = [one for one in _MEASURED if all(getattr(scenario, one[0]) is None for _, scenario in loads)]
+            said_once.append(_SAID_ONCE[figure].format(texts.pop()))
+    empty = [one for one in _MEASURED if all(attrgetter(one[0])(scenario) is None for _, scenario in loads)]
     columns += [one for one in _MEASURED if one not in empty]
     rows = []
     notes: dict[tuple[str, str], list[str]] = {}
     for line, scenario in loads:
         cells = []
-        for field, header, text in columns:
-            why = next((one for one in scenario.unclaimable if percentile_of(one) == header.title), None)
-            cell = _cell(getattr(scenario, field), text, numbers.plain(why) if why else None)
-            spread = next((one for one in scenario.spreads if one.figure == field), None)
+        missing = unclaimable(scenario)
+        for figure, header, text in columns:
+            cell = _cell(attrgetter(figure)(scenario), text, missing.get(header.title))
+            spread = next((one for one in scenario.spreads if one.figure == figure), None)
             cells.append(replace(cell, spread=f"{text(spread.low)}–{text(spread.high)}") if spread else cell)
         rows.append((line, scenario, cells))
         said = [("not valid", why)] if (why := invalid_because(scenario)) else []
-        said += [("not claimable", numbers.plain(text)) for text in scenario.unclaimable]
-        said += [("error", numbers.plain(text)) for text in scenario.error_examples]
+        said += [("not claimable", text) for text in missing.values()]
+        said += [("error", numbers.plain(text)) for text in scenario.load.error_examples]
         for kind_and_text in said:
             notes.setdefault(kind_and_text, []).append(numbers.plain(line.name))
     return LoadTable(

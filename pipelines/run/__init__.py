@@ -1,1 +1,1 @@
-"""One run: what is prepared, what is measured, in which order."""
+"""Does one run: prepares, measures, and decides in which order."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from models import trained
 from models.trained import TrainedModel
@@ -20,10 +21,10 @@ from pipelines.base.files import read_bounded
 from pipelines.paths.choose import Choice, choose, choose_one
 from pipelines.results import Certificate, Training
 from pipelines.stages.answers import REFERENCE
+from serving.clients import Scheme, scheme_of
 
 MAX_TOKEN_BYTES = 65_536
 FORM = "PATH[:VARIANT]=URL[,URL][,token=FILE]"
-_GRPC = {"http": False, "grpc": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,9 @@ class Deployed:
 def protocols_at(choice: Choice, url: str) -> tuple[str, ...]:
     """The protocols that a path's server speaks at an address, the default first. Raises UserError."""
     scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in _GRPC:
+    if not separator or scheme not in get_args(Scheme):
         raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
-    found = tuple(name for name in choice.card.protocols if name.endswith("-grpc") == _GRPC[scheme])
+    found = tuple(name for name in choice.card.protocols if scheme_of(name) == scheme)
     if not found:
         raise UserError(f"{choice.card.name} has no server: {choice.card.no_server}. Leave --url out.")
     return found

@@ -1,4 +1,4 @@
-"""A load test of servers that run already: the rows of a run that only needs their addresses."""
+"""Load-tests servers that run already: the rows of a run that need only their addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context, attempt, start_row
 from serving.launch import Recipe, Usage
 
-NOT_HERE = "only the running servers are asked here; slipway run measures in process too"
+NOT_HERE = "only running servers are tested here; slipway run also measures in process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Elsewhere:
 
     @property
     def running(self) -> bool:
-        """Whether it runs shows in its answers."""
+        """Always True: a server that does not run shows in its answers."""
         return True
 
     def usage(self) -> Usage:
@@ -55,24 +55,24 @@ class Elsewhere:
 
 
 class DeployedRun(Run):
-    """Measures what is deployed: nothing is trained, packaged or started.
+    """Measures deployed servers: nothing is trained, packaged or started.
 
-    Raises UserError for what is not in the workspace.
+    Raises UserError for a model or an artifact that is not in the workspace.
     """
 
     def __init__(
         self, context: Context, spec: ModelSpec, servers: Sequence[Deployed], options: Options, steps: Steps
     ) -> None:
         super().__init__(context, spec, [server.choice for server in servers], options, steps)
-        # Where they run, and on how many threads, is not this run's choice.
+        # The servers' processors are not this run's choice.
         plan = self.measuring.plan
         self.measuring.plan = replace(plan, place=Division((), plan.place.generator))
         self.servers = servers
-        self.model, self.training = model_in(context.workspace, spec.name)
+        _, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]
 
     def execute(self) -> None:
-        """Do everything; on Ctrl-C, keep what is known."""
+        """Run all jobs; on Ctrl-C, keep what is known."""
         try:
             self.measuring.rounds(self._jobs(), self.steps)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Checks the words of a command, then runs the pipeline, or asks the servers that run already."""
+"""Checks the words of a command, then runs the pipeline, or tests servers that run already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.run.prepare import Context, open_context
 def execute(
     workspace: Workspace, model: str, words: tuple[str, ...], options: Options, *, keep: bool
 ) -> tuple[Report, Path]:
-    """Run the pipeline: its report, and the folder of its logs; with ``keep`` one of its own below reports/MODEL.
+    """Run the pipeline; return its report and its folder: with ``keep`` a new one below reports/MODEL, else the logs'.
 
     Raises UserError for an unknown model, path, variant or server.
     """
@@ -44,10 +44,10 @@ def execute(
 def execute_deployed(
     workspace: Workspace, model: str, words: tuple[str, ...], at: tuple[str, ...], options: Options
 ) -> tuple[Report, Path]:
-    """Ask the servers that run at ``at``: the report, and its folder below reports/MODEL. Raises UserError."""
+    """Test the servers that run at ``at``; return the report and its folder below reports/MODEL. Raises UserError."""
     if options.server is not None:
         raise UserError(
-            f"--server starts a server, and --at asks those that run. Received: both, {options.server} and {at}"
+            f"--server is for a new server, --at for running ones: give one. Received: both, {options.server} and {at}"
         )
     servers = among(parse(at), words)
     spec = spec_named(model)
@@ -60,19 +60,19 @@ def execute_deployed(
 
 
 def _writable_folder(workspace: Workspace, model: str) -> Path:
-    """A new folder for a report. Raises UserError, before anything is measured, where none can be made."""
+    """Make a new folder for a report. Raises UserError, before anything is measured, if it cannot be made."""
     try:
         return _new_folder(workspace, model)
     except PermissionError as error:
         raise UserError(
             f"the report cannot be written to {workspace.reports(model)}: {error.strerror}. "
-            f"Let user {os.getuid()} write there; with docker compose, be yourself: "
+            f"Let user {os.getuid()} write there; with docker compose, run it as yourself: "
             'SLIPWAY_USER="$(id -u):$(id -g)" docker compose run --rm slipway loadtest'
         ) from error
 
 
 def _new_folder(workspace: Workspace, model: str) -> Path:
-    """``reports/MODEL/TIMESTAMP``, of its own even if another run began in the same second."""
+    """Make ``reports/MODEL/TIMESTAMP``, a new folder even if another run began in the same second."""
     base = workspace.reports(model)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     for suffix in ("", *(f"-{number}" for number in range(2, 100))):

@@ -1,4 +1,4 @@
-"""What is started to measure one artifact: its worker, its server, its container."""
+"""Makes the jobs that measure one artifact: its worker, its server, its container."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Jobs:
     containers: bool = False
 
     def in_container(self, card: Card) -> bool:
-        """Whether a path is measured in its container, too."""
+        """Tell whether a path is measured in its container, too."""
         return self.containers and card.container is not None
 
     def of(self, choice: Choice, artifact: Artifact) -> list[list[Job]]:
-        """The jobs of one artifact; those of a group follow each other."""
+        """Return the jobs of one artifact; those of a group follow each other."""
         title = f"measure {choice.name} in process"
         alone = [Job(title, choice.name, (IN_PROCESS,), self._in_process(choice, artifact))]
         behind = []
@@ -43,7 +43,7 @@ class Jobs:
             title = f"serve and load-test {choice.name}"
             behind.append(Job(title, choice.name, choice.card.protocols, self._served(choice.card, artifact)))
         if self.in_container(choice.card):
-            # Beside the bare process, with which it is compared.
+            # In one group with the bare process, because the two are compared.
             title = f"serve and load-test {choice.name} in a container"
             behind.append(Job(title, f"{choice.name} container", (), self._contained(choice.card, artifact)))
         return [alone, behind] if behind else [alone]

@@ -1,4 +1,4 @@
-"""The choices of a run, built once from the command line, and the load tests that follow from them."""
+"""Holds the choices of a run, built once from the command line, and derives its load tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SCENARIOS: tuple[ScenarioName, ...] = ("single-stream", "offline", "server")
 SHARES = {"single-stream": 0.25, "offline": 0.25, "server": 0.5}
-"""How a row's time is shared: the tail of ``server`` needs the most samples."""
+"""Shares of a row's time: the tail of ``server`` needs the most samples."""
 WARMUP_SHARE = 0.2
 OFFLINE_CONCURRENCY = 4
 
@@ -22,8 +22,10 @@ OFFLINE_CONCURRENCY = 4
 class Options:
     """The choices of a user. ``jobs`` packaging workers run side by side; load tests never do.
 
-    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: another each time). Of
-    ``scenarios``, none means all of them. Raises UserError for an unknown scenario, and for a curve without the
+    ``budget_s`` is for measuring again what the machine disturbed (None: a third of the run's time); ``strict`` makes a
+    disturbed or missing measurement a failure of the command.
+    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: a new order each time). No
+    ``scenarios`` means all of them. Raises UserError for an unknown scenario, and for a curve without the
     ``server`` scenario.
     """
 
@@ -40,6 +42,8 @@ class Options:
     repeat: int = 1
     seed: int | None = None
     curve: bool = False
+    budget_s: float | None = None
+    strict: bool = False
 
     def __post_init__(self) -> None:
         for name in self.scenarios:
@@ -53,12 +57,12 @@ class Options:
 
     @property
     def chosen_scenarios(self) -> tuple[ScenarioName, ...]:
-        """The scenarios to measure, in the order in which they are measured."""
+        """The scenarios to measure, in order."""
         return cast(tuple[ScenarioName, ...], tuple(name for name in SCENARIOS if name in self.scenarios)) or SCENARIOS
 
 
 def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
-    """The load tests of one row. Raises UserError for values out of range."""
+    """Return the load tests of one row. Raises UserError for values out of range."""
     total = sum(SHARES[name] for name in options.chosen_scenarios)
     settings = []
     for name in options.chosen_scenarios:

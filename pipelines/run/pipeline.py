@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import psutil
 
 from models.spec import ModelSpec
+from models.trained import TrainedModel
 from pipelines.artifacts.artifact import Artifact
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import divide, usable
@@ -25,7 +27,7 @@ from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
@@ -34,6 +36,8 @@ from serving.launch import peak_rss_bytes
 
 CURVE_SHARE = 0.2
 """Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
+AGAIN_SHARE = 1 / 3
+"""Of the time of a run until then, for measuring again what the machine disturbed."""
 INTERRUPTED = "interrupted before it was measured"
 
 
@@ -47,6 +51,7 @@ class Run:
         self.settings = load_settings(options, spec)
         self.started = datetime.now(UTC)
         self._clock = time.monotonic()
+        self.training: Training | None = None
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
         self.measuring = Measuring(
             MeasurePlan(self.settings, options.threads, divide(usable())),
@@ -58,30 +63,37 @@ class Run:
 
     def execute(self) -> None:
         """Do everything; on Ctrl-C, end what runs and keep what is known."""
-        how = HowTrained(self.options.framework) if self.options.framework else None
-        with self.steps.step(f"train {self.spec.name}") as step:
-            self.model, self.training = ensure_trained(self.context, self.spec.name, how)
-            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
-            step.end("cached" if self.training.cached else "ok", note)
         try:
-            self._prepare_all()
-            self.measuring.rounds(self._jobs(), self.steps)
+            self._prepare_all(self._train())
+            groups = self._jobs()
+            self.measuring.rounds(groups, self.steps)
+            elapsed_s = time.monotonic() - self._clock
+            budget_s = self.options.budget_s
+            self.measuring.again(groups, self.steps, AGAIN_SHARE * elapsed_s if budget_s is None else budget_s)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
 
-    def _prepare_all(self) -> None:
+    def _train(self) -> TrainedModel:
+        how = HowTrained(self.options.framework) if self.options.framework else None
+        with self.steps.step(f"train {self.spec.name}") as step:
+            model, self.training = ensure_trained(self.context, self.spec.name, how)
+            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
+            step.end("cached" if self.training.cached else "ok", note)
+        return model
+
+    def _prepare_all(self, model: TrainedModel) -> None:
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
-                list(pool.map(self._prepare, self.choices))
+                list(pool.map(partial(self._prepare, model), self.choices))
             except KeyboardInterrupt:
                 self.context.cancel.set()  # the workers see it; the pool then ends by itself
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _prepare(self, choice: Choice) -> None:
+    def _prepare(self, model: TrainedModel, choice: Choice) -> None:
         with self.steps.step(f"package and verify {choice.name}") as step:
-            row, artifact = prepare(self.context, self.model, choice, self.options.atol)
+            row, artifact = prepare(self.context, model, choice, self.options.atol)
             self.prepared[choice.name] = row, artifact
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
@@ -126,6 +138,7 @@ class Run:
             for one in unmeasured(choice.card, choice.variant, "skipped", INTERRUPTED)
         )
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
+        fairness = self.measuring.fairness()
         versions = {"slipway": version(DISTRIBUTION)}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
@@ -147,18 +160,18 @@ class Run:
             training=self.training,
             artifacts=tuple(artifacts),
             rows=tuple(rows),
-            recommendation=recommend(tuple(artifacts), tuple(rows)),
+            recommendation=recommend(artifacts, rows, noisy=fairness.noisy),
             parent_peak_rss_bytes=peak_rss_bytes(psutil.Process()),
             interrupted=self.interrupted,
             containers=containers,
             protocol_cost=protocol_cost(tuple(rows), containers, not_spoken),
-            fairness=self.measuring.fairness(),
+            fairness=fairness,
         )
 
 
 def offline_rate(row: Row) -> float | None:
     """Samples per second of the row's ``offline`` scenario, None if it was not measured."""
-    return next((scenario.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
+    return next((scenario.load.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
 
 
 def share(rate: float | None, base: float | None) -> float | None:

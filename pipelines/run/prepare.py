@@ -22,7 +22,7 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.base.files import link
 from pipelines.base.progress import say
-from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
+from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.stages import answers, functions
@@ -126,8 +126,8 @@ def start_row(choice: Choice) -> ArtifactRow:
     return ArtifactRow(
         path=choice.card.name,
         variant=choice.variant,
-        framework=choice.card.framework,
-        summary=choice.card.variants[choice.variant].summary,
+        framework=choice.chosen.framework,
+        summary=choice.chosen.summary,
         status="ok",
         reason=None,
     )
@@ -143,9 +143,9 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
         return replace(row, status="failed", reason=str(error))
 
 
-def check_installed(card: Card) -> None:
-    """Raises MissingExtra when the path's libraries are not here."""
-    missing = card.missing()
+def check_installed(choice: Choice) -> None:
+    """Raises MissingExtra when the variant's libraries are not here."""
+    missing = choice.chosen.missing()
     if missing:
         raise MissingExtra(f"not installed: {', '.join(missing)}")
 
@@ -156,7 +156,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
     Raises MissingExtra or SlipwayError.
     """
     card, variant = choice.card, choice.variant
-    check_installed(card)
+    check_installed(choice)
     key = artifacts.artifact_key(card, PATHS[card.name], variant, model.name, model.sha256)
     usage: list[StageUsage] = []
 
@@ -172,13 +172,13 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             model=model.name,
             path=card.name,
             variant=variant,
-            framework=card.framework,
+            framework=choice.chosen.framework,
             model_training=asdict(_last(model.weights.parent) or HowTrained(model.framework)),
             model_sha256=model.sha256,
             artifact_sha256=artifacts.digest_of(files),
             size_bytes=sum(entry.bytes for entry in files),
             files=files,
-            versions=store.versions(card.requires),
+            versions=store.versions(choice.chosen.requires),
             signature=model.spec.signature(),
             labels=model.spec.labels,
         )

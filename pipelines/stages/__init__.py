@@ -1,1 +1,1 @@
-"""What runs in a process of its own: the worker, and the functions that it runs."""
+"""Runs stages in a process of their own: the worker, and its functions."""

@@ -1,4 +1,4 @@
-"""The inputs of a load test, and the in-process answers that they must get."""
+"""Makes the inputs of a load test, and checks answers against the in-process ones."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipelines.base.errors import SlipwayError
 ANSWER_ROWS = 64
 REFERENCE, ANSWERS = "reference.npz", "answers.npz"
 CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
-"""How far an answer over the wire may be from the in-process one: what another batch or a JSON number costs."""
+"""The allowed difference of an answer over the wire from the in-process one, for another batch or a JSON number."""
 
 
 def parts_of(batch: int) -> list[slice]:
-    """The rows of each request of ``batch`` rows."""
+    """Return the rows of each request of ``batch`` rows."""
     return list(chunks(ANSWER_ROWS, [batch] * (ANSWER_ROWS // batch)))
 
 
@@ -35,11 +35,11 @@ class Answers:
         return {key.removeprefix(prefix): array[part] for key, array in self._arrays.items() if key.startswith(prefix)}
 
     def inputs(self, batch: int) -> list[dict[str, np.ndarray]]:
-        """Distinct inputs of ``batch`` rows each."""
+        """Return distinct inputs of ``batch`` rows each."""
         return [self._of("inputs/", part) for part in parts_of(batch)]
 
     def matches(self, batch: int, index: int, received: dict[str, np.ndarray]) -> bool:
-        """Whether an answer to input ``index`` equals the in-process one, within CHECK_ATOL and CHECK_RTOL."""
+        """Tell whether an answer to input ``index`` equals the in-process one, within CHECK_ATOL and CHECK_RTOL."""
         expected = self._of(f"outputs/{batch}/", parts_of(batch)[index])
         return set(received) == set(expected) and all(
             received[name].shape == want.shape and np.allclose(received[name], want, CHECK_RTOL, CHECK_ATOL)

@@ -1,4 +1,4 @@
-"""The stages that run in a worker's process. Arguments and results are plain JSON data."""
+"""Defines the stages that run in a worker's process. Arguments and results are plain JSON data."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy as np
 from models import trained
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
-from pipelines.artifacts.parity import Probe, certify, compare, merge
-from pipelines.loadtest.conditions import cpu_ticks, governor, steal_share
+from pipelines.artifacts.parity import certify, compare, merge
+from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
@@ -57,15 +57,15 @@ def verify(
     answers = reference.read(Path(model) / REFERENCE)
     checks: list[Parity] = []
     flips: list[Flip] = []
-    right = wrong = 0
+    right = np.zeros(len(answers.labels), bool)
     for probe in answers.probes():
         received = predict(probe.inputs)
         check, changed = compare(probe, received)
         checks.append(check)
         flips += changed
-        if probe.batch == reference.EVALUATION_BATCH:
-            hits = _hits(probe, received, answers.labels)
-            right, wrong = right + hits, wrong + probe.batch - hits
+        if probe.set == "evaluation":
+            rows = slice(probe.first, probe.first + probe.batch)
+            right[rows] = _right(received, answers.labels[rows])
     answers_file = Path(out) / ANSWERS
     _save_answers(predict, answers.inputs["evaluation"], answers_file)
     weights = trained.load(Path(model))
@@ -78,26 +78,24 @@ def verify(
         from_user=atol is not None,
         checks=merge(checks),
         flips=list(dict.fromkeys(flips)),
-        accuracy=right / (right + wrong),
-        reference_accuracy=_accuracy(answers),
+        accuracy=float(right.mean()),
+        reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),
     )
     write_certificate(Path(out), certificate)
     return asdict(certificate)
 
 
-def _hits(probe: Probe, received: dict[str, np.ndarray], labels: np.ndarray) -> int:
-    scores = next(iter(received.values()))
-    return int((scores.argmax(1) == labels[probe.first : probe.first + probe.batch]).sum())
-
-
-def _accuracy(answers: reference.Reference) -> float:
-    scores = next(iter(answers.outputs["evaluation"].values()))
-    return float((scores.argmax(1) == answers.labels).mean())
+def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
+    """For each row, whether the class with the largest output is its label."""
+    return np.asarray(next(iter(outputs.values())).argmax(1) == labels)
 
 
 def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
-    """This artifact's own answers to the first evaluation rows, one by one and in batches."""
-    rows = {name: array[:ANSWER_ROWS] for name, array in inputs.items()}
+    """Save this artifact's own answers to the first evaluation rows, one by one and in batches.
+
+    A set of fewer than ANSWER_ROWS rows is repeated: a load test needs whole batches.
+    """
+    rows = {name: array[np.arange(ANSWER_ROWS) % len(array)] for name, array in inputs.items()}
     arrays = {f"inputs/{name}": array for name, array in rows.items()}
     for batch in (1, OFFLINE_BATCH):
         parts = [predict({name: array[part] for name, array in rows.items()}) for part in parts_of(batch)]
@@ -106,9 +104,10 @@ def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -
 
 
 def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]], threads: int) -> dict[str, Any]:
-    """Load an artifact, answer once, then the load scenarios, all in this process."""
+    """Load an artifact, answer once, then run the load scenarios, all in this process."""
     import psutil
 
+    from pipelines.fairness.disturbed import marked
     from pipelines.fairness.observe import observed
     from pipelines.stages.in_process import measure_in_process
 
@@ -116,7 +115,7 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     known = Answers(Path(answers))
     predict(known.inputs(1)[0])
     this = psutil.Process()
-    # Both are wall clocks of the same machine: from the start of this process to its first answer.
+    # From the start of this process to its first answer; both clocks are wall clocks of the same machine.
     cold_start_s = time.time() - this.create_time()
     scenarios = []
     for values in settings:
@@ -126,20 +125,19 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             return known.matches(batch, index, received)
 
         def once(_: int, chosen: LoadSettings = chosen, check: Check = check) -> Scenario:
-            before = cpu_ticks()
             found = observed(
                 lambda _: (measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None),
                 [this],
                 run=os.getppid(),
             )
-            return replace(found, steal_share=steal_share(before, cpu_ticks()), governor=governor())
+            return marked(replace(found, generator=replace(found.generator, governor=governor())))
 
         scenarios.append(asdict(until_valid(once)))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:
-    """Answer the arrays in the .npz file ``inputs`` into the .npz file ``outputs``."""
+    """Answer the inputs in the .npz file ``inputs``; write the answers to the .npz file ``outputs``."""
     with np.load(inputs, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     reference.save_arrays(Path(outputs), path_module(path).load(Path(payload), 1)(arrays))

@@ -1,4 +1,4 @@
-"""The scenarios of the load test against a function of this process: what a model can do without a server."""
+"""Runs the load test's scenarios against a function of this process, to measure a model without a server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipelines.base.errors import UserError
+from pipelines.loadtest.conditions import TickSampler
 from pipelines.loadtest.plan.schedule import NS_PER_S, Schedule, schedule_of
 from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import Outcome, Recorder, Recording
@@ -23,12 +24,12 @@ def measure_in_process(
     check: Callable[[int, dict[str, np.ndarray]], bool],
     settings: LoadSettings,
 ) -> Scenario:
-    """The same scenarios, by one worker that takes requests in the order of their arrival: the calling thread.
+    """Runs the same scenarios with one worker, the calling thread, which takes requests in the order of arrival.
 
-    Request i is ``predict(inputs[i % len(inputs)])``; what ``predict`` raises is an error of that request.
+    Request i is ``predict(inputs[i % len(inputs)])``; an exception of ``predict`` is an error of that request.
     In ``offline`` a request waits while ``concurrency - 1`` others are before it. In ``server`` requests arrive at
     Poisson times, and wait while the worker is busy. A request that has waited ``timeout_s`` is not
-    begun, one that takes longer in all counts as timed out: a running ``predict`` is not
+    begun; one that takes longer in total counts as timed out, but a running ``predict`` is not
     interrupted. Answers are checked as in :func:`pipelines.loadtest.measure.measure`, after the clock has
     stopped: copies of up to 2,000, and up to 128 MiB. The send lag is how late the idle worker woke.
 
@@ -37,17 +38,18 @@ def measure_in_process(
     """
     if not inputs:
         raise UserError("nothing to predict. Received: no inputs. Give at least one.")
-    worker = _Worker(predict, inputs, settings)
-    if settings.scenario == "server":
-        trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
-        recording = worker.server(schedule_of(settings, trace_ns))
-    else:
-        recording = worker.closed()
+    worker, sampler = _Worker(predict, inputs, settings), TickSampler()
+    with sampler:
+        if settings.scenario == "server":
+            trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
+            recording = worker.server(schedule_of(settings, trace_ns))
+        else:
+            recording = worker.closed()
     checked = matched = 0
     for index, answer in worker.recorder.kept():
         checked += 1
         matched += bool(check(index % len(inputs), answer))
-    return summarise(recording, settings, checked, matched, in_process=True)
+    return summarise(recording, settings, checked, matched, in_process=True, ticks=sampler.ticks)
 
 
 class _Worker:
@@ -58,7 +60,7 @@ class _Worker:
         self.recorder: Recorder[dict[str, np.ndarray]] = Recorder(MAX_REQUESTS)
 
     def _do(self, intended_ns: int, sent_ns: int) -> int:
-        """One request; returns when it ended (ns)."""
+        """Runs one request; returns when it ended (ns)."""
         recorder = self.recorder
         index = recorder.begin(intended_ns, sent_ns)
         now_ns = time.monotonic_ns()
@@ -101,7 +103,7 @@ class _Worker:
             made_room = recorder.count - outstanding
             intended_ns = now_ns
             if self._settings.scenario == "multi-stream":
-                # The queries are sent whole, the next when the one before is answered.
+                # A query is sent whole; the next one when it is answered.
                 if (recorder.count - begin) % outstanding == 0:
                     together_ns = now_ns
                 intended_ns = together_ns

@@ -1,8 +1,7 @@
-"""One stage of one path, in a process of its own.
+"""Runs one stage of one path in a process of its own.
 
-A crash, a missing library or a clash of libraries costs one row, never the run; and the operating
-system's accounting of a finished process makes memory and CPU time honest. The parent imports no
-framework.
+A crash, a missing library or a clash of libraries costs one row, never the run. Memory and CPU time come from
+the operating system's accounting of the finished process. The parent imports no framework.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from serving.launch import NO_TELEMETRY, log_tail, peak_rss_bytes
 
 DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
-# What a framework prints about itself while it is imported would bury what it says about the user's model.
+# Messages that a framework prints on import would bury those about the user's model.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
-_OWN = ("models", "pipelines", "serving")  # of ours, a module that is not there is a bug, not a missing extra
+_OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
 _KINDS = {"user": UserError, "missing": MissingExtra, "slipway": SlipwayError}
 
 
@@ -43,7 +42,7 @@ class StageFailed(SlipwayError):
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """What a stage returned (plain JSON data), and what its process used."""
+    """The return value of a stage (plain JSON data), and what its process used."""
 
     value: Any
     usage: StageUsage
@@ -103,7 +102,7 @@ def run_stage(
 def _wait(
     process: subprocess.Popen[bytes], started: float, timeout_s: float, cancel: threading.Event | None
 ) -> tuple[int, float]:
-    """The exit code, and the CPU seconds of the process and of what it waited for."""
+    """Wait; return the exit code, and the CPU seconds of the process and of those it waited for."""
     while True:
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
         if pid:
@@ -112,13 +111,13 @@ def _wait(
         if cancel is not None and cancel.is_set():
             raise StageFailed("cancelled")
         if time.monotonic() - started > timeout_s:
-            raise StageFailed(f"not finished after {timeout_s:.0f} s, and stopped")
+            raise StageFailed(f"stopped, because it had not finished after {timeout_s:.0f} s")
         time.sleep(POLL_S)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, whether the leader is done or not: a stage leaves nothing behind."""
-    with suppress(ProcessLookupError):  # nobody is left in it
+    """End the whole group, even if the leader has ended: a stage leaves nothing behind."""
+    with suppress(ProcessLookupError):  # the group is empty
         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode is None:
         process.wait()
@@ -141,14 +140,14 @@ def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
         failure = traceback.format_exc()
         text = str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
         answer = {"error": text, "kind": _kind(error)}
-    # The answer first: the log may lie on a disk that is full.
+    # The answer first: the log may lie on a full disk.
     Path(answer_file).write_text(json.dumps(answer))
     with suppress(OSError):
         if failure:
             sys.stderr.write(failure)
         sys.stdout.flush()
         sys.stderr.flush()
-    # Some runtimes hang or crash while the interpreter unloads them; the answer is written, nothing is left to save.
+    # Some runtimes hang or crash while the interpreter unloads them; the answer is already written.
     os._exit(0)
 
 

@@ -1,15 +1,14 @@
-"""Clients, one module a protocol: arrays in, request bytes out; response bytes in, arrays out.
+"""Turn arrays into request bytes and response bytes into arrays, with one client module per protocol.
 
-A client module offers three functions and imports no framework::
+A client module has three functions and imports no framework::
 
     call(target, body=b"") -> Call        where and how the bytes travel
     encode(target, inputs) -> bytes       {input name: array, dimension 0 the batch} -> request body
     decode(target, body) -> dict          response body -> {output name: array of the declared dtype}
 
-The headers of a call may depend on the form of the body (names, shapes, dtypes), and on nothing else of it.
-``decode`` raises :class:`ProtocolError` when the bytes are not an answer of the protocol.
-Whoever sends the bytes (:mod:`serving.clients.transport`, or a load generator) needs to know
-nothing of what is in them.
+The headers of a call may depend only on the names, shapes and dtypes in the body.
+``decode`` raises :class:`ProtocolError` if the bytes are not an answer of the protocol.
+The sender of the bytes (:mod:`serving.clients.transport`, or a load generator) never looks into them.
 """
 
 from __future__ import annotations
@@ -17,25 +16,28 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
-PROTOCOLS: dict[str, str] = {
-    "tf-serving-rest": "serving.clients.tf_serving_rest",
-    "tf-serving-grpc": "serving.clients.tf_serving_grpc",
-    "torchserve-rest": "serving.clients.torchserve_rest",
-    "torchserve-rest-binary": "serving.clients.torchserve_rest_binary",
-    "torchserve-grpc": "serving.clients.torchserve_grpc",
-    "open-inference-rest": "serving.clients.open_inference_rest",
-    "open-inference-rest-binary": "serving.clients.open_inference_rest_binary",
-    "open-inference-grpc": "serving.clients.open_inference_grpc",
+Scheme = Literal["http", "grpc"]
+"""How bytes travel, as an address begins: over HTTP/1.1 or gRPC."""
+
+PROTOCOLS: dict[str, tuple[Scheme, str]] = {
+    "tf-serving-rest": ("http", "serving.clients.tf_serving_rest"),
+    "tf-serving-grpc": ("grpc", "serving.clients.tf_serving_grpc"),
+    "torchserve-rest": ("http", "serving.clients.torchserve_rest"),
+    "torchserve-rest-binary": ("http", "serving.clients.torchserve_rest_binary"),
+    "torchserve-grpc": ("grpc", "serving.clients.torchserve_grpc"),
+    "open-inference-rest": ("http", "serving.clients.open_inference_rest"),
+    "open-inference-rest-binary": ("http", "serving.clients.open_inference_rest_binary"),
+    "open-inference-grpc": ("grpc", "serving.clients.open_inference_grpc"),
 }
-"""Protocol name -> module. A name that ends in ``-grpc`` travels over gRPC, any other over HTTP/1.1."""
+"""Protocol name -> scheme of its addresses, client module."""
 
 
 class ProtocolError(Exception):
-    """The bytes that came back are not an answer of this protocol."""
+    """The received bytes are not an answer of this protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,13 @@ class Target:
 
     @property
     def authorization(self) -> dict[str, str]:
-        """The HTTP header, or gRPC metadata, that carries the token; empty without one."""
+        """The HTTP header, or gRPC metadata, with the token; empty without a token."""
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How request bytes travel: ``path`` is the URL path, or the full gRPC method name.
+    """The address of a request: ``path`` is the URL path, or the full gRPC method name.
 
     ``headers`` are HTTP headers (content type, authorisation) or gRPC metadata (lower-case keys).
     """
@@ -70,7 +72,7 @@ class Call:
 
 
 class Client(Protocol):
-    """What a client module offers (see the module's docstring)."""
+    """The functions of a client module (see the module's docstring)."""
 
     def call(self, target: Target, body: bytes = b"") -> Call: ...
     def encode(self, target: Target, inputs: Mapping[str, np.ndarray]) -> bytes: ...
@@ -78,5 +80,12 @@ class Client(Protocol):
 
 
 def client(protocol: str) -> Client:
-    """The client module of a protocol. Raises ``KeyError`` for an unknown name."""
-    return cast(Client, importlib.import_module(PROTOCOLS[protocol]))
+    """Import the client module of a protocol. Raises ``KeyError`` for an unknown name."""
+    _, module = PROTOCOLS[protocol]
+    return cast(Client, importlib.import_module(module))
+
+
+def scheme_of(protocol: str) -> Scheme:
+    """Return the scheme of a protocol's addresses. Raises ``KeyError`` for an unknown name."""
+    scheme, _ = PROTOCOLS[protocol]
+    return scheme

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over gRPC; tensors travel as raw bytes, little-endian.
+"""Speak the Open Inference Protocol, version 2, over gRPC; tensors are sent as raw bytes, little-endian.
 
 Messages: ``proto/open_inference.proto``.
 """
@@ -15,7 +15,7 @@ from serving.clients.proto.open_inference_pb2 import ModelInferRequest, ModelInf
 from serving.wire.datatypes import DATATYPES, NUMPY
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
-# Where typed contents of a datatype are; FP16 has none, it is always raw.
+# The field with the typed contents of each datatype. FP16 has no such field: it is always raw.
 _CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -53,7 +53,7 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         return {name: arrays[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
     except (DecodeError, KeyError, IndexError, ValueError) as error:
         raise ProtocolError(
-            f"no inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
+            f"not an inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST: JSON with flat lists of data."""
+"""Speak the Open Inference Protocol, version 2, over REST: JSON with flat lists of data."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise ProtocolError(
-            f"no inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
+            f"not an inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
         ) from error

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST, with tensors as raw bytes after the JSON, both ways."""
+"""Speak the Open Inference Protocol, version 2, over REST, with tensors as raw bytes after the JSON, both ways."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALL_OUTPUTS = {"parameters": {"binary_data_output": True}}
 
 
 def call(target: Target, body: bytes = b"") -> Call:
-    """As :class:`serving.clients.Client`. Raises ValueError for a body that does not begin with JSON."""
+    """Make a call with the length of its JSON in a header. Raises ValueError if the body does not start with JSON."""
     length = {HEADER: str(json_length(body))} if body else {}
     headers = {"Content-Type": CONTENT_TYPE, **length, **target.authorization}
     return Call(target.url, f"/v2/models/{target.model}/infer", headers)
@@ -25,7 +25,7 @@ def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:  # noqa: 
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
-    """As :class:`serving.clients.Client`: also refuses data in JSON, which was not asked for."""
+    """Decode as every client does, and refuse outputs sent as JSON, because the request asks for raw bytes."""
     try:
         document, parts = split(body, json_length(body), "outputs")
         arrays = {}
@@ -37,5 +37,5 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         return {name: arrays[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ProtocolError(
-            f"no binary inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
+            f"not a binary inference response of the Open Inference Protocol ({error!r}). Received: {body[:200]!r}"
         ) from error

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC API: PredictionService.Predict with raw tensor bytes.
+"""Speak TensorFlow Serving's gRPC API: PredictionService.Predict with raw tensor bytes.
 
 Messages: ``proto/tf_serving.proto``.
 """
@@ -36,12 +36,12 @@ _TYPES = {  # NumPy's name -> TensorFlow's name and number (tensorflow/core/fram
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
-    """A Predict call, with the bearer token if there is one."""
+    """Make a Predict call, with the bearer token if there is one."""
     return Call(target.url, METHOD, target.authorization)
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A PredictRequest to the model's newest version. Strings are object arrays of bytes.
+    """Make a PredictRequest to the model's newest version. Strings are object arrays of bytes.
 
     Raises:
         ValueError: an array's dtype has no counterpart in TensorFlow.
@@ -50,17 +50,17 @@ def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
     request.model_spec.name = target.model
     for name, array in inputs.items():
         if array.dtype.name not in _TYPES:
-            raise ValueError(f"input {name} has a dtype that TensorFlow does not know. Received: {array.dtype}")
+            raise ValueError(f"input {name} has a dtype that TensorFlow does not have. Received: {array.dtype}")
         dtype, number = _TYPES[array.dtype.name]
         from_array(request.inputs[name], array, dtype, number, as_content=True)
     return request.SerializeToString()
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
-    """The outputs of a PredictResponse, whether they come as tensor_content or as repeated values.
+    """Return the outputs of a PredictResponse, sent as tensor_content or as repeated values.
 
     Raises:
-        ProtocolError: the bytes are no PredictResponse, or an output is missing, damaged or of another dtype.
+        ProtocolError: the bytes are not a PredictResponse, or an output is missing, damaged or of another dtype.
     """
     try:
         response = PredictResponse.FromString(body)
@@ -74,10 +74,10 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         dtype, number = _TYPES[dtype_name]
         if proto.dtype != number:
             raise ProtocolError(
-                f"output {name} must be of {dtype_name} (dtype {number}). Received: dtype {proto.dtype}"
+                f"output {name} must have type {dtype_name} (dtype {number}). Received: dtype {proto.dtype}"
             )
         try:
             arrays[name] = to_array(proto, dtype, np.dtype(dtype_name))
         except TensorParsingError as error:
-            raise ProtocolError(f"output {name} is no tensor: {error}") from error
+            raise ProtocolError(f"output {name} is not a valid tensor: {error}") from error
     return arrays

@@ -1,7 +1,7 @@
-"""TensorFlow Serving's REST API: JSON in columnar format, ``{"inputs": {...}}`` for ``{"outputs": ...}``.
+"""Speak TensorFlow Serving's REST API: JSON in columnar format, ``{"inputs": {...}}`` for ``{"outputs": ...}``.
 
-Columnar format is the shorter one: names travel once, not once a row. Strings (object arrays of
-bytes) travel as ``{"b64": ...}``.
+Columnar format is shorter than row format: it sends each name once, not once per row. Strings (object
+arrays of bytes) are sent as ``{"b64": ...}``.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
 def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
-    """A POST to the model's newest version, with the bearer token if there is one."""
+    """Make a POST to the model's newest version, with the bearer token if there is one."""
     headers = {"Content-Type": "application/json", **target.authorization}
     return Call(target.url, f"/v1/models/{quote(target.model, safe='')}:predict", headers)
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:  # noqa: ARG001 - the contract of clients
-    """The body of a request."""
+    """Make the body of a request."""
     document = {"inputs": {name: _json_value(array) for name, array in inputs.items()}}
     if all(np.isfinite(array).all() for array in inputs.values() if array.dtype.kind == "f"):
         return orjson.dumps(document, option=_OPTIONS)
-    # orjson would write null for NaN and the infinities, which are bare tokens of this API.
+    # orjson would write null for NaN and the infinities; this API expects them as bare tokens.
     return json.dumps(document, default=lambda array: array.tolist()).encode()
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
-    """The outputs of a response body.
+    """Return the outputs of a response body.
 
     Raises:
-        ProtocolError: it is no JSON object, says "error", lacks an output, or holds ragged data or another dtype.
+        ProtocolError: it is not a JSON object, has the key "error", lacks an output, is ragged or of another dtype.
     """
     document = _parse(body)
     if not isinstance(document, dict):
-        raise ProtocolError(f"a JSON object is expected. Received: {body[:200]!r}")
+        raise ProtocolError(f"the answer must be a JSON object. Received: {body[:200]!r}")
     if "error" in document:
         raise ProtocolError(f"the server says: {document['error']}")
     if "outputs" not in document:
@@ -52,9 +52,9 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
     if len(target.outputs) == 1:
         (name,) = target.outputs
         if not isinstance(values, dict) or set(values) == {"b64"}:
-            values = {name: values}  # a single output travels without its name
+            values = {name: values}  # a single output is sent without its name
     if not isinstance(values, dict):
-        raise ProtocolError(f"an object of outputs is expected. Received: {type(values).__name__}")
+        raise ProtocolError(f"'outputs' must be an object with one key per output. Received: {type(values).__name__}")
     missing = [name for name in target.outputs if name not in values]
     if missing:
         raise ProtocolError(f"outputs are missing: {', '.join(missing)}. Received: {', '.join(values) or 'none'}")
@@ -65,7 +65,7 @@ def _parse(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        pass  # perhaps NaN or Infinity, which are no JSON but belong to this API
+        pass  # may contain NaN or Infinity, which this API allows though JSON does not
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -95,12 +95,12 @@ def _array(name: str, value: Any, dtype: str) -> np.ndarray:
             raise ValueError(f"values of kind {array.dtype}")
         return array.astype(dtype, copy=False)
     except (KeyError, ValueError, TypeError) as error:
-        raise ProtocolError(f"output {name} is no array of {dtype}: {error}") from error
+        raise ProtocolError(f"output {name} is not an array of {dtype}: {error}") from error
 
 
 def _bytes(value: Any) -> bytes:
     if isinstance(value, dict):
         return base64.b64decode(value["b64"], validate=True)
     if not isinstance(value, str):
-        raise ValueError(f"{type(value).__name__} in place of a string")
+        raise ValueError(f"a string is expected. Received: {type(value).__name__}")
     return value.encode()

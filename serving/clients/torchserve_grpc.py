@@ -1,4 +1,4 @@
-"""TorchServe's gRPC inference API; tensors travel as safetensors, under the key ``data``.
+"""Speak TorchServe's gRPC inference API; tensors are sent as safetensors, under the key ``data``.
 
 Messages: ``proto/torchserve.proto``.
 """
@@ -29,7 +29,7 @@ def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
-    """As :class:`serving.clients.Client`; also raises ProtocolError for a refusal that came as an OK message."""
+    """Decode as every client does; also raises ProtocolError for an error message sent with status OK."""
     prediction = b""
     try:
         prediction = PredictionResponse.FromString(body).prediction
@@ -37,5 +37,5 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         return {name: outputs[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
     except (DecodeError, safetensors.SafetensorError, KeyError) as error:
         raise ProtocolError(
-            f"no answer of TorchServe's handler ({error!r}). Received: {(prediction or body)[:200]!r}"
+            f"not an answer of TorchServe's handler ({error!r}). Received: {(prediction or body)[:200]!r}"
         ) from error

@@ -1,4 +1,4 @@
-"""TorchServe's REST inference API, with JSON bodies as ``serving/torchserve/handler.py`` defines them."""
+"""Speak TorchServe's REST inference API, with JSON bodies as defined in ``serving/torchserve/handler.py``."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         outputs = orjson.loads(body)["outputs"]
         return {name: np.asarray(outputs[name], dtype) for name, dtype in target.outputs.items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"no answer of TorchServe's handler ({error!r}). Received: {body[:200]!r}") from error
+        raise ProtocolError(f"not an answer of TorchServe's handler ({error!r}). Received: {body[:200]!r}") from error

@@ -1,4 +1,4 @@
-"""TorchServe's REST inference API with safetensors bodies, as ``serving/torchserve/handler.py`` defines them."""
+"""Speak TorchServe's REST inference API, with safetensors bodies as defined in ``serving/torchserve/handler.py``."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def decode(target: Target, body: bytes) -> dict[str, np.ndarray]:
         outputs = safetensors.numpy.load(body)
         return {name: outputs[name].astype(dtype, copy=False) for name, dtype in target.outputs.items()}
     except (safetensors.SafetensorError, KeyError) as error:
-        raise ProtocolError(f"no answer of TorchServe's handler ({error!r}). Received: {body[:200]!r}") from error
+        raise ProtocolError(f"not an answer of TorchServe's handler ({error!r}). Received: {body[:200]!r}") from error

@@ -1,4 +1,4 @@
-"""Sends one request and waits for its answer: HTTP/1.1 or gRPC, bytes in and bytes out."""
+"""Send one request and wait for its answer: HTTP/1.1 or gRPC, bytes in and bytes out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from urllib.parse import urlsplit
 
 from serving.clients import Call, ProtocolError
+from serving.wire.addresses import host_port
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 
@@ -24,7 +25,7 @@ class Refused(ProtocolError):
 
 
 def send(call: Call, body: bytes, timeout_s: float = 30.0) -> bytes:
-    """The response body of one request.
+    """Send one request and return the response body.
 
     Raises:
         Unreachable: no connection, a broken connection or no answer within ``timeout_s``.
@@ -35,20 +36,19 @@ def send(call: Call, body: bytes, timeout_s: float = 30.0) -> bytes:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Scheme and ``HOST:PORT`` of a server's address.
+    """Split a server's address into scheme and ``HOST:PORT``.
 
-    Raises Unreachable for what is no such address: another scheme, no port, a path, a user's name.
+    Raises Unreachable for an invalid address: another scheme, no port, a path, a user name.
     """
     try:
         parts = urlsplit(url)
         extra = parts.path.strip("/") or parts.query or parts.username or parts.password
         if parts.scheme in _SENDERS and parts.hostname and parts.port and not extra:
             parts.hostname.encode("idna")
-            host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-            return parts.scheme, f"{host}:{parts.port}"
-    except ValueError:  # a port that is no number, brackets that do not close, a name that is none
+            return parts.scheme, host_port(parts.hostname, parts.port)
+    except ValueError:  # an invalid port, an unclosed bracket, an invalid host name
         pass
-    shown = url.rpartition("@")[2]  # what stands before an @ may be a password
+    shown = url.rpartition("@")[2]  # the text before an @ may contain a password
     raise Unreachable(f"not an address of the form http://HOST:PORT or grpc://HOST:PORT. Received: {shown}")
 
 
@@ -68,7 +68,7 @@ def _send_http(call: Call, address: str, body: bytes, timeout_s: float) -> bytes
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The whole body. Raises OSError when it is too long, or not complete by the deadline."""
+    """Read the whole body. Raises OSError if it is too long, or not complete by the deadline."""
     parts, size = [], 0
     while part := response.read1(65_536):
         parts.append(part)
@@ -77,7 +77,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
             raise OSError(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
         if time.monotonic() > deadline:
             raise TimeoutError("the answer was not complete in time")
-    if response.length:  # read1 does not complain of a body that ends early
+    if response.length:  # read1 does not report a body that ends early
         raise http.client.IncompleteRead(b"".join(parts), response.length)
     return b"".join(parts)
 
@@ -85,7 +85,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 def _send_grpc(call: Call, address: str, body: bytes, timeout_s: float) -> bytes:
     import grpc
 
-    # Proxies are for the outside world; a server under test is addressed directly.
+    # A server under test is addressed directly, without the environment's HTTP proxy.
     with grpc.insecure_channel(
         address, options=[("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
     ) as channel:

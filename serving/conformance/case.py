@@ -1,4 +1,4 @@
-"""What a case is: requests, each with the answer that it must get."""
+"""Define a case: requests, each with its expected answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ANY = object()
-"""An answer that is not looked at."""
+"""An answer that is not checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Rest:
     """One HTTP request: POST if there is a ``body``, else GET.
 
     ``answer`` is the parsed JSON body, ``raw`` the whole body, ``error`` a part of the error's text,
-    ``parts`` are parts of the body, ``longest`` limits its bytes, ``answer_headers`` must be there.
+    ``parts`` are parts of the body, ``longest`` limits its bytes, ``answer_headers`` must be present.
     """
 
     path: str
@@ -49,7 +49,7 @@ class Grpc:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Requests that must add to metrics: lines of the metrics' page without their values, and by how much."""
+    """Requests that must increase metrics; ``grow`` maps lines of the metrics page, without values, to increases."""
 
     steps: tuple[Rest | Grpc, ...]
     grow: Mapping[str, int]
@@ -57,12 +57,12 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case by its number in the reference; ``steps`` run one after the other."""
+    """A case with its number in the reference; ``steps`` run one after the other."""
 
     id: str
     steps: tuple[Rest | Grpc | Growth, ...]
 
 
 def case(number: str, *steps: Rest | Grpc | Growth) -> Case:
-    """A case of these steps."""
+    """Make a case of these steps."""
     return Case(number, steps)

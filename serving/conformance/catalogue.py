@@ -1,4 +1,4 @@
-"""Every case: those that run against one server, and those that need a server of their own, with the reason."""
+"""List all cases: those that run against any server, and those that need a server of their own, with the reason."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CASES: tuple[Case, ...] = (
     *errors.CASES,
     *services.CASES,
 )
-"""What can be asked of any server that serves the models of ``write.py``."""
+"""Cases for any server that serves the models of ``write.py``."""
 
 ELSEWHERE: dict[str, str] = {
-    "G2": "needs a model that cannot be loaded, with which TF Serving does not start",
+    "G2": "needs a model that cannot be loaded; TF Serving does not start with one",
     "H2": "the server must not start",
     "H3": "rewrites the server's configuration file",
     "H4": "rewrites the server's configuration file",
@@ -30,10 +30,10 @@ ELSEWHERE: dict[str, str] = {
     "I6": "needs --enable_batching",
     "I7": "needs --enable_batching",
     "I8": "needs --enable_batching",
-    "J1": "needs a start of the server",
-    "J2": "needs a start of the server",
-    "J3": "needs a start of the server",
-    "J6": "needs a start of the server",
+    "J1": "needs to start the server",
+    "J2": "needs to start the server",
+    "J3": "needs to start the server",
+    "J6": "needs to start the server",
     "K5": "needs a server without --monitoring_config_file",
     "K7": "needs --ssl_config_file",
     "K8": "needs --enable_grpc_healthcheck_service",
@@ -41,7 +41,7 @@ ELSEWHERE: dict[str, str] = {
     "K10": "needs --grpc_socket_path",
     "K11": "needs --prefer_tflite_model",
 }
-"""Cases that only this project's own tests run, since they choose the server's flags and files."""
+"""Cases that only this project's own tests run, because they set the server's flags and files."""
 
 SECTIONS = {
     "A": (1, 2, 3, 4, 5, 6, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19),
@@ -56,6 +56,6 @@ SECTIONS = {
     "J": (1, 2, 3, 6),
     "K": (1, 2, 3, 4, 5, 7, 8, 9, 10, 11),
 }
-"""The numbers of the reference."""
+"""The numbers of the cases in the reference, by section."""
 
 IDS = tuple(f"{section}{number}" for section, numbers in SECTIONS.items() for number in numbers)

@@ -1,7 +1,7 @@
-"""Models that give their inputs back in every type and shape, and one that counts."""
+"""Write models that return their inputs in every type and shape, and a model that counts."""
 
 # mypy: disable-error-code="no-untyped-def, misc"
-# TensorFlow's types are not there when this is checked.
+# TensorFlow's types are not installed when mypy runs.
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ECHOED = ("int32", "int64", "uint8", "bool", "float", "double", "string", "half"
 
 
 def write_echo(folder: Path) -> None:
-    """A version of a model with one signature for each kind of input and output."""
+    """Write a version of a model with one signature for each kind of input and output."""
     import tensorflow as tf
 
     def takes(**inputs):
@@ -80,7 +80,7 @@ def write_echo(folder: Path) -> None:
 
         @takes(inputs=(tf.string, [None]))
         def labels(self, inputs):
-            """Two classes with a label each, and a score only each."""
+            """Return two classes with labels and scores."""
             count = tf.shape(inputs)[0]
             return {
                 "classes": tf.tile([["cat", "dog"]], [count, 1]),
@@ -98,7 +98,7 @@ def write_echo(folder: Path) -> None:
 
 
 def write_slow(folder: Path, seconds: float = 2.0) -> None:
-    """A version of a model that computes for so many seconds."""
+    """Write a version of a model that computes for ``seconds``."""
     import tensorflow as tf
 
     class Slow(tf.Module):
@@ -113,7 +113,7 @@ def write_slow(folder: Path, seconds: float = 2.0) -> None:
 
 
 def write_counter(folder: Path) -> None:
-    """A version of a model with a state: signatures that read, raise and reset a counter."""
+    """Write a version of a model with state: signatures that read, increase and reset a counter."""
     import tensorflow as tf
 
     class Counter(tf.Module):
@@ -142,7 +142,7 @@ def write_counter(folder: Path) -> None:
 
 
 def write_empty(folder: Path) -> None:
-    """A version of a model whose only signature has no outputs."""
+    """Write a version of a model whose only signature has no outputs."""
     import tensorflow as tf
 
     v1 = tf.compat.v1

@@ -1,4 +1,4 @@
-"""Section F: models, versions, signatures and labels that are not there, and what gRPC refuses."""
+"""List section F: missing models, versions, signatures and labels, and requests that gRPC refuses."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ _MULTI = "PredictionService/MultiInference"
 
 
 def spec(name: str = "half_plus_two", more: str = "") -> str:
-    """A model_spec in text format."""
+    """Write a model_spec in text format."""
     return f'model_spec {{ name: "{name}" {more} }} '
 
 
 def tensor(key: str = "x", content: str = "dtype: DT_FLOAT tensor_shape { dim { size: 1 } } float_val: 2") -> str:
-    """One input in text format."""
+    """Write one input in text format."""
     return f'inputs {{ key: "{key}" value {{ {content} }} }} '
 
 
 def refused(request: str, error: str, code: str = "INVALID_ARGUMENT", method: str = PREDICT) -> Grpc:
-    """A gRPC request that is wrong."""
+    """Make a gRPC request that must be refused."""
     return Grpc(method, request, code=code, error=error)
 
 
 def resolved(signature: str, name: str = "half_plus_two", version: int = 123) -> str:
-    """The model_spec of an answer."""
+    """Write the model_spec of an answer."""
     return spec(name, f'version {{ value: {version} }} signature_name: "{signature}"')
 
 
@@ -44,7 +44,7 @@ _BOTH = (
     f"results {{ {resolved('classify_x_to_y', _TF1)} "
     "classification_result { classifications { classes { score: 3 } } } }"
 )
-_INCOMPATIBLE = "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]"  # the kernel's own words
+_INCOMPATIBLE = "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]"  # the kernel's own message
 
 CASES: tuple[Case, ...] = (
     case(

@@ -1,4 +1,4 @@
-"""Section E: classify and regress."""
+"""List section E: classify and regress."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""half_plus_two with its six signatures and half_plus_three, as TensorFlow 2 and as TensorFlow 1 write them.
+"""Write half_plus_two with its six signatures and half_plus_three, in the formats of TensorFlow 2 and 1.
 
 y = x / 2 + 2, y2 = x / 2 + 3, y3 = x2 / 2 + 3. The signatures ``*_x_*`` for classify and regress take
-serialised examples with the feature x, those named ``*_x2_*`` a tensor; they are the same six, computing
-the same, as those of the half_plus_two that tensorflow/serving tests itself with.
+serialised examples with the feature x, those named ``*_x2_*`` a tensor. The six signatures and their results
+are the same as those of half_plus_two in tensorflow/serving's own tests.
 """
 
 # mypy: disable-error-code="no-untyped-def, misc"
-# TensorFlow's types are not there when this is checked.
+# TensorFlow's types are not installed when mypy runs.
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ METHODS = {
 
 
 def write_tf2(folder: Path, plus: float = 2.0) -> None:
-    """A version of the model, written by TensorFlow 2 into ``folder``."""
+    """Write a version of the model with TensorFlow 2 into ``folder``."""
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2
 
@@ -60,7 +60,7 @@ def write_tf2(folder: Path, plus: float = 2.0) -> None:
 
     model = HalfPlus()
     tf.saved_model.save(model, str(folder), signatures={name: getattr(model, name) for name in METHODS})
-    # TensorFlow 2 says "predict" of every signature, and its MethodNameUpdater writes the file anew, too.
+    # TensorFlow 2 sets every method name to "predict". Its MethodNameUpdater would also rewrite the file.
     file = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     for name, method in METHODS.items():
@@ -69,7 +69,7 @@ def write_tf2(folder: Path, plus: float = 2.0) -> None:
 
 
 def write_tf1(folder: Path) -> None:
-    """A version of half_plus_two as TensorFlow 1 wrote it: one graph, whose signatures share their tensors."""
+    """Write a version of half_plus_two in TensorFlow 1's format: one graph whose signatures share their tensors."""
     import tensorflow as tf
 
     v1 = tf.compat.v1

@@ -1,4 +1,4 @@
-"""Section D: tensors as JSON, and the form of errors."""
+"""List section D: tensors as JSON, and the form of errors."""
 
 from __future__ import annotations
 

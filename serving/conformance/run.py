@@ -1,4 +1,4 @@
-"""Runs cases against a server, over real sockets."""
+"""Run cases against a server, over real sockets."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Endpoint:
 
 @contextmanager
 def connect(rest: str, grpc_target: str) -> Iterator[Endpoint]:
-    """The server at a URL and a gRPC target, ``HOST:PORT``."""
+    """Connect to the server at a URL and a gRPC target, ``HOST:PORT``."""
     import grpc
 
-    # Proxies are for the outside world; a server under test is addressed directly.
+    # A server under test is addressed directly, without the environment's HTTP proxy.
     with grpc.insecure_channel(grpc_target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         yield Endpoint(rest.rstrip("/"), channel)
 
 
 def run_case(case: Case, target: Endpoint) -> str:
-    """What is wrong with the server's answers, in one line; empty if nothing is.
+    """Run a case, and return the first wrong answer of the server in one line; empty if all are right.
 
     Raises:
         OSError: nothing answers.
@@ -104,7 +104,7 @@ def _json_problem(step: Rest, text: str) -> str:
 
 
 def ask(step: Rest, url: str) -> tuple[int, bytes, Any]:
-    """Status, body and headers of the answer to a request. Raises OSError: there is none."""
+    """Send a request; return the status, body and headers of the answer. Raises OSError: nothing answers."""
     data = step.body.encode("utf-8", "surrogateescape") if isinstance(step.body, str) else step.body
     method = step.method or ("GET" if data is None else "POST")
     if not url.startswith(("http://", "https://")):
@@ -146,7 +146,7 @@ def _run_grpc(step: Grpc, channel: Any) -> str:
 
 
 def _call(step: Grpc, channel: Any) -> tuple[Any, Any, Any]:
-    """The method to call, the request, and the class of the response."""
+    """Return the method to call, the request, and the class of the response."""
     from google.protobuf import message_factory, text_format
     from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
@@ -162,7 +162,7 @@ def _call(step: Grpc, channel: Any) -> tuple[Any, Any, Any]:
 
 
 def _metrics(url: str) -> dict[str, float]:
-    """The numbers of the metrics' page by what is in front of them; nothing if there is no such page."""
+    """Read the metrics page as values by the text before them; empty if there is no such page."""
     status, body, _ = ask(Rest(METRICS), url)
     if status != 200:
         return {}
@@ -171,7 +171,7 @@ def _metrics(url: str) -> dict[str, float]:
 
 
 def same(received: Any, expected: Any) -> bool:
-    """Whether two JSON values are equal: types too, NaN to itself, and floats to float32's precision."""
+    """Compare two JSON values: types must match, NaN equals NaN, and floats are compared in float32's precision."""
     if type(received) is not type(expected):
         return False
     if isinstance(expected, dict):
@@ -184,7 +184,7 @@ def same(received: Any, expected: Any) -> bool:
 
 
 def _float32(value: float) -> bytes | float:
-    """The bits of a number as float32; the number itself where it is beyond them."""
+    """Return the bits of a number as float32; the number itself if it is too large for float32."""
     try:
         return struct.pack("<f", value)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Sections G, H and K as far as one running server shows them: status, metadata, configuration, metrics."""
+"""List the cases of sections G, H and K for one running server: status, metadata, configuration, metrics."""
 
 from __future__ import annotations
 

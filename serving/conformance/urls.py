@@ -1,4 +1,4 @@
-"""Section A: the grammar of the URLs, and the headers of every answer."""
+"""List section A: the grammar of the URLs, and the headers of every answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections B and C: predictions that succeed, and JSON as tensors."""
+"""List sections B and C: predictions that succeed, and JSON as tensors."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _DEEP = "[" * 500_000 + "]" * 500_000
 
 
 def ok(signature: str, content: dict[str, Any], answer: Any) -> Rest:
-    """A prediction of the model echo that is right."""
+    """Make a request to the model echo that must succeed."""
     return Rest(ECHO, json.dumps({"signature_name": signature, **content}), answer=answer)
 
 
 def bad(signature: str, content: dict[str, Any], error: str, status: int = 400) -> Rest:
-    """A prediction of the model echo that is wrong."""
+    """Make a request to the model echo that must be refused."""
     return Rest(ECHO, json.dumps({"signature_name": signature, **content}), status, error=error)
 
 
 def refused(body: str, error: str) -> Rest:
-    """A body for half_plus_two that is wrong."""
+    """Make a request to half_plus_two with a body that must be refused."""
     return Rest(f"{M}:predict", body, 400, error=error)
 
 
 def counter(signature: str, inputs: str = "", value: float | None = None) -> Grpc:
-    """One call of the counter, whose output is ``value``."""
+    """Make a call of the counter, with the expected output ``value``."""
     answer = None
     if value is not None:
         answer = (

@@ -1,4 +1,4 @@
-"""Writes the models that the cases need, and the configuration files of a server that serves them."""
+"""Write the models that the cases need, and the configuration files of a server for them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BASE_PATHS = {
     "slow": "slow",
     ODD_NAME: "half_plus_two",
 }
-"""Where the versions of each model are, under the folder that is written."""
+"""The folder with the versions of each model, relative to the written folder."""
 
 BAD = "bad_half_plus_two"
-"""A model that cannot be loaded. It is in no configuration: TF Serving does not start with it."""
+"""A model that cannot be loaded. No configuration contains it, because TF Serving does not start with it."""
 
 MODELS_FILE, MONITORING_FILE = "models.config", "monitoring.config"
 MONITORING = "prometheus_config { enable: true }\n"
 
 
 def write_models(folder: Path, base: Path | None = None) -> None:
-    """All models and both files; ``base`` is where the server will find the folder, if elsewhere."""
+    """Write all models and both files; ``base`` is the folder's path on the server, if it differs."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tf2(folder / "half_plus_two/00000123")
     write_tf1(folder / "half_plus_two_tf1/00000123")
@@ -50,7 +50,7 @@ def write_models(folder: Path, base: Path | None = None) -> None:
 
 
 def models_config(base: Path, more: str = "") -> str:
-    """The ModelServerConfig of every model under ``base``, in text format; ``more`` are further entries."""
+    """Write the ModelServerConfig of every model under ``base``, in text format; ``more`` are further entries."""
     entries = [
         f'  config {{ name: "{name}" base_path: "{base / path}" model_platform: "tensorflow" '
         f"model_version_policy {{ all {{}} }}{_labels(name)} }}\n"

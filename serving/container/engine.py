@@ -1,4 +1,4 @@
-"""The Docker engine of this machine: found, or said in one line why there is none and what to do."""
+"""Connect to the Docker engine of this machine, or explain in one line why that fails and what to do."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ ENGINE_TIMEOUT_S = 60
 
 _ADVICE = (
     (PermissionError, "Join the group docker (then log in again), or run a rootless engine and set DOCKER_HOST"),
-    (FileNotFoundError, "Install Docker Engine and start it, or set DOCKER_HOST to where one listens"),
-    (ConnectionRefusedError, "Start the daemon (systemctl start docker), or set DOCKER_HOST to where one listens"),
+    (FileNotFoundError, "Install Docker Engine and start it, or set DOCKER_HOST to an engine's address"),
+    (ConnectionRefusedError, "Start the daemon (systemctl start docker), or set DOCKER_HOST to an engine's address"),
 )
-_OTHERWISE = "Check DOCKER_HOST and that the daemon runs"
+_OTHERWISE = "Check DOCKER_HOST, and check that the daemon runs"
 
 
 class EngineMissing(CannotStart):
-    """No Docker engine that answers, or no SDK to ask it."""
+    """No Docker engine answers, or Docker's SDK is not installed."""
 
 
 def address() -> str:
-    """Where the engine listens: DOCKER_HOST, or Docker's own default."""
+    """Return the engine's address: DOCKER_HOST, or Docker's own default."""
     return os.environ.get("DOCKER_HOST") or DEFAULT_HOST
 
 
 def connect() -> DockerClient:
-    """A client of the engine that answered a moment ago; the caller closes it. Raises EngineMissing."""
+    """Connect to the engine and check that it answers; the caller closes the client. Raises EngineMissing."""
     try:
         import docker
         from docker.errors import DockerException
@@ -45,14 +45,14 @@ def connect() -> DockerClient:
     try:
         client = docker.from_env(timeout=ENGINE_TIMEOUT_S)
         client.ping()
-    except (DockerException, OSError, ValueError) as error:  # ValueError: a DOCKER_HOST that is no address
+    except (DockerException, OSError, ValueError) as error:  # ValueError: DOCKER_HOST is not a valid address
         reason, advice = _why(error)
         raise EngineMissing(f"no Docker engine answers at {address()}: {reason}. {advice}.") from error
     return client
 
 
 def _why(error: BaseException) -> tuple[str, str]:
-    """The operating system's reason below the libraries' wrappings, and what to do about it."""
+    """Find the operating system's reason inside the libraries' errors, and the advice for it."""
     for cause in _causes(error):
         for kind, advice in _ADVICE:
             if isinstance(cause, kind):
@@ -65,7 +65,7 @@ def _why(error: BaseException) -> tuple[str, str]:
 
 
 def _causes(error: BaseException, depth: int = 10) -> Iterator[BaseException]:
-    """The error, and all that it wraps as cause, context or argument."""
+    """Yield the error and every error inside it: causes, contexts and arguments."""
     yield error
     wrapped = [error.__cause__, error.__context__, *error.args]
     for inner in wrapped if depth else ():

@@ -1,7 +1,7 @@
-"""``guard.py SESSION``: waits until standard input ends, then removes the containers of that session.
+"""Remove a session's containers if slipway was killed: ``guard.py SESSION``.
 
-Standard input is a pipe from the slipway that started it. A word that comes through it says that all
-is in order and there is nothing to do; an end without a word, that slipway was killed.
+Standard input is a pipe from the slipway that started it. If bytes arrive before the pipe closes, slipway
+has cleaned up and there is nothing to do. If the pipe closes without any, slipway was killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LIMIT_S = 15.0
 
 
 def remove(session: str) -> None:
-    """Remove the session's containers, waiting for one that is just being made."""
+    """Remove the session's containers, and wait for one that is still being created."""
     import docker
     from docker.errors import NotFound
 

@@ -1,4 +1,4 @@
-"""What a container may use, and may do: what docker-compose.yml sets for every server."""
+"""Limit a container's resources and rights, as docker-compose.yml does for every server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CPUS, MEMORY = "SLIPWAY_CPUS", "SLIPWAY_MEMORY"
 
 
 def hardening() -> dict[str, Any]:
-    """Arguments of the SDK's ``create``. Raises CannotStart for a variable that is no amount."""
+    """Return arguments for the SDK's ``create``. Raises CannotStart if a variable holds an invalid amount."""
     memory = os.environ.get(MEMORY) or "2g"
     if not re.fullmatch(r"[1-9]\d*[bkmg]", memory.lower()):
         raise CannotStart(f"{MEMORY} takes an amount such as 512m or 2g. Received: {memory!r}")
@@ -23,16 +23,16 @@ def hardening() -> dict[str, Any]:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
-        "init": True,  # SIGTERM reaches the server, which as process 1 would ignore it if it has no handler
+        "init": True,  # a server without a SIGTERM handler would ignore SIGTERM as process 1
         "nano_cpus": int(_cpus() * 1e9),
         "mem_limit": memory,
-        "memswap_limit": memory,  # the same: no swap
+        "memswap_limit": memory,  # equal to mem_limit: no swap
         "pids_limit": PIDS,
     }
 
 
 def _cpus() -> float:
-    """Two, or as many as there are: an engine refuses more than its machine has."""
+    """Return the number of processors: at most what the machine has, since the engine refuses more."""
     chosen = os.environ.get(CPUS)
     if not chosen:
         return float(min(2, os.cpu_count() or 2))

@@ -1,4 +1,4 @@
-"""The image of a server: here already, built from the repository's Dockerfile, or pulled."""
+"""Get the image of a server: use the present one, build it from the repository's Dockerfile, or pull it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 ROOT = Path(__file__).resolve().parents[2]
-"""The repository, where slipway is not installed without it."""
+"""The repository's root, if slipway runs from the repository."""
 
 Say = Callable[[str], None]
 
 
 class ImageMissing(CannotStart):
-    """No such image on this machine, and no way to get it."""
+    """The image is not on this machine, and cannot be built or pulled."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
-    """An image that the engine has: its name, its identifier and what it takes on disk, in bytes."""
+    """An image that the engine has: its name, its identifier and its size on disk in bytes."""
 
     name: str
     id: str
@@ -41,9 +41,9 @@ class FoundImage:
 
 
 def ensure(client: DockerClient, image: Image, say: Say) -> FoundImage:
-    """The image, built or pulled if the engine has none of this name; ``say`` hears of each step of that.
+    """Return the image; build or pull it if the engine has none of this name, and report each step to ``say``.
 
-    An image that is there is used as it is, however old. Raises ImageMissing or LaunchError.
+    A present image is used as it is, even if it is old. Raises ImageMissing or LaunchError.
     """
     from docker.errors import DockerException, ImageNotFound
 
@@ -56,7 +56,9 @@ def ensure(client: DockerClient, image: Image, say: Say) -> FoundImage:
             _build(image, image.dockerfile, say)
         found = client.images.get(image.name)
     except DockerException as error:
-        raise ImageMissing(f"{image.name!r} is no name of an image ({image.variable}): {_first_line(error)}") from error
+        raise ImageMissing(
+            f"{image.variable} must be the name of an image: {_first_line(error).rstrip('.')}. Received: {image.name!r}"
+        ) from error
     return FoundImage(image.name, str(found.id), int(found.attrs["Size"]))
 
 
@@ -72,34 +74,35 @@ def _pull(client: DockerClient, image: Image, say: Say) -> None:
             if "error" in event:
                 raise _not_pulled(image, event["error"])
             if event.get("status") == "Pull complete":
-                say(f"pulling {image.name}: layer {event.get('id', '')} is here")
+                say(f"pulling {image.name}: layer {event.get('id', '')} is complete")
     except DockerException as error:
         raise _not_pulled(image, _first_line(error)) from error
 
 
 def _not_pulled(image: Image, reason: str) -> ImageMissing:
     return ImageMissing(
-        f"the image {image.name} is not here and cannot be pulled: {reason.rstrip('.')}. "
-        f"Name another with {image.variable}."
+        f"the image {image.name} is not on this machine and cannot be pulled: {reason.rstrip('.')}. "
+        f"Set {image.variable} to another image."
     )
 
 
 def _first_line(error: Exception) -> str:
-    """What the engine said, without the SDK's wrapping."""
+    """Return the engine's own message on one line, without the SDK's wrapping."""
     return " ".join(str(getattr(error, "explanation", None) or error).split())
 
 
 def _build(image: Image, dockerfile: str, say: Say) -> None:
-    """Run ``docker build``: the Dockerfiles need BuildKit, which the SDK does not speak."""
+    """Run ``docker build``: the Dockerfiles need BuildKit, which the SDK does not support."""
     if not (ROOT / dockerfile).is_file() or not (ROOT / "constraints.txt").is_file():
         raise ImageMissing(
-            f"the image {image.name} is not here, and slipway is installed without the repository that builds it. "
-            f"Build it there (docker build -t {image.name} -f {dockerfile} .), or name another with {image.variable}."
+            f"the image {image.name} is not on this machine, and this installation has no repository to build it from. "
+            f"Build it in the repository (docker build -t {image.name} -f {dockerfile} .), "
+            f"or set {image.variable} to another image."
         )
     program = shutil.which("docker")
     if program is None:
         raise ImageMissing(
-            f"{image.name} is built by the docker command, which is not on PATH. Install Docker's client"
+            f"the docker command is needed to build {image.name}, but is not on PATH. Install Docker's client"
         )
     say(f"building {image.name}")
     words = [program, "build", "--progress=plain", "--tag", image.name, "--file", dockerfile, "."]
@@ -120,7 +123,7 @@ def _build(image: Image, dockerfile: str, say: Say) -> None:
                 if step := re.match(r"#\d+ (\[.*)", line):  # "#9 [2/6] RUN ..."
                     say(f"building {image.name}: {step[1][:100]}")
         except BaseException:
-            process.terminate()  # an interrupted build is no image
+            process.terminate()  # an interrupted build must not go on
             raise
     if process.returncode:
         said = "\n".join(tail)

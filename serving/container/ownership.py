@@ -1,9 +1,9 @@
-"""Whose a container is, so that none outlives its slipway: labels, and what is done about orphans.
+"""Label each container with its owner, and remove containers whose owner has ended.
 
-Three nets, one below the other. :class:`serving.container.server.ContainerServer` removes what it
-started, however its block ends. Where slipway is killed, its guard (``guard.py``) sees the pipe
-between them close and removes the container. Where the guard was killed too, or the engine was down,
-the next slipway that starts a container removes those whose owner is gone (:func:`reap`).
+There are three safety nets. :class:`serving.container.server.ContainerServer` removes its container
+when its block ends or fails. If slipway is killed, its guard (``guard.py``) sees the pipe between
+them close, and removes the container. If the guard was killed too, or the engine was down, the next
+slipway that starts a container removes those whose owner has ended (:func:`reap`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ OWNER = "slipway.owner"
 MACHINE = "slipway.machine"
 SESSION = "slipway.session"
 _CLOCK_S = 5.0
-"""A process's start is counted from the machine's, which moves when its clock is set."""
+"""Tolerance of a process's start time: it is computed from the boot time, which moves when the clock is set."""
 
 
 def labels(session: str) -> dict[str, str]:
-    """The labels of a container that this process starts."""
+    """Return the labels for a container that this process starts."""
     me = psutil.Process()
     return {OWNER: f"{me.pid}:{me.create_time():.2f}", MACHINE: machine(), SESSION: session}
 
 
 def machine() -> str:
-    """This machine since its start, as far as its process numbers mean something: others cannot judge them."""
+    """Identify this machine, its current boot and its process namespace: process ids have a meaning only there."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -41,7 +41,7 @@ def machine() -> str:
 
 
 def owner_is_gone(owner: str) -> bool:
-    """Whether the process that a label names has ended."""
+    """Return True if the process that a label names has ended."""
     number, _, created = owner.partition(":")
     try:
         process = psutil.Process(int(number))
@@ -50,17 +50,17 @@ def owner_is_gone(owner: str) -> bool:
     except psutil.NoSuchProcess:
         return True
     except (ValueError, psutil.AccessDenied):
-        return False  # not a label of ours, or not ours to judge
+        return False  # not a label of ours, or another user's process
 
 
 def reap(client: DockerClient) -> list[str]:
-    """Remove the containers of this machine whose owner is gone; their names. Raises DockerException."""
+    """Remove this machine's containers whose owner has ended; return their names. Raises DockerException."""
     from docker.errors import NotFound
 
     gone = []
     for container in client.containers.list(all=True, filters={"label": f"{MACHINE}={machine()}"}, ignore_removed=True):
         if container.labels.get(OWNER) and owner_is_gone(container.labels[OWNER]):
-            with suppress(NotFound):  # its guard was quicker
+            with suppress(NotFound):  # its guard has already removed it
                 container.remove(force=True, v=True)
                 gone.append(str(container.name))
     return gone

@@ -1,4 +1,4 @@
-"""Whether a gRPC server listens: asked in HTTP/2, since a container's port proxy accepts whoever calls."""
+"""Check that a gRPC server listens, by an exchange in HTTP/2: a container's port proxy accepts any connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TIMEOUT_S = 5.0
 
 
 def speaks_http2(host: str, port: int) -> bool:
-    """Whether the first frame that comes back is HTTP/2's SETTINGS. Raises OSError when nobody answers."""
+    """Return True if the first frame received is an HTTP/2 SETTINGS frame. Raises OSError if nothing answers."""
     with socket.create_connection((host, port), timeout=_TIMEOUT_S) as connection:
         connection.sendall(_PREFACE + _SETTINGS)
         received = b""

@@ -1,4 +1,4 @@
-"""How one server is started in a container, and how to tell that it can predict: what a path's server module says."""
+"""Describe how a server starts in a container, and how to check that it can predict; path modules fill this in."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Literal, Protocol
 from serving.launch import LaunchError
 
 MODEL = "/mnt/models"
-"""Where the payload is mounted, read-only: KServe's place for it, so that one command line fits both."""
+"""The read-only mount point of the payload: the same as KServe's, so that one command line fits both."""
 
 
 class CannotStart(LaunchError):
-    """What was asked for, or this machine, allows no container: nothing was started."""
+    """The request or this machine does not allow a container; nothing was started."""
 
 
 class Inside(Protocol):
-    """A started container, for what can only be learned within it."""
+    """A started container, seen from inside."""
 
     def run(self, *words: str) -> tuple[int, str]:
-        """The exit code of a command in the container, and its standard output."""
+        """Run a command in the container; return its exit code and standard output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """The image of a server. ``variable`` names the environment variable that chooses another one.
+    """The image of a server. ``variable`` is the environment variable that chooses another one.
 
-    ``dockerfile`` is the file, from the repository's root, that builds it; None for an image that
-    is not ours, which is pulled.
+    ``dockerfile`` is the path, relative to the repository's root, of the file that builds it; None for
+    an image that is not ours and must be pulled.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One listening port of a server: its number in the container and the one it is published on."""
+    """A listening port of a server: its number in the container and its published number."""
 
     scheme: Literal["http", "grpc"]
     inside: int
@@ -49,7 +49,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
-    """The model can predict if a GET brings status 200."""
+    """The model can predict if a GET returns status 200."""
 
     path: str
     port: int
@@ -57,14 +57,14 @@ class HttpProbe:
 
 @dataclass(frozen=True, slots=True)
 class ExecProbe:
-    """The model can predict if a command in the container ends with 0."""
+    """The model can predict if a command in the container exits with 0."""
 
     words: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A key that all replicas of a cluster share; ``argument`` tells the server of the file ``mounted_at/key``."""
+    """A key that all replicas of a cluster share; ``argument`` gives the server the file ``mounted_at/key``."""
 
     name: str
     key: str
@@ -74,15 +74,15 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class ContainerRecipe:
-    """How one server is started in a container.
+    """The description of a server that runs in a container.
 
     ``ports`` maps the names of protocols to their ports, which are published on ``host`` only.
-    ``payload`` is mounted at :data:`MODEL`, read-only; ``tmpfs`` maps the folders that can be
-    written to, all in memory, to their mount options. ``ready`` and ``token`` are as in
-    :class:`serving.launch.Recipe`, and may look into the container.
+    ``payload`` is mounted read-only at :data:`MODEL`; ``tmpfs`` maps the writable folders, all in
+    memory, to their mount options. ``ready`` and ``token`` are as in :class:`serving.launch.Recipe`,
+    and may run commands in the container.
 
-    For a cluster: ``probe`` asks from outside or inside whether the model can predict, ``memory`` is
-    what one replica needs with a small model, ``secret`` the clients' key, if the server wants one.
+    For a cluster: ``probe`` checks from outside or inside that the model can predict, ``memory`` is the
+    need of one replica with a small model, ``secret`` the clients' key if the server requires one.
     """
 
     server: str
@@ -102,6 +102,6 @@ class ContainerRecipe:
 
 
 def image_of(variable: str, default: str, own: str, dockerfile: str) -> Image:
-    """The image that the environment names, else the default; it can be built here if it is our ``own``."""
+    """Return the image named by the environment, else the default; it can be built only if it is our ``own``."""
     name = os.environ.get(variable) or default
     return Image(name, variable, dockerfile if name == own else None)

@@ -1,4 +1,4 @@
-"""Starts a server's container, waits until it can predict, and removes it so that nothing is left behind."""
+"""Start a server's container, wait until it can predict, and remove it at the end."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from serving.container.hardening import hardening
 from serving.container.image import FoundImage, Say, ensure
 from serving.container.recipe import MODEL, CannotStart, ContainerRecipe
 from serving.launch import STOP_GRACE_S, LaunchError, PortInUse, Recipe, Running, kept_ready
+from serving.wire.addresses import host_port
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,8 +35,8 @@ _LOGS_S = 5.0
 class ContainerServer(Running):
     """A started container. Use :func:`serve_container`, which also removes it.
 
-    ``image`` is what it was started from, ``ready_s`` the seconds from the request to create it until
-    it could predict (None before).
+    ``image`` is the image it was started from, ``ready_s`` the seconds from the request to create it
+    until it could predict (None before that).
     """
 
     def __init__(self, client: DockerClient, recipe: ContainerRecipe, image: FoundImage, workdir: Path) -> None:
@@ -48,7 +49,9 @@ class ContainerServer(Running):
         self.recipe = Recipe(
             server=f"{recipe.server}, container of {recipe.image.name}",
             argv=tuple(recipe.command),
-            endpoints={name: f"{port.scheme}://{recipe.host}:{port.published}" for name, port in recipe.ports.items()},
+            endpoints={
+                name: f"{port.scheme}://{host_port(recipe.host, port.published)}" for name, port in recipe.ports.items()
+            },
             ready=lambda: recipe.ready(self),
             token=lambda: recipe.token(self),
         )
@@ -76,12 +79,12 @@ class ContainerServer(Running):
         return str(self._container.name)
 
     def wait_until_ready(self, timeout_s: float) -> float:
-        """As every server's; also keeps the seconds."""
+        """Wait as :meth:`Running.wait_until_ready` does, and keep the seconds in ``ready_s``."""
         self.ready_s = super().wait_until_ready(timeout_s)
         return self.ready_s
 
     def run(self, *words: str) -> tuple[int, str]:
-        """The exit code of a command within, and its standard output. Raises OSError if it cannot be asked."""
+        """Run a command in the container; return its exit code and standard output. Raises OSError if that fails."""
         from docker.errors import DockerException
 
         try:
@@ -92,31 +95,31 @@ class ContainerServer(Running):
 
     @property
     def running(self) -> bool:
-        """Whether the container runs; if not, its last words are in the log. False also when somebody removed it."""
+        """True while the container runs. When False, the log is complete. Also False if the container was removed."""
         running = bool(self._state().get("Running"))
         if not running:
             self._logs.join(_LOGS_S)
         return running
 
     def wait(self) -> None:
-        """Return when the container has ended."""
+        """Wait until the container has ended."""
         from docker.errors import NotFound
 
         with suppress(NotFound):
             self._container.wait(timeout=None)
 
     def exit_text(self) -> str:
-        """How it ended, with the engine's own reason, if there is one."""
+        """Describe how the container ended, with the engine's reason if there is one."""
         state = self._state()
         if not state:
-            return "removed by somebody else"
+            return "removed by another program"
         if state["Running"]:
             return "running"
         memory = ", out of memory: raise SLIPWAY_MEMORY" if state.get("OOMKilled") else ""
         return f"exit code {state['ExitCode']}{memory}"
 
     def root_pid(self) -> int | None:
-        """The container's first process, if it is one of this machine's and not of a virtual machine's."""
+        """Return the id of the container's first process; None if it runs in a virtual machine."""
         try:
             mine = str(self._container.id) in Path(f"/proc/{self._pid}/cgroup").read_text()
         except OSError:
@@ -124,7 +127,7 @@ class ContainerServer(Running):
         return self._pid if mine else None
 
     def proxy_cpu_s(self) -> float | None:
-        """CPU seconds of the processes that publish the ports; None where there is none to be seen."""
+        """Return the CPU seconds of the processes that publish the ports; None if none is visible."""
         published = {str(port.published) for port in self._ports.values()}
         found = []
         for process in psutil.process_iter(["name"]):
@@ -135,17 +138,17 @@ class ContainerServer(Running):
         return sum(found) if found else None
 
     def direct_endpoints(self) -> Mapping[str, str]:
-        """The endpoints at the container's own address, past the ports' proxy. Raises OSError if out of reach."""
+        """Return the endpoints at the container's own address, not through the proxy. Raises OSError if unreachable."""
         networks = self._container.attrs["NetworkSettings"]["Networks"].values()
         address = next((network["IPAddress"] for network in networks if network["IPAddress"]), None)
         if address is None:
             raise OSError("the container has no address of its own")
         for port in self._ports.values():
             socket.create_connection((address, port.inside), timeout=REACH_S).close()
-        return {name: f"{port.scheme}://{address}:{port.inside}" for name, port in self._ports.items()}
+        return {name: f"{port.scheme}://{host_port(address, port.inside)}" for name, port in self._ports.items()}
 
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
-        """Ask it to end, then make it; returns when the container is removed.
+        """Ask the container to end, then force it; returns when it is removed.
 
         Raises:
             LaunchError: the engine did not remove it.
@@ -155,7 +158,7 @@ class ContainerServer(Running):
         try:
             with suppress(NotFound):
                 self._container.stop(timeout=int(grace_s))
-            self._logs.join(_LOGS_S)  # its last words
+            self._logs.join(_LOGS_S)  # for its last lines
             self._remove()
         except (DockerException, OSError) as error:
             raise LaunchError(f"{self.name} could not be removed: {error}. Run: docker rm -f {self.name}") from error
@@ -169,7 +172,7 @@ class ContainerServer(Running):
             self._container.remove(force=True, v=True)
 
     def _state(self) -> dict[str, Any]:
-        """The engine's record of the container; empty when it is removed."""
+        """Return the engine's record of the container; empty if it was removed."""
         from docker.errors import NotFound
 
         try:
@@ -189,7 +192,7 @@ class ContainerServer(Running):
 
 
 def _arguments(recipe: ContainerRecipe, session: str) -> dict[str, Any]:
-    """What the container is created with. Raises CannotStart."""
+    """Return the arguments for creating the container. Raises CannotStart."""
     from docker.types import LogConfig, Mount
 
     _check_readable(recipe.payload)
@@ -208,19 +211,19 @@ def _arguments(recipe: ContainerRecipe, session: str) -> dict[str, Any]:
 
 
 def _check_readable(payload: Path) -> None:
-    """Raises CannotStart if the container's user, who owns nothing here, could not read the artifact."""
+    """Check that the container's user, who owns no file here, can read the artifact; else raise CannotStart."""
     for path in (payload, *payload.rglob("*")):
         needed = 0o005 if path.is_dir() else 0o004
         if path.stat().st_mode & needed != needed:
-            raise CannotStart(f"the container's user may not read {path}. Run: chmod -R o+rX {payload}")
+            raise CannotStart(f"the container's user cannot read {path}. Run: chmod -R o+rX {payload}")
 
 
 def _refused(recipe: ContainerRecipe, error: Exception) -> LaunchError:
-    """The engine's refusal to create or start the container, in one line."""
+    """Turn the engine's refusal to create or start the container into an error of one line."""
     reason = " ".join(str(getattr(error, "explanation", None) or error).split())
     if "port is already allocated" in reason or "address already in use" in reason:
         return PortInUse(f"a port cannot be published: {reason}. Choose another, or leave it out for a free one.")
-    # 400: it is the arguments that the engine does not like, such as more processors than there are.
+    # 400: the engine rejects the arguments, for example more processors than the machine has.
     kind = CannotStart if getattr(error, "status_code", None) == HTTPStatus.BAD_REQUEST else LaunchError
     return kind(f"the engine did not start {recipe.image.name}: {reason}")
 
@@ -231,12 +234,12 @@ def _start_guard(session: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C at the terminal is not for it
+        start_new_session=True,  # so that Ctrl-C at the terminal does not reach it
     )
 
 
 def _end_guard(process: subprocess.Popen[bytes]) -> None:
-    """Tell the guard that there is nothing left for it to do."""
+    """Tell the guard that the clean-up is done."""
     with suppress(BrokenPipeError):
         process.communicate(b"done")
 
@@ -245,12 +248,12 @@ def _end_guard(process: subprocess.Popen[bytes]) -> None:
 def serve_container(
     make: Callable[[], ContainerRecipe], workdir: Path, say: Say, timeout_s: float = 120.0
 ) -> Iterator[ContainerServer]:
-    """The container that ``make`` describes, ready to predict, for as long as the block runs; then removed.
+    """Start the container that ``make`` describes, wait until it can predict, and remove it when the block ends.
 
-    ``say`` hears of what takes long before it starts: an image that is built or pulled.
+    ``say`` receives progress messages while an image is built or pulled.
 
     Raises:
-        CannotStart: there is no engine (EngineMissing), no image (ImageMissing), or a limit that is no amount.
+        CannotStart: there is no engine (EngineMissing), no image (ImageMissing), or a limit is invalid.
         LaunchError: it did not start, or was not ready in time.
     """
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Health check of the gateway: exits with 0 when it has a replica that can predict, over both protocols."""
+"""Check the gateway's health: exit with 0 if it has a replica that can predict, over both protocols."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ def main() -> int:
         with urllib.request.urlopen(PAGE, timeout=5) as answer:
             healthy = {entry["name"]: entry["value"] for entry in json.load(answer)["stats"]}
     except OSError as error:
-        print(f"gateway: not there yet: {error}", file=sys.stderr)
+        print(f"gateway: Envoy does not answer yet: {error}", file=sys.stderr)
         return 1
     if len(healthy) == 2 and all(healthy.values()):
         return 0

@@ -1,1 +1,1 @@
-"""HTTP/2 (RFC 9113), as much of it as unary gRPC needs, for a client and a server that spend microseconds on it."""
+"""Implement the part of HTTP/2 (RFC 9113) that unary gRPC needs, for a client and a server, at microseconds a call."""

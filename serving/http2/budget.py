@@ -1,4 +1,4 @@
-"""How many frames a peer may send that cost it less than they cost this side."""
+"""Limit the frames that cost the peer less than they cost this side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PERIOD_S = 60.0
 
 
 class Budget:
-    """``most`` in a minute, counted from the first; over it the peer is hung up on."""
+    """A limit of ``most`` per minute; a peer that exceeds it is disconnected."""
 
     __slots__ = ("_began", "_most", "_spent", "_what")
 
@@ -21,7 +21,7 @@ class Budget:
         self._began = time.monotonic()
 
     def spend(self, count: int = 1) -> None:
-        """Raises Http2Error: ENHANCE_YOUR_CALM, it is used up."""
+        """Count frames. Raises Http2Error: ENHANCE_YOUR_CALM, the limit is exceeded."""
         self._spent += count
         if self._spent > self._most:
             now = time.monotonic()

@@ -1,7 +1,7 @@
-"""One HTTP/2 connection over an asyncio transport: its frames and settings, for a client or a server.
+"""Run one HTTP/2 connection over an asyncio transport: its frames and settings, for a client or a server.
 
-What streams mean is the business of a subclass. Rules are those of RFC 9113, by section; where the RFC leaves a
-limit to the implementation, it is there so that no peer can make this side hold or do more than it announced.
+Subclasses handle the streams. Rules are those of RFC 9113, cited by section. Where the RFC leaves a limit to the
+implementation, the limit here ensures that no peer can make this side store or do more than it announced.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from serving.http2.outgoing import Outgoing
 log = logging.getLogger(__name__)
 
 FRAME_LIMIT = 2**20
-"""Payload of one frame that peers may send, in bytes: large bodies in few frames."""
+"""Largest payload of a peer's frame in bytes, so that large bodies need few frames."""
 MAX_BLOCK_FRAMES = 1000
-"""Of one header block: what CONTINUATION frames without content run into."""
+"""Frames per header block: a limit for CONTINUATION frames without content."""
 MAX_IDLE_FRAMES = 10_000
-"""A minute that carry nothing and need no answer: empty DATA, PRIORITY, unknown types, frames of streams that are over.
+"""Frames per minute without content or answer: empty DATA, PRIORITY, unknown types, frames of ended streams.
 A client that sends PRIORITY with each of 100 requests a second stays below it."""
 MAX_CONTROL_FRAMES = 10_000
-"""PING and SETTINGS a minute. gRPC's clients send some ten PINGs a second while they measure a connection."""
+"""PING and SETTINGS per minute. gRPC's clients send about ten PINGs a second while they measure a connection."""
 LINGER_S = 2.0
-"""How long a peer may take to hang up after this side has, or to read more of what was sent before."""
+"""Seconds for a peer to close the connection after this side has, or to read more of the bytes sent before."""
 
 
 class Connection(asyncio.Protocol, Generic[Parsed]):
-    """What both ends have in common. ``window`` is how many unread bytes a peer may have under way, and
-    ``of_stream`` those of one stream; ``parse`` makes of a block's fields what :meth:`on_headers` gets."""
+    """The common part of both ends. ``window`` is the number of bytes that a peer may send before this side reads
+    them, ``of_stream`` the same for one stream; ``parse`` turns a block's fields into :meth:`on_headers`' argument."""
 
     largest_push = 1  # of SETTINGS_ENABLE_PUSH
 
@@ -61,71 +61,71 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         }
         self.transport: asyncio.Transport
         self.is_lost = False
-        self.table_size = DEFAULT_TABLE  # what the peer allows, up to the default
-        self.table_update = b""  # what the next header block has to begin with
-        self.max_streams = 2**31  # that this side may have open
+        self.table_size = DEFAULT_TABLE  # the peer's limit, at most the default
+        self.table_update = b""  # the start of the next header block
+        self.max_streams = 2**31  # number of streams that this side may have open
         self.has_settings = False
         self.outgoing = Outgoing()
         self.incoming = Incoming(window, of_stream)
-        self._block: tuple[int, int, list[bytes]] | None = None  # of a stream, with HEADERS' flags
+        self._block: tuple[int, int, list[bytes]] | None = None  # stream, flags of HEADERS, parts
         self._block_bytes = 0
-        self._idle = Budget(MAX_IDLE_FRAMES, "frames that carry nothing")
+        self._idle = Budget(MAX_IDLE_FRAMES, "frames without content")
         self._control = Budget(MAX_CONTROL_FRAMES, "PING and SETTINGS")
         self._lingering: asyncio.TimerHandle | None = None
 
-    # -- what a subclass says -----------------------------------------------------------------------
+    # -- methods of a subclass ----------------------------------------------------------------------
 
     @abstractmethod
     def on_headers(self, stream: int, parsed: Parsed, ends: bool) -> None:
-        """A header block of a stream has arrived; ``ends``: nothing follows it."""
+        """Handle a header block of a stream; ``ends`` says that it ends the stream."""
 
     @abstractmethod
     def on_data(self, stream: int, data: bytes, ends: bool) -> None:
-        """A part of a body has arrived."""
+        """Handle a part of a body."""
 
     @abstractmethod
     def on_data_after_all(self, stream: int) -> None:
-        """DATA has arrived on a stream that is not idle, and of which nothing is expected any more."""
+        """Handle DATA on a stream that was opened before and from which no more data is expected."""
 
     @abstractmethod
     def on_reset(self, stream: int, code: int) -> None:
-        """The peer has given up a stream, which may be one that is over."""
+        """Handle the peer's reset of a stream, which may have ended already."""
 
     @abstractmethod
     def on_stream_error(self, error: StreamError) -> None:
-        """The peer broke a rule on a stream, and has been told."""
+        """Handle the peer's error on a stream; the peer has already been told."""
 
     @abstractmethod
     def on_goaway(self, last_stream: int, text: str) -> None:
-        """The peer takes no new streams, and has not worked on those after ``last_stream``; ``text`` says why."""
+        """Handle the peer's GOAWAY: it takes no new streams and did not process those after ``last_stream``."""
 
     def on_settings(self) -> None:
-        """The peer's settings are here, or changed."""
+        """Handle the peer's settings, when they arrive or change."""
 
     def on_pong(self, payload: bytes) -> None:
-        """The peer has answered to a PING of those eight bytes."""
+        """Handle the peer's answer to a PING with these eight bytes."""
 
     def on_room(self) -> None:
-        """The peer may have been sent what waited."""
+        """Continue, because waiting bytes may have been sent."""
 
     @abstractmethod
     def on_lost(self, reason: str) -> None:
-        """The connection takes and brings nothing more; every stream is gone with it."""
+        """Handle the end of the connection and of all its streams."""
 
     @abstractmethod
     def is_open(self, stream: int) -> bool:
-        """Whether the peer may still send on the stream."""
+        """Return True if the peer may still send on the stream."""
 
     @abstractmethod
     def is_active(self, stream: int) -> bool:
-        """Whether this side may still send on the stream."""
+        """Return True if this side may still send on the stream."""
 
     @abstractmethod
     def is_idle(self, stream: int) -> bool:
-        """Whether the stream has not been opened yet, by either side."""
+        """Return True if neither side has opened the stream yet."""
 
     def wants_more(self, _stream: int) -> bool:
-        """Whether the window of the stream shall be opened again."""
+        """Return True if the window of the stream may be opened again."""
         return True
 
     # -- asyncio.Protocol ---------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
                 if self._block is not None and (kind != frames.CONTINUATION or stream != self._block[0]):
                     raise Http2Error(Code.PROTOCOL_ERROR, "a header block was interrupted")  # 6.10
                 if not self.has_settings and (kind != frames.SETTINGS or flags & frames.ACK):
-                    raise Http2Error(Code.PROTOCOL_ERROR, "the first frame was no SETTINGS")  # 3.4
+                    raise Http2Error(Code.PROTOCOL_ERROR, "the first frame was not SETTINGS")  # 3.4
                 try:
                     _ON_FRAME.get(kind, Connection._on_unknown)(self, flags, stream, payload)
                 except StreamError as error:
@@ -162,35 +162,35 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
     # -- sending ------------------------------------------------------------------------------------
 
     def reset(self, stream: int, code: int) -> None:
-        """Ends a stream at once, in both directions."""
+        """End a stream at once, in both directions."""
         self.forget(stream)
         self.outgoing.write(frames.reset(stream, code))
 
     def forget(self, stream: int) -> None:
-        """A stream is over: nothing more of it is sent or expected."""
+        """Forget an ended stream: nothing more of it is sent or expected."""
         self.outgoing.forget(stream)
         self.incoming.forget(stream)
 
     def fail(self, code: Code, text: str) -> None:
-        """Tells the peer what it did, and hangs up."""
+        """Tell the peer its error, and close the connection."""
         if not self.is_lost:
             log.debug("%s: %s: %s", self.transport.get_extra_info("peername"), code.name, text)
             self.outgoing.write(frames.goaway(self.last_stream(), code, text))
             self.hang_up(text)
 
     def hang_up(self, reason: str) -> None:
-        """Ends the connection, after what was written to it.
+        """End the connection, after sending all bytes already written.
 
-        This side stops to write and waits for the peer to do so. If it closed the socket at once, TCP would answer
-        the next byte of the peer with a reset, which drops what the peer has not read.
+        This side stops writing and waits until the peer does too. If it closed the socket at once, TCP would answer
+        the peer's next byte with a reset, and the peer would lose bytes that it has not read yet.
         """
         self._end(reason)
         if self.transport.is_closing():
             return
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.transport.resume_reading()  # to see the end
-        else:  # TLS has its own way
+            self.transport.resume_reading()  # to notice the peer's end
+        else:  # TLS has a closing handshake of its own
             self.transport.close()
         self._linger(-1)
 
@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
             self._lingering = loop.call_later(LINGER_S, self._linger, left)
 
     def last_stream(self) -> int:
-        """The newest stream that the peer opened; none for a client."""
+        """Return the newest stream that the peer opened; 0 for a client."""
         return 0
 
     def _end(self, reason: str) -> None:
@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         if stream == 0 or self.is_idle(stream):
             raise Http2Error(Code.PROTOCOL_ERROR, "DATA on a stream that is not open")
         ends = bool(flags & frames.END_STREAM)
-        size = len(payload)  # with padding (6.9.1)
+        size = len(payload)  # padding counts (6.9.1)
         if not size and not ends:
             self._idle.spend()
         if update := self.incoming.received(size):
@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
             self.on_data_after_all(stream)
             return
         if ends:
-            if self.incoming.unread_of:  # one frame alone is never more than a window
+            if self.incoming.unread_of:  # a single frame never exceeds a window
                 self.incoming.ended(stream, size)
         elif update := self.incoming.received_of(stream, size, self.wants_more):
             self.outgoing.write(update)
@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
 
     def _on_continuation(self, flags: int, stream: int, payload: bytes) -> None:
         if self._block is None:
-            raise Http2Error(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
+            raise Http2Error(Code.PROTOCOL_ERROR, "CONTINUATION without HEADERS")
         parts = self._block[2]
         parts.append(payload)
         self._block_bytes += len(payload)
@@ -265,19 +265,19 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
             self.on_headers(stream, self._blocks.read(b"".join(parts)), ends)
 
     def _on_priority(self, _flags: int, stream: int, payload: bytes) -> None:
-        # It is deprecated, and has no meaning here; its form counts all the same (6.3).
+        # PRIORITY is deprecated and has no effect here, but its form is still checked (6.3).
         self._idle.spend()
         if stream == 0:
             raise Http2Error(Code.PROTOCOL_ERROR, "PRIORITY on stream 0")
         if len(payload) != 5:
-            if self.is_idle(stream):  # there is nothing to be reset
+            if self.is_idle(stream):  # an idle stream cannot be reset
                 raise Http2Error(Code.FRAME_SIZE_ERROR, f"a PRIORITY frame of {len(payload)} bytes")
             raise StreamError(stream, Code.FRAME_SIZE_ERROR, f"a PRIORITY frame of {len(payload)} bytes")
 
     def _on_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if stream:
             raise Http2Error(Code.PROTOCOL_ERROR, "SETTINGS on a stream")
-        self._control.spend(1 + len(self.outgoing.waiting) // 16)  # a new initial window turns to all that wait
+        self._control.spend(1 + len(self.outgoing.waiting) // 16)  # a new window touches all waiting streams
         if flags & frames.ACK:
             if payload:
                 raise Http2Error(Code.FRAME_SIZE_ERROR, "an acknowledgement with settings")
@@ -287,16 +287,16 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
                 _ON_SETTING[name](self, value)
         self.has_settings = True
         self.outgoing.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self.outgoing.go_on()  # not before: some peers hold to a window until it is acknowledged
+        self.outgoing.go_on()  # only now: some peers keep the old window until they get the acknowledgement
         self.on_settings()
         self.on_room()
 
     def _set_table_size(self, value: int) -> None:
-        """Blocks have to say so when the table shrinks below what it was, before they use it (RFC 7541, 4.2)."""
+        """Announce a smaller table at the start of the next block, before it is used (RFC 7541, 4.2)."""
         size = min(value, DEFAULT_TABLE)
         if size < self.table_size:
             self.table_update = size_update(size)
-            self.table_size = size  # it stays small: no block here needs a larger one
+            self.table_size = size  # it never grows again, because the blocks here are small
 
     def _set_push(self, value: int) -> None:
         if value > self.largest_push:
@@ -333,7 +333,7 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         elif self.is_active(stream):
             self.outgoing.widen_stream(stream, size)
         else:
-            return  # it was under way when the stream ended
+            return  # the peer sent it before it saw the end of the stream
         self.on_room()
 
     def _on_rst_stream(self, _flags: int, stream: int, payload: bytes) -> None:
@@ -351,10 +351,10 @@ class Connection(asyncio.Protocol, Generic[Parsed]):
         self.on_goaway(last_stream, f"{code_name(code)} {text}".rstrip())
 
     def _on_push_promise(self, _flags: int, _stream: int, _payload: bytes) -> None:
-        raise Http2Error(Code.PROTOCOL_ERROR, "a push, which nobody allowed")
+        raise Http2Error(Code.PROTOCOL_ERROR, "PUSH_PROMISE, which this side has not allowed")
 
     def _on_unknown(self, _flags: int, _stream: int, _payload: bytes) -> None:
-        self._idle.spend()  # to be ignored (4.1)
+        self._idle.spend()  # ignored, as required by 4.1
 
 
 _ON_FRAME: dict[int, Callable[..., None]] = {

@@ -1,4 +1,4 @@
-"""The framing layer of HTTP/2: bytes to frames and frames to bytes (RFC 9113, sections 4 and 6)."""
+"""Read and write HTTP/2 frames (RFC 9113, sections 4 and 6)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-"""What a client sends first (section 3.4)."""
+"""The first bytes that a client sends (section 3.4)."""
 
-# Numbers, not an enumeration: they are compared several times a request.
+# Plain numbers, because comparing members of an enumeration several times a request is slower.
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 
 END_STREAM = ACK = 0x1
@@ -74,7 +74,7 @@ _SMALL = 4096
 
 
 def add_piece(pieces: list[bytes | bytearray], data: bytes) -> None:
-    """Puts bytes after others. Small ones are merged: each of its own takes 40 bytes of memory."""
+    """Append bytes to a list of pieces. Small pieces are merged, because each piece costs 40 more bytes of memory."""
     if len(data) >= _SMALL or not pieces:
         pieces.append(data)
     elif isinstance(pieces[-1], bytearray):
@@ -84,19 +84,19 @@ def add_piece(pieces: list[bytes | bytearray], data: bytes) -> None:
 
 
 class FrameReader:
-    """Cuts what arrives into frames; ``limit`` is the largest payload that was announced to the peer, in bytes."""
+    """A splitter of received bytes into frames; ``limit`` is the largest payload announced to the peer, in bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[bytes | bytearray] = []  # of a frame that has not arrived whole
+        self._parts: list[bytes | bytearray] = []  # of a frame that is not complete yet
         self._have = 0
         self._need = 9
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete now.
+        """Add received bytes, and return the frames that are now complete.
 
         Raises:
-            Http2Error: FRAME_SIZE_ERROR, a frame is larger than was announced.
+            Http2Error: FRAME_SIZE_ERROR, a frame is larger than the announced limit.
         """
         if self._parts:
             add_piece(self._parts, data)
@@ -127,27 +127,27 @@ class FrameReader:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """One frame as it travels."""
+    """Encode one frame."""
     size = len(payload)
     return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
 
 
 def head(kind: int, flags: int, stream: int, size: int) -> bytes:
-    """The nine bytes before a payload of ``size`` bytes."""
+    """Encode the nine bytes before a payload of ``size`` bytes."""
     return _HEAD.pack(size >> 8, size & 0xFF, kind, flags, stream)
 
 
 def settings(values: dict[int, int]) -> bytes:
-    """A SETTINGS frame."""
+    """Encode a SETTINGS frame."""
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(name, value) for name, value in values.items()))
 
 
 MAX_SETTINGS = 32
-"""In one frame. There are six, and a few extensions."""
+"""Largest number of settings in one frame. Six are defined, and a few extensions exist."""
 
 
 def read_settings(payload: bytes) -> list[tuple[int, int]]:
-    """The settings of a frame, in order. Raises Http2Error if it cannot hold settings, or holds too many."""
+    """Decode the settings of a frame, in order. Raises Http2Error if its size is wrong, or it has too many settings."""
     if len(payload) > MAX_SETTINGS * _SETTING.size:
         raise Http2Error(Code.ENHANCE_YOUR_CALM, f"a SETTINGS frame of {len(payload)} bytes")
     if len(payload) % _SETTING.size:
@@ -156,22 +156,22 @@ def read_settings(payload: bytes) -> list[tuple[int, int]]:
 
 
 def window_update(stream: int, size: int) -> bytes:
-    """A WINDOW_UPDATE frame; stream 0 is the connection."""
+    """Encode a WINDOW_UPDATE frame; stream 0 is the connection."""
     return frame(WINDOW_UPDATE, 0, stream, _NUMBER.pack(size))
 
 
 def reset(stream: int, code: int) -> bytes:
-    """A RST_STREAM frame."""
+    """Encode a RST_STREAM frame."""
     return frame(RST_STREAM, 0, stream, _NUMBER.pack(code))
 
 
 def goaway(last_stream: int, code: Code, text: str = "") -> bytes:
-    """A GOAWAY frame."""
+    """Encode a GOAWAY frame."""
     return frame(GOAWAY, 0, 0, _TWO_NUMBERS.pack(last_stream, code) + text.encode("utf-8", "replace")[:256])
 
 
 def read_goaway(payload: bytes) -> tuple[int, int, str]:
-    """The last stream, the error code and the text of a GOAWAY frame. Raises Http2Error if it is too short."""
+    """Decode the last stream, the error code and the text of a GOAWAY frame. Raises Http2Error if it is too short."""
     if len(payload) < _TWO_NUMBERS.size:
         raise Http2Error(Code.FRAME_SIZE_ERROR, f"a GOAWAY frame of {len(payload)} bytes")
     last, code = _TWO_NUMBERS.unpack_from(payload)
@@ -179,12 +179,12 @@ def read_goaway(payload: bytes) -> tuple[int, int, str]:
 
 
 def code_name(code: int) -> str:
-    """The name of an error code, or its number if it has none."""
+    """Return the name of an error code, or its number if it has no name."""
     return Code(code).name if code in Code._value2member_map_ else str(code)
 
 
 def read_number(payload: bytes, what: str) -> int:
-    """The 32 bits of a frame that holds nothing else. Raises Http2Error if its size is another."""
+    """Decode a payload that is a single 32-bit number. Raises Http2Error if it has another size."""
     if len(payload) != _NUMBER.size:
         raise Http2Error(Code.FRAME_SIZE_ERROR, f"a {what} frame of {len(payload)} bytes")
     number: int = _NUMBER.unpack(payload)[0]
@@ -192,7 +192,7 @@ def read_number(payload: bytes, what: str) -> int:
 
 
 def without_padding(flags: int, payload: bytes) -> bytes:
-    """What a DATA or HEADERS frame carries. Raises Http2Error if there is more padding than frame."""
+    """Remove the padding of a DATA or HEADERS frame. Raises Http2Error if the padding is longer than the frame."""
     if not flags & PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
@@ -201,7 +201,7 @@ def without_padding(flags: int, payload: bytes) -> bytes:
 
 
 def data_frames(stream: int, body: bytes | memoryview, size: int, last: bool) -> Sequence[bytes | memoryview]:
-    """A body in DATA frames of at most ``size`` bytes, as parts to be written one after the other."""
+    """Split a body into DATA frames of at most ``size`` bytes, as parts to be written one after the other."""
     view = memoryview(body)
     parts: list[bytes | memoryview] = []
     for start in range(0, len(view), size):

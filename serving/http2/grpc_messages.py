@@ -1,4 +1,4 @@
-"""What gRPC puts into HTTP/2: length-prefixed messages, and a status in the last fields of an answer.
+"""Encode and decode gRPC over HTTP/2: length-prefixed messages, and a status in the trailing fields of an answer.
 
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
@@ -40,7 +40,7 @@ ENCODINGS = b"identity, deflate, gzip"
 
 
 class MessageError(Exception):
-    """A body that is not exactly one message; ``code`` is the status that says so."""
+    """A body is not exactly one valid message; ``code`` is the status to answer with."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,32 +48,32 @@ class MessageError(Exception):
 
 
 def prefix(size: int) -> bytes:
-    """What precedes an uncompressed message of ``size`` bytes."""
+    """Encode the prefix of an uncompressed message of ``size`` bytes."""
     return _PREFIX.pack(0, size)
 
 
 def declared_size(start: bytes) -> int:
-    """The size that a prefix declares; ``start`` has five bytes or more."""
+    """Decode the size in a prefix; ``start`` has five bytes or more."""
     size: int = _PREFIX.unpack_from(start)[1]
     return size
 
 
 def message(body: bytes | bytearray, encoding: bytes = b"identity", limit: int = 2**31 - 1) -> bytes:
-    """The one message of a body.
+    """Return the single message of a body.
 
     Raises:
-        MessageError: UNIMPLEMENTED, there is none or more than one, or an encoding that is not known
-            (gRPC's doc/statuscodes.md); INTERNAL, a part of one, or one compressed by no encoding;
+        MessageError: UNIMPLEMENTED, no message or more than one, or an unknown encoding (gRPC's
+            doc/statuscodes.md); INTERNAL, an incomplete message, or a compressed one without an encoding;
             RESOURCE_EXHAUSTED, over ``limit`` bytes decompressed.
     """
     have = len(body) - PREFIX_BYTES
     if not body:
         raise MessageError("UNIMPLEMENTED", "a unary call without a message")
     if have < 0:
-        raise MessageError("INTERNAL", f"a part of a gRPC message: {len(body)} bytes")
+        raise MessageError("INTERNAL", f"an incomplete gRPC message: {len(body)} bytes")
     flag, size = _PREFIX.unpack_from(body)
     if size > have:
-        raise MessageError("INTERNAL", f"a part of a gRPC message: {have} of {size} bytes")
+        raise MessageError("INTERNAL", f"an incomplete gRPC message: {have} of {size} bytes")
     if size < have:
         raise MessageError("UNIMPLEMENTED", f"a unary call with more than one message: {have - size} bytes after it")
     content = body[PREFIX_BYTES:] if isinstance(body, bytes) else bytes(memoryview(body)[PREFIX_BYTES:])
@@ -94,13 +94,13 @@ def _decompressed(flag: int, content: bytes, encoding: bytes, limit: int) -> byt
         raise MessageError("RESOURCE_EXHAUSTED", f"a gRPC message of over {limit} bytes")
     if not reader.eof or reader.unused_data:
         raise MessageError(
-            "INTERNAL", f"a gRPC message that is not {encoding.decode()}: it does not end where it should"
+            "INTERNAL", f"a gRPC message that is not {encoding.decode()}: wrong end of the compressed data"
         )
     return plain
 
 
 def timeout_s(value: bytes) -> float | None:
-    """The seconds of a grpc-timeout field: one to eight digits and a unit; None if it is none."""
+    """Decode a grpc-timeout field into seconds: one to eight digits and a unit; None if it is invalid."""
     digits, unit = value[:-1], _UNITS_S.get(value[-1:])
     if unit is None or not digits.isdigit() or len(digits) > 8:
         return None
@@ -108,10 +108,10 @@ def timeout_s(value: bytes) -> float | None:
 
 
 def encoded_text(text: str) -> bytes:
-    """A status message as it travels: printable ASCII, the rest percent-encoded."""
+    """Encode a status message: printable ASCII, the rest percent-encoded."""
     return quote_from_bytes(text.encode("utf-8", "replace"), safe=_PRINTABLE).encode("ascii")
 
 
 def decoded_text(value: bytes) -> str:
-    """A status message from the wire."""
+    """Decode a received status message."""
     return unquote_to_bytes(value).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What a gRPC server is made of: the head of a request, a call, and the rules for all of them.
+"""Define the parts of a gRPC server: the head of a request, a call, and the server's rules.
 
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
@@ -18,7 +18,7 @@ from serving.http2.header_blocks import Fields
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the fields of a request say, or those after its body. ``problem`` is why it is malformed, or empty;
+    """The parsed header or trailing fields of a request. ``problem`` says why they are malformed, or is empty;
     ``size`` is the content-length."""
 
     path: bytes
@@ -39,7 +39,7 @@ _VALUE = re.compile(rb"(?:[^\0\r\n\t ](?:[^\0\r\n]*[^\0\r\n\t ])?)?")
 
 
 def read_head(fields: Fields) -> Head:
-    """A request's head from its fields (RFC 9113, 8.2 and 8.3, and gRPC's Requests)."""
+    """Parse a request's head from its fields (RFC 9113, 8.2 and 8.3, and gRPC's Requests)."""
     given = dict(fields)
     is_trailing = not any(name[:1] == b":" for name in given)
     kind = given.get(b"content-type", b"")
@@ -57,13 +57,13 @@ def read_head(fields: Fields) -> Head:
 
 
 def _look_at(name: bytes, value: bytes) -> str:
-    """What is wrong with a field by itself."""
+    """Describe the error in a single field; empty if it is valid."""
     if name in _OF_HTTP_1 or (name == b"te" and value != b"trailers"):
         return "a field of HTTP/1.1"
     if not _NAME.fullmatch(name, 1 if name[:1] == b":" else 0):
-        return "a field's name with characters that it may not hold"
+        return "a field name with invalid characters"
     if not _VALUE.fullmatch(value):
-        return "a field's value with characters that it may not hold"
+        return "a field value with invalid characters"
     return ""
 
 
@@ -76,7 +76,7 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
     for position, (name, value) in enumerate(fields):
         if name[:1] == b":":
             if name not in _PSEUDO:
-                return "a pseudo-header field that no request has"
+                return "an unknown pseudo-header field"
             if position != pseudo:
                 return "a pseudo-header field after others"
             pseudo += 1
@@ -90,49 +90,49 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
     if not given.keys() >= _NEEDED or not given[b":path"]:
         return "a request without :method, :path or :scheme"
     if b"content-length" in given and not given[b"content-length"].isdigit():
-        return "a content-length that is no number"
+        return "a content-length that is not a number"
     return ""
 
 
 class Responder(Protocol):
-    """Who brings the answer of a call to its client. Only the thread of the event loop may ask for it."""
+    """The sender of a call's answer to its client. Only the event loop's thread may call it."""
 
     def answer(self, call: GrpcCall, body: bytes) -> None: ...
     def refuse(self, call: GrpcCall, code: str, text: str) -> None: ...
 
 
 class GrpcCall:
-    """One request, whole: the message of a method, serialised. It is answered exactly once."""
+    """One complete request: the serialised message of a method. It must be answered exactly once."""
 
     __slots__ = ("_answers", "body", "deadline", "is_over", "stream")
 
     def __init__(self, answers: Responder, stream: int, body: bytes, deadline: float | None) -> None:
         self.body = body
         self.deadline = deadline  # on the monotonic clock
-        self.is_over = False  # the client has gone, or given up
+        self.is_over = False  # the client has disconnected or cancelled
         self.stream = stream
         self._answers = answers
 
     def is_late(self) -> bool:
-        """Whether the deadline has passed. Whoever begins to work on a call asks first."""
+        """Return True if the deadline has passed. Check it before working on a call."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
     def answer(self, body: bytes) -> None:
-        """The answer's message, serialised."""
+        """Answer with a serialised message."""
         self._answers.answer(self, body)
 
     def fail(self, code: str, text: str) -> None:
-        """The name of a status code other than OK, and what to say."""
+        """Answer with the name of a status code other than OK, and a message."""
         self._answers.refuse(self, code, text)
 
 
 Method = Callable[[GrpcCall], None]
-"""Begins to work on a call. It may answer before it returns, or later."""
+"""A function that starts work on a call. It may answer before it returns, or later."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRules:
-    """``methods`` by path; sizes in bytes, times in seconds."""
+    """The methods by path, and the limits of a server; sizes in bytes, times in seconds."""
 
     methods: Mapping[bytes, Method]
     max_streams: int = 1000

@@ -1,7 +1,7 @@
-"""Header blocks (HPACK, RFC 7541), each of which is worked on once.
+"""Decode and encode header blocks (HPACK, RFC 7541), and decode repeated blocks only once.
 
-Peers send the same few blocks again and again: by reference to the dynamic table a whole head of a request is
-some ten bytes. What such bytes mean changes only when the table does.
+Peers send the same few blocks again and again: with references to the dynamic table, the whole head of a request
+has about ten bytes. The meaning of these bytes changes only when the table changes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from hpack.table import HeaderTable
 from serving.http2.frames import Code, Http2Error
 
 MAX_LIST_BYTES = 65_536
-"""Of the fields of one block, decoded (as SETTINGS_MAX_HEADER_LIST_SIZE counts: 32 more for each field). gRPC's own
-servers allow 8 or 16 KB, and are often told to allow more."""
+"""Largest size of one block's fields, decoded (counted like SETTINGS_MAX_HEADER_LIST_SIZE: 32 more for each field).
+gRPC's own servers allow 8 or 16 KB, and are often configured to allow more."""
 MAX_BLOCK_BYTES = MAX_LIST_BYTES
-"""Of one block on the wire. Encoded well, fields take less than they count; and decoding takes time by its square."""
+"""Largest size of one encoded block. Well encoded fields are smaller than decoded ones, and decoding time grows with
+the square of the size."""
 DEFAULT_TABLE = 4096
-"""Bytes of the dynamic table until SETTINGS_HEADER_TABLE_SIZE says otherwise."""
+"""Size of the dynamic table in bytes, unless SETTINGS_HEADER_TABLE_SIZE changes it."""
 _MOST_KNOWN = 256
 _LARGEST_KNOWN = 1024
 _MOST_SIZE_UPDATES = 2  # RFC 7541, section 4.2: the smallest size since the last block, and the last
@@ -30,7 +31,7 @@ Parsed = TypeVar("Parsed")
 
 
 class _Table(HeaderTable):
-    """The dynamic table, which counts its changes."""
+    """A dynamic table that counts its changes."""
 
     changes = 0
 
@@ -39,12 +40,12 @@ class _Table(HeaderTable):
         super().add(name, value)
 
     def state(self) -> tuple[int, int, int]:
-        """Another one after every change, be it a new entry or another size."""
+        """Return a value that differs after every change: a new entry or a new size."""
         return self.changes, self.maxsize, len(self.dynamic_entries)
 
 
 class BlockReader(Generic[Parsed]):
-    """Blocks of one connection, in the order of their arrival, to whatever ``parse`` makes of their fields."""
+    """A decoder of one connection's blocks, in the order of arrival; ``parse`` converts their fields."""
 
     def __init__(self, parse: Callable[[Fields], Parsed]) -> None:
         self._parse = parse
@@ -54,7 +55,7 @@ class BlockReader(Generic[Parsed]):
         self._known: dict[bytes, Parsed] = {}
 
     def read(self, block: bytes) -> Parsed:
-        """What ``parse`` said of this block.
+        """Return the result of ``parse`` for this block.
 
         Raises:
             Http2Error: COMPRESSION_ERROR, the block cannot be decoded; ENHANCE_YOUR_CALM, it is too large.
@@ -65,7 +66,7 @@ class BlockReader(Generic[Parsed]):
         if len(block) > MAX_BLOCK_BYTES:
             raise Http2Error(Code.ENHANCE_YOUR_CALM, f"a header block of {len(block)} bytes")
         if _size_updates(block) > _MOST_SIZE_UPDATES:
-            raise Http2Error(Code.COMPRESSION_ERROR, "a header block that resizes the table again and again")
+            raise Http2Error(Code.COMPRESSION_ERROR, "a header block with too many changes of the table's size")
         before = self._table.state()
         try:
             fields: Any = self._decoder.decode(block, raw=True)
@@ -75,14 +76,14 @@ class BlockReader(Generic[Parsed]):
             raise Http2Error(Code.COMPRESSION_ERROR, f"a header block cannot be decoded: {error}") from error
         parsed = self._parse(fields)
         if self._table.state() != before:
-            self._known.clear()  # its own bytes, too, would mean something else the next time
+            self._known.clear()  # known blocks, and this one, now have another meaning
         elif len(self._known) < _MOST_KNOWN and len(block) <= _LARGEST_KNOWN:
             self._known[block] = parsed
         return parsed
 
 
 def _size_updates(block: bytes) -> int:
-    """How many changes of the table's size a block begins with (RFC 7541, section 6.3), counted as far as matters."""
+    """Count the changes of the table's size at the start of a block (RFC 7541, 6.3), up to one over the limit."""
     count = position = 0
     while count <= _MOST_SIZE_UPDATES and position < len(block) and block[position] & 0xE0 == 0x20:
         count += 1
@@ -95,36 +96,36 @@ def _size_updates(block: bytes) -> int:
 
 
 def size_update(size: int) -> bytes:
-    """What a block has to begin with, once the peer has made the table smaller (RFC 7541, sections 4.2 and 6.3)."""
+    """Encode the start of the next block after the peer made the table smaller (RFC 7541, sections 4.2 and 6.3)."""
     return _integer(0x20, 0x1F, size)
 
 
 def repeated_block(fields: Fields, table_size: int) -> tuple[bytes, bytes]:
-    """A block for the first time on a connection, and the one for all later times, which refers to the first.
+    """Encode fields as a first block on a connection, and as a shorter block for all later times.
 
-    ``table_size`` is the dynamic table that the peer offers, in bytes; more than the default is not used.
+    ``table_size`` is the size of the peer's dynamic table in bytes; at most the default is used.
     """
     encoder = Encoder()
     encoder.header_table_size = min(table_size, DEFAULT_TABLE)
     first, second, third = (encoder.encode(list(fields)) for _ in range(3))
     if second == third:
         return first, second
-    plain = plain_block(fields)  # the table does not hold them all
+    plain = plain_block(fields)  # the table is too small for all fields
     return (size_update(table_size) + plain if table_size < DEFAULT_TABLE else plain), plain
 
 
 def plain_block(fields: Fields) -> bytes:
-    """A block that neither uses nor changes a dynamic table: literal fields (RFC 7541, section 6.2.2)."""
+    """Encode a block that neither uses nor changes a dynamic table: literal fields (RFC 7541, section 6.2.2)."""
     return b"".join(b"\x00" + _text(name) + _text(value) for name, value in fields)
 
 
 def _text(text: bytes) -> bytes:
-    """A string literal without Huffman coding, after its length (section 5.2)."""
+    """Encode a string literal without Huffman coding, after its length (section 5.2)."""
     return _integer(0, 0x7F, len(text)) + text
 
 
 def _integer(pattern: int, most: int, value: int) -> bytes:
-    """An integer with a prefix that holds values below ``most``, after the bits of a pattern (section 5.1)."""
+    """Encode an integer after the bits of ``pattern``, in a prefix for values below ``most`` (section 5.1)."""
     if value < most:
         return bytes((pattern | value,))
     encoded = bytearray((pattern | most,))

@@ -1,4 +1,4 @@
-"""The windows that this side opens to its peer (RFC 9113, section 5.2)."""
+"""Manage the windows that this side opens to its peer (RFC 9113, section 5.2)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from serving.http2.frames import DEFAULT_WINDOW, Code, Http2Error, StreamError, 
 
 
 class Incoming:
-    """Counts DATA against the windows, and says when to open them again. ``window`` is that of the connection and
-    ``of_stream`` that of each stream, in bytes."""
+    """The windows of a connection (``window`` bytes) and of its streams (``of_stream`` bytes each): counts received
+    DATA, and opens the windows again."""
 
     def __init__(self, window: int, of_stream: int) -> None:
         self._window = window
         self._of_stream = of_stream
         self._unread = 0  # bytes since the window of the connection was last opened
-        self.unread_of: dict[int, int] = {}  # the same of each stream that has sent a part
+        self.unread_of: dict[int, int] = {}  # the same for each stream that has sent a part
         self.withheld: set[int] = set()  # streams whose window :meth:`open_withheld` opens
 
     def sizes(self) -> dict[str, int]:
-        """Counts the streams that have sent a part."""
+        """Count the streams that have sent a part."""
         return {"unread": len(self.unread_of), "withheld": len(self.withheld)}
 
     def first_update(self) -> bytes:
-        """Opens the window of the connection as wide as it shall be."""
+        """Return the update that opens the window of the connection to its full size."""
         return window_update(0, self._window - DEFAULT_WINDOW) if self._window > DEFAULT_WINDOW else b""
 
     def received(self, size: int) -> bytes:
-        """The answer to DATA, if there is one. Raises Http2Error: it was more than the connection's window."""
+        """Count DATA, and return a window update or nothing. Raises Http2Error: it exceeded the connection's window."""
         unread = self._unread + size
         if 2 * unread < self._window:
             self._unread = unread
@@ -38,10 +38,10 @@ class Incoming:
         return window_update(0, unread)
 
     def received_of(self, stream: int, size: int, wants_more: Callable[[int], bool]) -> bytes:
-        """The same for a stream that goes on. What it may not have yet comes from :meth:`open_withheld`.
+        """Count DATA of an unfinished stream likewise; :meth:`open_withheld` sends updates that are withheld here.
 
         Raises:
-            StreamError: it was more than the window of the stream.
+            StreamError: it exceeded the window of the stream.
         """
         unread = self.unread_of.get(stream, 0) + size
         self.unread_of[stream] = unread
@@ -56,7 +56,7 @@ class Incoming:
         return window_update(stream, unread)
 
     def ended(self, stream: int, size: int) -> None:
-        """The last ``size`` bytes of a stream are here. Raises StreamError as :meth:`received_of`."""
+        """Count the last ``size`` bytes of a stream. Raises StreamError as :meth:`received_of`."""
         unread = self.unread_of.pop(stream, 0)
         if unread:
             self.withheld.discard(stream)
@@ -64,12 +64,12 @@ class Incoming:
             raise StreamError(stream, Code.FLOW_CONTROL_ERROR, "more bytes than the window of the stream")
 
     def forget(self, stream: int) -> None:
-        """Nothing more comes on a stream, or nothing that matters."""
+        """Forget a stream whose data is no longer expected or needed."""
         if self.unread_of.pop(stream, 0):
             self.withheld.discard(stream)
 
     def open_withheld(self, wants_more: Callable[[int], bool]) -> bytes:
-        """Opens the windows of those that may have more now."""
+        """Return updates that open the withheld windows of streams that may now send more."""
         updates = b""
         for stream in [stream for stream in self.withheld if wants_more(stream)]:
             self.withheld.discard(stream)

@@ -1,4 +1,4 @@
-"""What this side sends, as far as the peer's windows let it out (RFC 9113, section 5.2)."""
+"""Send bodies as far as the peer's windows allow (RFC 9113, section 5.2)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from serving.http2 import frames
 from serving.http2.frames import Code, Http2Error, StreamError
 
 _TURN = 65_536
-"""Bytes that a stream sends before another one that waits for the window of the connection, too."""
+"""Bytes that a stream sends before another stream gets its turn at the connection's window."""
 
 
 @dataclass(slots=True)
 class _Rest:
-    """The rest of a body, and what follows it."""
+    """The rest of a body, and the frames after it."""
 
     body: memoryview
     tail: bytes
 
 
 class Outgoing:
-    """Bodies that are sent, and those that wait. A step costs the same however many wait."""
+    """The bodies being sent and those that wait. The cost of a step does not depend on the number that wait."""
 
     def __init__(self) -> None:
         self.write: Callable[[bytes], None] = _nowhere
@@ -31,16 +31,16 @@ class Outgoing:
         self.unsent = 0  # bytes of bodies that wait for a window
         self._window = frames.DEFAULT_WINDOW
         self._initial = frames.DEFAULT_WINDOW
-        self._granted: dict[int, int] = {}  # of a stream with something to send: its window beyond the initial one
+        self._granted: dict[int, int] = {}  # by stream with something to send: its window minus the initial one
         self.waiting: dict[int, _Rest] = {}  # streams that wait for a window
-        self._ready: dict[int, None] = {}  # those of them that wait for nothing but the window of the connection
+        self._ready: dict[int, None] = {}  # those that wait only for the window of the connection
 
     def begin(self, transport: asyncio.Transport) -> None:
-        """From now on it writes there."""
+        """Start to write to a transport."""
         self.write, self._write_parts = transport.write, transport.writelines
 
     def end(self) -> None:
-        """From now on it writes nowhere."""
+        """Stop writing, and drop all waiting bodies."""
         self.write = self._write_parts = _nowhere
         self._granted.clear()
         self.waiting.clear()
@@ -48,7 +48,7 @@ class Outgoing:
         self.unsent = 0
 
     def sizes(self) -> dict[str, int]:
-        """Counts everything that grows with what the peer asks for and does not take."""
+        """Count everything that grows when the peer requests data but does not read it."""
         return {
             "waiting": len(self.waiting),
             "ready": len(self._ready),
@@ -57,7 +57,7 @@ class Outgoing:
         }
 
     def send(self, stream: int, head: bytes, body: bytes, tail: bytes = b"") -> None:
-        """Frames before a body, the body as DATA frames, frames after it; without ``tail`` the body ends the stream."""
+        """Send frames before a body, the body as DATA frames, and ``tail``; without it, the body ends the stream."""
         size = len(body)
         if (
             size <= self._window
@@ -77,19 +77,19 @@ class Outgoing:
         self.go_on()
 
     def widen(self, size: int) -> None:
-        """The window of the connection is wider. Raises Http2Error: by nothing, or by too much."""
+        """Widen the window of the connection. Raises Http2Error: ``size`` is 0 or too large."""
         self._window += size
         if not size:
-            raise Http2Error(Code.PROTOCOL_ERROR, "a window of nothing more")
+            raise Http2Error(Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0 bytes")
         if self._window > frames.LARGEST_WINDOW:
             raise Http2Error(Code.FLOW_CONTROL_ERROR, f"a window of {size} bytes more")
         self.go_on()
 
     def widen_stream(self, stream: int, size: int) -> None:
-        """The window of a stream that has something to send is wider. Raises StreamError: by nothing, or too much."""
+        """Widen the window of a stream with something to send. Raises StreamError: ``size`` is 0 or too large."""
         granted = self._granted.get(stream, 0) + size
         if not size:
-            raise StreamError(stream, Code.PROTOCOL_ERROR, "a window of nothing more")
+            raise StreamError(stream, Code.PROTOCOL_ERROR, "a WINDOW_UPDATE of 0 bytes")
         if self._initial + granted > frames.LARGEST_WINDOW:
             raise StreamError(stream, Code.FLOW_CONTROL_ERROR, f"a window of {size} bytes more")
         self._granted[stream] = granted
@@ -98,11 +98,10 @@ class Outgoing:
             self.go_on()
 
     def set_initial(self, size: int) -> None:
-        """The window that each stream begins with is another one; so is that of those that began (6.9.2).
-        What may be sent now is sent by :meth:`go_on`.
+        """Change the initial window of all streams, those in use included (6.9.2). Then call :meth:`go_on`.
 
         Raises:
-            Http2Error: FLOW_CONTROL_ERROR, a window is over the limit now.
+            Http2Error: FLOW_CONTROL_ERROR, a window is now over the limit.
         """
         widest = max(self._granted.values(), default=0)
         if size + max(0, widest) > frames.LARGEST_WINDOW:
@@ -112,7 +111,7 @@ class Outgoing:
             self._ready.update(dict.fromkeys(self.waiting))
 
     def forget(self, stream: int) -> None:
-        """The stream is over: nothing more of it is sent."""
+        """Forget an ended stream: nothing more of it is sent."""
         self._granted.pop(stream, None)
         rest = self.waiting.pop(stream, None)
         if rest is not None:
@@ -120,7 +119,7 @@ class Outgoing:
             self._ready.pop(stream, None)
 
     def go_on(self) -> None:
-        """One after the other sends a part, as long as there are some that may."""
+        """Send parts of the waiting bodies in turn, as long as the windows allow."""
         while self._ready:
             stream = next(iter(self._ready))
             rest = self.waiting[stream]
@@ -128,7 +127,7 @@ class Outgoing:
             size = min(room, self._window, len(rest.body), _TURN)
             if size <= 0 < len(rest.body):
                 if room > 0:
-                    return  # nobody may: the window of the connection is empty
+                    return  # the window of the connection is empty
                 del self._ready[stream]
                 continue
             del self._ready[stream]
@@ -145,8 +144,8 @@ class Outgoing:
             else:
                 self._granted[stream] = self._granted.get(stream, 0) - size
                 rest.body = rest.body[size:]
-                self._ready[stream] = None  # again, after the others
+                self._ready[stream] = None  # last in the queue
 
 
 def _nowhere(_data: object) -> None:
-    """Where the bytes of a connection go that is over."""
+    """Drop bytes for a connection that has ended."""

@@ -1,4 +1,4 @@
-"""A server's end of an HTTP/2 connection: collects requests, hands each over whole, and sends the answers."""
+"""Run a server's end of an HTTP/2 connection: collect each request, pass it on when complete, and send its answer."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from serving.http2.header_blocks import plain_block
 log = logging.getLogger(__name__)
 
 WINDOW = 16 * 2**20
-"""Bytes that a client may have under way without being asked for more."""
+"""Bytes that a client may send on a connection before this side asks for more."""
 STREAM_WINDOW = 2**20
-"""The same of one stream. What 1,000 streams hold at most in spite of MAX_ARRIVING is that many times this."""
+"""The same for one stream. 1,000 streams can hold 1,000 times this at most, in spite of MAX_ARRIVING."""
 MAX_ARRIVING = 64 * 2**20
-"""Bytes of requests that have not arrived whole, from which on only the oldest of them may have more."""
+"""Bytes of incomplete requests, above which only the oldest request may send more."""
 MAX_UNSENT = 64 * 2**20
-"""Bytes of answers that wait for the client to open a window, from which on no further request of it is begun."""
+"""Bytes of answers that wait for the client's window, above which none of its requests is started."""
 MOST_GIVEN_UP = 10_000
-"""Streams that this side ended before the client did, of which is known that something may be under way."""
+"""Remembered streams that this side ended before the client did; their frames may still arrive."""
 MOST_UNPACKED_HERE = 4096
-"""Bytes of a compressed message that the event loop's thread decompresses: at most 4 MB come of it."""
+"""Largest compressed message in bytes that the event loop's thread decompresses: the result has at most 4 MB."""
 PREFACE_S = 20.0
-"""Until when HTTP/2's preface and settings have to be there."""
+"""Seconds in which HTTP/2's preface and settings must arrive."""
 DRAIN_S = 1.0
-"""How long a peer may take to answer the PING after which no request of its is under way."""
+"""Seconds for the peer to answer the last PING; after that answer, no more requests of it can arrive."""
 
 _HEADERS = [(b":status", b"200"), (b"content-type", CONTENT_TYPE), (b"grpc-accept-encoding", ENCODINGS)]
 _ANSWER = plain_block(_HEADERS)
@@ -58,8 +58,8 @@ _ANY_STREAM = 2**31 - 1
 
 class _Stage(IntEnum):
     OPEN = 0
-    DRAINING = 1  # the client knows; what it had sent until then is still taken
-    LAST = 2  # nothing new is taken
+    DRAINING = 1  # the client is told; requests that it sent before are still accepted
+    LAST = 2  # no new requests are accepted
 
 
 @dataclass(slots=True)
@@ -69,11 +69,11 @@ class _Request:
     arrived: float
     pieces: list[bytes | bytearray] = field(default_factory=list)
     size: int = 0
-    declared: int = -1  # of the message, once its prefix is here
+    declared: int = -1  # size of the message, once its prefix has arrived
 
 
 class ServerConnection(Connection[Head]):
-    """One of a server's connections; it is in ``alive`` until its socket is closed."""
+    """A connection of a server; it stays in ``alive`` until its socket is closed."""
 
     def __init__(self, rules: ServerRules, alive: set[ServerConnection]) -> None:
         super().__init__(WINDOW, STREAM_WINDOW, read_head, {frames.MAX_CONCURRENT_STREAMS: rules.max_streams})
@@ -85,12 +85,12 @@ class ServerConnection(Connection[Head]):
         self._arriving_bytes = 0
         self._calls: dict[int, GrpcCall] = {}
         self._held: deque[tuple[GrpcCall, Method]] = deque()  # calls that wait until the client reads its answers
-        self._running = 0  # calls not answered yet; those that the client gave up are among them: they cost as well
+        self._running = 0  # calls not answered yet, cancelled ones included, because they still use the server
         self._given_up: dict[int, None] = {}
-        self._is_paused = False  # the client does not read what is sent to it
+        self._is_paused = False  # the client does not read its answers
         self._last = 0
         self._stage = _Stage.OPEN
-        self._told_last = _ANY_STREAM  # the last stream that the client knows of as one that is taken
+        self._told_last = _ANY_STREAM  # the last accepted stream that the client was told
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._used = time.monotonic()
 
@@ -110,8 +110,8 @@ class ServerConnection(Connection[Head]):
         super().connection_lost(error)
 
     def pause_writing(self) -> None:
-        # Whoever does not read answers may not go on asking for them. Only one end may do this: if both did, with
-        # neither reading before it has written, nothing would move any more.
+        # A client that does not read its answers may not send more requests. Only one end may do this: if neither
+        # end read before it had written, both would wait forever.
         self._is_paused = True
         if not self.is_lost:
             self.transport.pause_reading()
@@ -132,9 +132,9 @@ class ServerConnection(Connection[Head]):
         super().data_received(data)
 
     def drain(self) -> None:
-        """The connection ends after the requests that the client has sent until it hears of this (6.8)."""
+        """End the connection after the requests that the client sends before it receives this notice (6.8)."""
         if not self.has_settings:
-            self.transport.abort()  # it has not said anything yet
+            self.transport.abort()  # the client has sent nothing yet
         elif self._stage is _Stage.OPEN and not self.is_lost:
             self._stage = _Stage.DRAINING
             ping = frames.frame(frames.PING, 0, 0, _DRAIN_PING)
@@ -175,7 +175,7 @@ class ServerConnection(Connection[Head]):
             self._later("idle", left, self._check_idle)
 
     def sizes(self) -> dict[str, int]:
-        """Counts everything that this connection holds and that grows with what the client sends."""
+        """Count everything in this connection that grows with the bytes that the client sends."""
         return {
             "arriving": len(self._arriving),
             "arriving_bytes": self._arriving_bytes,
@@ -219,11 +219,11 @@ class ServerConnection(Connection[Head]):
                 self._arrived(stream, request)
 
     def _on_later_headers(self, stream: int, parsed: Head, ends: bool) -> None:
-        """Those of a stream that is not new: trailing fields, or a mistake."""
+        """Handle HEADERS of a stream that is not new: trailing fields, or an error."""
         request = self._arriving.get(stream)
         if request is not None:
             if not ends or parsed.problem or not parsed.is_trailing:
-                raise StreamError(stream, Code.PROTOCOL_ERROR, "trailing fields that are none")
+                raise StreamError(stream, Code.PROTOCOL_ERROR, "invalid trailing fields")
             self.incoming.forget(stream)
             self._arrived(stream, request)
         elif stream in self._calls or stream in self.outgoing.waiting:
@@ -275,7 +275,7 @@ class ServerConnection(Connection[Head]):
             self._open_withheld()
         head, pieces = request.head, request.pieces
         if head.size is not None and head.size != request.size:  # 8.1.1
-            raise StreamError(stream, Code.PROTOCOL_ERROR, "a body that is not as long as content-length says")
+            raise StreamError(stream, Code.PROTOCOL_ERROR, "a body whose length differs from content-length")
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         if body[:1] == b"\1" and len(body) > MOST_UNPACKED_HERE:
@@ -291,7 +291,7 @@ class ServerConnection(Connection[Head]):
         self._begin_or_hold(call, request)
 
     def _unpack(self, call: GrpcCall, request: _Request, body: bytes | bytearray) -> None:
-        """Decompresses a message in another thread: a short one may become a thousand times as long."""
+        """Decompress a message in another thread, because it may become a thousand times as long."""
         self._calls[call.stream] = call
         self._running += 1
         work = self._loop.run_in_executor(None, message, body, request.head.encoding, self._rules.max_message)
@@ -325,7 +325,7 @@ class ServerConnection(Connection[Head]):
         except Exception:
             log.exception("Unexpected error in %s", method)
             if self._calls.get(call.stream) is call:
-                call.fail("INTERNAL", "an unexpected error, which the server has logged")
+                call.fail("INTERNAL", "an unexpected error; see the server's log")
 
     def on_room(self) -> None:
         while self._held and not self._is_paused and self.outgoing.unsent <= MAX_UNSENT:
@@ -353,7 +353,7 @@ class ServerConnection(Connection[Head]):
             raise Http2Error(Code.STREAM_CLOSED, "DATA on a stream that is over")
 
     def _drop(self, stream: int) -> None:
-        """The stream is over, and nobody gets an answer."""
+        """Forget an ended stream; its call gets no answer."""
         self._forget_arriving(stream)
         call = self._calls.pop(stream, None)
         if call is not None:
@@ -363,7 +363,7 @@ class ServerConnection(Connection[Head]):
     # -- answers ------------------------------------------------------------------------------------
 
     def answer(self, call: GrpcCall, body: bytes) -> None:
-        """An OK answer. Nothing is sent to a client that has gone."""
+        """Send an answer with status OK. Does nothing if the client has disconnected."""
         stream = self._finished(call)
         if stream:
             block = self._table_update() + _ANSWER if self.table_update else _ANSWER
@@ -374,7 +374,7 @@ class ServerConnection(Connection[Head]):
                 self._close_if_done()
 
     def refuse(self, call: GrpcCall, code: str, text: str) -> None:
-        """An answer with another status."""
+        """Send an answer with another status."""
         stream = self._finished(call)
         if stream:
             self._end_early(stream, _status_only(code, text), True)
@@ -385,7 +385,7 @@ class ServerConnection(Connection[Head]):
         return 0 if call.is_over or self._calls.pop(call.stream, None) is None else call.stream
 
     def _end_early(self, stream: int, block: bytes, request_ended: bool) -> None:
-        """Answers by fields alone. The rest of a request that has not arrived whole is not wanted (RFC 9113, 8.1)."""
+        """Answer with header fields only. The rest of an incomplete request is refused (RFC 9113, 8.1)."""
         self.outgoing.write(frames.frame(frames.HEADERS, _LAST_WORD, stream, self._table_update() + block))
         if request_ended:
             self.forget(stream)
@@ -394,7 +394,7 @@ class ServerConnection(Connection[Head]):
             self._give_up(stream, Code.NO_ERROR, False)
 
     def _give_up(self, stream: int, code: Code, request_ended: bool) -> None:
-        """Ends a stream on which something may be under way."""
+        """End a stream whose frames may still arrive."""
         self.reset(stream, code)
         if not request_ended:
             self._expect_the_rest(stream)
@@ -406,11 +406,11 @@ class ServerConnection(Connection[Head]):
             del self._given_up[next(iter(self._given_up))]
 
     def _table_update(self) -> bytes:
-        """What the next block begins with; it is said once."""
+        """Return the start of the next block; only the first call after a change returns it."""
         update, self.table_update = self.table_update, b""
         return update
 
-    # -- what the connection asks -------------------------------------------------------------------
+    # -- questions of the connection ----------------------------------------------------------------
 
     def is_open(self, stream: int) -> bool:
         return stream in self._arriving
@@ -425,7 +425,7 @@ class ServerConnection(Connection[Head]):
         return min(self._last, self._told_last)
 
     def on_goaway(self, last_stream: int, text: str) -> None:
-        """The client will close the connection when it has its answers."""
+        """Do nothing: the client closes the connection when it has its answers."""
 
 
 def _status_only(code: str, text: str) -> bytes:

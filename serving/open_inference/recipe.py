@@ -7,6 +7,7 @@ import sys
 
 from serving.launch import LaunchRequest, Recipe
 from serving.open_inference.state import is_ready
+from serving.wire.addresses import host_port
 
 FLAVOURS = ("kserve",)
 
@@ -33,9 +34,9 @@ def recipe(request: LaunchRequest) -> Recipe:
             *(part for pair in options.items() for part in pair),
         ),
         endpoints={
-            "open-inference-rest": f"http://{request.host}:{request.rest_port}",
-            "open-inference-rest-binary": f"http://{request.host}:{request.rest_port}",
-            "open-inference-grpc": f"grpc://{request.host}:{request.grpc_port}",
+            "open-inference-rest": f"http://{host_port(request.host, request.rest_port)}",
+            "open-inference-rest-binary": f"http://{host_port(request.host, request.rest_port)}",
+            "open-inference-grpc": f"grpc://{host_port(request.host, request.grpc_port)}",
         },
         ready=lambda: is_ready(request.model, request.host, request.rest_port, request.grpc_port),
         # numpy's and other libraries' own thread pools have nothing to do here.

@@ -22,6 +22,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 
 from serving.open_inference.dataplane import BinaryDataPlane
+from serving.wire.addresses import host_port
 
 APP = "kserve.model_server:app"
 MAX_MESSAGE_BYTES = 64 * 2**20  # a batch of 16 pictures of 224x224 in float32 is 10 MB; KServe's own limit is 8 MB
@@ -39,7 +40,7 @@ class HostGrpcServer(GRPCServer):
             kwargs={},
             grace_period=server.grace_period,
         )
-        self.address = f"{host}:{server.grpc_port}"
+        self.address = host_port(host, server.grpc_port)
 
     async def start(self, max_workers: int) -> None:
         self._server = grpc.aio.server(

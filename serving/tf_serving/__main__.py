@@ -1,4 +1,4 @@
-"""``python -m serving.tf_serving``: the command. Exit code 2 for a mistake in the flags, 1 for a port in use."""
+"""Run the server: ``python -m serving.tf_serving``. Exit code 2 for a mistake in the flags, 1 for a port in use."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NEEDED_BYTES = 700 * 2**20  # imported, with a small model: 740 MB at its peak, 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs the server; returns the exit code."""
-    signal.signal(signal.SIGTERM, _leave)  # until the server runs, there is nothing to finish
+    """Run the server; return the exit code."""
+    signal.signal(signal.SIGTERM, _leave)  # before the server runs, there is no request to finish
     if {"--help", "-h"} & set(argv):
         print(usage())
         return 0
@@ -73,8 +73,8 @@ def _set_up_tensorflow(flags: Flags) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read when TensorFlow is imported
     import tensorflow as tf
 
-    tf.get_logger().setLevel(logging.ERROR)  # it says at each load that sessions are of TensorFlow 1
-    # The threads within an operation are the process's, not a session's.
+    tf.get_logger().setLevel(logging.ERROR)  # it warns at each load that sessions belong to TensorFlow 1
+    # Threads within an operation are set for the whole process, not per session.
     intra_op = flags.tensorflow_session_parallelism or flags.tensorflow_intra_op_parallelism
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
 
@@ -83,7 +83,7 @@ def _event_loop_policy() -> None:
     try:
         import uvloop
     except ImportError:
-        return  # not on every platform; asyncio's own loop does the same, slower
+        return  # not available on every platform; asyncio's own loop works too, but is slower
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
@@ -100,5 +100,5 @@ if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: a model that is being loaded would be waited for, or torn down under its thread.
+    # sys.exit would wait for a model that is still loading, or destroy it while its thread runs.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""How TensorFlow Serving is started in a container: Google's image, or the stand-in of this folder's Dockerfile."""
+"""Start TensorFlow Serving in a container: Google's image, or the stand-in built by this folder's Dockerfile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GOOGLES = "tensorflow/serving:2.20.0"
 STAND_IN = "slipway/tf-serving"
 GRPC, REST = 8500, 8501
 
-# A version is AVAILABLE once it is loaded and warmed up. In bash alone: Google's image has no HTTP client.
+# A version is AVAILABLE once it is loaded and warmed up. Plain bash, because Google's image has no HTTP client.
 _ASK = r"""exec 3<>/dev/tcp/127.0.0.1/{rest} || exit 1
 printf 'GET /v1/models/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$0" >&3
 IFS= read -r -d '' -t 5 answer <&3
@@ -21,11 +21,11 @@ IFS= read -r -d '' -t 5 answer <&3
 
 
 def container(request: LaunchRequest) -> ContainerRecipe:
-    """The image that TF_SERVING_IMAGE names, with the flags that it would get as a process."""
+    """Describe a container of the image TF_SERVING_IMAGE, with the same flags as a process gets."""
     return ContainerRecipe(
         server="TF Serving",
         image=image_of(VARIABLE, GOOGLES, STAND_IN, "serving/tf_serving/Dockerfile"),
-        # The program itself, not the image's script: with a script in between no signal reaches it.
+        # Start the program directly: the image's start script would not pass signals on.
         entrypoint=(NATIVE,),
         command=flags(request.model, MODEL, REST, GRPC, request.threads),
         host=request.host,

@@ -1,4 +1,4 @@
-"""How to start a server of TensorFlow Serving's API: the embedded one, or Google's."""
+"""Start a server of TensorFlow Serving's API: the embedded one, or Google's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from serving.clients import ProtocolError
 from serving.extras import install_command
 from serving.launch import LaunchError, LaunchRequest, Recipe
+from serving.wire.addresses import host_port
 
 FLAVOURS = ("embedded", "native")
 NATIVE = "tensorflow_model_server"
@@ -22,19 +23,19 @@ _PROBE_S = 5.0
 
 
 def recipe(request: LaunchRequest) -> Recipe:
-    """The command line, the endpoints and the readiness of a server for ``request.payload``, a model's base path.
+    """Describe how to start a server for ``request.payload``, a model's base path, and how to see that it is ready.
 
     The embedded server listens on ``request.host`` only; tensorflow_model_server has no flag for an
     address and listens on all of them.
 
     Raises:
-        LaunchError: an unknown flavour, a payload that is no folder, or a server that is not installed.
+        LaunchError: the flavour is unknown, the payload is not a folder, or the server is not installed.
     """
     flavour = request.flavour or FLAVOURS[0]
     if flavour not in FLAVOURS:
         raise LaunchError(f"unknown flavour of the TF Serving server. Received: {flavour!r}. Known: {FLAVOURS}.")
     if not request.payload.is_dir():
-        raise LaunchError(f"the payload is no folder with versions of a model. Received: {request.payload}")
+        raise LaunchError(f"the payload must be a folder with versions of a model. Received: {request.payload}")
     command, server = _embedded(request) if flavour == "embedded" else _native()
     return Recipe(
         server=server,
@@ -45,23 +46,23 @@ def recipe(request: LaunchRequest) -> Recipe:
             ),
         ),
         endpoints={
-            "tf-serving-rest": f"http://{_bracketed(request.host)}:{request.rest_port}",
-            "tf-serving-grpc": f"grpc://{_bracketed(request.host)}:{request.grpc_port}",
+            "tf-serving-rest": f"http://{host_port(request.host, request.rest_port)}",
+            "tf-serving-grpc": f"grpc://{host_port(request.host, request.grpc_port)}",
         },
         ready=lambda: is_available(request) and _accepts(request.host, request.grpc_port),
     )
 
 
 def flags(model: str, base_path: str, rest_port: int, grpc_port: int, threads: int) -> tuple[str, ...]:
-    """The flags of either server, in a process and in a container."""
+    """Make the flags of both servers, in a process and in a container."""
     chosen = {
         "port": grpc_port,
         "rest_api_port": rest_port,
         "model_name": model,
         "model_base_path": base_path,
-        "max_num_load_retries": 0,  # what is packaged here loads at once or never
+        "max_num_load_retries": 0,  # a local artifact that fails to load will fail again
         "tensorflow_intra_op_parallelism": threads,
-        "tensorflow_inter_op_parallelism": -1,  # each request in its own thread; with 1, they would run one by one
+        "tensorflow_inter_op_parallelism": -1,  # requests run in threads of their own; with 1, one by one
     }
     return tuple(f"--{name}={value}" for name, value in chosen.items())
 
@@ -85,16 +86,16 @@ def _native() -> tuple[tuple[str, ...], str]:
         raise LaunchError(f"{path} --version does not work: {error}") from error
     first = next(iter(answer.stdout.splitlines()), "")  # "TensorFlow ModelServer: 2.20.0-rc0+..."
     version = first.removeprefix("TensorFlow ModelServer: ") or "version unknown"
-    # It has no flag for the address to listen on: whoever reads the report or starts it should know.
+    # It has no flag for the address to listen on; the report and the user should know.
     return (path,), f"{NATIVE} ({version}; it listens on every address)"
 
 
 def is_available(request: LaunchRequest) -> bool:
-    """Whether some version can predict.
+    """Return True if at least one version can predict.
 
     Raises:
-        LaunchError: the model failed to load, with the server's reason: there is nothing to wait for.
-        ProtocolError: what answers is not this API.
+        LaunchError: the model failed to load, with the server's reason; waiting longer would not help.
+        ProtocolError: the answer is not one of this API.
         OSError: nothing answers.
     """
     connection = http.client.HTTPConnection(request.host, request.rest_port, timeout=_PROBE_S)
@@ -107,7 +108,7 @@ def is_available(request: LaunchRequest) -> bool:
     finally:
         connection.close()
     if response.status == http.HTTPStatus.NOT_FOUND:
-        return False  # the base path has not been looked at yet
+        return False  # the server has not read the base path yet
     try:
         versions = json.loads(body)["model_version_status"]
         states = {version["state"]: version["status"] for version in versions}
@@ -124,7 +125,3 @@ def is_available(request: LaunchRequest) -> bool:
 def _accepts(host: str, port: int) -> bool:
     with socket.create_connection((host, port), timeout=_PROBE_S):
         return True
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

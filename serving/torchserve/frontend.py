@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from serving.launch import LaunchError
 from serving.torchserve.state import LOOPBACK
 
 MAIN_CLASS = "org.pytorch.serve.ModelServer"
+IPV6_NAME = "slipway-host"
 _HERE = Path(__file__).parent
 _SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 
@@ -72,6 +74,7 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
     argv = (
         str(java),
         *given,
+        *_hosts(frontend),
         *_property(settings, "vmargs").split(),
         f"-Dmodel_server_home={site}",
         f"-Djava.io.tmpdir={temporary}",
@@ -97,7 +100,8 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
 def _settings(frontend: Frontend) -> str:
     return Template((_HERE / "config.properties").read_text()).safe_substitute(
         model=frontend.model,
-        host=frontend.host,
+        host=_written(frontend.host),
+        grpc_host=frontend.host,
         loopback=LOOPBACK,
         metrics_host=frontend.metrics_host or LOOPBACK,
         metrics_api="false" if frontend.metrics_host is None else "true",
@@ -108,6 +112,20 @@ def _settings(frontend: Frontend) -> str:
         metrics_port=frontend.metrics_port,
         grpc_management_port=frontend.grpc_management_port,
     )
+
+
+def _written(host: str) -> str:
+    """``host`` as the frontend's settings take it: they have no form for an IPv6 address, so that it gets a name."""
+    return IPV6_NAME if ":" in host else host
+
+
+def _hosts(frontend: Frontend) -> tuple[str, ...]:
+    """The option by which Java knows the name of an IPv6 address; none where there is no such name."""
+    if ":" not in frontend.host:
+        return ()
+    file = frontend.workdir / "hosts"
+    file.write_text(f"{frontend.host} {IPV6_NAME}\n{LOOPBACK} localhost {socket.gethostname()}\n")
+    return (f"-Djdk.net.hosts.file={file}",)
 
 
 def _property(settings: str, name: str) -> str:

@@ -7,6 +7,7 @@ import importlib.metadata
 from serving.launch import LaunchRequest, Recipe, free_ports
 from serving.torchserve.frontend import Frontend, prepare
 from serving.torchserve.state import LOOPBACK, accepts, is_ready, key
+from serving.wire.addresses import host_port
 
 FLAVOURS = ("torchserve",)
 
@@ -32,9 +33,9 @@ def recipe(request: LaunchRequest) -> Recipe:
         server=f"TorchServe {importlib.metadata.version('torchserve')} (Java {java_version})",
         argv=argv,
         endpoints={
-            "torchserve-rest": f"http://{request.host}:{request.rest_port}",
-            "torchserve-rest-binary": f"http://{request.host}:{request.rest_port}",
-            "torchserve-grpc": f"grpc://{request.host}:{request.grpc_port}",
+            "torchserve-rest": f"http://{host_port(request.host, request.rest_port)}",
+            "torchserve-rest-binary": f"http://{host_port(request.host, request.rest_port)}",
+            "torchserve-grpc": f"grpc://{host_port(request.host, request.grpc_port)}",
         },
         ready=lambda: (
             is_ready(request.model, frontend.management_port, request.workdir)

@@ -1,1 +1,1 @@
-"""How tensors lie in messages: what clients and servers of a protocol share."""
+"""Read and write tensors in messages, for both clients and servers of a protocol."""

@@ -1,6 +1,6 @@
-"""The tensor data types of the Open Inference Protocol ("Tensor Data Types" of its specification).
+"""Map numpy's types to the Open Inference Protocol's ("Tensor Data Types" of its specification).
 
-``BYTES`` and ``BF16`` are left out: numpy has no array of them whose bytes are the protocol's.
+``BYTES`` and ``BF16`` are missing, because numpy has no array type with the same bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""TensorProto (tensorflow/core/framework/tensor.proto) to NumPy and back, without copying through Python objects.
+"""Convert TensorProto (tensorflow/core/framework/tensor.proto) to NumPy and back, without Python objects per value.
 
-``tf.make_ndarray`` and ``tf.make_tensor_proto`` do the same; they cost up to a hundred times as much
-on values that travel in ``float_val``, which is how most clients send them and how TensorFlow
-Serving answers.
+``tf.make_ndarray`` and ``tf.make_tensor_proto`` do the same, but take up to a hundred times as long
+for values in ``float_val``. Most clients send values in that field, and TensorFlow Serving answers in it.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ MAX_RANK = 64
 """NumPy's limit; TensorFlow's own is 254."""
 
 
-_MOST = 2**58  # values of 16 bytes, of which NumPy addresses no more; an empty dimension does not count for it
+_MOST = 2**58  # NumPy's limit for values of 16 bytes; it ignores dimensions of size 0
 
-_FLOAT_VAL, _DOUBLE_VAL = 5, 6  # field numbers of the packed fields whose bytes are the array's
+_FLOAT_VAL, _DOUBLE_VAL = 5, 6  # field numbers of packed fields with the same bytes as the array
 _RAW_FIELDS = {"float": (_FLOAT_VAL, "<f4"), "double": (_DOUBLE_VAL, "<f8")}
 _VALUE_FIELDS = {
     "half": "half_val",
@@ -36,8 +35,8 @@ _VALUE_FIELDS = {
     "uint32": "uint32_val",
     "uint64": "uint64_val",
 }
-_BITS = {"half", "bfloat16"}  # carried as the integer of their bits
-_PAIRS = {"complex64": "<f4", "complex128": "<f8"}  # carried as real and imaginary parts in turn
+_BITS = {"half", "bfloat16"}  # sent as integers with the same bits
+_PAIRS = {"complex64": "<f4", "complex128": "<f8"}  # sent as alternating real and imaginary parts
 
 
 class TensorParsingError(Exception):
@@ -45,13 +44,13 @@ class TensorParsingError(Exception):
 
 
 def to_array(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
-    """The array of a message whose ``dtype`` field says ``dtype``; strings give an object array of bytes.
+    """Read the array of a message of type ``dtype``; strings give an object array of bytes.
 
-    As in TensorFlow (Tensor::FromProto): ``tensor_content`` goes first; of repeated values, missing
-    ones are the last one's copies, and zero if there is none.
+    As in TensorFlow (Tensor::FromProto), ``tensor_content`` takes precedence. Missing repeated values are
+    copies of the last one, or zero if there are none.
 
     Raises:
-        TensorParsingError: an unknown shape or dtype, or content of another size.
+        TensorParsingError: an unknown shape or dtype, or content of the wrong size.
     """
     if proto.tensor_shape.unknown_rank:
         raise TensorParsingError("the shape is unknown")
@@ -61,7 +60,7 @@ def to_array(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
     if len(shape) > MAX_RANK:
         raise TensorParsingError(f"{len(shape)} dimensions are more than {MAX_RANK}")
     if math.prod(size or 1 for size in shape) > _MOST:
-        raise TensorParsingError(f"no array is as large as {shape}")
+        raise TensorParsingError(f"the shape {shape} is too large for an array")
     count = math.prod(shape)
     if proto.tensor_content:
         if dtype == "string" or len(proto.tensor_content) != count * numpy.itemsize:
@@ -82,7 +81,7 @@ def _values(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
         texts[:] = values
         return texts
     if dtype in _BITS:
-        return np.array(values, np.int64).astype(np.uint16).view(numpy)  # as a cast of C++: the low bits
+        return np.array(values, np.int64).astype(np.uint16).view(numpy)  # the low bits, as in a C++ cast
     if dtype in _PAIRS:
         return np.array(values[: len(values) // 2 * 2], _PAIRS[dtype]).view(numpy)
     return np.array(values, np.int64 if numpy.kind == "i" else np.uint64).astype(numpy)
@@ -93,7 +92,7 @@ def _fill(values: np.ndarray, count: int, numpy: np.dtype[Any]) -> np.ndarray:
         return values
     if len(values) > count:
         return values[:count]
-    # Hardly any bytes may name a huge tensor: memory is the only limit, as in TensorFlow.
+    # A message of a few bytes can declare a huge tensor: memory is the only limit, as in TensorFlow.
     filler: Any = values[-1] if len(values) else (b"" if numpy.hasobject else 0)
     try:
         array = np.full(count, filler, numpy)
@@ -104,9 +103,9 @@ def _fill(values: np.ndarray, count: int, numpy: np.dtype[Any]) -> np.ndarray:
 
 
 def from_array(proto: Any, array: np.ndarray, dtype: str, enum: int, as_content: bool) -> None:
-    """Fills an empty message: ``tensor_content`` if ``as_content``, else the repeated field of the dtype."""
+    """Fill an empty message: ``tensor_content`` if ``as_content``, else the repeated field of the dtype."""
     proto.dtype = enum
-    proto.tensor_shape.SetInParent()  # a scalar's shape is there, and empty
+    proto.tensor_shape.SetInParent()  # a scalar has a shape without dimensions
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     if dtype == "string":
@@ -116,7 +115,7 @@ def from_array(proto: Any, array: np.ndarray, dtype: str, enum: int, as_content:
     elif dtype in _RAW_FIELDS:
         number, wire = _RAW_FIELDS[dtype]
         raw = array.astype(wire, copy=False).tobytes()
-        # The wire form of a packed field is tag, length and these very bytes; merging it is a copy.
+        # A packed field is encoded as tag, length and exactly these bytes, so merging only copies them.
         proto.MergeFromString(bytes([number << 3 | 2]) + _varint(len(raw)) + raw)
     elif dtype in _BITS:
         proto.half_val.extend(array.reshape(-1).view(np.uint16).tolist())
@@ -127,7 +126,7 @@ def from_array(proto: Any, array: np.ndarray, dtype: str, enum: int, as_content:
 
 
 def _packed(message: bytes, number: int) -> memoryview:
-    """The bytes of a packed field in a serialised message (protobuf's wire format, "Message Structure")."""
+    """Find the bytes of a packed field in a serialised message (protobuf's wire format, "Message Structure")."""
     view = memoryview(message)
     position = 0
     while position < len(view):

@@ -29,7 +29,7 @@ from serving.launch import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UP = ("docker compose --profile monitor up", "docker compose up --scale torchserve=2", "docker compose up")
-"""Commands of the documentation that the stack is the result of, all at once."""
+"""Commands of the documentation whose common result is the stack."""
 PATHS = {"tf-serving": "fp32", "torchserve": "export", "onnxruntime": "pytorch"}
 PUBLISHED = {
     "tf-serving-rest": ("http", "TF_SERVING_REST_PORT"),
@@ -60,7 +60,7 @@ class Compose:
     env: dict[str, str]
 
     def __call__(self, *words: str, code: int | None = 0, timeout_s: float = 120) -> str:
-        """What it prints. ``code`` is the exit code that it must have; None for any but 0."""
+        """Return the output. ``code`` is the expected exit code; None for any but 0."""
         done = self.run(*words, timeout_s=timeout_s)
         as_wanted = done.returncode != 0 if code is None else done.returncode == code
         assert as_wanted, f"{words}: exit code {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
@@ -81,11 +81,11 @@ class Compose:
         )
 
     def inside(self, service: str, command: str, index: int = 1, code: int | None = 0) -> str:
-        """What a shell command prints in a running container."""
+        """Return the output of a shell command in a running container."""
         return self("exec", "-T", "--index", str(index), service, "sh", "-c", command, code=code).strip()
 
     def container(self, service: str, index: int = 1) -> dict[str, Any]:
-        """What the engine says of a container."""
+        """Return the engine's description of a container."""
         (found,) = json.loads(docker("inspect", f"{self.project}-{service}-{index}"))
         return dict(found)
 
@@ -118,7 +118,7 @@ class Stack:
         return artifact
 
     def answers(self, protocol: str) -> Answers:
-        """The certified answers of what ``protocol`` serves."""
+        """Return the certified answers of the artifact behind ``protocol``."""
         path = next(path for path in PATHS if protocol in choose_one(path).card.protocols)
         return Answers(self.artifact(path).folder / ANSWERS)
 
@@ -146,7 +146,7 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def clone(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a clone of the repository would hold, with this machine's wheels of torch in wheelhouse/."""
+    """The content of a clone of the repository, with this machine's wheels of torch in wheelhouse/."""
     folder = tmp_path_factory.mktemp("clone")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],

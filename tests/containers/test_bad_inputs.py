@@ -1,4 +1,4 @@
-"""What is missing, damaged, taken or too small: that service says what to do, the others run on."""
+"""Inputs that are missing, damaged, taken or too small: the service says what to do, the others run on."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def fill(broken: Any, stack: Any, then: str = "true", key: bool = True) -> None:
 
 
 def start(broken: Any, *services: str) -> str:
-    """What compose says of a start without `build` before it."""
+    """Return compose's messages for a start without `build` before it."""
     done = broken.run("up", "--detach", "--no-build", "--no-deps", *services)
     return str(done.stdout + done.stderr)
 
 
 def complaints(broken: Any, service: str) -> set[str]:
-    """The different lines of a service's log that say what to do."""
+    """Return the distinct lines of a service's log that say what to do."""
     lines = broken("logs", "--no-log-prefix", "--no-color", service).splitlines()
     asks = ("Package the model", "docker compose", "Put a version", "takes its place", "SLIPWAY_MEMORY")
     return {line.partition(" ERROR ")[2] or line for line in lines if any(word in line for word in asks)}
@@ -85,7 +85,7 @@ def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until
 
 
 def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Until) -> None:
-    """An archive that is whole, with something else for a program in it: the workers' errors, then one line."""
+    """A complete archive with an invalid program in it: the workers' errors, then one line."""
     script = (
         "import zipfile; name = 'torchserve/export/payload/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
         "files = {each: old.read(each) for each in old.namelist()}; new = zipfile.ZipFile(name, 'w'); "

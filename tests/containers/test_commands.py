@@ -1,4 +1,4 @@
-"""What the containers run, as processes here: their commands, mistakes in them, the health check of TF Serving."""
+"""Runs the containers' commands as processes here: the commands, mistakes in them, the health check of TF Serving."""
 
 from __future__ import annotations
 

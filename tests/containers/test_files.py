@@ -1,4 +1,4 @@
-"""docker-compose.yml, the Dockerfiles and their neighbours: what must hold for every one, and lint."""
+"""Checks docker-compose.yml, the Dockerfiles and their neighbours: rules for each of them, and lint."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_the_dashboard_shows_what_the_rules_record() -> None:
 
 
 def config(*words: str, variables: dict[str, str]) -> str:
-    """What ``docker compose config`` prints, without this machine's settings."""
+    """Return the output of ``docker compose config``, without this machine's settings."""
     ours = ("SLIPWAY_", "TF_SERVING_", "TORCHSERVE_", "OPEN_INFERENCE_", "GATEWAY_", "PROMETHEUS_", "COMPOSE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(

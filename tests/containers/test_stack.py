@@ -1,4 +1,4 @@
-"""`docker compose up` on a real engine: what the servers answer, and what happens when one of them dies."""
+"""Runs `docker compose up` on a real engine: the answers of the servers, and the death of one of them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SERVERS = ("tf-serving", "torchserve", "gateway", "open-inference", "prometheus"
 
 @contextmanager
 def under_load(stack: Any, *protocols: str) -> Iterator[Counter[str]]:
-    """Two clients a protocol that ask without a pause; counts ``right`` answers and names all that was not one."""
+    """Two clients per protocol that ask without a pause; count ``right`` answers, and list all other results."""
     seen: Counter[str] = Counter()
     ended = threading.Event()
 
@@ -167,7 +167,7 @@ def test_loadtest_from_inside_and_its_report(stack: Any) -> None:
 
 
 def served(stack: Any, index: int) -> float:
-    """How many predictions a replica of TorchServe has answered."""
+    """Return how many predictions a replica of TorchServe has answered."""
     page = "python -c \"import urllib.request as r; print(r.urlopen('http://127.0.0.1:8082/metrics').read().decode())\""
     lines = stack.compose.inside("torchserve", page, index=index).splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("ts_inference_requests_total{"))

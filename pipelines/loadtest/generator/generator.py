@@ -1,7 +1,7 @@
 """``python -m pipelines.loadtest.generator.generator FOLDER``: the process that sends, and does nothing else.
 
 It reads the plan (:mod:`pipelines.loadtest.plan.plan`), sends, and leaves the recording and a sample of the
-answers in the folder. It looks into no answer: that would take CPU time from the server under test.
+answers in the folder. It does not read the answers: that would take CPU time from the server under test.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
 from serving.guard import tie_to_parent
 
 LEAD_NS = 20_000_000
-"""Between the making of the schedule and its start."""
+"""Time between making the schedule and its start."""
 BURST = 32
 """Requests sent in one turn of the event loop, before it reads answers again."""
 SWEEP_S = 0.05
 ERROR_PAUSE_S = 0.01
-"""A closed loop pauses after an error: a server that is down refuses thousands of connections a second."""
+"""Pause of a closed loop after an error: a server that is down refuses thousands of connections a second."""
 SPARE_FILES = 64
 
 
 class Sender:
-    """One test: sends, and notes what happens. Every request ends: answered, failed, or timed out by the sweep."""
+    """Sends one test and records it. Every request ends: answered, failed, or timed out by the sweep."""
 
     def __init__(self, plan: Plan, recorder: Recorder[bytes], in_flight_limit: int) -> None:
         self.settings = plan.settings
@@ -50,10 +50,10 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._transport = _transport(plan, self._finished)
         self._timeout_ns = int(plan.settings.timeout_s * NS_PER_S)
-        self._in_flight: dict[int, int] = {}  # request -> when it was sent; dicts keep the order of sending
-        self._next: Callable[[bool], None] | None = None  # what a closed loop does when a request has ended
+        self._in_flight: dict[int, int] = {}  # request -> time of sending; dicts keep the order of sending
+        self._next: Callable[[bool], None] | None = None  # a closed loop's action when a request has ended
         self._sending = True
-        self.stopped_ns = 0  # when it was interrupted
+        self.stopped_ns = 0  # time of the interrupt
         self._all_done = self._loop.create_future()
 
     def send(self, intended_ns: int, now_ns: int) -> None:
@@ -69,7 +69,7 @@ class Sender:
         self, index: int, outcome: Outcome, done_ns: int, answer: bytes, error: str, first_ns: int = 0
     ) -> None:
         sent_ns = self._in_flight.pop(index)
-        if done_ns < sent_ns:  # the wall clock, which the kernel stamps by, was set within the last moment
+        if done_ns < sent_ns:  # the wall clock, which the kernel's stamps use, has just been set
             done_ns, first_ns = sent_ns, sent_ns if first_ns else 0
         self.recorder.end(index, outcome, done_ns, error, first_ns, len(answer))
         if outcome is Outcome.ANSWERED and self.recorder.wants(index):
@@ -83,7 +83,7 @@ class Sender:
             self._all_done.set_result(None)
 
     async def _sweep(self) -> None:
-        """Times out what is unanswered for too long; the oldest come first, so it mostly looks at one."""
+        """Times out requests that are unanswered for too long; the oldest come first, so it mostly looks at one."""
         text = f"no answer within {self.settings.timeout_s:g} s"
         while True:
             await asyncio.sleep(min(SWEEP_S, self.settings.timeout_s / 4))
@@ -98,7 +98,7 @@ class Sender:
                 self._finished(index, Outcome.TIMED_OUT, now, b"", text)
 
     def stop(self) -> None:
-        """Ends the test at once: what is unanswered is cut off, what is there is kept."""
+        """Ends the test at once: unanswered requests are cut off, finished ones are kept."""
         if self.stopped_ns:
             return
         self.stopped_ns, self._sending, self._next = time.monotonic_ns(), False, None
@@ -109,9 +109,9 @@ class Sender:
         self._check_done()
 
     async def closed_loop(self, seconds: float, most: int | None = None) -> int:
-        """Keeps requests outstanding for a time, or until ``most`` were sent, and waits for the last.
+        """Keeps requests in flight for a time, or until ``most`` were sent, and waits for the last.
 
-        In ``multi-stream`` they are sent together, and the next when all are answered. Returns when
+        In ``multi-stream`` they are sent together, and the next ones when all are answered. Returns when
         sending stopped (ns).
         """
         self._begin_phase()
@@ -152,7 +152,7 @@ class Sender:
         return min(stop_ns, self.stopped_ns or time.monotonic_ns())
 
     async def open_loop(self, due_ns: np.ndarray, at: dict[int, Callable[[], None]]) -> None:
-        """Sends at the given moments whatever comes back, and waits for the last; calls ``at[i]`` before request i."""
+        """Sends at the given times, whatever comes back, and waits for the last; calls ``at[i]`` before request i."""
         self._begin_phase()
         due = due_ns.tolist()
         position = 0
@@ -193,7 +193,7 @@ class Sender:
             done = self._loop.create_task(work())
             await asyncio.wait((sweep, done), return_when=asyncio.FIRST_COMPLETED)
             if sweep.done():
-                sweep.result()  # raises what broke it: without it, the test might never end
+                sweep.result()  # raises the sweep's error: without the sweep, the test might never end
             return done.result()
         finally:
             sweep.cancel()
@@ -241,7 +241,7 @@ def _transport(plan: Plan, finished: Finished) -> Transport:
 
 
 def in_flight_limit() -> int:
-    """How many requests may be unanswered: bounded by the connections that this process may have open."""
+    """Returns how many requests may be unanswered: limited by the connections that this process may have open."""
     try:
         import resource
     except ImportError:  # not a Unix
@@ -264,7 +264,7 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
 
 def main(folder: Path) -> None:
     plan = load_plan(folder, sys.stdin.read())
-    tie_to_parent(plan.parent_pid)  # also a caller that is killed leaves no generator behind
+    tie_to_parent(plan.parent_pid)  # a caller that is killed leaves no generator behind, either
     limit = in_flight_limit()
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
     cpus, priority = settle()
@@ -284,4 +284,4 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
     sys.stdout.flush()
-    os._exit(0)  # gRPC's threads need not be waited for: everything is on disk
+    os._exit(0)  # do not wait for gRPC's threads: everything is on disk

@@ -1,4 +1,4 @@
-"""Unary gRPC calls as ready-made bytes over one HTTP/2 connection, as a gRPC channel has it.
+"""Sends unary gRPC calls as ready-made bytes over one HTTP/2 connection, as a gRPC channel does.
 
 A library's client costs five to ten times the CPU of this, on the cores that the server under test needs.
 """
@@ -29,7 +29,7 @@ _LAST_STREAM = 2**31 - 3
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What one block of an answer's fields says."""
+    """The meaning of one block of an answer's fields."""
 
     http_status: bytes
     grpc_status: bytes
@@ -58,7 +58,7 @@ class _Stream:
 
 
 class GrpcTransport:
-    """All requests over one HTTP/2 connection; another one is made when it is lost."""
+    """Sends all requests over one HTTP/2 connection; makes another one when it is lost."""
 
     def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
         address = urlsplit(call.url)
@@ -78,9 +78,9 @@ class GrpcTransport:
         self._waiting: dict[int, None] = {}  # requests without a connection, in order
         self._connecting: asyncio.Task[None] | None = None
         self._connection: _GrpcConnection | None = None
-        self._opening: _GrpcConnection | None = None  # the server's settings are not here yet
+        self._opening: _GrpcConnection | None = None  # still without the server's settings
         self._alive: set[_GrpcConnection] = set()
-        self.arriving = 0  # bytes of answers that are not whole yet
+        self.arriving = 0  # bytes of unfinished answers
         self._carried: dict[int, tuple[_GrpcConnection, int]] = {}
         self._finished = finished
 
@@ -125,17 +125,17 @@ class GrpcTransport:
             self._carried[index] = (connection, connection.request(index))
 
     def drop(self, connection: _GrpcConnection, text: str) -> None:
-        """The connection takes no more requests. Those that wait get another one, unless this one took none."""
+        """Stops using the connection. Waiting requests get another one, unless this one carried none."""
         if connection not in (self._opening, self._connection):
             return
         self._opening = self._connection = None
         if connection.is_unused():
-            self._fail_waiting(text)  # the next one would not be any better
+            self._fail_waiting(text)  # the next one would fail, too
         else:
             self._connect_if_needed()
 
     def closed(self, connection: _GrpcConnection) -> None:
-        """Its socket is closed."""
+        """Forgets a connection whose socket is closed."""
         self._alive.discard(connection)
 
     def abort(self, index: int) -> None:
@@ -159,7 +159,7 @@ class GrpcTransport:
 
 
 class _GrpcConnection(Connection[_Answer]):
-    """A client's end: it opens a stream for each request."""
+    """A client's end: opens a stream for each request."""
 
     largest_push = 0  # RFC 9113, 6.5.2: a server may not ask for pushes
 
@@ -169,7 +169,7 @@ class _GrpcConnection(Connection[_Answer]):
         self._streams: dict[int, _Stream] = {}
         self._next = 1
         self._is_draining = False
-        self._blocks_out: deque[bytes] = deque()  # the next one, and the one for all later times
+        self._blocks_out: deque[bytes] = deque()  # the next block, and the one for all later requests
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._stamped = cast(StampedTransport, transport)
@@ -185,7 +185,7 @@ class _GrpcConnection(Connection[_Answer]):
         return len(self._streams) < self.max_streams and not self._is_draining
 
     def is_unused(self) -> bool:
-        """Whether it has carried no request."""
+        """Tells whether it has carried no request."""
         return self._next == 1
 
     def request(self, index: int) -> int:
@@ -202,7 +202,7 @@ class _GrpcConnection(Connection[_Answer]):
         return stream
 
     def cancel(self, stream: int) -> None:
-        """The request is not wanted any more."""
+        """Cancels a request."""
         found = self._streams.pop(stream, None)
         if found is None:
             return
@@ -212,7 +212,7 @@ class _GrpcConnection(Connection[_Answer]):
             self._go_on()
 
     def leave(self) -> None:
-        """Ends the connection; nobody waits for its requests."""
+        """Ends the connection, and forgets its requests."""
         self._streams.clear()
         self._is_draining = True
         self.transport.abort()
@@ -220,7 +220,7 @@ class _GrpcConnection(Connection[_Answer]):
     def on_settings(self) -> None:
         if not self._blocks_out:
             self._blocks_out.extend(repeated_block(self._channel.fields, self.table_size))
-        elif self.table_update:  # a smaller table than the one that the blocks refer to
+        elif self.table_update:  # the new table is smaller than the one that the blocks refer to
             plain = plain_block(self._channel.fields)
             self._blocks_out = deque((self.table_update + plain, plain))
         self.table_update = b""
@@ -259,7 +259,7 @@ class _GrpcConnection(Connection[_Answer]):
             self._end_stream(stream, Outcome.BROKEN, b"", "gRPC: the answer ended without a status")
 
     def on_data_after_all(self, stream: int) -> None:
-        """It was under way when the request was aborted."""
+        """Ignores bytes that were under way when the request was aborted."""
 
     def on_stream_error(self, error: StreamError) -> None:
         if error.stream in self._streams:
@@ -288,13 +288,13 @@ class _GrpcConnection(Connection[_Answer]):
         found = self._streams.pop(stream)
         self._channel.arriving -= found.size
         if stream in self.outgoing.waiting:
-            self.reset(stream, Code.CANCEL)  # the server does not want the rest of the request
+            self.reset(stream, Code.CANCEL)  # the server does not need the rest of the request
         self.forget(stream)
         self._channel.finish(found.index, outcome, done_ns, answer, text, found.first_ns)
         self._go_on()
 
     def _go_on(self) -> None:
-        """A request has ended: there may be room for another."""
+        """Uses the room that an ended request has left."""
         if not self._is_draining:
             self._channel.use(self)
         elif not self._streams and not self.is_lost:

@@ -1,17 +1,16 @@
-"""Reads HTTP/1.1 responses from a stream of bytes: pure, in the order of arrival, bounded.
+"""Reads HTTP/1.1 responses from a stream of bytes, in the order of arrival, bounded; llhttp parses (httptools).
 
-Framing follows RFC 9112, section 6.3: no body for 204 and 304, else chunked, else Content-Length,
-else until the connection closes. Interim responses (1xx) are skipped.
+Added here: the end of a body without a length, interim responses (1xx), which are skipped, bounds on the head and on
+the body, and bytes after the end. An empty line after a response is skipped.
 """
 
 from __future__ import annotations
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
 MAX_HEAD = 64 * 1024
+"""Bytes of the head, and of what may stand between two pieces of a chunked body or after the last."""
 MAX_BODY = 256 * 2**20
-_END = b"\r\n\r\n"
-_MOST_KNOWN = 256
-_KNOWN: dict[bytes, tuple[int, bool, int | None, bool]] = {}
-"""What heads say that have been read: a server's are mostly the same, but for a date."""
 
 
 class BadResponseError(Exception):
@@ -21,24 +20,28 @@ class BadResponseError(Exception):
 class ResponseReader:
     """One response after another. Feed bytes until ``complete``; then read ``status`` and ``body``; then ``reset``.
 
-    ``reusable`` says whether the connection may carry another request.
+    ``reusable`` says whether the connection may carry another request. The ``on_`` methods are the parser's to call.
     """
 
-    __slots__ = ("_chunked", "_data", "_expects", "_left", "_parts", "_size", "complete", "reusable", "status")
+    __slots__ = ("_bare", "_framing", "_parser", "_parts", "_size", "complete", "on_body", "reusable", "status")
 
     def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.on_body = self._parts.append  # no frame of Python: most of the bytes pass here
+        self.reusable = False
         self.reset()
 
     def reset(self) -> None:
+        """Makes it ready for the next response."""
+        if not self.reusable:
+            self._parser = HttpResponseParser(self)  # the last one takes nothing after the end of a connection
         self.status = 0
         self.complete = False
         self.reusable = True
-        self._data = b""  # not yet understood: a part of the head, or of a chunk's frame
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._left: int | None = 0  # bytes of the body, or of the chunk, still to come; None: until the stream ends
-        self._chunked = False
-        self._expects = "size"  # what the next line of a chunked body is
+        self._parts.clear()
+        self._size = 0  # bytes fed so far
+        self._bare = 0  # bytes of the newest pieces that held nothing of the body, once there are many
+        self._framing: tuple[bytes, bytes] | None = None  # the header that says how long the body is
 
     @property
     def body(self) -> bytes:
@@ -50,127 +53,87 @@ class ResponseReader:
         Raises:
             BadResponseError: see there.
         """
-        if not self.status:
-            if self._data:
-                data = self._data + data
-                self._data = b""
-            while not self.status:
-                end = data.find(_END, 0, MAX_HEAD)
-                if end < 0:
-                    if len(data) >= MAX_HEAD:
-                        raise BadResponseError(f"the head of the response is larger than {MAX_HEAD:,} bytes")
-                    self._data = data
-                    return False
-                self._head(data[:end])
-                data = data[end + len(_END) :]
-        if self._chunked:
-            self._chunks(data)
-        else:
-            self._plain(data)
+        size = self._size + len(data)
+        if size > MAX_HEAD:
+            self._feed_many(memoryview(data))
+            return self.complete
+        self._size = size
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as error:
+            self._stopped(error, data)
         return self.complete
 
     def end_of_stream(self) -> bool:
         """The connection was closed: whether that completes the response."""
-        if self.status and self._left is None and not self._chunked:
+        if self.status and not self._framing:
             self.complete = True
         return self.complete
 
-    def _head(self, head: bytes) -> None:
-        known = _KNOWN.get(head)
-        if known is not None:
-            self.status, self.reusable, self._left, self._chunked = known
-            return
-        self._read_head(head)
-        if self.status:
-            if len(_KNOWN) >= _MOST_KNOWN:
-                _KNOWN.clear()
-            _KNOWN[head] = self.status, self.reusable, self._left, self._chunked
+    def _feed_many(self, data: memoryview) -> None:
+        """Feeds the bytes of a response with more of them than a head may have: up to that bound, then the rest."""
+        room = max(0, MAX_HEAD - self._size)
+        for piece in (data[:room], data[room:]):
+            before = len(self._parts)
+            self._size += len(piece)
+            try:
+                self._parser.feed_data(piece)
+            except HttpParserError as error:
+                self._stopped(error, bytes(piece))
+            self._bare = 0 if len(self._parts) > before else self._bare + len(piece)
+            if not self.complete and (not self.status or self._bare > MAX_HEAD):
+                raise BadResponseError(f"more than {MAX_HEAD:,} bytes of the response without one of its body")
+            if self._size > MAX_BODY + MAX_HEAD:
+                raise BadResponseError(f"the answer is larger than {MAX_BODY:,} bytes")
 
-    def _read_head(self, head: bytes) -> None:
-        first, *lines = head.split(b"\r\n")
-        version, _, rest = first.partition(b" ")
-        if version not in (b"HTTP/1.1", b"HTTP/1.0") or not rest[:3].isdigit() or rest[3:4] not in (b"", b" "):
-            raise BadResponseError(f"not the first line of an HTTP/1.1 response: {first[:60]!r}")
-        status = int(rest[:3])
-        if 100 <= status < 200 and status != 101:
-            return
-        self.status = status
-        self.reusable = version == b"HTTP/1.1"
-        self._left = None
-        for line in lines:
-            name, _, value = line.partition(b":")
-            name = name.lower()
-            if name == b"content-length":
-                self._length(value.strip())
-            elif name == b"transfer-encoding":
-                self._chunked = value.strip().lower() == b"chunked"
-                if not self._chunked:
-                    raise BadResponseError(f"transfer encoding {value.strip()[:40]!r} was not asked for")
-            elif name == b"connection":
-                tokens = value.lower()
-                self.reusable = b"close" not in tokens and (self.reusable or b"keep-alive" in tokens)
-        if status in (204, 304):
-            self._left, self._chunked = 0, False
-        elif self._chunked:
-            self._left = 0
-        elif self._left is None:
-            self.reusable = False
-
-    def _length(self, value: bytes) -> None:
-        if not value.isdigit() or len(value) > 12 or self._left not in (None, int(value)):
-            raise BadResponseError(f"not a content length: {value[:40]!r}")
-        self._left = int(value)
-        if self._left > MAX_BODY:
-            raise BadResponseError(f"the answer has {self._left:,} bytes; the limit is {MAX_BODY:,}")
-
-    def _plain(self, data: bytes) -> None:
-        if self._left is not None:
-            if len(data) > self._left:
-                data = data[: self._left]
-                self.reusable = False  # bytes that belong to no request
-            self._left -= len(data)
-            self.complete = self._left == 0
-        self._take(data)
-
-    def _chunks(self, data: bytes) -> None:
-        data = self._data + data
-        self._data = b""
-        while data and not self.complete:
-            if self._left:
-                piece, data = data[: self._left], data[self._left :]
-                self._left -= len(piece)
-                self._take(piece)
-                continue
-            line, end, rest = data.partition(b"\r\n")
-            if not end:
-                if len(data) > MAX_HEAD:
-                    raise BadResponseError(f"a line of the chunked body is larger than {MAX_HEAD:,} bytes")
-                self._data = data
-                return
-            data = rest
-            self._chunk_line(line)
-        if data:
+    def _stopped(self, error: HttpParserError, data: bytes) -> None:
+        """Decides on the bytes that the parser stopped at."""
+        if isinstance(error, HttpParserUpgrade):
+            self._decline(data[error.args[0] :])
+        elif self.complete:
             self.reusable = False  # bytes that belong to no request
+        elif isinstance(error.__context__, BadResponseError):
+            raise error.__context__ from None
+        else:
+            raise BadResponseError(f"not an HTTP/1.1 response ({error}): {data[:60]!r}") from error
 
-    def _chunk_line(self, line: bytes) -> None:
-        if self._expects == "size":
-            size = line.partition(b";")[0].strip()
-            if not size or len(size) > 8 or size.strip(b"0123456789abcdefABCDEF"):
-                raise BadResponseError(f"not a chunk's size: {size[:40]!r}")
-            self._left = int(size, 16)
-            if self._size + self._left > MAX_BODY:
-                raise BadResponseError(f"the answer is larger than {MAX_BODY:,} bytes")
-            self._expects = "end of chunk" if self._left else "trailer"
-        elif self._expects == "end of chunk":
-            if line:
-                raise BadResponseError("a chunk does not end where its size says")
-            self._expects = "size"
-        elif not line:  # the empty line after the trailer
+    def _decline(self, rest: bytes) -> None:
+        """Goes on after a head that offers another protocol (Apache's do): httptools would skip the body."""
+        head = b"HTTP/1.1 %d\r\n%s\r\n" % (self.status, b"%s: %s\r\n" % self._framing if self._framing else b"")
+        reusable = self.reusable
+        self.reusable = False  # of this parser
+        self.reset()
+        self.feed(head + rest)
+        self.reusable = self.reusable and reusable
+
+    # -- called by the parser -------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise BadResponseError("bytes after the end")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(name) == 14 and name.lower() == b"content-length":
+            if int(value) > MAX_BODY:
+                raise BadResponseError(f"the answer has {int(value):,} bytes; the limit is {MAX_BODY:,}")
+        elif len(name) == 17 and name.lower() == b"transfer-encoding":
+            if value.strip().lower() != b"chunked":
+                raise BadResponseError(f"transfer encoding {value[:40]!r} was not asked for")
+        else:
+            return
+        if not self.status:  # not in the trailer
+            self._framing = name, value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status == 101:
+            raise BadResponseError("the server switches to a protocol that was not asked for")
+        if status >= 200:
+            self.status = status
+            self.reusable = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        if self.status:
             self.complete = True
-
-    def _take(self, data: bytes) -> None:
-        if data:
-            self._size += len(data)
-            if self._size > MAX_BODY:
-                raise BadResponseError(f"the answer is larger than {MAX_BODY:,} bytes")
-            self._parts.append(data)
+        else:
+            self._framing = None  # of an interim response

@@ -1,4 +1,4 @@
-"""A test under way, seen from outside: the generator's arrays lie in memory that its caller may read.
+"""Shows a running test from outside: the generator's arrays lie in memory that its caller may read.
 
 Looking costs the generator nothing: it writes what it would write anyway.
 """
@@ -42,7 +42,7 @@ class View:
     """Memory that a generator writes and its caller reads."""
 
     def __init__(self, folder: Path, capacity: int) -> None:
-        """Makes the memory, empty; :func:`open_view` finds it by the folder."""
+        """Makes the memory, empty; :func:`open_view` finds it through the folder."""
         size = bytes_needed(capacity)
         if hasattr(os, "memfd_create"):
             # Memory without a file behind it: a disk's journal never makes the generator wait.
@@ -58,7 +58,7 @@ class View:
         os.close(self._fd)
 
     def glance(self) -> Glance | None:
-        """How the test stands; None before its measured part."""
+        """Returns the state of the test; None before its measured part."""
         arrays, first = self._arrays, int(self._arrays.facts[0]) - 1
         if first < 0:
             return None
@@ -79,7 +79,7 @@ class View:
 
 
 def sent_count(arrays: Arrays) -> int:
-    """How many requests were begun: ``sent`` is filled in order, and zero beyond."""
+    """Returns how many requests were begun: ``sent`` is filled in order, and zero beyond."""
     low, high = 0, len(arrays.sent)
     while low < high:
         middle = (low + high) // 2
@@ -91,7 +91,7 @@ def sent_count(arrays: Arrays) -> int:
 
 
 def open_view(folder: Path, capacity: int) -> Arrays | None:
-    """The arrays of the view in a test's folder; None if there is none."""
+    """Opens the arrays of the view in a test's folder; None if there is none."""
     place = folder / VIEW
     if not place.exists():
         return None

@@ -1,8 +1,8 @@
-"""The generator's place on the machine: one processor and a priority of its own, where the system allows it.
+"""Gives the generator a processor and a priority of its own, where the system allows it.
 
 Measured on two cores, one of them busy: the 99th percentile of the send lag is 16 to 40 ms at normal
-priority, and 0.03 to 0.06 ms as a real-time process on one processor. Pinned without a priority it is worse than
-free: whoever holds that processor is waited for.
+priority, and 0.03 to 0.06 ms as a real-time process on one processor. Pinning without a priority is worse than
+no pinning: the generator then waits for any process on that processor.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import os
 from contextlib import suppress
 
 REAL_TIME = 1
-"""The lowest real-time priority (sched(7)): before all normal processes, behind everything else."""
+"""The lowest real-time priority (sched(7)): above all normal processes, below everything else."""
 NICE = -10
-"""Lower is sooner (setpriority(2)); only a privileged user may go below 0."""
+"""A lower value runs sooner (setpriority(2)); only a privileged user may go below 0."""
 
 
 def settle(place: int = -1) -> tuple[tuple[int, ...], str | None]:
-    """Makes this process real-time on the last processor it may use; where that is not allowed, raises its niceness.
+    """Makes this process real-time on the last processor it may use; where that is not allowed, lowers its niceness.
 
-    ``place`` is another processor than the last, counted as in a list.
+    ``place`` is the index of another processor in the list of those it may use.
 
-    Returns the processors and the priority that hold from now on, for example ``fifo 1`` or ``nice 0``; None
-    where the system has none. What is not allowed is left as it is; every result says what holds.
+    Returns the processors and the priority in effect from now on, for example ``fifo 1`` or ``nice 0``; None
+    where the system has none. A setting that is not allowed stays as it is; every result says what is in effect.
     """
     if hasattr(os, "sched_setscheduler"):
         with suppress(OSError):

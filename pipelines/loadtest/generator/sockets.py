@@ -1,8 +1,8 @@
-"""A TCP connection that knows when the kernel received what it hands over, and that sends at once.
+"""Sends at once over TCP, and knows when the kernel received the data that it hands over.
 
-A process that waits is woken 20 to 100 us after the bytes are there, and later still when it is busy. That is the
-reader's delay and not the peer's, so the kernel's own time of arrival is asked for (SO_TIMESTAMPING, Linux's
-Documentation/networking/timestamping.rst). asyncio's transports cannot: they do not read with recvmsg(2).
+A waiting process is woken 20 to 100 us after the bytes arrive, and later still when it is busy. That is the
+reader's delay and not the peer's, so the kernel's own time of arrival is used (SO_TIMESTAMPING, Linux's
+Documentation/networking/timestamping.rst). asyncio's transports cannot do this: they do not read with recvmsg(2).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ_BYTES = 256 * 1024
 HIGH_WATER = 64 * 1024
 """Unsent bytes above which the protocol is asked to pause; it may go on at a quarter of them."""
 MOST_PIECES = 512
-"""Of one sendmsg(2); Linux takes 1,024."""
+"""Pieces of one sendmsg(2); Linux takes 1,024."""
 STAMPS = 37  # SO_TIMESTAMPING of <asm-generic/socket.h>; Python has no name for it
 _SOFTWARE = 1 << 3 | 1 << 4  # SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE (<linux/net_tstamp.h>)
 _STAMP = struct.Struct("@qq")  # the first of three timespecs
@@ -31,14 +31,15 @@ _ROOM = socket.CMSG_SPACE(3 * _STAMP.size) if hasattr(socket, "CMSG_SPACE") else
 _VIEW = memoryview(bytearray(READ_BYTES))
 _INTO = (_VIEW,)
 _SET_NS = 1_000_000
-"""The wall clock was set if it is suddenly so much farther from the monotonic one: they are slewed alike."""
+"""If the offset between wall and monotonic clock jumps by more than this, the wall clock was set; NTP slewing moves
+both."""
 
 
 class StampedTransport(asyncio.Transport):
     """One connected socket. ``received_ns`` is when the last byte of the newest piece arrived (``time.monotonic_ns``).
 
-    Where the system has no such stamps, it is when the piece was read. One event loop a process: all connections
-    read into the same memory.
+    Where the system has no such stamps, it is when the piece was read. Use one event loop per process: all
+    connections read into the same memory.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
@@ -99,7 +100,7 @@ class StampedTransport(asyncio.Transport):
     # -- writing ------------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends what the kernel takes now; keeps the rest, without a copy: ``data`` is not to be changed any more."""
+        """Sends what the kernel takes now, and keeps the rest without a copy: ``data`` must not change any more."""
         if self._is_closing:
             return
         if not self._unsent:
@@ -163,7 +164,7 @@ class StampedTransport(asyncio.Transport):
     def _shut_down(self) -> None:
         try:
             self._sock.shutdown(socket.SHUT_WR)
-        except OSError as error:  # the peer was faster
+        except OSError as error:  # the peer closed first
             self._loop.call_soon(self._end, error)
 
     # -- the end ------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ class StampedTransport(asyncio.Transport):
         return self._is_closing
 
     def close(self) -> None:
-        """After what was written."""
+        """Closes when what was written has been sent."""
         if not self._is_closing:
             self.pause_reading()
             self._is_closing = True
@@ -197,7 +198,7 @@ class StampedTransport(asyncio.Transport):
 
 
 def ask_for_stamps(sock: socket.socket) -> bool:
-    """Whether what the socket receives from now on carries the time of its arrival."""
+    """Asks the kernel to stamp what the socket receives from now on; returns whether it can."""
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -208,9 +209,9 @@ def ask_for_stamps(sock: socket.socket) -> bool:
 
 
 def switched_on() -> socket.socket:
-    """A socket that makes the kernel stamp as long as it is open.
+    """Opens a socket that makes the kernel stamp as long as it is open.
 
-    The first one that asks is heard some time later: what arrives until then has no stamp.
+    The kernel begins some time after the first socket asks: bytes that arrive until then have no stamp.
     """
     sock = socket.socket()
     ask_for_stamps(sock)
@@ -218,16 +219,16 @@ def switched_on() -> socket.socket:
 
 
 class WallClock:
-    """Translates the kernel's stamps, which are of the wall clock, to the monotonic one."""
+    """Converts the kernel's stamps from the wall clock to the monotonic one."""
 
     def __init__(self) -> None:
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
 
     def stamp_ns(self, extra: list[tuple[int, int, bytes]]) -> int:
-        """The monotonic time of recvmsg's ancillary data; now, if there is none or the wall clock was set meanwhile."""
+        """Returns the monotonic time of recvmsg's ancillary data; now, if there is none or the wall clock was set."""
         for _, kind, data in extra:
             if kind == STAMPS and len(data) >= 3 * _STAMP.size:
-                # In this order: a process that is interrupted between the two makes a stamp later, never earlier.
+                # In this order, an interruption between the two makes a stamp later, never earlier.
                 wall_ns = time.time_ns()
                 now_ns = time.monotonic_ns()
                 ahead_ns, before_ns = wall_ns - now_ns, self._ahead_ns
@@ -245,13 +246,13 @@ Address = tuple[socket.AddressFamily, Any]
 
 
 def resolve(host: str, port: int) -> Address:
-    """Where to connect to. It blocks while a name is looked up: done once, before a test. Raises OSError."""
+    """Looks up the address of a server. It blocks, so it is called once, before a test. Raises OSError."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     return family, address
 
 
 async def connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, where: Address) -> StampedTransport:
-    """A connection to a server. Raises OSError."""
+    """Connects to a server. Raises OSError."""
     family, address = where
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -259,7 +260,7 @@ async def connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, w
         await loop.sock_connect(sock, address)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # event loops have words of their own
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # event loops word it differently
     except BaseException:
         sock.close()
         raise
@@ -269,7 +270,7 @@ async def connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, w
 def listen(
     loop: asyncio.AbstractEventLoop, make: Callable[[], asyncio.Protocol], host: str, port: int
 ) -> socket.socket:
-    """Accepts connections from now on. Raises OSError: the address cannot be listened on."""
+    """Accepts connections from now on. Raises OSError if it cannot listen on the address."""
     server = socket.create_server((host, port), backlog=4096, family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     server.setblocking(False)
     ask_for_stamps(server)
@@ -288,5 +289,5 @@ def listen(
 def _peer(sock: socket.socket) -> Any:
     try:
         return sock.getpeername()
-    except OSError:  # it has gone already
+    except OSError:  # it has closed already
         return None

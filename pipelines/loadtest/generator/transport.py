@@ -1,4 +1,4 @@
-"""What a transport of the load generator offers: one file each for HTTP/1.1 and gRPC."""
+"""Defines the interface of the load generator's transports: one file each for HTTP/1.1 and gRPC."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pipelines.loadtest.recording import Outcome
 from serving.clients import Call
 
 MAX_ARRIVING = 512 * 2**20
-"""Bytes of answers that have begun and not ended, of a whole transport. The answer that comes above it fails: the
-generator's memory is bounded, and a server that is read more slowly than it answers would not be measured any more."""
+"""Bytes of unfinished answers, of a whole transport. An answer above it fails: the generator's memory is bounded, and
+a server that is read more slowly than it answers would not be measured any more."""
 TOO_MUCH = f"more than {MAX_ARRIVING:,} bytes of unfinished answers"
 
 
 class Finished(Protocol):
-    """What is called once for each request that was not aborted; times are monotonic nanoseconds.
+    """Called once for each request that was not aborted; times are monotonic nanoseconds.
 
     ``first_ns`` is when the first piece of the answer had arrived, 0 where the transport does not see it.
     """
@@ -40,7 +40,7 @@ class Transport(Protocol):
 
 
 def check_call(call: Call) -> None:
-    """Refuses what cannot travel, or what could smuggle lines into a request.
+    """Refuses a call that cannot be sent, or that could smuggle lines into a request.
 
     Raises:
         UserError: the address is not http://HOST:PORT or grpc://HOST:PORT, or the path or a header holds
@@ -49,7 +49,7 @@ def check_call(call: Call) -> None:
     try:
         parts = urlsplit(call.url)
         usable = parts.scheme in ("http", "grpc") and parts.hostname and parts.port
-    except ValueError:  # a port that is no number
+    except ValueError:  # the port is not a number
         usable = False
     if not usable:
         raise UserError(

@@ -47,7 +47,7 @@ class TimerFd:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
-            return  # set anew between the event and the reading
+            return  # set again between the event and the reading
         self._callback()
 
     def close(self) -> None:
@@ -80,5 +80,5 @@ class CallAt:
 
 
 def alarm(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Alarm:
-    """The best alarm of this system."""
+    """Return the best alarm of this system."""
     return TimerFd(loop, callback) if sys.platform.startswith("linux") else CallAt(loop, callback)

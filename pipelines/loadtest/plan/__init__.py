@@ -1,1 +1,1 @@
-"""When requests are due, and what the generator is told."""
+"""Plans when requests are due, and tells the generator."""

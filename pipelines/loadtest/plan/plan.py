@@ -1,6 +1,6 @@
-"""What the generator process is told: files in a folder, and the headers through its standard input.
+"""Passes the plan to the generator process: files in a folder, and the headers through its standard input.
 
-Headers may hold a token, which has no business on a disk.
+Headers may hold a token, which must not be written to a disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from serving.clients import Call
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One load test, ready to be run. ``schedule`` is of the server scenario, and empty in the others."""
+    """One load test, ready to run. ``schedule`` is for the server scenario, and empty in the others."""
 
     call: Call
     bodies: Sequence[bytes]
@@ -30,7 +30,7 @@ class Plan:
 
 
 def save_plan(folder: Path, plan: Plan) -> str:
-    """Writes all but the headers; returns these as text for the generator's standard input."""
+    """Writes all but the headers; returns the headers as text for the generator's standard input."""
     facts = {
         "url": plan.call.url,
         "path": plan.call.path,

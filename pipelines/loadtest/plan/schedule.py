@@ -1,4 +1,4 @@
-"""When requests are due: pure, and the same for the same seed."""
+"""Computes when requests are due: pure, and the same for the same seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NS_PER_S = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When requests are due, in nanoseconds from the beginning: ``offsets_ns`` int64, ascending, shape [n].
+    """The times at which requests are due, ns from the beginning: ``offsets_ns`` int64, ascending, shape [n].
 
     Those before ``first`` are warm-up; the measured time ends at ``end_ns``.
     """
@@ -24,19 +24,19 @@ class Schedule:
 
 
 def nothing_due() -> Schedule:
-    """The schedule of a closed loop."""
+    """Returns the schedule of a closed loop."""
     return Schedule(np.empty(0, np.int64), 0, 0)
 
 
 def schedule_of(settings: LoadSettings, trace_ns: np.ndarray | None = None) -> Schedule:
-    """The schedule of the server scenario; ``trace_ns`` are the offsets of a trace, ascending.
+    """Returns the schedule of the server scenario; ``trace_ns`` are the offsets of a trace, ascending.
 
-    Bounded in count whatever chance does. A test that ends after a number of requests ends with
-    the last of them.
+    The number of requests is bounded, whatever chance does. A test that ends after a number of requests
+    ends with the last of them.
     """
     seconds = settings.warmup_s + settings.duration_s
     if settings.requests is not None and settings.arrivals != "trace":
-        # Enough for the number, even of Poisson arrivals that come slowly (eight standard deviations).
+        # Long enough for the number, even if Poisson arrivals come slowly (eight standard deviations).
         wanted = settings.requests + 8 * settings.requests**0.5 + 8
         seconds = min(seconds, settings.warmup_s + wanted / (settings.rate_per_s or 1.0))
     end_ns = int(seconds * NS_PER_S)
@@ -54,23 +54,23 @@ def schedule_of(settings: LoadSettings, trace_ns: np.ndarray | None = None) -> S
 
 
 def uniform_arrivals(rate_per_s: float, seconds: float) -> np.ndarray:
-    """Arrivals at equal distances, the first at 0; int64 nanoseconds, none at or after the end."""
+    """Returns arrivals at equal distances, the first at 0; int64 nanoseconds, all before the end."""
     offsets = (np.arange(int(np.ceil(rate_per_s * seconds)) + 1) * (NS_PER_S / rate_per_s)).astype(np.int64)
     return offsets[offsets < int(seconds * NS_PER_S)]
 
 
 def poisson_arrivals(rate_per_s: float, seconds: float, seed: int) -> np.ndarray:
-    """The arrival times of a Poisson process within ``seconds``, as int64 nanoseconds from its start, ascending.
+    """Draws the arrivals of a Poisson process within ``seconds``: int64 nanoseconds from its start, ascending.
 
     Gaps are independent and exponential with mean ``1 / rate_per_s``. A longer schedule of the same
-    rate and seed begins with the shorter one. Two arrivals may share a nanosecond; none is at or
-    after the end, and there may be none at all.
+    rate and seed begins with the shorter one. Two arrivals may share a nanosecond; all are before the end,
+    and there may be none.
     """
     generator = np.random.default_rng(seed)
     mean = rate_per_s * seconds
-    block = int(mean + 6.0 * np.sqrt(mean)) + 16  # nearly always enough at once
+    block = int(mean + 6.0 * np.sqrt(mean)) + 16  # nearly always enough for all
     gaps = generator.exponential(1.0 / rate_per_s, block)
-    while gaps.sum() < seconds:  # each turn adds `mean` seconds' worth or more: ends almost surely at the first
+    while gaps.sum() < seconds:  # almost surely never entered: each block spans `seconds` or more on average
         gaps = np.concatenate([gaps, generator.exponential(1.0 / rate_per_s, block)])
     arrivals = np.cumsum(gaps)
     nanoseconds = (arrivals * NS_PER_S).astype(np.int64)

@@ -1,4 +1,4 @@
-"""A trace of arrivals: a text file with seconds, one a line; empty lines and those that begin with # are skipped."""
+"""Reads a trace of arrivals: a text file with seconds, one a line; it skips empty lines and those that begin with #."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MAX_BYTES = 128 * MIB
 
 
 def read_trace(path: str | Path) -> np.ndarray:
-    """The arrivals as int64 nanoseconds from the first one, ascending, shape [n].
+    """Reads the arrivals as int64 nanoseconds from the first one, ascending, shape [n].
 
-    Raises UserError, naming the line, for what is no ascending list of seconds.
+    Raises UserError, naming the line, if the file is not an ascending list of seconds.
     """
     try:
         lines = read_bounded(Path(path), MAX_BYTES, "the trace").decode().splitlines()

@@ -1,4 +1,4 @@
-"""A result on disk with its latencies, and the ratio of another one to it."""
+"""Saves a result with its latencies, and computes the ratio of another one to it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ MAX_BYTES = 512 * MIB
 
 
 def save_result(path: Path, facts: dict[str, Any], result: Result) -> None:
-    """``facts`` as JSON, and each run's sorted latencies: int64 nanoseconds, zlib and base64."""
+    """Writes ``facts`` as JSON, with each run's sorted latencies: int64 nanoseconds, zlib and base64."""
     runs = [np.rint(run * 1e6).astype("<i8").tobytes() for run in result.latencies_ms]
     packed = [base64.b64encode(zlib.compress(run)).decode() for run in runs]
     write_text(path, json.dumps({**facts, LATENCIES: packed}, indent=1) + "\n")
 
 
 def load_result(path: Path) -> list[np.ndarray]:
-    """The latencies of each run (ms, sorted). Raises UserError for what ``save_result`` did not write."""
+    """Reads the latencies of each run (ms, sorted). Raises UserError for a file that ``save_result`` did not write."""
     try:
         packed = json.loads(read_bounded(path, MAX_BYTES, "the result"))[LATENCIES]
         return [np.frombuffer(run, "<i8") / 1e6 for run in _inflated(packed)]
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
-        raise UserError(f"not a result of slipway loadtest --save. Received: {path}. Name one.") from error
+        raise UserError(f"not a result of slipway loadtest-url --save. Received: {path}. Name one.") from error
 
 
 def _inflated(packed: Sequence[str]) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ def _inflated(packed: Sequence[str]) -> Iterator[bytes]:
 
 
 def compare(result: Result, base: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Each percentile of ``result`` over that of ``base``, with an interval, or why there is none."""
+    """Divides each percentile of ``result`` by that of ``base``; gives an interval, or why there is none."""
     found: dict[str, dict[str, Any]] = {}
     for name, level in CLAIMS.items():
         ratio = ratio_interval(result.latencies_ms, base, level)

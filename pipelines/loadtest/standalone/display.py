@@ -1,4 +1,4 @@
-"""A load test under way, on standard error: a live line on a terminal, a plain line every two seconds elsewhere."""
+"""Shows a running load test on standard error: a live line on a terminal, a line every two seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EVERY_S = 2.0
 
 
 def describe(glance: Glance | None) -> str:
-    """Rate, p99 and errors, in a line."""
+    """Returns rate, p99 and errors in one line."""
     if glance is None:
         return "warming up"
     p99 = f"{glance.p99_ms:.4g} ms" if glance.p99_ms is not None else "–"
@@ -26,7 +26,7 @@ def describe(glance: Glance | None) -> str:
 
 
 class Display:
-    """A context manager; ``watch`` shows how the test stands, ``say`` prints a line."""
+    """A context manager; ``watch`` shows the state of the test, ``say`` prints a line."""
 
     def __init__(self, title: str, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, soft_wrap=True, highlight=False)

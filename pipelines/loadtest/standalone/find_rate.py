@@ -9,10 +9,10 @@ from pipelines.loadtest.curve import Subject, at_rate, closed_loop_rate, once, u
 from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.standalone.search import Search, SearchResult, Trial
+from pipelines.results import Cause
 
 MAX_RATE_PER_S = 20_000.0
 """A generator of one process is at its limit below that."""
-SPOILT = ("the load generator", "the hypervisor")
 
 
 class Hopeless(KeyboardInterrupt):
@@ -61,7 +61,9 @@ def _probe(subject: Subject, settings: LoadSettings, rate: float, seconds: float
     except Hopeless:  # the generator did not stop in time, and has left nothing
         return Trial(rate, rate, None, None, why)
     if hopeless:
-        return Trial(rate, found.rate_per_s, found.p50_ms, None, why)
+        return Trial(rate, found.load.rate_per_s, found.latency.p50_ms, None, why)
     uninterrupted(found)
-    spoilt = bool(found.invalid_because and found.invalid_because.startswith(SPOILT))
-    return Trial(rate, found.rate_per_s, found.p50_ms, found.p99_ms, found.invalid_because, spoilt)
+    # The first reason decides: a server that does not answer also keeps the generator busy.
+    spoilt = found.invalid_causes[:1] == (Cause.MACHINE,)
+    latency = found.latency
+    return Trial(rate, found.load.rate_per_s, latency.p50_ms, latency.p99_ms, found.invalid_because, spoilt)

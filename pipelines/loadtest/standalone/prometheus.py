@@ -35,12 +35,12 @@ class Exporter:
         if glance is None:
             return
         requests = CounterMetricFamily(
-            "slipway_loadtest_requests", "Measured requests that ended, by how.", labels=["outcome"]
+            "slipway_loadtest_requests", "Measured requests that ended, by outcome.", labels=["outcome"]
         )
         requests.add_metric(["answered"], glance.answered)
         requests.add_metric(["failed"], glance.errors)
         yield requests
-        yield GaugeMetricFamily("slipway_loadtest_in_flight", "Requests that are unanswered.", glance.in_flight)
+        yield GaugeMetricFamily("slipway_loadtest_in_flight", "Unanswered requests.", glance.in_flight)
         yield GaugeMetricFamily("slipway_loadtest_answers_per_second", "Answers in the last second.", glance.rate_per_s)
         latency = GaugeMetricFamily(
             "slipway_loadtest_latency_seconds",
@@ -55,7 +55,7 @@ class Exporter:
 
 @contextmanager
 def exporting(port: int | None) -> Iterator[Exporter]:
-    """Serves ``/metrics`` on a port of loopback until the block ends; nothing for None.
+    """Serves ``/metrics`` on a port of loopback until the block ends; does nothing for None.
 
     Raises UserError when the port is in use.
     """

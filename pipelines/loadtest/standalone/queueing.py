@@ -1,4 +1,4 @@
-"""A queue with one worker, simulated: the reference that schedules are chosen by, and truths are known from. Pure."""
+"""Simulates a queue with one worker, from which schedules are chosen and truths are known. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CANDIDATES = 48
 
 
 def sojourn_s(arrivals_s: np.ndarray, service_s: np.ndarray | float) -> np.ndarray:
-    """The time in the queue and in service of each arrival (ascending, float64, shape [n]), first come first served.
+    """Returns each arrival's time in the queue and in service (ascending, float64, shape [n]), first come first served.
 
     Lindley's recursion as a running minimum: a wait is the work that came since the queue was empty.
     """
@@ -25,7 +25,7 @@ def sojourn_s(arrivals_s: np.ndarray, service_s: np.ndarray | float) -> np.ndarr
 
 @cache
 def queue_p99_s(utilisation: float) -> float:
-    """The 99th percentile of the sojourn in a queue with Poisson arrivals and a service of 1 s (M/D/1).
+    """Returns the 99th percentile of the sojourn in a queue with Poisson arrivals and a service of 1 s (M/D/1).
 
     By the exponential tail of its wait, P(W > x) = (1-r)/(r e^t - 1) e^(-tx) with r (e^t - 1) = t (Asmussen,
     "Applied Probability and Queues", chapter XIII): from utilisation 0.3 on it is within 1 % of the truth.
@@ -41,7 +41,7 @@ def queue_p99_s(utilisation: float) -> float:
 
 
 def utilisation_for(p99_services: float) -> float:
-    """The utilisation at which the 99th percentile is ``p99_services`` times the service; 0.05 to 0.98."""
+    """Returns the utilisation at which the 99th percentile is ``p99_services`` times the service; 0.05 to 0.98."""
     low, high = 0.05, 0.98
     for _ in range(12):
         middle = round((low + high) / 2, 4)
@@ -50,11 +50,11 @@ def utilisation_for(p99_services: float) -> float:
 
 
 def typical_seed(rate_per_s: float, seconds: float, capacity_per_s: float, seed: int) -> int:
-    """Of CANDIDATES seeds from ``seed`` on, the one whose Poisson arrivals load a queue most as arrivals do on average.
+    """Picks, of CANDIDATES seeds from ``seed`` on, the one whose Poisson arrivals load a queue closest to the average.
 
-    A short schedule may by chance be much burstier than the next, and its percentiles with it. So the
-    schedule of a short probe is chosen, before it is sent and by no answer of the server: the reference is
-    a queue with one worker of the server's capacity.
+    By chance, a short schedule may be much burstier than the next one, and its percentiles with it. So the
+    schedule of a short probe is chosen, before it is sent and without any answer of the server: the reference
+    is a queue with one worker of the server's capacity.
     """
     utilisation = round(rate_per_s / capacity_per_s, 3) if capacity_per_s else 1.0
     if not 0.05 <= utilisation < 1:

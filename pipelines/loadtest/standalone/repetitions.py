@@ -1,4 +1,4 @@
-"""A load test of any server, by itself: bodies and an address in, a result with everything that was learned out."""
+"""Runs a load test of any server: takes bodies and an address, returns a result with everything measured."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pipelines.loadtest.statistics.intervals import Interval, percentile_interva
 from pipelines.loadtest.statistics.merge import merge
 from pipelines.loadtest.statistics.percentiles import CLAIMS
 from pipelines.loadtest.statistics.summary import summarise
-from pipelines.results import Scenario
+from pipelines.results import Cause, Percentile, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One or several runs: ``whole`` is of all their requests together.
+    """One or several runs; ``whole`` covers all of their requests together.
 
-    ``latencies_ms`` are sorted, of each run; ``intervals`` maps p50, p90 and p99 to an interval, or to
+    ``latencies_ms`` are sorted, for each run; ``intervals`` maps p50, p90 and p99 to an interval, or to
     why there is none. ``started`` is in seconds since 1970.
     """
 
     whole: Scenario
     runs: tuple[Scenario, ...]
     latencies_ms: tuple[np.ndarray, ...]
-    intervals: dict[str, Interval | str]
+    intervals: dict[Percentile, Interval | str]
     notes: tuple[str, ...]
     started: float
 
 
 def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watcher | None = None) -> Result:
-    """The runs, one after the other, each with the next seed. After an interrupt, what there is, marked partial.
+    """Does the runs one after the other, each with the next seed. After an interrupt, returns a partial result.
 
     Raises:
         UserError, SlipwayError: as :func:`pipelines.loadtest.measure.measure`.
@@ -51,7 +51,7 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watche
         except KeyboardInterrupt:
             if not runs:
                 raise
-            break  # nothing of this run, but the earlier ones are kept
+            break  # nothing of this run is kept, but the earlier ones are
         runs.append(scenario)
         if recording is not None:
             recordings.append(recording)
@@ -67,52 +67,63 @@ def run(subject: Subject, settings: LoadSettings, repeat: int = 1, watch: Watche
 def _together(
     runs: Sequence[Scenario], recordings: Sequence[Recording], settings: LoadSettings, repeat: int
 ) -> Scenario:
-    """The result over all requests of all runs; valid if every run is."""
+    """Returns the result over all requests of all runs; valid if every run is."""
     if not recordings:
         return runs[0]
     checked = sum(one.answers_checked for one in runs)
     matched = sum(round((one.match_share or 0.0) * one.answers_checked) for one in runs)
     whole = summarise(merge(recordings), settings, checked, matched)
     reasons = [f"run {number}: {one.invalid_because}" for number, one in enumerate(runs, 1) if one.invalid_because]
+    causes = [cause for one in runs for cause in one.invalid_causes]
     partial = len(runs) < repeat or runs[-1].partial
     if partial:
         reasons.append(f"interrupted in run {len(runs)} of {repeat}")
+        causes.append(Cause.INTERRUPTED)
     first = runs[0]
-    seconds = sum(one.duration_s for one in runs)
-    rate = sum(one.rate_per_s * one.duration_s for one in runs) / seconds if seconds else 0.0
-    stolen = [one.steal_share for one in runs if one.steal_share is not None]
+    loads = [one.load for one in runs]
+    seconds = sum(one.duration_s for one in loads)
+    rate = sum(one.rate_per_s * one.duration_s for one in loads) / seconds if seconds else 0.0
+    stolen = [one.generator.steal_share for one in runs if one.generator.steal_share is not None]
     return replace(
         whole,
         valid=not reasons,
         invalid_because="; ".join(reasons) or None,
+        invalid_causes=tuple(dict.fromkeys(causes)),
         partial=partial,
-        duration_s=seconds,
-        rate_per_s=rate,
-        samples_per_s=rate * settings.batch,
-        concurrency=max(one.concurrency for one in runs),
-        warmup_requests=sum(one.warmup_requests for one in runs),
-        governor=first.governor,
-        steal_share=max(stolen) if stolen else None,
-        client_cpu_share=max((one.client_cpu_share or 0.0 for one in runs), default=None),
-        distinct_inputs=first.distinct_inputs,
-        steady_from_s=None,
+        load=replace(
+            whole.load,
+            duration_s=seconds,
+            rate_per_s=rate,
+            samples_per_s=rate * settings.batch,
+            concurrency=max(one.concurrency for one in loads),
+            warmup_requests=sum(one.warmup_requests for one in loads),
+            distinct_inputs=first.load.distinct_inputs,
+        ),
+        latency=replace(whole.latency, steady_from_s=None),
+        generator=replace(
+            whole.generator,
+            governor=first.generator.governor,
+            steal_share=max(stolen) if stolen else None,
+            cpu_share=max((one.generator.cpu_share or 0.0 for one in runs), default=None),
+        ),
     )
 
 
 def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...]]:
-    """The result, invalid if answers differ from the expected ones; and what is to be said besides."""
+    """Returns the result, invalid if answers differ from the expected ones, and notes for the user."""
     notes = []
     if whole.match_share is not None and whole.match_share < 1:
         wrong = f"{1 - whole.match_share:.2%} of {whole.answers_checked:,} checked answers differ"
         if subject.expected:
             reason = "; ".join(filter(None, [whole.invalid_because, f"{wrong} from the expected ones"]))
-            whole = replace(whole, valid=False, invalid_because=reason)
+            causes = tuple(dict.fromkeys((*whole.invalid_causes, Cause.SERVER)))
+            whole = replace(whole, valid=False, invalid_because=reason, invalid_causes=causes)
         else:
-            notes.append(f"{wrong} from the first answer to the same body: name the right ones with --expect")
-    if whole.distinct_inputs == 1:
+            notes.append(f"{wrong} from the first answer to the same body: give the right ones with --expect")
+    if whole.load.distinct_inputs == 1:
         notes.append("one body for all requests: a cache of the server may have answered; give several with --body")
-    if whole.closed_loop and whole.name != "offline":
-        notes.append("a closed loop waits for a slow server, and hides its stalls: no basis for a tail target")
+    if whole.load.closed_loop and whole.name != "offline":
+        notes.append("a closed loop waits for a slow server and hides its stalls: do not judge tail latency by it")
     return whole, tuple(notes)
 
 
@@ -127,7 +138,7 @@ def _latencies_ms(recording: Recording) -> np.ndarray:
 
 
 def plain_interval(interval: Interval | str) -> dict[str, Any]:
-    """An interval for JSON, with the unit of latencies."""
+    """Returns an interval for JSON, with the unit of latencies."""
     if isinstance(interval, str):
         return {"reason": interval}
     return {"value_ms": interval.value, "low_ms": interval.low, "high_ms": interval.high, "coverage": interval.coverage}

@@ -1,7 +1,7 @@
-"""The highest rate that holds a latency target: pure but for the probes that it is given.
+"""Finds the highest rate that holds a latency target: pure but for the probes that it is given.
 
-A probe of a noisy machine fails by chance as well: a rate fails only after three failed probes, and passes with
-the first that holds. What is found is confirmed by a fresh, longer run; further ones raise it as long as there is time.
+On a noisy machine, probes also fail by chance: a rate fails only after three failed probes, and passes with the
+first that holds. A longer, new run confirms the rate that was found; more such runs raise it as long as there is time.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from pipelines.results import CurvePoint
 
 TRIES = 3
 STEP = 1.03
-"""First step away from the guess; doubled (in logarithms) as long as the bracket is open at one side."""
+"""First step away from the guess; doubled (in logarithms) while the bracket is open at one side."""
 CLOSE = 1.016
 """The bracket is close enough when its ends are within this factor."""
 MARGIN = 1.01
-"""What held by one probe of three may be a little too much for a longer run."""
+"""A rate that held in one probe of three may be a little too high for a longer run, and is divided by this."""
 OVERLOADED = 0.95
-"""A server that answers less than this share of what is offered shows its capacity."""
+"""A server that answers less than this share of the offered requests shows its capacity."""
 MAX_RATES = 40
 PROBE_S = 4.0
 CONFIRM_S = 8.0
 MAX_SPOILT = 6
 BESIDE_S = 1.0
-"""A probe takes at least so much longer: the generator's start and end. Several take more: the last probe tells."""
+"""A probe takes at least this much longer, to start and end the generator. If it takes more, the last probe tells."""
 FEWEST = 700
-"""Requests of a probe: half as many again as the 99th percentile needs."""
+"""Requests of a probe: 1.5 times as many as the 99th percentile needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run at a rate: ``p99_ms`` is None where nothing may be claimed. ``spoilt``: the generator's fault."""
+    """One run at a rate: ``p99_ms`` is None where no p99 may be claimed; ``spoilt`` means by the generator's fault."""
 
     rate_per_s: float
     answered_per_s: float
@@ -49,7 +49,7 @@ class Trial:
 class SearchResult:
     """The result of a search. ``rate_per_s`` is None if not even the lowest rate held the target.
 
-    ``bracket`` are the highest rate that held and the lowest that failed (None: none did). ``confirmed`` is
+    ``bracket`` holds the highest rate that held and the lowest that failed (None if none did). ``confirmed`` is
     the longer run's verdict; ``complete`` says whether the time sufficed.
     """
 
@@ -65,7 +65,7 @@ class SearchResult:
     interrupted: bool = False
 
     def curve(self) -> tuple[CurvePoint, ...]:
-        """One point a rate, the best probe of each."""
+        """One point per rate: its best probe."""
         best: dict[float, Trial] = {}
         for probe in self.probes:
             known = best.get(probe.rate_per_s)
@@ -83,7 +83,7 @@ def _holds(probe: Trial, target_ms: float) -> bool:
 
 @dataclass(slots=True)
 class Search:
-    """A search under way. ``probe(rate, seconds, seed)`` offers a rate; ``capacity_per_s`` is a closed loop's rate."""
+    """A running search. ``probe(rate, seconds, seed)`` offers a rate; ``capacity_per_s`` is a closed loop's rate."""
 
     probe: Callable[[float, float, int], Trial]
     target_ms: float
@@ -98,13 +98,13 @@ class Search:
     _beside_s: float = BESIDE_S
 
     def run(self, spent_s: float = 0.0) -> SearchResult:
-        """Searches until the bracket is close, or the time (``budget_s``, of which ``spent_s`` are gone) is over."""
+        """Searches until the bracket is close, or the time is over (``budget_s``, with ``spent_s`` already used)."""
         self.began = self.clock() - spent_s
         low: float | None = None
         high: float | None = None
         rate, step = self._guess(), STEP
         for _ in range(MAX_RATES):
-            # A decision may take three probes, and what has been found is still to be confirmed.
+            # A decision may take three probes, and the rate must still be confirmed.
             if low and self._left() < TRIES * self._cost(rate, PROBE_S) + 2 * self._cost(rate, CONFIRM_S):
                 break
             if self._left() < self._cost(rate, PROBE_S):
@@ -123,12 +123,12 @@ class Search:
                 rate = min(low * step, self.max_rate_per_s) if low else min(rate / step, self._guess())
                 step = step**2 if step < 2 else step
             if rate * self.budget_s < FEWEST:
-                return self._found(None, False, True, low, high, "no rate that can be measured in the time holds it")
+                return self._found(None, False, True, low, high, "no rate that can be measured in this time holds it")
         complete = bool(low and ((high and high / low <= CLOSE) or low >= self.max_rate_per_s))
         return self._confirmed(low, high, complete)
 
     def _between(self, low: float, high: float) -> float:
-        """Where a straight line (in logarithms) meets the target, but not too near to what is known already."""
+        """Returns where a line (in logarithms) meets the target, but not too near to the rates that are known."""
         held = [one.p99_ms for one in self.probes if one.rate_per_s == low and _holds(one, self.target_ms)]
         failed = [one.p99_ms for one in self.probes if one.rate_per_s == high and one.p99_ms]
         share = 0.5
@@ -137,9 +137,9 @@ class Search:
         return float(low * (high / low) ** min(max(share, 0.3), 0.7))
 
     def _fitted(self, low: float) -> float:
-        """Where the line through all probes nearby meets the target: the best of three probes flatters a rate.
+        """Returns where the line through all nearby probes meets the target: the best of three probes flatters a rate.
 
-        At most ``low``, at least 5 % below it; ``low`` itself where no line rises.
+        At most ``low``, at most 5 % below it; ``low`` itself if no line rises.
         """
         nearby = [one for one in self.probes if 0.85 < one.rate_per_s / low < 1.15]
         near = [(one.rate_per_s, one.p99_ms) for one in nearby if one.p99_ms]
@@ -154,13 +154,13 @@ class Search:
         return low * math.exp(min(0.0, max(-0.05, mean_x - mean_y / slope)))
 
     def so_far(self) -> SearchResult:
-        """What is known when a search is interrupted."""
+        """Returns the result of an interrupted search."""
         held = [one.rate_per_s for one in self.probes if _holds(one, self.target_ms)]
         best = max(held, default=None)
         return replace(self._found(best, False, False, best, None, "interrupted"), interrupted=True)
 
     def _guess(self) -> float:
-        """Where a queue with one worker of this capacity would meet the target."""
+        """Returns the rate at which a queue with one worker of this capacity would meet the target."""
         services = self.target_ms / 1e3 * self.capacity_per_s
         guess = self.capacity_per_s * utilisation_for(services) if services > 1 else 0.5 * self.capacity_per_s
         return min(max(guess, FEWEST / self.budget_s), self.max_rate_per_s)
@@ -180,23 +180,23 @@ class Search:
         return self._found(rate, False, complete, None, high, "longer runs did not hold it")
 
     def _raised(self, rate: float, high: float | None) -> tuple[float, float | None]:
-        """What is left of the time goes into longer runs between a confirmed rate and the lowest that failed.
+        """Uses the time that is left for longer runs between a confirmed rate and the lowest that failed.
 
-        One probe that met a stall bends the line from which the confirmed rate is taken, always downwards. Of
-        simulated searches that meet stalls and end more than 3 % too low, this brings about half back.
+        One probe that met a stall bends the line that gives the confirmed rate, always downwards. This
+        corrects about half of the simulated searches that meet stalls and end more than 3 % too low.
         """
         while high and high / rate > CLOSE and self._left() >= self._cost(rate, CONFIRM_S):
             middle = math.sqrt(rate * high)
             if self._passes(middle, CONFIRM_S):
                 rate = middle
             elif self._left() < self._cost(middle, CONFIRM_S):
-                break  # perhaps before it had its three tries
+                break  # perhaps after fewer than three tries
             else:
                 high = middle
         return rate, high
 
     def _passes(self, rate: float, seconds: float) -> bool:
-        """Whether one of three probes holds the target; spoilt ones do not count, and are few."""
+        """Tells whether one of three probes holds the target; spoilt ones do not count, and are few."""
         seconds = max(seconds, FEWEST / rate)
         tries = 0
         while tries < TRIES and (tries == 0 or self._left() > self._cost(rate, seconds)):

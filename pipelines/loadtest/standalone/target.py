@@ -1,4 +1,4 @@
-"""The address of a server to test by itself: ``http://HOST:PORT/path`` or ``grpc://HOST:PORT/package.Service/Method``."""
+"""Parses a server's address: ``http://HOST:PORT/path`` or ``grpc://HOST:PORT/package.Service/Method``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import MIB, read_bounded
 from pipelines.loadtest.generator.transport import check_call
 from serving.clients import Call
+from serving.wire.addresses import host_port
 
 PORTS = {"http": 80}
 MAX_BODY_BYTES = 256 * MIB
@@ -19,20 +20,20 @@ MAX_BODIES_BYTES = 1024 * MIB
 
 
 def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = False) -> Call:
-    """The call that a URL means; its host's name is resolved here, once, so that no request waits for it.
+    """Returns the call that a URL means; resolves its host here, once, so that no request waits for it.
 
     Raises:
-        UserError: not such a URL, a header that is none, or an address that is neither of this machine nor of a
-            private network, without ``allow_remote``.
-        SlipwayError: nobody knows the host's name.
+        UserError: an invalid URL or header, or an address that is neither of this machine nor of a private
+            network, without ``allow_remote``.
+        SlipwayError: the host's name is unknown.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or PORTS.get(parts.scheme)
-    except ValueError:  # a port that is no number, brackets that do not close
+    except ValueError:  # the port is not a number, or brackets do not close
         host, port = None, None
     if host is None or port is None or parts.scheme not in ("http", "grpc") or parts.username or parts.fragment:
-        shown = url.rpartition("@")[2]  # what stands before an @ may be a password
+        shown = url.rpartition("@")[2]  # the text before an @ may be a password
         raise UserError(
             f"not the address of a server. Received: {shown}. "
             "Give http://HOST:PORT/PATH or grpc://HOST:PORT/package.Service/Method."
@@ -44,14 +45,13 @@ def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = Fal
     if not allow_remote and not is_near(address):
         raise UserError(
             f"{host} is not on this machine or a private network. Received: {address}. "
-            "A load test is an attack on who did not ask for it: pass --allow-remote if it is yours."
+            "A load test of a server that is not yours is an attack: pass --allow-remote if it is yours."
         )
-    shown = f"[{address}]" if ":" in address else address
     named = {} if host == address else {"Host": parts.netloc}
     given = dict(_header(text) for text in headers)
     if parts.scheme == "grpc":
-        given = {name.lower(): value for name, value in given.items()}  # as HTTP/2 wants it
-    call = Call(f"{parts.scheme}://{shown}:{port}", path, (named if parts.scheme == "http" else {}) | given)
+        given = {name.lower(): value for name, value in given.items()}  # HTTP/2 requires lower case
+    call = Call(f"{parts.scheme}://{host_port(address, port)}", path, (named if parts.scheme == "http" else {}) | given)
     check_call(call)
     return call
 
@@ -64,30 +64,31 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def resolved(host: str, port: int) -> str:
-    """The address of a host's name. Raises SlipwayError when nobody knows it."""
+    """Resolves a host's name. Raises SlipwayError if it is unknown."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise SlipwayError(f"cannot find the host {host}: {getattr(error, 'strerror', None) or error}") from error
-    # IPv4 first: servers that listen on one of the two mostly listen on that.
+    # IPv4 first: most servers that listen on only one of the two listen on that.
     return str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
 
 
 def is_near(address: str) -> bool:
-    """Whether an address is of this machine or a private network."""
+    """Tells whether an address is of this machine or a private network."""
     number = ipaddress.ip_address(address.partition("%")[0])
     return number.is_loopback or number.is_private or number.is_link_local
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a call's URL, its host resolved, is of this machine alone."""
+    """Tells whether a call's URL, its host resolved, is of this machine alone."""
     return ipaddress.ip_address((urlsplit(url).hostname or "").partition("%")[0]).is_loopback
 
 
 def read_bodies(files: Sequence[Path]) -> list[bytes]:
-    """The request bodies, one a file; those of a folder are its files, by name. One empty body for no file at all.
+    """Reads the request bodies, one a file; those of a folder are its files, by name. Without files, one empty body.
 
-    Raises UserError for what cannot be read, is larger than MAX_BODY_BYTES, or together than MAX_BODIES_BYTES.
+    Raises UserError for a file that cannot be read or is larger than MAX_BODY_BYTES, and for more than
+    MAX_BODIES_BYTES together.
     """
     bodies: list[bytes] = []
     left = MAX_BODIES_BYTES

@@ -1,1 +1,1 @@
-"""A recording becomes a result: percentiles, intervals, validity. Pure."""
+"""Turns a recording into a result: percentiles, intervals, validity. Pure."""

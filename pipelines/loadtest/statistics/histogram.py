@@ -1,4 +1,4 @@
-"""Latencies as an HdrHistogram log, version 2 of its encoding, which HdrHistogram's tools read and plot.
+"""Writes latencies as an HdrHistogram log, version 2 of its encoding, which HdrHistogram's tools read and plot.
 
 Format: HdrHistogram (github.com/HdrHistogram/HdrHistogram), classes HistogramLogWriter and
 AbstractHistogram, encodeIntoCompressedByteBuffer. Values are nanoseconds with three significant digits.
@@ -20,7 +20,7 @@ _COOKIE, _COMPRESSED_COOKIE = 0x1C849313, 0x1C849314
 
 
 def counts_of(values_ns: np.ndarray) -> np.ndarray:
-    """How many values (int64, 0 or more, shape [n]) fall into each bucket: int64, up to the last that holds any."""
+    """Counts the values (int64, 0 or more, shape [n]) in each bucket: int64, up to the last that holds any."""
     values = np.minimum(values_ns, HIGHEST_NS)
     # The exponent of frexp is the number of bits, exactly: the values are below 2**53.
     bits = np.frexp((values | (2 * _HALF - 1)).astype(np.float64))[1].astype(np.int64)
@@ -29,7 +29,7 @@ def counts_of(values_ns: np.ndarray) -> np.ndarray:
 
 
 def encode(counts: np.ndarray) -> bytes:
-    """The compressed histogram of bucket counts, before base64."""
+    """Encodes bucket counts as the compressed histogram, before base64."""
     words = bytearray()
     zeros = 0
     for count in counts.tolist():
@@ -46,7 +46,7 @@ def encode(counts: np.ndarray) -> bytes:
 
 
 def _zig_zag(words: bytearray, value: int) -> None:
-    """LEB128 of a 64-bit integer whose sign is in the lowest bit; the ninth byte, if any, has eight bits."""
+    """Appends a 64-bit integer as LEB128, its sign in the lowest bit; the ninth byte, if any, has eight bits."""
     left = (value << 1) ^ (value >> 63)
     for _ in range(8):
         if left < 0x80:
@@ -58,7 +58,7 @@ def _zig_zag(words: bytearray, value: int) -> None:
 
 
 def log_text(values_ns: np.ndarray, started_s: float, duration_s: float) -> str:
-    """The log of one histogram; ``started_s`` is seconds since 1970. Its largest value is in milliseconds."""
+    """Returns the log of one histogram; ``started_s`` is seconds since 1970. Its largest value is in milliseconds."""
     payload = base64.b64encode(encode(counts_of(values_ns))).decode()
     largest_ms = float(values_ns.max(initial=0)) / 1e6
     return (

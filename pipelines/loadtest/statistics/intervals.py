@@ -1,11 +1,11 @@
-"""Confidence intervals of percentiles from independent repetitions, and of the ratio of two. Pure.
+"""Computes confidence intervals of percentiles from independent repetitions, and of the ratio of two. Pure.
 
-Requests of one run wait for one another, so an interval that takes them for independent is far too
+Requests of one run wait for one another, so an interval that treats them as independent is far too
 narrow; runs are independent. The centre is the percentile of all runs' latencies together; the spread is that of
 the runs' own percentiles, in logarithms, by Student's t. A short run's percentile is biased and its
 spread is skewed, so the nominal level depends on the length: 99 % nominal covers more than 90 % from
-2,000 answers a run on, 95 % nominal does from 10,000 on (simulated: M/M/1 and M/D/1 queues at
-utilisation 0.8, 99th percentile, 5 and 10 runs; ``tests/pipelines/loadtest/test_intervals.py``).
+2,000 answers a run on, 95 % nominal from 10,000 on (simulated: M/M/1 and M/D/1 queues at
+utilisation 0.8, 99th percentile, 5 and 10 runs; ``tests/pipelines/loadtest/statistics/test_intervals.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipelines.loadtest.statistics.percentiles import rank_of
 
 MIN_RUNS = 5
 COVERAGE = 0.90
-"""What the intervals hold, simulated."""
+"""The coverage of the intervals, simulated."""
 NOMINAL = ((10_000, 0.95), (2_000, 0.99))
 """(answers in the shortest run, nominal level of t)."""
 
@@ -36,7 +36,7 @@ class Interval:
 
 
 def percentile_interval(runs: Sequence[np.ndarray], per_mille: int) -> Interval | str:
-    """The interval of a percentile of latencies (each run sorted, float64, shape [n]), or why there is none."""
+    """Returns the interval of a percentile of latencies (each run sorted, float64, shape [n]), or why there is none."""
     found = _centre_and_spread(runs, per_mille)
     if isinstance(found, str):
         return found
@@ -46,10 +46,11 @@ def percentile_interval(runs: Sequence[np.ndarray], per_mille: int) -> Interval 
 
 
 def median_interval(values: Sequence[float]) -> Interval | str:
-    """The interval of the median of independent runs' figures, or why there is none.
+    """Returns the interval of the median of independent runs' figures, or why there is none.
 
-    From the r-th smallest to the r-th largest of n values: the median is outside with the probability that fewer than
-    r of n fair coins show heads, twice; no distribution is assumed. Of five, that is all of them, and 93.75 %.
+    From the r-th smallest to the r-th largest of n values: the median is outside with twice the probability
+    that fewer than r of n fair coins show heads; no distribution is assumed. With five values, it spans all of
+    them and covers 93.75 %.
     """
     if len(values) < MIN_RUNS:
         return f"no interval: {len(values)} of {MIN_RUNS} runs"
@@ -64,14 +65,14 @@ def median_interval(values: Sequence[float]) -> Interval | str:
 
 
 def ratio_interval(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], per_mille: int) -> Interval | str:
-    """The interval of a percentile of ``runs`` over that of ``base`` (Welch's t), or why there is none."""
+    """Returns the interval of a percentile of ``runs`` over that of ``base`` (Welch's t), or why there is none."""
     found, other = _centre_and_spread(runs, per_mille), _centre_and_spread(base, per_mille)
     if isinstance(found, str):
         return found
     if isinstance(other, str):
         return f"the base: {other}"
     variance = found[1] ** 2 + other[1] ** 2
-    # Welch and Satterthwaite; runs without any spread leave the smaller of the two.
+    # Welch and Satterthwaite; for runs without any spread, the smaller of the two.
     parts = found[1] ** 4 / found[2] + other[1] ** 4 / other[2]
     freedom = variance**2 / parts if parts > 0 else min(found[2], other[2])
     half = t_quantile(0.5 + max(found[3], other[3]) / 2, freedom) * math.sqrt(variance)
@@ -80,7 +81,7 @@ def ratio_interval(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], per_m
 
 
 def _centre_and_spread(runs: Sequence[np.ndarray], per_mille: int) -> tuple[float, float, float, float] | str:
-    """(log of the percentile of all, its standard error, degrees of freedom, nominal level), or why there is none."""
+    """Returns (log of the percentile of all, its standard error, degrees of freedom, nominal level), or why not."""
     if len(runs) < MIN_RUNS:
         return f"no interval: {len(runs)} of {MIN_RUNS} runs"
     fewest = min(len(run) for run in runs)
@@ -97,7 +98,7 @@ def _centre_and_spread(runs: Sequence[np.ndarray], per_mille: int) -> tuple[floa
 
 
 def t_quantile(p: float, freedom: float) -> float:
-    """Student's t at probability ``p`` (0.5 to 0.9999), for 2 degrees of freedom or more; to four digits.
+    """Returns Student's t at probability ``p`` (0.5 to 0.9999), for 2 degrees of freedom or more; to four digits.
 
     The density is integrated on a grid that is fine near zero and reaches far into the tail.
     """

@@ -12,10 +12,10 @@ TIMES = ("intended", "sent", "done", "first_byte")
 
 
 def merge(recordings: Sequence[Recording]) -> Recording:
-    """The measured parts of runs that follow one another without gaps; warm-up is left out.
+    """Joins the measured parts of runs, as if they followed one another without gaps; warm-up is left out.
 
-    All times of a run are moved alike, so that no latency changes. CPU times are added; error examples are those of
-    all runs.
+    All times of a run are shifted alike, so that no latency changes. CPU times are added; error examples are those
+    of all runs.
     """
     end_ns, shifts = 0, []
     for one in recordings:

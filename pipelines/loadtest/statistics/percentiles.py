@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.results import Percentile, Unclaimable
+
 CONFIDENCE = 0.99
-CLAIMS: dict[str, int] = {"p50": 500, "p90": 900, "p99": 990}
+CLAIMS: dict[Percentile, int] = {"p50": 500, "p90": 900, "p99": 990}
 """The percentiles of a result, in thousandths (integers, so that ranks are exact)."""
 
 
@@ -41,8 +43,8 @@ def needed(per_mille: int, confidence: float = CONFIDENCE) -> int:
 class Percentiles:
     """What latencies (ms) support. ``claimed`` maps p50, p90 and p99 to a value, or None if not claimable."""
 
-    claimed: dict[str, float | None]
-    unclaimable: tuple[str, ...]
+    claimed: dict[Percentile, float | None]
+    unclaimable: tuple[Unclaimable, ...]
     mean: float | None
     largest: float | None
     quantiles: tuple[float, ...]
@@ -57,13 +59,13 @@ def percentiles(latencies_ms: np.ndarray) -> Percentiles:
     if np.any(ordered[1:] < ordered[:-1]):
         ordered = np.sort(ordered)
     count = len(ordered)
-    claimed: dict[str, float | None] = {}
+    claimed: dict[Percentile, float | None] = {}
     unclaimable = []
     for name, per_mille in CLAIMS.items():
         enough = count >= needed(per_mille)
         claimed[name] = float(ordered[rank_of(per_mille, count)]) if enough else None
         if not enough:
-            unclaimable.append(f"{name} not claimable: {count} of {needed(per_mille)} samples")
+            unclaimable.append(Unclaimable(name, count, needed(per_mille)))
     if not count:
         return Percentiles(claimed, tuple(unclaimable), None, None, ())
     quantiles = ordered[[rank_of(10 * percent, count) for percent in range(101)]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,10 @@ from pipelines.loadtest.recording import Outcome, Recording
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.percentiles import most_in_flight, percentiles, rank_of
 from pipelines.loadtest.statistics.steady import settled
+from pipelines.loadtest.statistics.stolen import Tick, stolen
 from pipelines.loadtest.statistics.timeline import tail_points, timeline
-from pipelines.loadtest.statistics.validity import Counted, invalid_because
-from pipelines.results import Scenario
+from pipelines.loadtest.statistics.validity import Counted, broken
+from pipelines.results import Cause, GeneratorFigures, LatencyFigures, LoadFigures, Scenario, ServerFigures
 
 
 def summarise(
@@ -21,7 +23,7 @@ def summarise(
     checked: int = 0,
     matched: int = 0,
     in_process: bool = False,
-    steal_share: float | None = None,
+    ticks: Sequence[Tick] = (),
 ) -> Scenario:
     """The result of a run.
 
@@ -32,6 +34,8 @@ def summarise(
     closed loops it is all answers over the time until the last one (MLPerf's offline rule).
     ``concurrency`` is the setting in the closed loops and the most that were in flight in ``server``.
     In process, the CPU time is the model's own and not a client's. What an interrupt cut off is in no figure.
+    Requests that were under way while the hypervisor took processors are in no latency and no send lag, as
+    :func:`pipelines.loadtest.statistics.stolen.stolen` finds them in ``ticks``; counts and rates are of all.
     """
     r, cut_off = _without_cut_off(recording)
     measured = slice(r.first, None)
@@ -42,7 +46,9 @@ def summarise(
     due_s = (r.intended[measured] - r.start_ns) / 1e9
     all_ms = (r.done - r.intended)[measured] / 1e6
     together = settings.outstanding if settings.scenario == "multi-stream" else 1
-    latencies_ms = _of_queries(all_ms, ok, together) if together > 1 else all_ms[ok]
+    theft = stolen(ticks, r.start_ns, max(r.stop_ns, r.ended_ns))
+    calm = ~theft.touches(r.intended[measured], r.done[measured])
+    latencies_ms = _of_queries(all_ms, ok & calm, together) if together > 1 else all_ms[ok & calm]
     ordered = np.sort(latencies_ms)
     stats = percentiles(ordered)
 
@@ -52,7 +58,7 @@ def summarise(
     in_window = (r.done >= r.start_ns) & (r.done <= stop_ns) & (r.outcome != Outcome.NOT_SENT)
     rate = int((in_window & answered).sum()) / duration_s if duration_s > 0 else 0.0
 
-    lag_us = np.sort((r.sent - r.intended)[measured][sent]) / 1e3 if server else np.empty(0)
+    lag_us = np.sort((r.sent - r.intended)[measured][sent & calm]) / 1e3 if server else np.empty(0)
     lag_p50, lag_p99, lag_max = (
         float(lag_us[rank_of(k, len(lag_us))]) if len(lag_us) else None for k in (500, 990, 1000)
     )
@@ -60,7 +66,7 @@ def summarise(
     elapsed_s = (r.ended_ns - r.start_ns) / 1e9
     cpu_share = r.cpu_s / elapsed_s if elapsed_s > 0 and requests and not in_process else None
     first_ms = (r.first_byte - r.intended)[measured][ok & (r.first_byte[measured] > 0)] / 1e6
-    reason = invalid_because(
+    reasons = broken(
         Counted(
             scenario=settings.scenario,
             requests=requests,
@@ -73,7 +79,7 @@ def summarise(
             send_lag_p99_us=lag_p99,
             first_error=r.error_examples[0] if r.error_examples else None,
             cpu_share=cpu_share,
-            steal_share=steal_share,
+            steal_share=theft.share_left,
             duration_s=duration_s,
             min_duration_s=settings.min_duration_s,
             min_requests=settings.min_requests,
@@ -84,46 +90,58 @@ def summarise(
     trace = server and settings.arrivals == "trace"
     return Scenario(
         name=settings.scenario,
-        valid=reason is None,
-        invalid_because=reason,
-        duration_s=duration_s,
-        batch=settings.batch,
-        concurrency=most_in_flight(r.sent[measured][sent], r.done[measured][sent]) if server else settings.outstanding,
-        offered_per_s=_mean_rate(requests, duration_s) if trace else settings.rate_per_s if server else None,
-        rate_per_s=rate,
-        samples_per_s=rate * settings.batch,
-        requests=requests,
-        warmup_requests=r.first,
-        errors=errors,
-        error_examples=r.error_examples,
-        mean_ms=stats.mean,
-        p50_ms=stats.claimed["p50"],
-        p90_ms=stats.claimed["p90"],
-        p99_ms=stats.claimed["p99"],
-        max_ms=stats.largest,
-        unclaimable=stats.unclaimable,
-        quantiles_ms=stats.quantiles,
+        valid=not reasons,
+        invalid_because="; ".join(text for _, text in reasons) or None,
+        invalid_causes=tuple(dict.fromkeys(cause for cause, _ in reasons)),
+        partial=r.interrupted,
         answers_checked=checked,
         match_share=matched / checked if checked else None,
-        send_lag_p50_us=lag_p50,
-        send_lag_p99_us=lag_p99,
-        send_lag_max_us=lag_max,
-        client_cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
-        server_cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
-        # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
-        server_cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
-        partial=r.interrupted,
-        closed_loop=not server,
-        arrivals=settings.arrivals if server else None,
-        client_cpu_share=cpu_share,
-        client_cpus=r.cpus,
-        client_priority=r.priority,
-        steal_share=steal_share,
-        first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
-        received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,
-        steady_from_s=settled(due_s[ok], all_ms[ok]),
-        tail=tail_points(ordered),
-        timeline=timeline(due_s, all_ms, ok, duration_s),
+        load=LoadFigures(
+            duration_s=duration_s,
+            batch=settings.batch,
+            concurrency=most_in_flight(r.sent[measured][sent], r.done[measured][sent])
+            if server
+            else settings.outstanding,
+            offered_per_s=_mean_rate(requests, duration_s) if trace else settings.rate_per_s if server else None,
+            rate_per_s=rate,
+            samples_per_s=rate * settings.batch,
+            requests=requests,
+            errors=errors,
+            error_examples=r.error_examples,
+            warmup_requests=r.first,
+            closed_loop=not server,
+            arrivals=settings.arrivals if server else None,
+            received_bytes=int(r.size[measured][ok].sum(dtype=np.int64)) if not in_process else None,
+        ),
+        latency=LatencyFigures(
+            mean_ms=stats.mean,
+            p50_ms=stats.claimed["p50"],
+            p90_ms=stats.claimed["p90"],
+            p99_ms=stats.claimed["p99"],
+            max_ms=stats.largest,
+            unclaimable=stats.unclaimable,
+            quantiles_ms=stats.quantiles,
+            tail=tail_points(ordered),
+            timeline=timeline(due_s, all_ms, ok, duration_s),
+            first_byte_p50_ms=float(np.sort(first_ms)[rank_of(500, len(first_ms))]) if len(first_ms) else None,
+            steady_from_s=settled(due_s[ok], all_ms[ok]),
+        ),
+        generator=GeneratorFigures(
+            send_lag_p50_us=lag_p50,
+            send_lag_p99_us=lag_p99,
+            send_lag_max_us=lag_max,
+            cpu_us_per_request=cpu_s * 1e6 if cpu_s is not None and not in_process else None,
+            cpu_share=cpu_share,
+            cpus=r.cpus,
+            priority=r.priority,
+            steal_share=theft.share,
+            cut_share=theft.cut_share,
+        ),
+        server=ServerFigures(
+            cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
+            # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
+            cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
+        ),
     )
 
 
@@ -150,8 +168,7 @@ def _mean_rate(requests: int, seconds: float) -> float | None:
 
 
 def nothing_measured(settings: LoadSettings, reason: str) -> Scenario:
-    """The result of a test that could not be done."""
+    """The result of a test that the machine did not do."""
     empty = np.empty(0, np.int64)
     recording = Recording(empty, empty, empty, empty, empty, empty, 0, 0, 0, 0.0, 0, (reason,))
-    scenario = summarise(recording, settings)
-    return replace(scenario, invalid_because=reason)
+    return replace(summarise(recording, settings), invalid_because=reason, invalid_causes=(Cause.MACHINE,))

@@ -1,4 +1,4 @@
-"""Latencies over time, and far out in the tail: what plots show. Pure."""
+"""Computes latencies over time, and far out in the tail, for plots. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WIDTHS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 def timeline(
     due_s: np.ndarray, latencies_ms: np.ndarray, answered: np.ndarray, duration_s: float
 ) -> tuple[Moment, ...]:
-    """The measured part in at most MOST_MOMENTS slices by due time (float64 seconds, ascending, shape [n]).
+    """Divides the measured part into at most MOST_MOMENTS slices by due time (float64 seconds, ascending, shape [n]).
 
-    ``answered`` (bool, [n]) says which latencies are of an answer; the others are errors.
+    ``answered`` (bool, [n]) marks the latencies of answers; the others are of errors.
     """
     if not len(due_s) or duration_s <= 0:
         return ()
@@ -33,7 +33,7 @@ def timeline(
 
 
 def tail_points(ordered_ms: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """(1/(1-p), latency) for 1, 2, 5, 10, 20, 50 ... up to the number of sorted latencies (float64, shape [n]).
+    """Returns (1/(1-p), latency) for 1, 2, 5, 10 ... up to the number of sorted latencies (float64, shape [n]).
 
     At 1/(1-p) = k, one of k latencies is larger: the axis on which tails are straight lines.
     """

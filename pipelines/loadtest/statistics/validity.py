@@ -1,4 +1,4 @@
-"""Why the result of a load test is not valid: pure rules over what was counted."""
+"""Why the result of a load test is not valid, and who made it so: pure rules over what was counted."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.loadtest.settings import ScenarioName
+from pipelines.loadtest.statistics.limits import (
+    MAX_CPU_SHARE,
+    MAX_ERROR_SHARE,
+    MAX_STEAL_SHARE,
+    send_lag_limit_us,
+)
 from pipelines.loadtest.statistics.percentiles import needed
+from pipelines.results import Cause
 
 MIN_ANSWERS = needed(500)
 """Below it not even the median may be claimed."""
-MAX_ERROR_SHARE = 0.01
-MAX_SEND_LAG_US = 10_000.0
-MAX_SEND_LAG_SHARE = 0.1
-"""Send lag is part of the latency: up to this share of the 99th percentile it does not decide the result."""
-MAX_CPU_SHARE = 0.9
-"""Of one core: a generator that needs more may be what limits the rate, and the result would be its own."""
-MAX_STEAL_SHARE = 0.1
 MIN_RATE_SHARE = 0.95
 RATE_SLACK = 5
 """Requests that may be in flight at the end more than at the start, in any test: chance, not a backlog."""
@@ -71,11 +71,6 @@ def _in_flight_limit(c: Counted) -> str | None:
     return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already unanswered"
 
 
-def send_lag_limit_us(p99_ms: float | None) -> float:
-    """The send lag that a result allows whose 99th percentile is that, in microseconds."""
-    return max(MAX_SEND_LAG_US, MAX_SEND_LAG_SHARE * 1000 * (p99_ms or 0.0))
-
-
 def _sent_late(c: Counted) -> str | None:
     limit = send_lag_limit_us(c.p99_ms)
     if c.send_lag_p99_us is None or c.send_lag_p99_us <= limit:
@@ -124,26 +119,27 @@ def _interrupted(c: Counted) -> str | None:
     return f"interrupted after {c.duration_s:.1f} of {c.planned_s:g} s; {c.cut_off:,} unanswered requests are left out"
 
 
-RULES: tuple[Callable[[Counted], str | None], ...] = (
-    _interrupted,
-    _too_few,
-    _too_short,
-    _too_many_errors,
-    _in_flight_limit,
-    _sent_late,
-    _fell_behind,
-    _too_busy,
-    _stolen,
+RULES: tuple[tuple[Cause, Callable[[Counted], str | None]], ...] = (
+    (Cause.INTERRUPTED, _interrupted),
+    (Cause.TEST, _too_few),
+    (Cause.TEST, _too_short),
+    (Cause.SERVER, _too_many_errors),
+    (Cause.SERVER, _in_flight_limit),
+    (Cause.MACHINE, _sent_late),
+    (Cause.SERVER, _fell_behind),
+    (Cause.MACHINE, _too_busy),
+    (Cause.MACHINE, _stolen),
 )
+"""In the order of the reasons: what comes later may follow from what comes first."""
 
 
-def invalid_because(counted: Counted) -> str | None:
-    """Every reason why the result is not valid, in one line; None if it is."""
+def broken(counted: Counted) -> list[tuple[Cause, str]]:
+    """Every reason why the result is not valid, with who made it so; empty if it is valid."""
     if not counted.requests and counted.planned_s is not None:
-        return "interrupted before anything was measured"
+        return [(Cause.INTERRUPTED, "interrupted before anything was measured")]
     if not counted.requests:
-        return "no request was due within the test: test for longer or at a higher rate"
+        return [(Cause.TEST, "no request was due within the test: test for longer or at a higher rate")]
     if not counted.answered:
-        return f"no request was answered, of {counted.requests:,}: {counted.first_error or 'no reason known'}"
-    reasons = [reason for rule in RULES if (reason := rule(counted)) is not None]
-    return "; ".join(reasons) or None
+        why = counted.first_error or "no reason known"
+        return [(Cause.SERVER, f"no request was answered, of {counted.requests:,}: {why}")]
+    return [(cause, reason) for cause, rule in RULES if (reason := rule(counted)) is not None]

@@ -16,11 +16,11 @@ LOOPBACK = "127.0.0.1"
 
 def main(words: list[str]) -> int:
     if not words or words[0] not in KINDS or not all(word.isdigit() for word in words[1:2]) or len(words) > 3:
-        print(f"expected {' or '.join(KINDS)}, and a port if you like. Received: {' '.join(words)}", file=sys.stderr)
+        print(f"expected {' or '.join(KINDS)}, and optionally a port. Received: {' '.join(words)}", file=sys.stderr)
         return 2
     serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
     port, host = int(words[1]) if words[1:] else 0, words[2] if words[2:] else LOOPBACK
-    in_flight_limit()  # a generator may open so many connections
+    in_flight_limit()  # a generator may open this many connections
     settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What a path asks of the ground-truth server, and when its answer is due: pure."""
+"""Parses a path of the ground-truth server, and computes when its answer is due: pure."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a path asks for; times in nanoseconds.
+    """The order that a path gives the server; times in nanoseconds.
 
-    ``stall`` is (after the first request, for how long); ``fault`` meets each ``every``-th request.
-    ``late`` asks how late the server itself was. ``reversed`` holds each answer back until the next request's has left.
-    ``size`` is how many bytes to answer with, whatever came.
+    ``stall`` is (time after the first request, length); ``fault`` meets each ``every``-th request. ``late`` asks
+    how late the server itself was. ``reversed`` holds each answer back until the next request's has left. ``size``
+    is the number of bytes to answer with, whatever the request.
     """
 
     delay_ns: int = 0
@@ -34,7 +34,7 @@ class Order:
 
 
 def parse(path: str) -> Order:
-    """The order of a path such as ``/echo/5``. Raises ValueError for a path that is none."""
+    """Returns the order of a path such as ``/echo/5``. Raises ValueError for an invalid path."""
     kind, *words = path.strip("/").split("/")
     if "." in kind and len(words) == 1:  # a gRPC service and its method
         kind, *words = words[0].split("_")
@@ -70,25 +70,25 @@ def _at_least(low: int, value: int) -> int:
 
 
 class Timing:
-    """When answers are due: one for a whole server. All times are nanoseconds of one clock."""
+    """Computes when answers are due, for a whole server. All times are nanoseconds of one clock."""
 
     def __init__(self) -> None:
         self._stalls: list[tuple[int, int]] = []
-        self._free_ns = 0  # when the serial worker is done with all it has
+        self._free_ns = 0  # when the serial worker has done all its work
         self._first: dict[tuple[int, int, int], int] = {}
 
     def stall(self, begin_ns: int, length_ns: int) -> None:
         self._stalls.append((begin_ns, begin_ns + length_ns))
 
     def after_stall(self, time_ns: int) -> int:
-        """``time_ns``, or the end of the stall that it lies in."""
+        """Returns ``time_ns``, or the end of the stall that it lies in."""
         for begin_ns, end_ns in self._stalls:
             if begin_ns <= time_ns < end_ns:
                 time_ns = end_ns
         return time_ns
 
     def due(self, arrival_ns: int, order: Order) -> int:
-        """When the answer to a request is due; to be asked in the order of arrival."""
+        """Returns when the answer to a request is due; call it in the order of arrival."""
         if order.stall is not None:
             after_ns, length_ns = order.stall
             key = (after_ns, length_ns, order.delay_ns)
@@ -107,7 +107,7 @@ class Timing:
 
 
 def true_latencies_ms(arrivals_ns: np.ndarray, path: str) -> np.ndarray:
-    """The latency of each request that arrives at ``arrivals_ns`` (int64, ascending, shape [n]); float64, shape [n]."""
+    """Returns each request's latency, from ``arrivals_ns`` (int64, ascending, shape [n]); float64, shape [n]."""
     timing, order = Timing(), parse(path)
     due = [timing.due(arrival, order) for arrival in arrivals_ns.tolist()]
     return (np.array(due, np.int64) - arrivals_ns) / NS_PER_MS

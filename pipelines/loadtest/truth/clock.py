@@ -1,4 +1,4 @@
-"""Calls back when an answer is due, to some ten microseconds."""
+"""Calls back when an answer is due, within some ten microseconds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipelines.loadtest.truth.behaviour import FAULTS, NS_PER_MS, Order, Timing,
 
 LATE, SIZE = "late:", "size:"
 EARLY_NS = 80_000
-"""The timer is set so much earlier, and the rest is waited out in a loop: timers come 50 to 100 us late."""
+"""The timer is set this much earlier, and a loop waits for the rest: timers come 50 to 100 us late."""
 
 
 @dataclass(slots=True)
 class Lateness:
-    """How late answers with a delay left; before their way through the kernel, which takes some microseconds."""
+    """The lateness of answers with a delay, before their way through the kernel, which takes some microseconds."""
 
     max_ns: int = 0
     sum_ns: int = 0
@@ -35,7 +35,7 @@ class Lateness:
 
 
 def read_lateness(answer: bytes) -> Lateness:
-    """What the path /late was answered with."""
+    """Reads the answer to the path /late."""
     return Lateness(**json.loads(answer))
 
 
@@ -55,7 +55,7 @@ class Clock:
     def take(self, path: str, arrival_ns: int, reply: Callable[[str], None]) -> None:
         """Calls ``reply(fault)`` when the answer is due; the fault is empty for an echo.
 
-        Raises ValueError for a path that is no order.
+        Raises ValueError for an invalid path.
         """
         order = self._orders.get(path)
         if order is None:
@@ -107,7 +107,7 @@ class Clock:
 
 
 def wrong_bytes(fault: str, body: bytes, previous: bytes) -> bytes:
-    """The body of an answer under a fault that changes it; the body itself under any other."""
+    """Returns the body of an answer under a fault that changes it; the body itself under any other."""
     if fault.startswith(LATE):
         return fault.removeprefix(LATE).encode()
     if fault.startswith(SIZE):

@@ -1,4 +1,4 @@
-"""The ground truth over gRPC: any method is an order, messages are bytes."""
+"""Serves the ground truth over gRPC: any method is an order, messages are bytes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _read(fields: Fields) -> _Head:
 
 
 class _Methods(Mapping[bytes, Method]):
-    """Every path that is an order is a method; of one that is none, nobody has heard."""
+    """Maps each valid command path to a gRPC method; any other path raises KeyError."""
 
     def __init__(self, take: Callable[[str, GrpcCall], None]) -> None:
         self._take = take
@@ -61,9 +61,9 @@ class _Methods(Mapping[bytes, Method]):
 
 
 class _GrpcConnection(ServerConnection):
-    """One connection; answers leave as they are due, whatever the order of the requests."""
+    """One connection; answers leave when they are due, whatever the order of the requests."""
 
-    previous = b"none before it"  # the body of the request before, of the whole server
+    previous = b"none before it"  # the body of the previous request to the whole server
 
     def __init__(self, clock: Clock, alive: set[ServerConnection]) -> None:
         super().__init__(ServerRules(_Methods(self._take), max_streams=MAX_STREAMS), alive)
@@ -116,7 +116,7 @@ class _GrpcConnection(ServerConnection):
         self.reset(stream, Code.INTERNAL_ERROR)
 
     def send_data(self, stream: int, data: bytes, piece: int) -> None:
-        """An answer's head and a part of its body; small enough for any window."""
+        """Sends an answer's head and a part of its body; small enough for any window."""
         parts = [frames.frame(frames.HEADERS, frames.END_HEADERS, stream, _HEAD)]
         parts += [frames.frame(frames.DATA, 0, stream, data[at : at + piece]) for at in range(0, len(data), piece)]
         self.outgoing.write(b"".join(parts))

@@ -1,4 +1,4 @@
-"""The ground truth over HTTP/1.1: as little work a request as possible, to leave the machine to who measures."""
+"""Serves the ground truth over HTTP/1.1, with little work per request, to leave the machine to the measurement."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipelines.loadtest.generator.sockets import StampedTransport, listen
 from pipelines.loadtest.truth.clock import Clock, wrong_bytes
 
 RESET_AFTER_S = 0.01
-"""Between the half of an answer and the reset: a reset at once may overtake the bytes before it."""
+"""Time between half of an answer and the reset: an immediate reset may overtake the bytes before it."""
 _LENGTH = b"\r\ncontent-length:"
 
 
 class HttpConnection(asyncio.Protocol):
     """One connection; requests that come together are answered in the order in which they are due."""
 
-    previous = b""  # the body of the request before, of the whole server
+    previous = b""  # the body of the previous request to the whole server
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

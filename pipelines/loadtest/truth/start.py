@@ -30,9 +30,9 @@ class Truth:
 
 @contextmanager
 def ground_truth(kind: str, host: str = "127.0.0.1") -> Iterator[Truth]:
-    """A server of ``kind``, http or grpc, on a free port of ``host``; also a caller that is killed leaves none behind.
+    """Starts a server of ``kind``, http or grpc, on a free port of ``host``; it ends even if its caller is killed.
 
-    Raises SlipwayError when it does not start.
+    Raises SlipwayError if it does not start.
     """
     serve = [sys.executable, "-P", "-m", "pipelines.loadtest.truth", kind, "0", host]
     process: subprocess.Popen[bytes] | None = None

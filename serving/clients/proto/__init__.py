@@ -1,5 +1,5 @@
-"""The messages of the gRPC protocols, generated from the .proto files here.
+"""Hold the messages of the gRPC protocols, generated from the .proto files here.
 
-A client needs a handful of messages; the packages that ship the official ones bring a whole framework along
-(tensorflow, kserve: seconds of import). After a change of a .proto file: ``python -m serving.clients.proto``.
+The clients need only a few messages. The packages with the official ones import a whole framework
+(tensorflow, kserve: seconds of import). After a change to a .proto file, run ``python -m serving.clients.proto``.
 """

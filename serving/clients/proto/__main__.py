@@ -1,4 +1,4 @@
-"""Generate the message modules and their stubs from the .proto files, here or into the folder that is named.
+"""Generate the message modules and their stubs from the .proto files, here or into the given folder.
 
     python -m serving.clients.proto [FOLDER]
 
@@ -17,8 +17,8 @@ ROOT = HERE.parents[2]
 
 
 def generate(folder: Path) -> int:
-    """Write the modules below ``folder``, in serving/clients/proto; protoc's exit code."""
-    # A file's name in the process-wide pool of descriptors is its path from the root: no other package has the same.
+    """Write the modules to serving/clients/proto below ``folder``; return protoc's exit code."""
+    # protobuf's process-wide pool names a file by its path. The path from the root is unique among packages.
     files = [str(file.relative_to(ROOT)) for file in sorted(HERE.glob("*.proto"))]
     included = Path(protoc.__file__).parent / "_proto"  # google/protobuf/*.proto
     return protoc.main(

@@ -1,1 +1,1 @@
-"""Errors, dtypes, metrics, ports and workers: used by every other part of the server."""
+"""Hold errors, dtypes, metrics, ports and workers, which every other part of the server uses."""

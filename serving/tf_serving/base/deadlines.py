@@ -1,4 +1,4 @@
-"""When the request that the current thread works on has to be done."""
+"""Keep the deadline of the request that the current thread works on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _current = threading.local()
 
 
 def begin(deadline: float | None) -> None:
-    """The thread turns to a request that has to be done at this moment on the monotonic clock; None for no limit."""
+    """Set the deadline of the thread's current request, as a time on the monotonic clock; None for no limit."""
     _current.deadline = deadline
 
 
 def deadline() -> float | None:
-    """The moment on the monotonic clock; None for no limit."""
+    """Return the deadline as a time on the monotonic clock; None for no limit."""
     found: float | None = getattr(_current, "deadline", None)
     return found

@@ -1,4 +1,4 @@
-"""The tensors of a signature, with their element types under each of their three names."""
+"""Describe the tensors of a signature, with all three names of their element types."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Arrays = Mapping[str, np.ndarray]
 class TensorInfo:
     """One input or output of a signature.
 
-    ``name`` is its alias in the signature, ``tensor`` the graph's name of it. ``dtype`` is TensorFlow's
-    name of the element type ("float", "int64", "string"), ``enum`` its number, ``numpy`` the NumPy type.
+    ``name`` is its alias in the signature, ``tensor`` its name in the graph. ``dtype`` is TensorFlow's name
+    of the element type ("float", "int64", "string"), ``enum`` its number, ``numpy`` the NumPy type.
     """
 
     name: str
@@ -28,7 +28,7 @@ class TensorInfo:
 
 
 def tensor_infos(infos: Mapping[str, Any]) -> dict[str, TensorInfo]:
-    """The tensors of a SignatureDef's ``inputs`` or ``outputs``, by name in alphabetical order."""
+    """Read the tensors of a SignatureDef's ``inputs`` or ``outputs``, by name in alphabetical order."""
     import tensorflow as tf
 
     return {
@@ -44,7 +44,7 @@ def tensor_infos(infos: Mapping[str, Any]) -> dict[str, TensorInfo]:
 
 
 def dtype_name(enum: int) -> str:
-    """TensorFlow's name of an element type in messages: "float", "double", "half", "int32" ..."""
+    """Return TensorFlow's name of an element type in messages: "float", "double", "half", "int32" ..."""
     from tensorflow.core.framework import types_pb2
 
     return types_pb2.DataType.Name(enum).removeprefix("DT_").lower()

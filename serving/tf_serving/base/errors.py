@@ -1,4 +1,4 @@
-"""What a request or a model can fail with: a status code of TensorFlow's (and gRPC's) and a message."""
+"""Define the error of a request or a model: a status code of TensorFlow (and gRPC) and a message."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ HTTP_STATUS = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
-"""As tensorflow/serving answers over HTTP (model_servers/http_server.cc, ToHTTPStatusCode)."""
+"""The same HTTP statuses as tensorflow/serving's (model_servers/http_server.cc, ToHTTPStatusCode)."""
 
 HTTP_REASON = {499: "Client Closed Request"} | {
     code: HTTPStatus(code).phrase for code in HTTP_STATUS.values() if code != 499
 }
 
-# What Python's front end puts around a kernel's message: where the node was defined, and the name of the call.
+# Text that TensorFlow's Python API adds to a kernel's message: where the node was defined, and the call's name.
 _GRAPH_NOISE = re.compile(
     r"^Graph execution error:\s*"
     r"|Detected at node [^\n]*\n(?:<stack traces unavailable>\n|(?:[ \t][^\n]*)?\n)*+"  # and this server's stack
@@ -54,11 +54,11 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """The error of a request that is not as it should be."""
+    """Make the error for an invalid request."""
     return ServingError("INVALID_ARGUMENT", message)
 
 
 def from_tensorflow(error: Any) -> ServingError:
-    """The same error as TensorFlow's ``tf.errors.OpError``."""
+    """Turn TensorFlow's ``tf.errors.OpError`` into a ServingError."""
     code = CODES[error.error_code] if error.error_code < len(CODES) else "UNKNOWN"
     return ServingError(code, _GRAPH_NOISE.sub("", error.message))

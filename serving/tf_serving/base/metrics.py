@@ -1,9 +1,9 @@
-"""Counters and histograms, and their page in Prometheus' text format.
+"""Count events and durations, and write them as a page in Prometheus' text format.
 
-Names map as in tensorflow/serving (util/prometheus_exporter.cc): ``/tensorflow/serving/request_count``
-becomes ``:tensorflow:serving:request_count``. Values are kept per combination of label values; beyond
-:data:`MAX_CELLS` combinations of one metric, further ones share a cell whose labels say "other", since
-clients choose the names of models that they ask for.
+Names are converted as in tensorflow/serving (util/prometheus_exporter.cc): ``/tensorflow/serving/request_count``
+becomes ``:tensorflow:serving:request_count``. Each combination of label values has its own cell. A metric has
+at most :data:`MAX_CELLS` cells; further combinations share one cell labelled "other", because clients can send
+any model name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 def exponential(scale: float, growth: float, count: int) -> tuple[float, ...]:
-    """``count`` upper limits of buckets, each ``growth`` times the one before; infinity is implied."""
+    """Return ``count`` upper limits of buckets, each ``growth`` times the one before; infinity is implied."""
     return tuple(scale * growth**power for power in range(count))
 
 
@@ -32,7 +32,7 @@ LATENCY_US = exponential(10, 1.8, 33)
 
 
 class Metric(ABC):
-    """What counters and histograms share: a name, labels, and one list of numbers for each combination of values."""
+    """The base of counters and histograms: a name, labels, and one list of numbers per combination of label values."""
 
     kind = "untyped"
     size = 1  # numbers in a cell
@@ -54,7 +54,7 @@ class Metric(ABC):
         return cell
 
     def lines(self) -> list[str]:
-        """The metric in Prometheus' text format, one line each."""
+        """Write the metric as lines of Prometheus' text format."""
         with self._lock:
             cells = {values: list(cell) for values, cell in self._cells.items()}
         found = [f"# TYPE {self.name} {self.kind}"]
@@ -65,7 +65,7 @@ class Metric(ABC):
 
     @abstractmethod
     def _points(self, labels: str, cell: list[float]) -> list[str]:
-        """The lines of one combination of labels."""
+        """Write the lines of one combination of labels."""
 
 
 class Counter(Metric):
@@ -83,7 +83,7 @@ class Counter(Metric):
 
 
 class Histogram(Metric):
-    """How often values fell at or below each of ``limits``; their sum and number."""
+    """Counts of values at or below each of ``limits``, with the sum and number of all values."""
 
     kind = "histogram"
 
@@ -109,7 +109,7 @@ class Histogram(Metric):
 
 
 def page() -> str:
-    """Every metric, by name."""
+    """Write every metric, sorted by name."""
     with _REGISTRY_LOCK:
         metrics = sorted(_REGISTRY.items())
     return "".join(f"{line}\n" for _, metric in metrics for line in metric.lines())

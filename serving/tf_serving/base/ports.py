@@ -1,8 +1,10 @@
-"""Whether a port can be listened on, found out before anything slow begins."""
+"""Check early that a port can be listened on, before any slow work starts."""
 
 from __future__ import annotations
 
 import socket
+
+from serving.wire.addresses import host_port
 
 
 class PortTakenError(Exception):
@@ -10,25 +12,25 @@ class PortTakenError(Exception):
 
 
 def check_port(host: str, port: int) -> None:
-    """Nothing if a server could listen there.
+    """Check that a server can listen on this port.
 
     Raises:
-        PortTakenError: it could not.
+        PortTakenError: it cannot.
     """
     with bound(host, port):
         pass
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that is bound and does not listen yet.
+    """Return a bound socket that does not listen yet.
 
     Raises:
-        PortTakenError: it could not be bound.
+        PortTakenError: the port cannot be bound.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         opened = socket.socket(family)
-        # As servers do: a port whose last connections linger in TIME_WAIT is free.
+        # Servers set this too: a port whose last connections are still in TIME_WAIT counts as free.
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             opened.bind(address)
@@ -41,5 +43,6 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def taken(host: str, port: int, reason: str) -> PortTakenError:
-    """The error for a port that cannot be listened on."""
-    return PortTakenError(f"cannot listen on {host}:{port}: {reason}. Stop what uses it, or choose another port.")
+    """Make the error for a port that cannot be listened on."""
+    where = host_port(host, port)
+    return PortTakenError(f"cannot listen on {where}: {reason}. Stop the program that uses it, or choose another port.")

@@ -1,4 +1,4 @@
-"""Threads that work for an event loop, and the way back to it."""
+"""Run an event loop's jobs in threads, and pass their results back to the loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Job = Callable[[], None]
 
 
 class Outbox:
-    """Carries jobs to the event loop's thread; many at once wake it once."""
+    """A queue of jobs for the event loop's thread; several jobs posted together wake it only once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -22,14 +22,14 @@ class Outbox:
         self._is_called = False
 
     def post(self, job: Job) -> None:
-        """The event loop's thread will run it, after those posted before."""
+        """Queue a job for the event loop's thread; jobs run in the order of posting."""
         self._jobs.append(job)
         if not self._is_called:
             self._is_called = True
             self._loop.call_soon_threadsafe(self._run)
 
     def _run(self) -> None:
-        self._is_called = False  # first: what comes from here on calls again
+        self._is_called = False  # set first, so that a job posted from now on schedules another run
         for _ in range(len(self._jobs)):
             try:
                 self._jobs.popleft()()
@@ -38,10 +38,10 @@ class Outbox:
 
 
 class Workers:
-    """A fixed number of threads, of which as few as possible work: the one that was idle last is woken first.
+    """A fixed number of threads that keeps as few as possible busy: the thread that became idle last is woken first.
 
-    It is still warm where it last ran. With eight threads in turn, two requests at a time that compute for 12 ms each
-    got in each other's way on one core while the other was free: 145 a second instead of 156.
+    Its core's cache is still warm. When eight threads took turns, two concurrent requests of 12 ms each sometimes
+    shared one core while the other was free: 145 requests a second instead of 156.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -55,7 +55,7 @@ class Workers:
             threading.Thread(target=self._work, args=(worker,), name=f"{name}-{number}", daemon=True).start()
 
     def do(self, job: Job) -> None:
-        """One of the threads will run it."""
+        """Give a job to one of the threads."""
         with self._lock:
             self.busy += 1
             if not self._idle:
@@ -86,7 +86,7 @@ class Workers:
 
 
 class _Worker:
-    """What wakes one thread, and what for."""
+    """The job of one thread, and the lock that wakes it."""
 
     __slots__ = ("job", "wake")
 

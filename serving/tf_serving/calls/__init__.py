@@ -1,1 +1,1 @@
-"""What a request asks for: predict, classify, regress, metadata, reload."""
+"""Handle the calls of the API: predict, classify, regress, metadata, reload."""

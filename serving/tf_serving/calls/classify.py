@@ -1,4 +1,4 @@
-"""The classify API: examples in, labels with scores out.
+"""Classify examples: examples in, labels with scores out.
 
 Checks and messages are those of tensorflow/serving (servables/tensorflow/classifier.cc). A signature has
 one input, ``inputs``, and ``classes`` (strings), ``scores`` (floats) or both, each [examples, classes].
@@ -19,10 +19,10 @@ INPUT, CLASSES, SCORES = "inputs", "classes", "scores"
 
 
 def wanted(signature: Signature, check_method: bool) -> list[str]:
-    """The outputs that a classification takes from a signature.
+    """Choose the outputs of a signature that a classification needs.
 
     Raises:
-        ServingError: the signature is none for classification; its method counts only if ``check_method``.
+        ServingError: the signature is not for classification; its method is checked only if ``check_method``.
     """
     if check_method and signature.method != METHOD:
         raise invalid(f"Expected classification signature method_name to be {METHOD}. Was: {signature.method}")
@@ -43,10 +43,10 @@ def wanted(signature: Signature, check_method: bool) -> list[str]:
 
 
 def checked(outputs: Mapping[str, np.ndarray], examples: int) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Classes and scores, each [examples, classes] or None.
+    """Return classes and scores, each [examples, classes] or None.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, the model put out another shape or type.
+        ServingError: INVALID_ARGUMENT, the model returned another shape or type.
     """
     classes, scores = outputs.get(CLASSES), outputs.get(SCORES)
     for name, array, is_type, type_name in (
@@ -70,7 +70,7 @@ def checked(outputs: Mapping[str, np.ndarray], examples: int) -> tuple[np.ndarra
 
 
 def fill(result: Any, outputs: Mapping[str, np.ndarray], examples: int) -> None:
-    """Fills a ClassificationResult. Raises ServingError as :func:`checked`."""
+    """Fill a ClassificationResult. Raises ServingError as :func:`checked`."""
     for pairs in _rows(*checked(outputs, examples)):
         row = result.classifications.add()
         for label, score in pairs:
@@ -78,7 +78,7 @@ def fill(result: Any, outputs: Mapping[str, np.ndarray], examples: int) -> None:
 
 
 def as_json(outputs: Mapping[str, np.ndarray], examples: int) -> list[list[list[Any]]]:
-    """For each example its [label, score] lists, ready for :func:`results_json`. Raises ServingError."""
+    """Return the [label, score] lists of each example, ready for JSON. Raises ServingError."""
     return [
         [[label.decode("utf-8", "surrogateescape"), score] for label, score in pairs]
         for pairs in _rows(*checked(outputs, examples))
@@ -86,7 +86,7 @@ def as_json(outputs: Mapping[str, np.ndarray], examples: int) -> list[list[list[
 
 
 def _rows(classes: np.ndarray | None, scores: np.ndarray | None) -> Iterator[list[tuple[bytes, np.float32]]]:
-    shape = (classes if classes is not None else scores).shape  # type: ignore[union-attr]  # there is one of them
+    shape = (classes if classes is not None else scores).shape  # type: ignore[union-attr]  # at least one is not None
     for row in range(shape[0]):
         labels = classes[row] if classes is not None else [b""] * shape[1]
         numbers = scores[row] if scores is not None else np.zeros(shape[1], np.float32)

@@ -1,8 +1,8 @@
-"""The examples of a classify or regress request, as serialised ``tf.train.Example`` messages.
+"""Read the examples of a classify or regress request as serialised ``tf.train.Example`` messages.
 
 Rules and messages are those of tensorflow/serving (util/json_tensor.cc for JSON,
-servables/tensorflow/util.cc for the message Input). A context's features are in front of each
-example's own, in the wire form: parsing the concatenation merges the two.
+servables/tensorflow/util.cc for the message Input). The serialised context is put before each
+serialised example: parsing the two together merges their features.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS = {"int64": "int64_list", "float": "float_list", "bytes": "bytes_list"}
 
 
 def from_json(request: dict[str, Any]) -> np.ndarray:
-    """The serialised examples of a REST request, an object array of bytes of shape [examples].
+    """Return the serialised examples of a REST request, an object array of bytes of shape [examples].
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -38,10 +38,10 @@ def from_json(request: dict[str, Any]) -> np.ndarray:
 
 
 def from_input(request_input: Any) -> np.ndarray:
-    """The serialised examples of an Input message, an object array of bytes of shape [examples].
+    """Return the serialised examples of an Input message, an object array of bytes of shape [examples].
 
     Raises:
-        ServingError: INVALID_ARGUMENT, there is none.
+        ServingError: INVALID_ARGUMENT, there are no examples.
     """
     kind = request_input.WhichOneof("kind")
     examples = getattr(request_input, kind).examples if kind else ()
@@ -84,14 +84,14 @@ def _fill(feature: Any, name: str, items: list[Any]) -> None:
         first = kind
         values.append(value)
     if first == "float":
-        with np.errstate(over="ignore"):  # too large is infinity, as for tensors
+        with np.errstate(over="ignore"):  # a too large number becomes infinity, as for tensors
             values = np.array(values).astype(np.float32).tolist()
     if first is not None:
         getattr(feature, _KINDS[first]).value.extend(values)
 
 
 def _feature_value(name: str, item: Any) -> tuple[str, Any]:
-    """The kind of feature that a JSON value goes into, and the value; base64 is not decoded yet."""
+    """Return the kind of feature for a JSON value, and the value; base64 is not decoded yet."""
     if isinstance(item, bool | int):  # a boolean is 1 or 0
         return "int64", int(item)
     if isinstance(item, float):

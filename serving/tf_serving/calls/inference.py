@@ -1,4 +1,4 @@
-"""Classify, Regress and MultiInference, whichever face the request came through.
+"""Handle Classify, Regress and MultiInference requests, from REST and gRPC.
 
 Rules and messages are those of tensorflow/serving (servables/tensorflow/util.cc, multi_inference.cc).
 """
@@ -22,7 +22,7 @@ from serving.tf_serving.runtime.threads import run_signature
 from serving.tf_serving.versions.manager import Manager
 
 TASKS: dict[str, ModuleType] = {classify.METHOD: classify, regress.METHOD: regress}
-"""What a signature can be asked for, by method name."""
+"""The module that handles each method name of a signature."""
 
 BY_REST_METHOD = {"classify": classify, "regress": regress}
 
@@ -30,10 +30,10 @@ BY_REST_METHOD = {"classify": classify, "regress": regress}
 def infer_json(
     manager: Manager, method: str, model: tuple[str, int | None, str | None], body: bytes, check_method: bool
 ) -> bytes:
-    """The REST calls classify and regress: a JSON body for a JSON body; ``model`` is name, version and label.
+    """Answer the REST calls classify and regress, JSON in and out; ``model`` is name, version and label.
 
     Raises:
-        ServingError: the request is not as it should be, or the model failed.
+        ServingError: the request is invalid, or the model failed.
     """
     task = BY_REST_METHOD[method]
     if model[2] is not None:
@@ -47,10 +47,10 @@ def infer_json(
 
 
 def infer_proto(servable: Servable, task: ModuleType, request: Any, response: Any, check_method: bool) -> Any:
-    """Fills the response to a ClassificationRequest or RegressionRequest, and returns it.
+    """Fill the response to a ClassificationRequest or RegressionRequest, and return it.
 
     Raises:
-        ServingError: the request is not as it should be, or the model failed.
+        ServingError: the request is invalid, or the model failed.
     """
     signature = _signature(servable, request.model_spec.signature_name)
     wanted = task.wanted(signature, check_method)
@@ -62,14 +62,14 @@ def infer_proto(servable: Servable, task: ModuleType, request: Any, response: An
 
 
 def multi_inference(manager: Manager, request: Any, check_method: bool) -> Any:
-    """A MultiInferenceResponse. Raises ServingError."""
+    """Answer a MultiInferenceRequest. Raises ServingError."""
     if not request.tasks:
         raise invalid("ModelSpec has no name specified.")
     return multi_inference_on(find(manager, request.tasks[0]), request, check_method)
 
 
 def multi_inference_on(servable: Servable, request: Any, check_method: bool) -> Any:
-    """A MultiInferenceResponse of one servable. Raises ServingError."""
+    """Answer a MultiInferenceRequest with a given servable. Raises ServingError."""
     from tensorflow_serving.apis import inference_pb2
 
     chosen = _chosen(servable, request.tasks, check_method)
@@ -88,7 +88,7 @@ def multi_inference_on(servable: Servable, request: Any, check_method: bool) -> 
 def _chosen(
     servable: Servable, tasks: Sequence[Any], check_method: bool
 ) -> list[tuple[ModuleType, Signature, list[str]]]:
-    """What each task asks for; all of them are checked before the first one runs."""
+    """Check all tasks before the first one runs; return the module, signature and outputs of each."""
     chosen: list[tuple[ModuleType, Signature, list[str]]] = []
     for task in tasks:
         if not task.model_spec.name:
@@ -132,6 +132,6 @@ def _run(
 
 
 def _results_json(results: list[Any]) -> bytes:
-    # str() of a float32 is its shortest form; json writes NaN and Infinity as the rules have them.
+    # str() of a float32 is its shortest form; json writes NaN and Infinity, as this API requires.
     text = json.dumps({"results": results}, ensure_ascii=False, default=lambda number: float(str(number)))
     return text.encode("utf-8", "surrogateescape")

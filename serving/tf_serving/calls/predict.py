@@ -1,4 +1,4 @@
-"""What the server does for a request, whichever face it came through.
+"""Handle Predict, metadata and status requests, from REST and gRPC.
 
 Messages are those of tensorflow/serving (servables/tensorflow/predict_util.cc, get_model_metadata_impl.cc,
 model_servers/get_model_status_impl.cc) and of tensorflow/cc/saved_model/util.cc for inputs.
@@ -26,10 +26,10 @@ SIGNATURE_DEF = "signature_def"
 
 
 def find(manager: Manager, request: Any) -> Servable:
-    """The servable that a request's ``model_spec`` names.
+    """Find the servable that a request's ``model_spec`` names.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, there is no model_spec or no name in it; NOT_FOUND.
+        ServingError: INVALID_ARGUMENT, model_spec or its name is missing; NOT_FOUND.
     """
     if not request.HasField("model_spec"):
         raise invalid("Missing ModelSpec")
@@ -43,7 +43,7 @@ def find(manager: Manager, request: Any) -> Servable:
 
 
 def predict_json(manager: Manager, name: str, version: int | None, label: str | None, body: bytes) -> bytes:
-    """The REST predict call: a JSON body for a JSON body. Raises ServingError."""
+    """Answer the REST predict call, JSON in and out. Raises ServingError."""
     if label is not None:
         manager.find(name, version, label)  # a label is looked up before the body is read
     request = PredictRequest(body)
@@ -58,7 +58,7 @@ def predict_json(manager: Manager, name: str, version: int | None, label: str | 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a PredictRequest asks for, checked."""
+    """A checked PredictRequest."""
 
     servable: Servable
     signature: Signature
@@ -67,7 +67,7 @@ class Prediction:
 
 
 def read_predict(servable: Servable, request: Any) -> Prediction:
-    """What a PredictRequest asks of a servable. Raises ServingError."""
+    """Check a PredictRequest to a servable. Raises ServingError."""
     signature = servable.signature(request.model_spec.signature_name)
     if signature is None:
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
@@ -77,12 +77,12 @@ def read_predict(servable: Servable, request: Any) -> Prediction:
 
 
 def run_predict(asked: Prediction) -> Mapping[str, np.ndarray]:
-    """The outputs that were asked for, by name. Raises ServingError."""
+    """Return the requested outputs, by name. Raises ServingError."""
     return run_signature(asked.servable, "Predict", asked.signature, asked.arrays, asked.wanted)
 
 
 def predict_response(asked: Prediction, outputs: Mapping[str, np.ndarray], as_content: bool) -> Any:
-    """The PredictResponse with these outputs."""
+    """Make the PredictResponse with these outputs."""
     from tensorflow_serving.apis import predict_pb2
 
     response = predict_pb2.PredictResponse()
@@ -94,7 +94,7 @@ def predict_response(asked: Prediction, outputs: Mapping[str, np.ndarray], as_co
 
 
 def metadata(manager: Manager, request: Any) -> Any:
-    """A GetModelMetadataResponse with the signatures of a model. Raises ServingError."""
+    """Answer a GetModelMetadataRequest with the signatures of a model. Raises ServingError."""
     from tensorflow_serving.apis import get_model_metadata_pb2
 
     if not request.HasField("model_spec"):
@@ -112,7 +112,7 @@ def metadata(manager: Manager, request: Any) -> Any:
 
 
 def status(manager: Manager, request: Any) -> Any:
-    """A GetModelStatusResponse with the states of a model's versions. Raises ServingError."""
+    """Answer a GetModelStatusRequest with the states of a model's versions. Raises ServingError."""
     from tensorflow_serving.apis import get_model_status_pb2
 
     if not request.HasField("model_spec"):
@@ -135,7 +135,7 @@ def _status_message(state: VersionState) -> Any:
 
 
 def fill_spec(spec: Any, servable: Servable, signature_name: str) -> None:
-    """Fills the ``model_spec`` of an answer, with the version that gave it."""
+    """Fill the ``model_spec`` of an answer with the version that produced it."""
     spec.name = servable.name
     spec.version.value = servable.version
     spec.signature_name = signature_name
@@ -177,12 +177,12 @@ def _proto_inputs(signature: Signature, given: Mapping[str, Any]) -> dict[str, n
 
 
 def _other_dtype(proto: Any) -> np.ndarray:
-    """The array of a message whose dtype is not the signature's: it is read first, and refused when it is run."""
+    """Read an array whose dtype is not the signature's; it is refused later, when the signature runs."""
     import tensorflow as tf
 
     try:
         numpy = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
-    except (TypeError, KeyError) as error:  # no dtype, or one without values, such as DT_RESOURCE
+    except (TypeError, KeyError) as error:  # an unknown dtype, or one without values, such as DT_RESOURCE
         raise TensorParsingError(f"dtype {proto.dtype} is not supported") from error
     return to_array(proto, dtype_name(proto.dtype), numpy)
 

@@ -1,4 +1,4 @@
-"""The regress API: examples in, one number for each out.
+"""Regress examples: examples in, one number per example out.
 
 Checks and messages are those of tensorflow/serving (servables/tensorflow/regressor.cc). A signature has
 one input, ``inputs``, and one output, ``outputs``, of shape [examples] or [examples, 1].
@@ -19,10 +19,10 @@ INPUT, OUTPUT = "inputs", "outputs"
 
 
 def wanted(signature: Signature, check_method: bool) -> list[str]:
-    """The outputs that a regression takes from a signature.
+    """Choose the outputs of a signature that a regression needs.
 
     Raises:
-        ServingError: the signature is none for regression; its method counts only if ``check_method``.
+        ServingError: the signature is not for regression; its method is checked only if ``check_method``.
     """
     if check_method and signature.method != METHOD:
         raise invalid(f"Expected regression signature method_name to be {METHOD}. Was: {signature.method}")
@@ -38,10 +38,10 @@ def wanted(signature: Signature, check_method: bool) -> list[str]:
 
 
 def checked(outputs: Mapping[str, np.ndarray], examples: int) -> np.ndarray:
-    """The numbers, float32 of shape [examples].
+    """Return the numbers, float32 of shape [examples].
 
     Raises:
-        ServingError: INVALID_ARGUMENT, the model put out another shape or type.
+        ServingError: INVALID_ARGUMENT, the model returned another shape or type.
     """
     array = outputs[OUTPUT]
     if not (array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)):
@@ -55,11 +55,11 @@ def checked(outputs: Mapping[str, np.ndarray], examples: int) -> np.ndarray:
 
 
 def fill(result: Any, outputs: Mapping[str, np.ndarray], examples: int) -> None:
-    """Fills a RegressionResult. Raises ServingError as :func:`checked`."""
+    """Fill a RegressionResult. Raises ServingError as :func:`checked`."""
     for value in checked(outputs, examples):
         result.regressions.add(value=value)
 
 
 def as_json(outputs: Mapping[str, np.ndarray], examples: int) -> list[Any]:
-    """The numbers. Raises ServingError."""
+    """Return the numbers, ready for JSON. Raises ServingError."""
     return list(checked(outputs, examples))

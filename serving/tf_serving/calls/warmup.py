@@ -1,4 +1,4 @@
-"""Requests recorded with a model, run before a version becomes available.
+"""Run the requests recorded with a model before a version becomes available.
 
 The file is a TFRecord of PredictionLog messages; rules and limit are those of tensorflow/serving
 (servables/tensorflow/saved_model_warmup.cc and saved_model_warmup_util.cc).
@@ -23,10 +23,10 @@ MAX_RECORDS = 1000
 
 
 def warm_up(servable: Servable, folder: Path, iterations: int = 1, check_method: bool = False) -> int:
-    """Runs the recorded requests of a version, each so many times; returns how many there were.
+    """Run each recorded request of a version ``iterations`` times; return the number of recorded requests.
 
     Raises:
-        ServingError: a record that cannot be read or is not supported, too many of them, or a request that failed.
+        ServingError: a record cannot be read or is not supported, there are too many, or a request failed.
     """
     if not (folder / WARMUP_FILE).exists():
         return 0
@@ -41,7 +41,7 @@ def warm_up(servable: Servable, folder: Path, iterations: int = 1, check_method:
 
 
 def run_records(folder: Path, run: Callable[[Any], None], iterations: int = 1) -> int:
-    """Calls ``run`` with each PredictionLog of a version; returns how many there were. Raises ServingError."""
+    """Call ``run`` with each PredictionLog of a version; return their number. Raises ServingError."""
     from google.protobuf.message import DecodeError
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -61,7 +61,7 @@ def run_records(folder: Path, run: Callable[[Any], None], iterations: int = 1) -
 
 
 def run_log(servable: Servable, log: Any, check_method: bool) -> None:
-    """Runs the request of one PredictionLog; one without a request is nothing to do. Raises ServingError."""
+    """Run the request of one PredictionLog; does nothing if it has no request. Raises ServingError."""
     from tensorflow_serving.apis import classification_pb2, regression_pb2
 
     kind = log.WhichOneof("log_type")

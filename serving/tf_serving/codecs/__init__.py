@@ -1,1 +1,1 @@
-"""JSON and protobuf to tensors, and back."""
+"""Turn JSON and protobuf into tensors, and back."""

@@ -1,7 +1,7 @@
-"""Bytes in JSON: ``{"b64": "..."}``, read as tensorflow/serving reads it (absl::Base64Unescape).
+"""Decode bytes in JSON, ``{"b64": "..."}``, in the same way as tensorflow/serving (absl::Base64Unescape).
 
-White space counts for nothing, wherever it is; padding may be left out, but not be wrong; ``.`` pads as ``=`` does;
-bits left over after the last byte are ignored. Both alphabets of RFC 4648 are taken.
+White space is ignored everywhere. Padding may be missing, but not wrong; ``.`` is padding like ``=``. Bits left
+over after the last byte are ignored. Both alphabets of RFC 4648 are accepted.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from serving.tf_serving.codecs.json_text import brief
 
 _SPACE = re.compile(r"[ \t\n\v\f\r]+")
 _DIGITS_AND_PADDING = re.compile(r"([A-Za-z0-9+/_-]*+)([=.]*)")
-_HALF_A_BYTE = 3  # characters missing of four: the one that is there has six bits
+_HALF_A_BYTE = 3  # missing characters in a group of four: the only one present has six bits
 _WEB_SAFE = str.maketrans("-_", "+/")
 
 
 def is_base64(value: Any) -> bool:
-    """Whether a JSON value is of that form: an object with the one key, and a string."""
+    """Return True for an object with the single key "b64" and a string as its value."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get("b64"), str)
 
 
 def decode_base64(value: dict[str, Any]) -> bytes:
-    """The bytes that an object stands for.
+    """Decode the bytes of such an object.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, it is not of that form, or its text is not base64.
+        ServingError: INVALID_ARGUMENT, the value has another form, or its text is not base64.
     """
     if not is_base64(value):
         raise invalid(f"JSON Value: {brief(value)} not formatted correctly for base64 data")
     text = value["b64"]
     try:
-        return binascii.a2b_base64(text, strict_mode=True)  # what nearly everybody sends, in one call
+        return binascii.a2b_base64(text, strict_mode=True)  # one call is enough for nearly all requests
     except ValueError:
         found = _DIGITS_AND_PADDING.fullmatch(_SPACE.sub("", text))
     if found is None:

@@ -1,8 +1,7 @@
-"""JSON as TensorFlow Serving reads it: NaN and Infinity are numbers, depth has no limit, and what follows
-the document is ignored.
+"""Parse JSON like TensorFlow Serving: NaN and Infinity are numbers, depth is unlimited, trailing text is ignored.
 
-``orjson`` reads nearly every body. What it refuses goes to the standard library, and what that refuses too
-(deep nesting, or an error to be named) to a parser here, which keeps its own stack.
+``orjson`` reads nearly every body. A body that it refuses goes to the standard library. If that refuses it too
+(because of deep nesting, or an error to report), the parser in this module reads it, with its own stack.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from json.decoder import scanstring  # type: ignore[attr-defined]  # what JSONDecoder itself reads strings with
+from json.decoder import scanstring  # type: ignore[attr-defined]  # JSONDecoder's own function for strings
 from typing import Any
 
 import orjson
@@ -22,21 +21,21 @@ BRIEF_CHARACTERS = 256
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = {"true": True, "false": False, "null": None, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_WORDS |= {"-NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}  # RapidJSON takes these, too
+_WORDS |= {"-NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}  # RapidJSON accepts these, too
 _WORD = re.compile("|".join(_WORDS))
 _KEYS = {key: f'"{key}"'.encode() for key in ("signature_name", "instances", "inputs", "examples", "context")}
 _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
 def parse(body: bytes) -> Any:
-    """The first JSON document of ``body``, as dicts, lists, str, int, float, bool and None.
+    """Parse the first JSON document of ``body`` into dicts, lists, str, int, float, bool and None.
 
-    An integer that does not fit in 64 bits is read as a float. Of the keys of a request, the first of two alike
-    counts, as RapidJSON finds it. Bytes of a string that are not UTF-8
-    become lone surrogates ("surrogateescape"), so that :func:`encode_text` gives them back.
+    An integer that does not fit in 64 bits is read as a float. If a request repeats a key, its first value
+    counts, as in RapidJSON. Bytes of a string that are not UTF-8 become lone surrogates ("surrogateescape"),
+    so that :func:`encode_text` restores them.
 
     Raises:
-        ServingError: INVALID_ARGUMENT with the offset of what is not JSON.
+        ServingError: INVALID_ARGUMENT with the offset of the first error.
     """
     try:
         value = orjson.loads(body)
@@ -53,12 +52,12 @@ def parse(body: bytes) -> Any:
 
 
 def parse_deep(text: str) -> Any:
-    """As :func:`parse`, without recursion and without help from C."""
+    """Parse like :func:`parse`, without recursion and in Python only."""
     position = _skip(text, 0)
     if position == len(text):
         raise invalid("JSON Parse error: The document is empty.")
-    containers: list[Any] = []  # those that are open, the innermost last
-    keys: list[str] = []  # of each open object, the key whose value comes next
+    containers: list[Any] = []  # the open lists and objects, the innermost last
+    keys: list[str] = []  # for each open object, the key whose value comes next
     while True:
         position = _skip(text, position)
         char = text[position : position + 1]
@@ -94,10 +93,10 @@ def parse_deep(text: str) -> Any:
 
 
 def encode_text(text: str) -> bytes:
-    """The bytes that a JSON string stood for.
+    """Return the original bytes of a JSON string.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, half of a surrogate pair was escaped in it.
+        ServingError: INVALID_ARGUMENT, the string contains an escaped half of a surrogate pair.
     """
     try:
         return text.encode("utf-8", "surrogateescape")
@@ -106,10 +105,10 @@ def encode_text(text: str) -> bytes:
 
 
 def brief(value: Any) -> str:
-    """``value`` as JSON for a message, cut after :data:`BRIEF_CHARACTERS`."""
+    """Write ``value`` as JSON for a message, cut after :data:`BRIEF_CHARACTERS`."""
     parts: list[str] = []
     length = 0
-    pending: list[tuple[bool, Any]] = [(False, value)]  # (is text, text or value), the next one last
+    pending: list[tuple[bool, Any]] = [(False, value)]  # pairs (is text, text or value); the last one is next
     while pending and length < BRIEF_CHARACTERS:
         is_text, item = pending.pop()
         if is_text:
@@ -134,7 +133,7 @@ def brief(value: Any) -> str:
 
 
 def type_name(value: Any) -> str:
-    """The JSON type of a value, as messages name it."""
+    """Return the name of a value's JSON type, for messages."""
     if isinstance(value, bool):
         return "True" if value else "False"
     return _TYPES[type(value)]
@@ -155,7 +154,7 @@ def _integer(text: str) -> int | float:
 
 
 def _may_have_twins(body: bytes, value: Any) -> bool:
-    """Whether a key of a request, of which orjson keeps the last, may be there twice."""
+    """Return True if a key of a request may be repeated: orjson keeps its last value, but the first counts."""
     return isinstance(value, dict) and any(key in value and body.count(text) > 1 for key, text in _KEYS.items())
 
 

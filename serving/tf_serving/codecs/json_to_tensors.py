@@ -1,8 +1,8 @@
-"""The body of a REST predict request, as arrays.
+"""Convert the body of a REST predict request into arrays.
 
 Rules and messages are those of tensorflow/serving (util/json_tensor.cc). Regular data is converted
-level by level with functions that loop in C; only what fails is walked again, value by value, to
-name the first offender.
+level by level with functions that loop in C. Data that fails is read again value by value, to name
+the first wrong value.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from serving.wire.tensor_proto import MAX_RANK
 
 
 def document(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request.
+    """Parse the JSON object of a request.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, it is not JSON, not an object, or its signature_name is no string.
+        ServingError: INVALID_ARGUMENT, it is not JSON, not an object, or its signature_name is not a string.
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty.")
@@ -39,10 +39,10 @@ def document(body: bytes) -> dict[str, Any]:
 
 
 def predict_inputs(request: dict[str, Any], inputs: Mapping[str, TensorInfo]) -> tuple[Arrays, bool]:
-    """The arrays of a predict request by input name, and whether it is in row format.
+    """Return the arrays of a predict request by input name, and True if it is in row format.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON cannot carry.
+        ServingError: INVALID_ARGUMENT, or UNIMPLEMENTED for a dtype that JSON cannot represent.
     """
     if not inputs:
         raise invalid(f"Failed to get input map for signature: {request.get('signature_name') or 'DEFAULT'}")
@@ -112,11 +112,11 @@ def _wrong_keys(row: dict[str, Any], index: int, inputs: Mapping[str, TensorInfo
 
 
 def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
-    """One array of one element a row; ``key`` is put into messages."""
+    """Make one array with one element per row; ``key`` is text for messages."""
     try:
         return dense(elements, info)
     except ServingError as error:
-        whole = error.code, error.message  # the error itself would hold this frame, and with it the body
+        whole = error.code, error.message  # keeping the error itself would keep this frame and the body in memory
     size, shape = -1, ""
     for index, element in enumerate(elements):
         try:
@@ -136,10 +136,10 @@ def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
 
 
 def dense(value: Any, info: TensorInfo) -> np.ndarray:
-    """A value, or lists of values nested to any depth, as an array of the input's dtype.
+    """Convert a value, or lists of values nested to any depth, into an array of the input's dtype.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, the lists are ragged or hold what is not of the dtype.
+        ServingError: INVALID_ARGUMENT, the lists are ragged or contain a value of another type.
     """
     shape: list[int] = []
     level = [value]
@@ -160,13 +160,13 @@ def dense(value: Any, info: TensorInfo) -> np.ndarray:
     return array.reshape(shape)
 
 
-# Leaves: a flat list of JSON values as a flat array, or None if one of them is not of the dtype.
+# Functions that convert a flat list of JSON values into a flat array, or return None if a value has another type.
 
 
 def _floats(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
     if not set(map(type, leaves)) <= {int, float}:
         return None
-    with np.errstate(over="ignore"):  # too large is infinity, by the rules
+    with np.errstate(over="ignore"):  # the API turns a too large number into infinity
         return np.array(leaves, np.float64).astype(info.numpy, copy=False)
 
 
@@ -202,7 +202,7 @@ def _is_object(value: Any) -> bool:
 
 
 def _first_offender(value: Any, info: TensorInfo) -> ServingError:
-    """The error of the first value, in reading order, that does not fit the shape of the first ones or the dtype."""
+    """Make the error for the first value, in reading order, that does not fit the dtype or the shape seen so far."""
     shape = []
     inner = value
     while isinstance(inner, list):
@@ -210,7 +210,7 @@ def _first_offender(value: Any, info: TensorInfo) -> ServingError:
         if not inner:
             break
         inner = inner[0]
-    walk: list[Iterator[Any]] = [iter([value])]  # the lists around the value in hand
+    walk: list[Iterator[Any]] = [iter([value])]  # the lists that contain the current value
     while walk:
         try:
             item = next(walk[-1])

@@ -1,4 +1,4 @@
-"""The body of a REST predict request: by the fast way where the body is regular, by the exact one else."""
+"""Read the body of a REST predict request: with the fast parser if the body is regular, else with the exact one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from serving.tf_serving.codecs.json_to_tensors import document, predict_inputs
 
 
 class PredictRequest:
-    """A request that is JSON and an object.
+    """A predict request as a JSON object.
 
     Raises:
-        ServingError: it is not, or its signature_name is no string.
+        ServingError: it is not a JSON object, or its signature_name is not a string.
     """
 
     __slots__ = ("_body", "_document", "_numbers")
@@ -26,7 +26,7 @@ class PredictRequest:
             try:
                 self._document = document(found[0])
             except ServingError:
-                pass  # its message would speak of the placeholder
+                pass  # its message would mention the placeholder
             else:
                 self._numbers = found[1]
                 return
@@ -34,11 +34,11 @@ class PredictRequest:
 
     @property
     def signature_name(self) -> str:
-        """The signature asked for, or an empty text."""
+        """The requested signature, or an empty text."""
         return str(self._document.get("signature_name") or "")
 
     def inputs(self, infos: Mapping[str, TensorInfo]) -> tuple[Arrays, bool]:
-        """As :func:`~serving.tf_serving.codecs.json_to_tensors.predict_inputs`."""
+        """Return the same as :func:`~serving.tf_serving.codecs.json_to_tensors.predict_inputs`."""
         if self._numbers is not None:
             found = self._regular(self._numbers, infos)
             self._numbers = None
@@ -48,7 +48,7 @@ class PredictRequest:
         return predict_inputs(self._document, infos)
 
     def _regular(self, numbers: Numbers, infos: Mapping[str, TensorInfo]) -> tuple[Arrays, bool] | None:
-        """The single input that the numbers are for; None if they are not for one, or do not fit it."""
+        """Return the numbers as the single input; None if there are several inputs, or the numbers do not fit."""
         request = self._document
         if len(infos) != 1 or ("instances" in request) == ("inputs" in request):
             return None

@@ -1,4 +1,4 @@
-"""Arrays as the body of a REST predict response.
+"""Write arrays as the body of a REST predict response.
 
 The layout is that of tensorflow/serving (util/json_tensor.cc, MakeJsonFromTensors). Floats are
 written in the shortest form that reads back exactly *in their own precision*: 0.1, not
@@ -23,7 +23,7 @@ _NAMES = {"float16": "half"}
 
 
 def predict_body(outputs: Arrays, rows: bool) -> bytes:
-    """The response to a request in row format (``predictions``) or columnar format (``outputs``).
+    """Make the response to a request in row format (``predictions``) or columnar format (``outputs``).
 
     Raises:
         ServingError: INVALID_ARGUMENT, the outputs cannot be written in this format.
@@ -50,7 +50,7 @@ def predict_body(outputs: Arrays, rows: bool) -> bytes:
 
 
 def error_body(message: str) -> bytes:
-    """The body of an answer that is an error."""
+    """Make the body of an error response."""
     return _dump({"error": message})
 
 
@@ -65,7 +65,7 @@ def _check_batch(outputs: Arrays) -> None:
 
 
 def _value(name: str, array: np.ndarray) -> Any:
-    """What :func:`_dump` writes for an output: an array that orjson takes as it is, or nested lists."""
+    """Prepare an output for :func:`_dump`: an array that orjson can write, or nested lists."""
     if array.dtype == object:
         return _texts(array, as_bytes=name.endswith("_bytes")).tolist()
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -87,7 +87,7 @@ def _texts(array: np.ndarray, as_bytes: bool) -> np.ndarray:
 
 
 def _with_tokens(array: np.ndarray) -> np.ndarray:
-    """The same values as Python floats whose shortest form is that of ``array``'s own precision."""
+    """Convert to Python floats that print in the shortest form of ``array``'s own precision."""
     finite = np.isfinite(array)
     flat = np.ascontiguousarray(np.where(finite, array, 0)).reshape(-1)
     shortest = np.array(orjson.loads(orjson.dumps(flat, option=_OPTIONS)), np.float64).reshape(array.shape)
@@ -99,14 +99,14 @@ def _dump(content: Any, with_tokens: bool = False) -> bytes:
         try:
             return orjson.dumps(content, option=_OPTIONS)
         except orjson.JSONEncodeError:
-            pass  # text that is not UTF-8: the bytes go out as they are
-    text = json.dumps(content, ensure_ascii=False, default=_plain)  # writes NaN and Infinity where orjson writes null
+            pass  # text that is not UTF-8: its bytes are sent unchanged
+    text = json.dumps(content, ensure_ascii=False, default=_plain)  # writes NaN and Infinity; orjson writes null
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half of a surrogate pair, escaped in a request that a message quotes
+    except UnicodeEncodeError:  # the message quotes a request with an escaped half of a surrogate pair
         return text.encode("utf-8", "replace")
 
 
 def _plain(value: Any) -> Any:
-    """An array or a NumPy scalar as orjson would write it, for the standard library."""
+    """Convert an array or a NumPy scalar for the standard library, with the digits that orjson writes."""
     return orjson.loads(orjson.dumps(value, option=_OPTIONS))

@@ -1,1 +1,1 @@
-"""The API over gRPC."""
+"""Serve the API over gRPC."""

@@ -1,6 +1,6 @@
-"""The health service of gRPC (grpc.health.v1): SERVING for the server as a whole and for both of its services.
+"""Answer gRPC's health service (grpc.health.v1): SERVING for the server as a whole and for both of its services.
 
-As in tensorflow/serving it does not know about models: it serves as soon as the port is open.
+As in tensorflow/serving, it says nothing about models: it is SERVING as soon as the port is open.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from serving.http2.grpc_server import GrpcCall, Method
 
 SERVICES = frozenset({"", "ModelService", "PredictionService"})
 _SERVING = b"\x08\x01"  # HealthCheckResponse with field 1, status, set to SERVING = 1
-_MAX_NAME = 127  # bytes; longer than any name that is known, and its length is one byte on the wire
+_MAX_NAME = 127  # bytes; longer than any known name, and still a length of one byte on the wire
 
 
 def health_service() -> dict[bytes, Method]:
-    """The methods of grpc.health.v1.Health, by path."""
+    """Return the methods of grpc.health.v1.Health, by path."""
     return {b"/grpc.health.v1.Health/Check": _check, b"/grpc.health.v1.Health/Watch": _watch}
 
 
@@ -29,7 +29,7 @@ def _watch(call: GrpcCall) -> None:
 
 
 def _service(body: bytes) -> str | None:
-    """The name in a HealthCheckRequest, whose only field is 1, a string; None if it is no such message."""
+    """Read the name in a HealthCheckRequest, whose only field is the string 1; None if the message is invalid."""
     if not body:
         return ""
     if body[0] != 0x0A or len(body) < 2 or body[1] > _MAX_NAME or len(body) != 2 + body[1]:

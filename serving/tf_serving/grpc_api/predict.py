@@ -1,9 +1,10 @@
-"""The gRPC method Predict, by the shortest way there is for each request.
+"""Serve the gRPC method Predict, with as few thread switches per request as possible.
 
-To wake a thread costs as much as a small network's call, and threads that all want the interpreter get in each
-other's way. So a request that is batched waits in no thread; a quick one is worked on where it was read if it came
-alone, else by as many threads as there are cores (16 clients of mnist_cnn's network: 12,000 requests/s, 8,300 by
-eight threads, 7,300 by one); and only those that take their time share the threads of ``--grpc_max_threads``.
+Waking a thread costs as much as running a small network, and threads compete for Python's interpreter lock.
+So a batched request does not occupy a thread while it waits. A quick request that arrives alone runs in the event
+loop's thread; other quick requests run on one thread per core (16 clients of mnist_cnn's network: 12,000
+requests/s, against 8,300 with eight threads and 7,300 with one). Only slow requests use the threads of
+``--grpc_max_threads``.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from serving.tf_serving.runtime.threads import note_runtime
 from serving.tf_serving.versions.manager import Manager
 
 QUICK_S = 0.001
-"""Until when a run counts as quick: it holds nobody up, in the event loop or in a queue."""
+"""Longest time of a quick run in seconds: it does not delay others in the event loop or in a queue."""
 MOST_READ_HERE = 2**17
-"""Bytes of a request that the event loop's thread reads; parsing more would hold others up."""
+"""Largest request in bytes that the event loop's thread parses; a larger one would delay others."""
 
 
 class Predict:
-    """The method, for :mod:`serving.http2`. It is called by the event loop's thread."""
+    """The method Predict for :mod:`serving.http2`. The event loop's thread calls it."""
 
     def __init__(self, manager: Manager, as_content: bool, workers: Workers, outbox: Outbox) -> None:
-        """``workers`` are for requests that may take their time."""
+        """Prepare the method; ``workers`` are the threads for slow requests."""
         from tensorflow_serving.apis import predict_pb2
 
         self._request_class = predict_pb2.PredictRequest
@@ -46,7 +47,7 @@ class Predict:
 
     def __call__(self, call: GrpcCall) -> None:
         if not self._arrived:
-            self._loop.call_soon(self._take)  # when all is read that has arrived with this one
+            self._loop.call_soon(self._take)  # after reading all calls that arrived with this one
         self._arrived.append(call)
 
     def _take(self) -> None:
@@ -59,7 +60,7 @@ class Predict:
                 self._read(call, True, is_alone)
 
     def _read(self, call: GrpcCall, here: bool, is_alone: bool) -> None:
-        """Reads the request and has it run; ``here`` is the event loop's thread, else it is a worker's."""
+        """Read the request and run it; ``here`` is True in the event loop's thread, False in a worker's."""
         count = None
         try:
             if not here:
@@ -77,7 +78,7 @@ class Predict:
                 self._run(call, asked, count, here)
             else:
                 self._quick_workers.do(partial(self._run, call, asked, count, False))
-        except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
+        except Exception as error:  # noqa: BLE001 - as_status logs all errors but ServingError
             self._fail(call, count, error, here)
 
     def _run(self, call: GrpcCall, asked: Prediction, count: Count, here: bool) -> None:
@@ -89,7 +90,7 @@ class Predict:
             outputs = run_predict(asked)
             pace.note(len(call.body), pace.clock() - start)
             body = predict_response(asked, outputs, self._as_content).SerializeToString()
-        except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
+        except Exception as error:  # noqa: BLE001 - as_status logs all errors but ServingError
             self._fail(call, count, error, here)
             return
         count.end("OK")
@@ -112,7 +113,7 @@ class Predict:
             outputs = waiting.outputs()
             note_runtime(asked.servable, "Predict", time.perf_counter() - start)
             body = predict_response(asked, outputs, self._as_content).SerializeToString()
-        except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
+        except Exception as error:  # noqa: BLE001 - as_status logs all errors but ServingError
             self._fail(call, count, error, True)
         else:
             count.end("OK")

@@ -1,4 +1,4 @@
-"""How a gRPC call is ended, whoever worked on it: its answer or its status, and the metrics."""
+"""End gRPC calls with their answer or status, and count them in the metrics."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from serving.tf_serving.base.errors import ServingError, invalid
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE = 1024
-"""Bytes of an error's message that travel; the rest is cut (tensorflow/serving, util/status_util)."""
+"""Largest error message in bytes; the rest is cut (tensorflow/serving, util/status_util)."""
 
 Ended = Callable[[], None]
 
 
 def ended_with(call: GrpcCall, work: Callable[[], bytes]) -> Ended:
-    """Does the work; the event loop's thread is to call what comes back, which tells the client."""
+    """Do the work, and return the function that tells the client; the event loop's thread must call it."""
     try:
         body = work()
-    except Exception as error:  # noqa: BLE001 - as_status logs what is no ServingError
+    except Exception as error:  # noqa: BLE001 - as_status logs all errors but ServingError
         status = as_status(error)
         return lambda: fail(call, status)
     return lambda: call.answer(body)
 
 
 def as_status(error: Exception) -> ServingError:
-    """The error itself, or what the client hears of a fault of this server, which is logged."""
+    """Return a ServingError itself; log any other error, and turn it into INTERNAL for the client."""
     if isinstance(error, ServingError):
         return error
     log.error("Unexpected error", exc_info=error)
@@ -38,15 +38,15 @@ def as_status(error: Exception) -> ServingError:
 
 
 def fail(call: GrpcCall, error: ServingError) -> None:
-    """Ends a call with a status other than OK."""
+    """End a call with a status other than OK."""
     message = error.message.encode("utf-8", "replace")
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + b"...TRUNCATED"
-    call.fail(error.code, message.decode("utf-8", "ignore"))  # a character that was cut in two is left out
+    call.fail(error.code, message.decode("utf-8", "ignore"))  # drops a character that was cut in two
 
 
 def check_is_wanted(call: GrpcCall) -> None:
-    """To be asked before work begins. Raises ServingError: the client has given up, or its deadline has passed."""
+    """Check before work begins that the client still waits; else raise ServingError, also after its deadline."""
     if call.is_over:
         raise ServingError("CANCELLED", "the client has gone")
     if call.is_late():
@@ -54,7 +54,7 @@ def check_is_wanted(call: GrpcCall) -> None:
 
 
 def parsed(request_class: Any, body: bytes) -> Any:
-    """The message of a request. Raises ServingError: INVALID_ARGUMENT, it is none of this class."""
+    """Parse the message of a request. Raises ServingError: INVALID_ARGUMENT, it is not of this class."""
     from google.protobuf.message import DecodeError
 
     try:
@@ -64,7 +64,7 @@ def parsed(request_class: Any, body: bytes) -> Any:
 
 
 class Count:
-    """Counts and times one request of a model; ``api`` is the method's name."""
+    """The counting and timing of one request to a model; ``api`` is the method's name."""
 
     __slots__ = ("_api", "_model", "_start")
 
@@ -72,7 +72,7 @@ class Count:
         self._api, self._model, self._start = api, model, time.perf_counter()
 
     def end(self, status: str) -> None:
-        """It ended with a status code of that name."""
+        """Record that the request ended with this status code."""
         metrics.REQUESTS.add(self._model, status)
         if status == "OK":
             microseconds = (time.perf_counter() - self._start) * 1e6

@@ -1,4 +1,4 @@
-"""The gRPC server: where it listens, by which certificates, and how it ends."""
+"""Start the gRPC server on its port and socket, with its certificates, and stop it gracefully."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 
 
 class GrpcServer:
-    """Listens on the port and the socket that the flags name, from :meth:`start` to :meth:`stop`."""
+    """A gRPC server on the port and the socket in the flags, from :meth:`start` to :meth:`stop`."""
 
     def __init__(self, methods: dict[bytes, Method], flags: Flags) -> None:
-        """Nothing is opened yet. Raises ServingError: the SSLConfig or the channel arguments cannot be used."""
+        """Read the settings; opens nothing. Raises ServingError: the SSLConfig or channel arguments cannot be used."""
         offered = methods | health_service() if flags.enable_grpc_healthcheck_service else methods
         self._rules = with_arguments(ServerRules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
         self._tls = _tls(flags.ssl_config_file)
@@ -35,7 +35,7 @@ class GrpcServer:
         self._alive: set[ServerConnection] = set()
 
     async def start(self) -> None:
-        """Listens. Raises PortTakenError: the port or the socket could not be bound."""
+        """Start to listen. Raises PortTakenError: the port or the socket cannot be bound."""
         loop, flags = asyncio.get_running_loop(), self._flags
         if flags.port:
             opened = bound(flags.bind_address, flags.port)
@@ -49,25 +49,25 @@ class GrpcServer:
             )
             self._servers.append(server)
         if flags.grpc_socket_path:
-            # Who may reach it is a matter of its folder's permissions; as in tensorflow/serving it is without TLS.
+            # Its folder's permissions control access; as in tensorflow/serving, it has no TLS.
             path = Path(flags.grpc_socket_path).absolute()
             try:
                 self._servers.append(await loop.create_unix_server(self._connection, str(path)))
             except OSError as error:
                 raise PortTakenError(
-                    f"cannot listen on the socket {path}. Choose a path that can be written."
+                    f"cannot listen on the socket {path}. Choose a path in a writable folder."
                 ) from error
 
     def _connection(self) -> ServerConnection:
         return ServerConnection(self._rules, self._alive)
 
     async def stop(self, seconds: float) -> None:
-        """Listens no more; returns when the requests that run have their answers, or the time is over."""
+        """Stop listening; returns when all running requests are answered, or the time is over."""
         for server in self._servers:
             server.close()
         deadline = asyncio.get_running_loop().time() + seconds
         while self._alive and asyncio.get_running_loop().time() < deadline:
-            for connection in list(self._alive):  # again: one may have been accepted in the meantime
+            for connection in list(self._alive):  # on each pass, because a new one may have been accepted
                 connection.drain()
             await asyncio.sleep(0.01)
         for connection in list(self._alive):
@@ -96,7 +96,7 @@ def _tls(ssl_config_file: str) -> ssl.SSLContext | None:
 
 
 def _load_certificate(context: ssl.SSLContext, pem: str) -> None:
-    """OpenSSL reads keys from files only: from one that nobody else may read, for as long as that takes."""
+    """Load a key through a temporary file that only this user can read, because OpenSSL reads keys only from files."""
     descriptor, path = tempfile.mkstemp()
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""The gRPC face: PredictionService and ModelService of the package tensorflow.serving."""
+"""Serve PredictionService and ModelService of the package tensorflow.serving over gRPC."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Answer = Callable[[Any], Any]
 
 
 def services(manager: Manager, flags: Flags, workers: Workers, outbox: Outbox) -> dict[bytes, Method]:
-    """The methods of both services, by path."""
+    """Return the methods of both services, by path."""
     from tensorflow_serving.apis import (
         classification_pb2,
         get_model_metadata_pb2,
@@ -111,7 +111,7 @@ def _model_of_first_task(request: Any) -> str:
 
 
 def _counted(api: str, answer: Answer, model_of: Callable[[Any], str]) -> Answer:
-    """A method whose requests are counted and timed, by model."""
+    """Wrap a method so that its requests are counted and timed, by model."""
 
     def counted(request: Any) -> Any:
         count, status = Count(api, model_of(request)), "INTERNAL"
@@ -129,7 +129,7 @@ def _counted(api: str, answer: Answer, model_of: Callable[[Any], str]) -> Answer
 
 
 def _method(request_class: Any, answer: Answer, workers: Workers, outbox: Outbox) -> Method:
-    """A method that a worker's thread answers."""
+    """Make a method that runs in a worker's thread."""
 
     def work(call: GrpcCall) -> None:
         outbox.post(ended_with(call, lambda: ask(call)))

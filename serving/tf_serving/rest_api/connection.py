@@ -1,147 +1,162 @@
-"""HTTP connections as tensorflow/serving (libevent) treats them, where aiohttp would do otherwise."""
+"""HTTP/1.1 connections as tensorflow/serving (libevent) treats them: in time, in order, to a clean end."""
 
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
-from typing import Any
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import cast
 
-from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
+from serving.tf_serving.rest_api.message import Request, Response, html
+from serving.tf_serving.rest_api.reader import RequestReader
 
-LONGEST_LINE = 65_536
-"""Bytes of the first line, or of one header: eight times aiohttp's own limit. libevent has none."""
 KEEP_ALIVE_S = 3630.0
-"""How long a connection may stay silent after an answer; aiohttp's default, longer than any proxy's."""
-
-UPLOAD_S = 5.0
-"""How long a body that is on its way may still take after a signal to end: a container has ten seconds in all."""
-_LOOK_S = 0.02
-
-_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+"""How long a connection may stay silent after an answer: longer than any proxy's."""
+LINGER_S = 5.0
+"""How long a client that is refused may go on sending: it may read the answer only after that."""
+_MANY = 65_536  # bytes of a body that are not worth a copy to send them together with the head
 
 
-def html(status: HTTPStatus) -> web.Response:
-    """A page that says no more than the status, after which the connection is closed: libevent's way to refuse."""
-    text = _HTML.format(status.phrase).encode()
-    response = web.Response(status=status, reason=status.phrase, body=text, content_type="text/html")
-    response.force_close()
-    return response
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """``head_s`` is how many seconds a head may take, from the connection on for the first; ``max_body`` in bytes."""
+
+    head_s: float
+    max_body: int
 
 
-class Connection(web.RequestHandler):
-    """One connection; it remembers the body of the newest request whose answer has begun."""
+@dataclass(slots=True)
+class Service:
+    """What the connections of a server share: ``answer`` raises nothing, ``date`` is that of answers' heads."""
 
-    __slots__ = ("_ends", "_is_answering", "_last_asked")
+    answer: Callable[[Request], Awaitable[Response]]
+    limits: HttpLimits
+    connections: set[Connection] = field(default_factory=set)
+    date: str = ""
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self._ends = False  # after the last answer
-        self._is_answering = False
-        self._last_asked: Any = None
 
-    def begin_answer(self, payload: Any) -> None:
-        """The answer to a request with this body begins."""
-        self._last_asked, self._is_answering = payload, True
+class Connection(asyncio.Protocol):
+    """One connection: its requests are answered one after the other."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Closes a connection that has not sent the head of its first request in time."""
-        super().connection_made(transport)  # starts a timer, which looks at this once more when it ends
-        self._keepalive_timeout = KEEP_ALIVE_S  # type: ignore[misc]  # a slot of the base class, which mypy does not read
+    _transport: asyncio.Transport
 
-    def data_received(self, data: bytes) -> None:
-        """Ends a body in the middle of which there is something else: aiohttp would go on waiting for the rest."""
-        super().data_received(data)
-        if self._messages and self.is_receiving and not isinstance(self._messages[-1][0], RawRequestMessage):
-            self.break_off(web.RequestPayloadError("malformed"))
-
-    def eof_received(self) -> bool:
-        """Whether the connection stays open: a client that has sent all it will may still wait for its answers."""
-        newest = self._messages[-1][1] if self._messages else self._last_asked
-        # Between an answer and the wait for the next request there is a turn of the event loop: a connection that
-        # ends in it has nothing to wait for. To take it for busy would keep it, and its last body, for ever.
-        self._ends = bool(self._messages or self._is_answering) and newest is not None and newest.is_eof()
-        return self._ends
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Lets the last body go: it refers to this connection, and both would wait for the garbage collector."""
-        super().connection_lost(exc)
-        self._last_asked = None
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._waiter is not None and not self._messages
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._loop = asyncio.get_running_loop()
+        self._requests: deque[Request] = deque()  # not answered yet; the first is being answered
+        self._task: asyncio.Task[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._ends = False  # after the last of the requests
+        self.deadline = math.inf  # for the client to go on
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a request is being answered whose body has not arrived."""
-        return self._current_request is not None and self._last_asked is not None and not self._last_asked.is_eof()
+        """Whether a request has begun whose body has not arrived."""
+        return self._reader.arriving is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._reader = RequestReader(self._service.limits.max_body, self._transport.write, self._begin)
+        self.deadline = self._loop.time() + self._service.limits.head_s
+        self._service.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        if self._reader.is_in_head and not self._requests:
+            self.deadline = min(self.deadline, self._loop.time() + self._service.limits.head_s)
+
+    def _begin(self, request: Request) -> None:
+        """A request whose head has arrived."""
+        self.deadline = math.inf
+        self._requests.append(request)
+        if self._task is None:
+            self._task = self._loop.create_task(self._answer_all())
+        else:
+            self._transport.pause_reading()
+
+    async def _answer_all(self) -> None:
+        while self._requests:
+            request = self._requests[0]
+            answer = html(request.refused) if request.refused else await self._service.answer(request)
+            if self._transport.is_closing():
+                return
+            closes = answer.closes or not (request.keeps_alive and request.is_complete)
+            closes = closes or (self._ends and len(self._requests) == 1)
+            self._write(request, answer, closes)
+            del answer
+            if self._writable is not None:
+                await self._writable
+            self._requests.popleft()
+            if closes or (self._ends and not self._requests):
+                self._close(request)
+                return
+            if len(self._requests) == 1:
+                self._transport.resume_reading()
+        self._task = None
+        self.deadline = self._loop.time() + (self._service.limits.head_s if self._reader.is_in_head else KEEP_ALIVE_S)
+
+    def _write(self, request: Request, answer: Response, closes: bool) -> None:
+        connection = "close" if closes else "keep-alive" if request.version == "1.0" else ""
+        head = answer.head(self._service.date, connection)
+        body = b"" if request.method == "HEAD" else answer.body
+        if len(body) < _MANY:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines([head, body])
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def _close(self, request: Request) -> None:
+        """Closes it after what was written; where a client may still be sending, when it has stopped."""
+        self._reader.drop()
+        if self._ends or (request.is_complete and not self._requests):
+            self._transport.close()
+            return
+        self._requests.clear()
+        self.deadline = self._loop.time() + LINGER_S
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open: a client that has sent all it will may still wait for its answers."""
+        self._ends = True
+        if self.is_receiving:
+            return False
+        self._reader.end()
+        return bool(self._requests)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Stops the work for a client that is gone, and lets its bodies go."""
+        self._service.connections.discard(self)
+        self._reader.drop()
+        for request in self._requests:
+            request.is_gone = True
+        self._requests.clear()
+        if self._task is not None:
+            self._task.cancel()
 
     def end(self) -> None:
         """Closes the connection when what has begun on it is answered."""
-        if self.is_receiving:
-            self._ends = True  # aiohttp reads nothing more once it is to be closed
-        elif self._is_idle:
-            self.force_close()  # aiohttp would do so in the end
-        else:
-            self.close()
+        self._ends = True
+        self._reader.end()
+        if not self._requests:
+            self._transport.close()
 
     def break_off(self, reason: Exception) -> None:
         """Ends a body that has not arrived."""
-        self._last_asked.set_exception(reason)
-        self._last_asked.feed_eof()  # else aiohttp would read on, until there is no more
+        if self._reader.arriving is not None:
+            self._reader.arriving.break_off(reason)
 
-    async def finish_response(self, *answer: Any) -> Any:
-        """Closes a connection that is to end after its last answer."""
-        done = await super().finish_response(*answer)
-        self._is_answering = False
-        if self._ends and not self._messages:
-            self.close()
-        return done
-
-    def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        """What is no HTTP gets a page without its own bytes in it, and no traceback in the log."""
-        if isinstance(exc, HttpProcessingError):
-            self.logger.debug("Malformed request from %s: %.200r", request.remote, exc.message)
-            return html(HTTPStatus.BAD_REQUEST)
-        return super().handle_error(request, status, exc, message)
-
-
-class HttpServer(web.Server):
-    """aiohttp's server of plain requests, with connections of this kind.
-
-    ``head_s`` is how many seconds the head of a connection's first request may take.
-    """
-
-    def __init__(self, handler: Any, *, head_s: float, **settings: Any) -> None:
-        super().__init__(handler, **settings)
-        self._head_s = head_s
-
-    def __call__(self) -> Connection:
-        """A connection that was accepted."""
-        return Connection(
-            self,
-            loop=self._loop,
-            keepalive_timeout=self._head_s,
-            max_line_size=LONGEST_LINE,
-            max_field_size=LONGEST_LINE,
-            **self._kwargs,
-        )
-
-    def pre_shutdown(self) -> None:
-        """Ends every connection, those that are idle now."""
-        for connection in list(self._connections):
-            connection.end()
-
-    async def shutdown(self, timeout: float | None = None) -> None:
-        """Waits for the bodies that are on their way, and then, ``timeout`` seconds, for the answers."""
-        last = self._loop.time() + UPLOAD_S
-        while self._loop.time() < last and any(connection.is_receiving for connection in self._connections):
-            await asyncio.sleep(_LOOK_S)
-        for connection in list(self._connections):
-            if connection.is_receiving:
-                connection.break_off(ConnectionResetError("the server ends"))
-        await super().shutdown(timeout)
+    def give_up(self) -> None:
+        """Closes the connection of a client that did not go on in time."""
+        self._transport.abort()

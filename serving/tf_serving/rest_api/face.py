@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
-
 from serving.tf_serving.base import metrics
 from serving.tf_serving.base.deadlines import begin
 from serving.tf_serving.base.errors import HTTP_REASON, HTTP_STATUS, ServingError
@@ -28,7 +26,9 @@ from serving.tf_serving.rest_api.body import (
     compressed,
     decompressed,
 )
-from serving.tf_serving.rest_api.connection import Connection, HttpServer, html
+from serving.tf_serving.rest_api.connection import HttpLimits
+from serving.tf_serving.rest_api.message import MalformedError, Request, Response, html
+from serving.tf_serving.rest_api.server import HttpServer
 from serving.tf_serving.rest_api.urls import Route, VersionError, route, target
 from serving.tf_serving.versions.manager import Manager
 
@@ -51,6 +51,7 @@ class RestRules:
 
     timeout_s: float = 30.0
     max_request_bytes: int = 2**31 - 1
+    max_gzip_ratio: int = 100
     with_cors: bool = False
     metrics_path: str = ""
     check_method: bool = False
@@ -66,26 +67,12 @@ class RestFace:
 
     def server(self) -> HttpServer:
         """A server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
-        # Bodies are decompressed here, where their size is limited.
-        return HttpServer(
-            self._answer,
-            head_s=self._rules.timeout_s,
-            request_factory=self._request,
-            access_log=None,
-            auto_decompress=False,
-        )
+        return HttpServer(self._answer, HttpLimits(self._rules.timeout_s, self._rules.max_request_bytes))
 
-    def _request(
-        self, message: Any, payload: Any, protocol: Connection, writer: Any, task: asyncio.Task[None]
-    ) -> web.BaseRequest:
-        protocol.begin_answer(payload)
-        loop, limit = asyncio.get_running_loop(), self._rules.max_request_bytes
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=limit)
-
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: Request) -> Response:
         if request.method in _NOT_ALLOWED:
             return html(HTTPStatus.NOT_IMPLEMENTED)
-        path = target(request.raw_path)
+        path = target(request.target)
         if path is None:
             return html(HTTPStatus.BAD_REQUEST)
         if self._rules.metrics_path and path.partition("?")[0] == self._rules.metrics_path:
@@ -104,27 +91,25 @@ class RestFace:
             return self._response(request, 400, b"")
         except ServingError as error:
             return self._response(request, HTTP_STATUS[error.code], error_body(error.message))
-        except (BodyTooLargeError, web.HTTPRequestEntityTooLarge):
+        except BodyTooLargeError:
             return html(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        except web.RequestPayloadError:
+        except MalformedError:
             return html(HTTPStatus.BAD_REQUEST)
         except ExpectationError:
             return html(HTTPStatus.EXPECTATION_FAILED)
-        except ConnectionError:  # the client is gone, in the middle of its body: nobody reads this answer
+        except ConnectionError:  # the server ends, in the middle of a body
             return self._response(request, HTTP_STATUS["CANCELLED"], b"")
         except Exception as error:  # a fault of this server must reach its log, and the client as what it is
             log.exception("Unexpected error")
             return self._response(request, 500, error_body(f"{type(error).__name__}: {error}"))
         return self._response(request, 200, body)
 
-    async def _counted(self, found: Route, request: web.BaseRequest) -> bytes:
+    async def _counted(self, found: Route, request: Request) -> bytes:
         start, status = time.perf_counter(), "INTERNAL"
         try:
             try:
                 async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
-                    body = await self._infer(
-                        found, await self._body(request), request.headers.get("Content-Encoding", "")
-                    )
+                    body = await self._infer(found, request, await self._body(request))
             except TimeoutError as error:
                 # The thread goes on to its end: TensorFlow's Python API cannot cancel one of several calls.
                 raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
@@ -132,10 +117,10 @@ class RestFace:
         except ServingError as error:
             status = error.code
             raise
-        except (BodyTooLargeError, ExpectationError, web.RequestPayloadError, web.HTTPRequestEntityTooLarge):
+        except (BodyTooLargeError, ExpectationError, MalformedError):
             status = "INVALID_ARGUMENT"
             raise
-        except ConnectionError:
+        except (ConnectionError, asyncio.CancelledError):
             status = "CANCELLED"
             raise
         finally:
@@ -144,25 +129,31 @@ class RestFace:
         metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
         return body
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
+    async def _body(self, request: Request) -> bytes:
         """The body of a request, refused before it is sent where its head says enough."""
-        if (request.content_length or 0) > self._rules.max_request_bytes:
-            raise BodyTooLargeError
-        expected = request.headers.get("Expect")
-        if expected is not None:
+        expected = request.header(b"expect")
+        if expected and not request.is_too_large:
             if expected.lower() != "100-continue":
                 raise ExpectationError
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
-            request.writer.output_size = 0
-        return await request.read()
+            request.send(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
+        return await request.body()
 
-    async def _infer(self, found: Route, body: bytes, encoding: str) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, body, encoding)
+    async def _infer(self, found: Route, request: Request, body: bytes) -> bytes:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, request, body)
 
-    def _infer_now(self, found: Route, body: bytes, encoding: str) -> bytes:
-        begin(time.monotonic() + self._rules.timeout_s)
-        if GZIP in encoding.lower():
-            body = decompressed(body, self._rules.max_request_bytes)
+    def _infer_now(self, found: Route, request: Request, body: bytes) -> bytes:
+        deadline = time.monotonic() + self._rules.timeout_s
+        begin(deadline)
+
+        def check() -> None:
+            if request.is_gone:
+                raise ServingError("CANCELLED", "the client is gone")
+            if time.monotonic() > deadline:
+                raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification")
+
+        check()
+        if GZIP in request.header(b"content-encoding").lower():
+            body = decompressed(body, self._rules.max_request_bytes, self._rules.max_gzip_ratio, check)
         model = (found.model, found.version, found.label)
         if found.method == "predict":
             return handlers.predict_json(self._manager, *model, body)
@@ -186,24 +177,22 @@ class RestFace:
         }
         return json.dumps(content).encode()
 
-    def _metrics(self, path: str) -> web.Response:
+    def _metrics(self, path: str) -> Response:
         if path == self._rules.metrics_path:
-            return web.Response(body=metrics.page().encode(), content_type=metrics.CONTENT_TYPE)
+            return Response(200, "OK", metrics.page().encode(), metrics.CONTENT_TYPE)
         text = f"Unexpected path: {path}. Should be {self._rules.metrics_path}"
-        return web.Response(status=400, body=text.encode(), content_type=metrics.CONTENT_TYPE)
+        return Response(400, HTTP_REASON[400], text.encode(), metrics.CONTENT_TYPE)
 
-    def _response(self, request: web.BaseRequest, status: int, body: bytes) -> web.Response:
-        headers = {"Content-Type": _JSON}
-        if self._rules.with_cors:
-            headers.update(_CORS)
-        if len(body) >= MIN_COMPRESSED and accepts_gzip(request.headers.get("Accept-Encoding", "")):
+    def _response(self, request: Request, status: int, body: bytes) -> Response:
+        headers = dict(_CORS) if self._rules.with_cors else {}
+        if len(body) >= MIN_COMPRESSED and accepts_gzip(request.header(b"accept-encoding")):
             body = compressed(body)
             headers.update({"Content-Encoding": GZIP, "Vary": "Accept-Encoding"})
-        return web.Response(status=status, reason=HTTP_REASON[status], body=body, headers=headers)
+        return Response(status, HTTP_REASON[status], body, _JSON, headers)
 
 
-def _is_web_origin(request: web.BaseRequest) -> bool:
-    return request.headers.get("Origin", "").lower().startswith(("http://", "https://"))
+def _is_web_origin(request: Request) -> bool:
+    return request.header(b"origin").lower().startswith(("http://", "https://"))
 
 
 def _fill_spec(spec: Any, found: Route, with_label: bool) -> None:

@@ -1,1 +1,1 @@
-"""A loaded model: SavedModel or TFLite, alone or in batches."""
+"""Load models and run them: SavedModel or TFLite, request by request or in batches."""

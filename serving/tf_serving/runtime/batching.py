@@ -1,7 +1,7 @@
-"""Requests to one signature run together: merged, padded, run once and split again.
+"""Run requests to one signature together: merge them, pad them, run the model once and split the outputs.
 
-Rules and messages are those of tensorflow/serving (batching/batching_session.cc, batching_util.cc). As there,
-requests are merged only with those that ask for the same outputs of the same signature and version.
+Rules and messages are those of tensorflow/serving (batching/batching_session.cc, batching_util.cc): only
+requests for the same outputs of the same signature and version are merged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUEUING_LATENCY = metrics.Histogram(
 
 
 class Waiting:
-    """A request whose tasks are in the queue. ``ended`` is called with it by the thread that ends the last one."""
+    """A request with tasks in the queue. The thread that ends its last task calls ``ended`` with it."""
 
     __slots__ = ("_ended", "_left", "_lock", "_wanted", "tasks")
 
@@ -45,7 +45,7 @@ class Waiting:
         self._ended = ended
 
     def consist_of(self, tasks: Sequence[Task]) -> Sequence[Task]:
-        """Takes its tasks, before any of them can run."""
+        """Set its tasks, before any of them can run."""
         self.tasks, self._left = tasks, len(tasks)
         return tasks
 
@@ -57,7 +57,7 @@ class Waiting:
         self._ended(self)
 
     def outputs(self) -> Arrays:
-        """The outputs, once all has ended. Raises ServingError: what any of its tasks failed with."""
+        """Return the outputs, once all tasks have ended. Raises the ServingError of a failed task."""
         for task in self.tasks:
             if task.error is not None:
                 raise task.error
@@ -67,7 +67,7 @@ class Waiting:
 
 
 class Batcher:
-    """Runs one signature of one version. ``names`` are the graph's names of its inputs by alias, for messages."""
+    """Batches requests to one signature of one version. ``names`` maps input aliases to graph names, for messages."""
 
     def __init__(self, scheduler: Scheduler, run: Run, names: Mapping[str, str]) -> None:
         self._scheduler = scheduler
@@ -76,30 +76,30 @@ class Batcher:
         self._queues: dict[tuple[str, ...], Queue] = {}
 
     def run(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
-        """The wanted outputs, once the batch has run that these arrays became part of.
+        """Run the arrays as part of a batch, and return the wanted outputs.
 
         Raises:
-            ServingError: what the model says; what :meth:`submit` raises; RESOURCE_EXHAUSTED, the deadline of
-                this thread's request passed while it waited.
+            ServingError: from the model or :meth:`submit`; RESOURCE_EXHAUSTED, if the deadline of this thread's
+                request passed while it waited.
         """
-        limit, done = deadline(), threading.Lock()  # the cheapest thing to wait for: one futex
+        limit, done = deadline(), threading.Lock()  # a lock is the cheapest object to wait for: one futex
         done.acquire()
         waiting = self.submit(arrays, wanted, limit, lambda _: done.release())
         if limit is None:
             done.acquire()
         elif not done.acquire(timeout=max(0.0, limit - time.monotonic())):
             if not all(task.has_begun for task in waiting.tasks):
-                raise _too_late()  # it stays in the queue, and nobody reads its outputs
+                raise _too_late()  # it stays in the queue, but its outputs are never read
             done.acquire()
         return waiting.outputs()
 
     def submit(
         self, arrays: Arrays, wanted: Sequence[str], limit: float | None, ended: Callable[[Waiting], None]
     ) -> Waiting:
-        """Puts a request into the queue; ``ended`` is called when it has run, by a thread of the scheduler.
+        """Put a request into the queue; a thread of the scheduler calls ``ended`` when it has run.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, inputs that cannot be batched or are too large; UNAVAILABLE, too many wait.
+            ServingError: INVALID_ARGUMENT, inputs that cannot be batched or are too large; UNAVAILABLE, a full queue.
         """
         size = _rows(arrays)
         for _ in arrays:
@@ -140,7 +140,7 @@ class Batcher:
         except ServingError as error:
             for task in tasks:
                 task.error = error
-        except Exception as error:  # noqa: BLE001 - a thread of the scheduler outlives what one model makes it raise
+        except Exception as error:  # noqa: BLE001 - a model's exception must not end the scheduler's thread
             for task in tasks:
                 task.error = ServingError("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
@@ -198,7 +198,7 @@ def _merge(
                 )
             parts = to_common_shape(parts)
         if padding:
-            # The first row of the last task: a row that is known to be good.
+            # Pad with the first row of the last task: a valid row.
             parts.append(np.repeat(parts[-1][:1], padding, axis=0))
         merged[alias] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return merged

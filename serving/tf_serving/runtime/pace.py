@@ -1,18 +1,18 @@
-"""How long something takes that is done again and again, by the size of what it is done to."""
+"""Estimate the time of a repeated operation from its input's size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 _WEIGHT = 0.1
-"""Of a new value: one that something else held up does not count for much."""
+"""Weight of a new value in the average; small, so that one delayed call has little effect."""
 
 
 class Pace:
-    """Seconds by size, in powers of two. Used by several threads: a value that gets lost does no harm.
+    """Average seconds by size, in powers of two. Threads share it without a lock: a lost update does no harm.
 
-    ``clock`` is what they are taken with. Best is ``time.thread_time``, which does not count waiting for others,
-    but it sees only what the calling thread does itself.
+    ``clock`` is the clock to measure with. ``time.thread_time`` is the best one, since it does not count waiting,
+    but it counts only the work of the calling thread.
     """
 
     __slots__ = ("_seconds", "clock")
@@ -22,11 +22,11 @@ class Pace:
         self._seconds: dict[int, float] = {}
 
     def expected(self, size: int) -> float:
-        """Seconds, a running average; infinity for a size that has not been seen."""
+        """Return the running average in seconds; infinity for a size without any value."""
         return self._seconds.get(size.bit_length(), float("inf"))
 
     def note(self, size: int, seconds: float) -> None:
-        """It took so long."""
+        """Add a measured time to the average."""
         key = size.bit_length()
         known = self._seconds.get(key, seconds)
         self._seconds[key] = known + _WEIGHT * (seconds - known)

@@ -1,4 +1,4 @@
-"""Arrays of different sizes padded to one (tensorflow/serving, batching/batching_util.cc)."""
+"""Pad arrays of different sizes to a common shape (tensorflow/serving, batching/batching_util.cc)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from serving.tf_serving.base.errors import ServingError, invalid
 
 MAX_RANK = 6
-"""Of a tensor that can be padded, as in that code."""
+"""The largest rank of a tensor that can be padded, as in that code."""
 
 
 def to_common_shape(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The arrays, each grown at its ends to the largest size of every dimension but the first.
+    """Pad the arrays at the end of every dimension except the first, to the largest size of that dimension.
 
-    What is added is a copy of the array's own first element.
+    The padding is a copy of the array's own first element.
 
     Raises:
         ServingError: they have different ranks or more than 6 dimensions, or one of them is empty.

@@ -1,9 +1,9 @@
-"""Tasks waiting to be run together: the queues of the batch scheduler, and its threads.
+"""Queue tasks in batches, and run the batches in the scheduler's threads.
 
 The rules are those of tensorflow/core/kernels/batching_util/shared_batch_scheduler.h. A queue is a list of
-batches of which the last one is open. A task goes into the open batch, or into a new one if it does not
-fit. A batch is due when another one is behind it, when it is full, or when its first task has waited for
-the time-out. The threads take due batches from the queues in turn.
+batches; the last one is open. A task goes into the open batch, or into a new one if it does not fit. A batch
+is due when another batch follows it, when it is full, or when its first task has waited for the time-out.
+The threads take due batches from the queues in turn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FULL = "The batch scheduling queue to which this task was submitted is full; "
 
 
 class Task:
-    """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is there."""
+    """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is set."""
 
     __slots__ = ("arrays", "deadline", "ended", "enqueued", "error", "has_begun", "outputs", "size")
 
@@ -47,7 +47,7 @@ class Batch:
     def __init__(self) -> None:
         self.tasks: list[Task] = []
         self.size = 0
-        self.due = float("inf")  # when its first task has waited long enough
+        self.due = float("inf")  # time at which its first task reaches the time-out
 
 
 class Queue:
@@ -59,11 +59,11 @@ class Queue:
         self._batches: deque[Batch] = deque([Batch()])
 
     def room_in_open_batch(self) -> int:
-        """Rows that still fit into the open batch."""
+        """Return the number of rows that still fit into the open batch."""
         return self._parameters.max_execution_batch_size - self._batches[-1].size
 
     def check(self, size: int) -> None:
-        """Nothing if a task of so many rows can be taken.
+        """Check that the queue can take a task of ``size`` rows.
 
         Raises:
             ServingError: INVALID_ARGUMENT, it never can; UNAVAILABLE, it cannot now.
@@ -83,7 +83,7 @@ class Queue:
             raise ServingError("UNAVAILABLE", _FULL + message)
 
     def add(self, task: Task) -> None:
-        """Put a task, which was checked, into the open batch or a new one."""
+        """Put a checked task into the open batch or a new one."""
         if task.size > self.room_in_open_batch():
             self._batches.append(Batch())
         batch = self._batches[-1]
@@ -93,14 +93,14 @@ class Queue:
         batch.size += task.size
 
     def due(self) -> float:
-        """When the first batch is due, on the monotonic clock: 0 for at once, infinity if there is none."""
+        """Return the due time of the first batch on the monotonic clock: 0 for now, infinity if there is none."""
         first = self._batches[0]
         if len(self._batches) > 1 or first.size >= self._parameters.max_execution_batch_size:
             return 0.0
         return first.due
 
     def take(self) -> Batch:
-        """The first batch."""
+        """Remove the first batch and return it."""
         if len(self._batches) == 1:
             self._batches.append(Batch())
         return self._batches.popleft()
@@ -114,7 +114,7 @@ class Scheduler:
 
     def __init__(self, parameters: BatchingParameters) -> None:
         self.parameters = parameters
-        self._queues: deque[Queue] = deque()  # those with tasks; the next to be looked at is the first
+        self._queues: deque[Queue] = deque()  # the queues with tasks; the first is the next to check
         self._changed = threading.Condition(threading.Lock())
         self._idle = 0
         for number in range(parameters.num_batch_threads):
@@ -135,7 +135,7 @@ class Scheduler:
                 queue.add(task)
             if is_new:
                 self._queues.append(queue)
-            # Only what changes the moment at which a thread has to wake up is worth waking it.
+            # Wake a thread only if the time at which it must wake up has changed.
             if self._idle and queue.due() != due:
                 self._changed.notify()
 
@@ -143,7 +143,7 @@ class Scheduler:
         while True:
             queue, batch = self._next()
             queue.process(batch.tasks)
-            del queue, batch  # while this thread waits, it must not keep an unloaded model
+            del queue, batch  # a waiting thread must not keep an unloaded model in memory
 
     def _next(self) -> tuple[Queue, Batch]:
         with self._changed:

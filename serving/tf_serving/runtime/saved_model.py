@@ -1,4 +1,4 @@
-"""A SavedModel, run by TensorFlow: its signatures' definitions, and what runs each."""
+"""Load a SavedModel with TensorFlow, read its signatures and run them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from serving.tf_serving.base.errors import ServingError, from_tensorflow, invali
 
 SERVE = "serve"  # tf.saved_model.SERVING
 NOT_TO_BE_RUN = frozenset({"__saved_model_init_op", "__saved_model_train_op"})
-"""Definitions that are no signatures (tensorflow/python/saved_model/constants.py)."""
+"""Definitions that are not signatures (tensorflow/python/saved_model/constants.py)."""
 MOST_CALLABLES = 64
-"""Sets of outputs of a signature that are kept ready to be asked for."""
+"""Number of prepared callables kept per signature, one per set of requested outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parallelism:
-    """Threads: ``intra_op`` that one operation computes on, ``inter_op`` for operations that run at the same time.
+    """Numbers of threads: ``intra_op`` within one operation, ``inter_op`` for operations at the same time.
 
-    0 is one per core; a negative ``inter_op`` runs a request's operations in the thread that has the request.
+    0 means one per core; a negative ``inter_op`` runs a request's operations in the request's own thread.
     """
 
     intra_op: int = 1
@@ -32,14 +32,14 @@ class Parallelism:
 
 
 ONE_THREAD = Parallelism()
-"""A request's own thread does it all: requests run side by side instead."""
+"""Run each request in its own thread only, because requests run in parallel."""
 
 
 def definitions(folder: Path) -> dict[str, Any]:
-    """The SignatureDefs of a version, by name.
+    """Read the SignatureDefs of a version, by name.
 
     Raises:
-        ServingError: NOT_FOUND if the folder holds no SavedModel, DATA_LOSS if it is none.
+        ServingError: NOT_FOUND if the folder has no SavedModel, DATA_LOSS if its file is invalid.
     """
     from google.protobuf import text_format
     from google.protobuf.message import DecodeError
@@ -67,13 +67,13 @@ def definitions(folder: Path) -> dict[str, Any]:
 
 
 def load_session(folder: Path, parallelism: Parallelism) -> Any:
-    """A session with the graph of a version, its variables restored and its tables filled.
+    """Load the graph of a version into a session, restore its variables and fill its tables.
 
-    As in tensorflow/serving, graphs run in sessions. It is also the fastest way to call one from Python: 80 us for the
-    network of mnist_cnn, where a call of ``tf.saved_model.load``'s function takes 170 and wakes another thread.
+    Graphs run in sessions, as in tensorflow/serving. A session is also the fastest way to call a graph from Python:
+    80 us for the network of mnist_cnn. A function from ``tf.saved_model.load`` takes 170 us and wakes another thread.
 
     Raises:
-        ServingError: what TensorFlow says.
+        ServingError: TensorFlow's error.
     """
     import tensorflow as tf
 
@@ -90,14 +90,14 @@ def load_session(folder: Path, parallelism: Parallelism) -> Any:
     except tf.errors.OpError as error:
         session.close()
         raise from_tensorflow(error) from error
-    except Exception as error:  # whatever a model's files make TensorFlow raise is the model's failure
+    except Exception as error:  # any exception that a model's files cause is the model's failure
         session.close()
         raise invalid(f"cannot load {folder}: {type(error).__name__}: {error}") from error
     return session
 
 
 def runner(session: Any, definition: Any) -> Callable[[Arrays, Sequence[str]], dict[str, np.ndarray]]:
-    """What runs a signature: arrays by input, and the outputs that are wanted."""
+    """Make the function that runs a signature: it takes arrays by input and the wanted outputs."""
     import tensorflow as tf
     from tensorflow.core.protobuf import config_pb2
 
@@ -114,11 +114,11 @@ def runner(session: Any, definition: Any) -> Callable[[Arrays, Sequence[str]], d
 
     def run(arrays: Arrays, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         if not wanted:
-            return {}  # which a session refuses
+            return {}  # a session refuses an empty list
         try:
             call, places = callable_for(tuple(wanted))
             results = call(*[arrays[alias] for alias, _ in feeds])
-            # asarray: a scalar comes as a NumPy or Python scalar.
+            # asarray: the session returns a scalar as a NumPy or Python scalar.
             return {
                 alias: np.asarray(results[place], dtypes[alias]) for alias, place in zip(wanted, places, strict=True)
             }

@@ -1,4 +1,4 @@
-"""One version of one model, loaded: its signatures, and running them."""
+"""Load one version of a model, and run its signatures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DEFAULT_SIGNATURE = "serving_default"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A signature that can be run.
+    """A signature of a loaded model.
 
     ``method`` is the API it was made for ("tensorflow/serving/predict", ".../classify", ".../regress").
-    ``defaults`` are inputs that a request may leave out, ``shapes`` the declared ones. ``compute`` runs the
-    model; with a ``batcher``, requests are run together. ``pace`` is how long that took lately.
+    ``defaults`` are inputs that a request may omit, ``shapes`` the declared shapes. ``compute`` runs the
+    model; a ``batcher`` runs requests together. ``pace`` is the recent average run time.
     """
 
     name: str
@@ -42,28 +42,28 @@ class Signature:
     pace: Pace = field(default_factory=lambda: Pace(time.perf_counter))
 
     def run(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
-        """The ``wanted`` outputs for an array of each input.
+        """Return the ``wanted`` outputs for an array of each input.
 
         Raises:
-            ServingError: what the model's kernels refuse; INVALID_ARGUMENT if the request is to blame.
+            ServingError: a kernel of the model refuses the input; INVALID_ARGUMENT if the request is at fault.
         """
         self.check_dtypes(arrays)
         return self.run_now(arrays, wanted) if self.batcher is None else self.batcher.run(arrays, wanted)
 
     def check_dtypes(self, arrays: Arrays) -> None:
-        """Raises ServingError: INVALID_ARGUMENT, an array is not of its input's dtype."""
+        """Check each array's dtype. Raises ServingError: INVALID_ARGUMENT, if it is not its input's dtype."""
         for index, (alias, info) in enumerate(self.inputs.items()):
             given = arrays[alias].dtype
             if given != info.numpy:
                 raise invalid(f"Expects arg[{index}] to be {info.dtype} but {_dtype_text(given)} is provided")
 
     def run_now(self, arrays: Arrays, wanted: Sequence[str]) -> Arrays:
-        """As :meth:`run`, without batching, for arrays of the right dtypes."""
+        """Run like :meth:`run`, without batching and without checking dtypes."""
         try:
             return self.compute(arrays, wanted)
         except ServingError as error:
-            # Kernels report a wrong shape under several codes: a shape other than the declared one is the
-            # request's fault.
+            # Kernels report a wrong shape under several codes. If a shape differs from the declared one, the
+            # request is at fault.
             fits = all(self.shapes[alias].is_compatible_with(arrays[alias].shape) for alias in self.inputs)
             if fits or error.code == "INVALID_ARGUMENT":
                 raise
@@ -81,7 +81,7 @@ class Servable:
     model: Any
 
     def signature(self, name: str) -> Signature | None:
-        """The signature of that name, ``serving_default`` for an empty one; None if there is none."""
+        """Return the signature with this name, ``serving_default`` for an empty name; None if it does not exist."""
         return self.signatures.get(name or DEFAULT_SIGNATURE)
 
 
@@ -93,12 +93,12 @@ def load(
     prefer_tflite: bool = False,
     parallelism: saved_model.Parallelism = saved_model.ONE_THREAD,
 ) -> Servable:
-    """A version from its folder, ready to run: its SavedModel, or its model.tflite where that is preferred.
+    """Load a version from its folder: its SavedModel, or its model.tflite if that exists and is preferred.
 
     With a ``scheduler``, requests are batched.
 
     Raises:
-        ServingError: NOT_FOUND if the folder holds no model, else what TensorFlow or LiteRT says.
+        ServingError: NOT_FOUND if the folder has no model, else the error of TensorFlow or LiteRT.
     """
     from google.protobuf import any_pb2
     from tensorflow_serving.apis import get_model_metadata_pb2

@@ -1,7 +1,7 @@
-"""A version whose folder holds a ``model.tflite``, run by LiteRT (flag --prefer_tflite_model).
+"""Run a version's ``model.tflite`` with LiteRT (flag --prefer_tflite_model).
 
-As in tensorflow/serving (servables/tensorflow/tflite_session.cc): the signatures are those of the file; a file
-without any gets ``serving_default`` with its tensors' own names.
+As in tensorflow/serving (servables/tensorflow/tflite_session.cc), the signatures are those of the file; a file
+without signatures gets ``serving_default``, with the names of its tensors.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _DEFAULT = "serving_default"
 
 
 class Interpreters:
-    """Interpreters of one model. One computes at a time what one caller asks; there are as many as cores compute.
+    """A pool of up to ``most`` interpreters of one model; each serves one caller at a time.
 
-    They share the file's memory; each has its own for what lies between the layers.
+    They share the file's memory; each has its own memory for intermediate results.
     """
 
     def __init__(self, file: Path, most: int) -> None:
-        """Raises ServingError if LiteRT cannot load the file."""
+        """Load the file. Raises ServingError if LiteRT cannot."""
         self._file = file
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._idle.put(self._new())
         for _ in range(most - 1):
-            self._idle.put(None)  # made when it is needed
+            self._idle.put(None)  # created on first use
 
     def use(self, work: Callable[[Any], Any]) -> Any:
-        """What ``work`` returns for an interpreter that nobody else uses; waits for one if all are in use."""
+        """Run ``work`` with an interpreter that no other caller uses; waits if all are in use."""
         interpreter = self._idle.get()
         try:
             if interpreter is None:
@@ -59,7 +59,7 @@ class Interpreters:
 
 
 def definitions(interpreters: Interpreters) -> dict[str, Any]:
-    """The SignatureDefs of a model, by name."""
+    """Read the SignatureDefs of a model, by name."""
     from tensorflow.core.protobuf import meta_graph_pb2
 
     def describe(interpreter: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def definitions(interpreters: Interpreters) -> dict[str, Any]:
 
 
 def runner(interpreters: Interpreters, name: str) -> Callable[[Arrays, Sequence[str]], dict[str, np.ndarray]]:
-    """What runs a signature: arrays by input, and the outputs that are wanted."""
+    """Make the function that runs a signature: it takes arrays by input and the wanted outputs."""
 
     def run(arrays: Arrays, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         def call(interpreter: Any) -> dict[str, np.ndarray]:
@@ -116,7 +116,7 @@ def _fill(info: Any, details: Mapping[str, Any]) -> None:
     import tensorflow as tf
 
     info.name = details["name"]
-    text = np.dtype(details["dtype"]).kind in "SUO"  # LiteRT says bytes_ for strings
+    text = np.dtype(details["dtype"]).kind in "SUO"  # LiteRT reports strings as bytes_
     info.dtype = tf.string.as_datatype_enum if text else tf.dtypes.as_dtype(details["dtype"]).as_datatype_enum
     for size in details["shape_signature"]:
         info.tensor_shape.dim.add(size=int(size))

@@ -1,4 +1,4 @@
-"""Runs a signature, and measures how long TensorFlow takes for it."""
+"""Run a signature, and measure TensorFlow's time for it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 from serving.tf_serving.base.metrics import RUNTIME_LATENCY
 from serving.tf_serving.runtime.servable import Servable, Signature
 
-_RUNTIME = "TF1"  # the name in the metrics of tensorflow/serving's one runtime that is not TFRT
+_RUNTIME = "TF1"  # tensorflow/serving's name, in metrics, for its runtime that is not TFRT
 
 
 def run_signature(
     servable: Servable, api: str, signature: Signature, arrays: Mapping[str, np.ndarray], wanted: Sequence[str]
 ) -> Mapping[str, np.ndarray]:
-    """The ``wanted`` outputs; ``api`` is whose request it is, for the metrics. Raises ServingError."""
+    """Return the ``wanted`` outputs; ``api`` names the request's API in the metrics. Raises ServingError."""
     start = time.perf_counter()
     outputs = signature.run(arrays, wanted)
     note_runtime(servable, api, time.perf_counter() - start)
@@ -24,5 +24,5 @@ def run_signature(
 
 
 def note_runtime(servable: Servable, api: str, seconds: float) -> None:
-    """Counts one run in the metrics."""
+    """Record one run in the metrics."""
     RUNTIME_LATENCY.observe(servable.name, api, _RUNTIME, value=seconds * 1e6)

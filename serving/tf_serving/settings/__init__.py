@@ -1,1 +1,1 @@
-"""Flags and configuration files."""
+"""Read flags and configuration files."""

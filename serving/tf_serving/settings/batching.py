@@ -1,4 +1,4 @@
-"""How requests are batched: the flags --enable_batching and --batching_parameters_file.
+"""Read the settings of batching: the flags --enable_batching and --batching_parameters_file.
 
 Names, defaults, checks and messages are those of tensorflow/serving (BatchingParameters of
 servables/tensorflow/session_bundle_config.proto, bundle_factory_util.h, model_servers/server.cc) and of
@@ -20,7 +20,7 @@ from serving.tf_serving.settings.text_proto import read_text
 class BatchingParameters:
     """The settings of one scheduler and all its queues; sizes are numbers of rows.
 
-    ``max_execution_batch_size`` differs from ``max_batch_size`` only where requests are split.
+    ``max_execution_batch_size`` differs from ``max_batch_size`` only if large requests are split.
     """
 
     max_batch_size: int = 1000
@@ -34,15 +34,15 @@ class BatchingParameters:
     max_execution_batch_size: int = 1000
 
     def padded(self, size: int) -> int:
-        """The smallest allowed batch size that holds ``size`` rows."""
+        """Return the smallest allowed batch size that holds ``size`` rows."""
         return next((allowed for allowed in self.allowed_batch_sizes if allowed >= size), size)
 
 
 def batching_parameters(enabled: bool, file: str) -> BatchingParameters | None:
-    """The parameters that the flags ask for; None for no batching.
+    """Read the batching parameters from the flags; None means no batching.
 
     Raises:
-        ServingError: the file cannot be read, or its parameters do not go together.
+        ServingError: the file cannot be read, or its parameters contradict each other.
     """
     if not enabled:
         if file:
@@ -62,7 +62,7 @@ def _checked(message: Any) -> BatchingParameters:
     found = BatchingParameters(
         max_batch_size=largest,
         batch_timeout_micros=given("batch_timeout_micros", defaults.batch_timeout_micros),
-        # Without splitting, 0 is taken for 1: models with few requests rely on it (SharedBatchScheduler::AddQueue).
+        # Without splitting, 0 means 1: models with few requests rely on it (SharedBatchScheduler::AddQueue).
         max_enqueued_batches=given("max_enqueued_batches", defaults.max_enqueued_batches) or (0 if splitting else 1),
         num_batch_threads=given("num_batch_threads", defaults.num_batch_threads),
         thread_pool_name=given("thread_pool_name", defaults.thread_pool_name),

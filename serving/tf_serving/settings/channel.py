@@ -1,4 +1,4 @@
-"""``--grpc_channel_arguments``: what of gRPC's settings this server has."""
+"""Read ``--grpc_channel_arguments``: the gRPC settings that this server supports."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ FIELDS: Mapping[str, tuple[str, float]] = {
     "grpc.max_connection_idle_ms": ("max_idle_s", 1e-3),
     "grpc.max_connection_age_ms": ("max_age_s", 1e-3),
 }
-"""gRPC's name (grpc/impl/channel_arg_names.h): the rule that it sets, and the rule's unit in it."""
+"""gRPC's name (grpc/impl/channel_arg_names.h) -> the rule it sets, and the factor to the rule's unit."""
 
 
 def with_arguments(rules: ServerRules, arguments: str) -> ServerRules:
-    """The rules, changed by NAME=VALUE,NAME=VALUE. What this server has no use for is logged.
+    """Apply NAME=VALUE,NAME=VALUE to the rules. Names that this server does not support are logged.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, not of that form, or not a value that the setting can have.
+        ServingError: INVALID_ARGUMENT, for another form or an invalid value.
     """
     for argument in filter(None, arguments.split(",")):
         name, equals, value = argument.partition("=")
         if not name or not equals:
             raise invalid(f"--grpc_channel_arguments takes NAME=VALUE,NAME=VALUE. Received: {argument}")
         if name not in FIELDS:
-            log.warning("--grpc_channel_arguments: %s has no effect here. Those that have: %s", name, ", ".join(FIELDS))
+            log.warning("--grpc_channel_arguments: %s has no effect here. Supported: %s", name, ", ".join(FIELDS))
             continue
         field, unit = FIELDS[name]
         if not _INT32.fullmatch(value) or not -1 <= int(value) <= _UNLIMITED or int(value) == 0:

@@ -1,7 +1,7 @@
-"""The command line: tensorflow_model_server's flags, and ``--bind_address``.
+"""Parse the command line: tensorflow_model_server's flags, ``--bind_address``, and limits of REST bodies.
 
-Names, meanings and defaults are those of tensorflow/serving (model_servers/main.cc), except that a
-prediction computes on one thread unless told otherwise: requests run side by side instead.
+Names, meanings and defaults are those of tensorflow/serving (model_servers/main.cc), with one exception: a
+prediction computes on one thread by default, because requests run in parallel.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class FlagError(Exception):
-    """A flag that is unknown or not well formed, in one line for the user."""
+    """A flag is unknown or malformed; the message is one line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flags:
-    """The settings of one server. A port of 0 turns that face off."""
+    """The settings of one server. A port of 0 turns that API off."""
 
     port: int = 8500
     grpc_socket_path: str = ""
@@ -58,46 +58,48 @@ class Flags:
     rest_api_num_threads: int = _THREADS
     rest_api_timeout_in_ms: int = 30_000
     rest_api_max_request_bytes: int = 2**31 - 1
+    rest_api_max_gzip_ratio: int = 100
     rest_api_enable_cors_support: bool = False
     monitoring_config_file: str = ""
     version: bool = False
 
 
 _HELP = {
-    "port": "port of the gRPC API, 0 for none",
-    "grpc_socket_path": "path of a UNIX socket on which gRPC listens as well",
-    "rest_api_port": "port of the REST API, 0 for none",
+    "port": "port of the gRPC API, 0 to turn it off",
+    "grpc_socket_path": "path of a UNIX socket on which gRPC also listens",
+    "rest_api_port": "port of the REST API, 0 to turn it off",
     "bind_address": "address to listen on",
     "model_name": "name of the model under --model_base_path",
     "model_base_path": "absolute path of a folder with one numbered folder per version of the model",
-    "model_config_file": "file with a ModelServerConfig in protobuf's text format; names the models instead",
-    "model_config_file_poll_wait_seconds": "pause between two readings of --model_config_file, 0 for a single one",
-    "allow_version_labels_for_unavailable_models": "let a new label name a version that is not available yet",
-    "force_allow_any_version_labels_for_unavailable_models": "let any label name a version that is not available yet",
-    "file_system_poll_wait_seconds": "pause between two looks for new versions, 0 for a single look",
-    "max_num_load_retries": "how often a version that failed to load is tried again before it is given up",
-    "load_retry_interval_micros": "microseconds between two tries to load a version, negative for no pause",
-    "enable_model_warmup": "run assets.extra/tf_serving_warmup_requests before a version is available",
-    "enable_batching": "run requests that arrive at about the same time together",
+    "model_config_file": "file with a ModelServerConfig in protobuf's text format; replaces --model_base_path",
+    "model_config_file_poll_wait_seconds": "seconds between two reads of --model_config_file, 0 to read it once",
+    "allow_version_labels_for_unavailable_models": "allow a new label for an unavailable version",
+    "force_allow_any_version_labels_for_unavailable_models": "allow any label for an unavailable version",
+    "file_system_poll_wait_seconds": "seconds between two searches for new versions, 0 to search once",
+    "max_num_load_retries": "number of retries after a version failed to load",
+    "load_retry_interval_micros": "microseconds between two attempts to load a version, negative for no pause",
+    "enable_model_warmup": "run assets.extra/tf_serving_warmup_requests before a version becomes available",
+    "enable_batching": "run requests that arrive at about the same time as one batch",
     "batching_parameters_file": "file with BatchingParameters in protobuf's text format",
-    "prefer_tflite_model": "run a version's model.tflite by LiteRT where there is one",
-    "num_request_iterations_for_warmup": "how often each warm-up request is run, 0 for once",
+    "prefer_tflite_model": "run a version's model.tflite with LiteRT if there is one",
+    "num_request_iterations_for_warmup": "number of runs of each warm-up request, 0 for one",
     "saved_model_tags": "tags of the graph to load; only serve is supported",
-    "enable_signature_method_name_check": "classify and regress only by signatures that were made for it",
-    "enable_serialization_as_tensor_content": "answer over gRPC with tensor_content, which is cheaper to read",
-    "tensorflow_session_parallelism": "sets both of the next two, 0 to leave them",
-    "tensorflow_intra_op_parallelism": "threads that one operation computes on, 0 for one per core",
-    "tensorflow_inter_op_parallelism": "operations that run at a time, 0 for one per core, -1 for the request's thread",
-    "grpc_max_threads": "gRPC requests that are worked on at the same time",
+    "enable_signature_method_name_check": "allow classify and regress only for signatures with that method name",
+    "enable_serialization_as_tensor_content": "answer over gRPC with tensor_content, which is faster to read",
+    "tensorflow_session_parallelism": "set both of the next two flags, 0 to leave them unchanged",
+    "tensorflow_intra_op_parallelism": "threads of one operation, 0 for one per core",
+    "tensorflow_inter_op_parallelism": "parallel operations, 0 for one per core, -1 to use the request's thread only",
+    "grpc_max_threads": "gRPC requests processed at the same time",
     "grpc_channel_arguments": "comma-separated settings of the gRPC server, such as grpc.max_connection_age_ms=2000",
     "ssl_config_file": "file with an SSLConfig in protobuf's text format: gRPC speaks TLS (REST never does)",
-    "enable_grpc_healthcheck_service": "answer grpc.health.v1.Health too",
-    "rest_api_num_threads": "REST requests that are worked on at the same time",
-    "rest_api_timeout_in_ms": "time for one REST request, and for its body to arrive",
-    "rest_api_max_request_bytes": "largest body of a REST request, compressed or not",
-    "rest_api_enable_cors_support": "let pages of other origins call the REST API",
-    "monitoring_config_file": "file with a MonitoringConfig in protobuf's text format: turns the metrics on",
-    "version": "print the version and end",
+    "enable_grpc_healthcheck_service": "also answer grpc.health.v1.Health",
+    "rest_api_num_threads": "REST requests processed at the same time",
+    "rest_api_timeout_in_ms": "milliseconds allowed for one REST request, and for its body to arrive",
+    "rest_api_max_request_bytes": "largest body of a REST request in bytes, compressed or not",
+    "rest_api_max_gzip_ratio": "largest ratio of a body's decompressed to compressed size, beyond 1 MiB",
+    "rest_api_enable_cors_support": "allow web pages of other origins to call the REST API",
+    "monitoring_config_file": "file with a MonitoringConfig in protobuf's text format; turns metrics on",
+    "version": "print the version and exit",
 }
 _AT_LEAST = {
     "tensorflow_inter_op_parallelism": -1,
@@ -105,6 +107,7 @@ _AT_LEAST = {
     "rest_api_num_threads": 1,
     "rest_api_timeout_in_ms": 1,
     "rest_api_max_request_bytes": 1,
+    "rest_api_max_gzip_ratio": 1,
     "load_retry_interval_micros": -(2**63),
 }
 _AT_MOST = {
@@ -116,22 +119,22 @@ _AT_MOST = {
 
 WITHOUT_EFFECT = {
     "flush_filesystem_caches": "TensorFlow's Python API keeps no such caches",
-    "num_load_threads": "versions load one after the other",
-    "num_unload_threads": "versions unload one after the other",
+    "num_load_threads": "versions are loaded one after the other",
+    "num_unload_threads": "versions are unloaded one after the other",
     "per_process_gpu_memory_fraction": "this server computes on CPUs",
-    "remove_unused_fields_from_bundle_metagraph": "the graph is kept by TensorFlow",
-    "xla_cpu_compilation_enabled": "a model that asks for XLA gets it",
+    "remove_unused_fields_from_bundle_metagraph": "TensorFlow itself keeps the graph",
+    "xla_cpu_compilation_enabled": "a model that requests XLA always gets it",
     "enable_profiler": "there is no profiler service",
-    "use_tfrt": "there is one runtime",
+    "use_tfrt": "there is only one runtime",
 }
 """Flags of tensorflow_model_server that are accepted and change nothing, with the reason."""
 
 
 def parse(argv: Sequence[str]) -> Flags:
-    """The flags of a command line, in the forms ``--flag=value`` and ``--flag value``.
+    """Parse the flags of a command line, in the forms ``--flag=value`` and ``--flag value``.
 
     Raises:
-        FlagError: an unknown flag, a value that is not of the flag's kind, or no model to serve.
+        FlagError: an unknown flag, a value of the wrong type, or no model to serve.
     """
     kinds: dict[str, type] = {field.name: type(field.default) for field in fields(Flags)}
     values: dict[str, Any] = {}
@@ -184,7 +187,7 @@ def _hint(name: str, known: list[str]) -> str:
 
 
 def usage() -> str:
-    """What ``--help`` prints."""
+    """Return the text of ``--help``."""
     rows = [f"  --{field.name}={field.default or ''}\n      {_HELP[field.name]}" for field in fields(Flags)]
     ignored = [f"  --{name}\n      {reason}" for name, reason in WITHOUT_EFFECT.items()]
     first = "usage: python -m serving.tf_serving --model_base_path=PATH [--flag=value ...]"

@@ -1,4 +1,4 @@
-"""Which models to serve: from the flags, or from a ModelServerConfig in protobuf's text format."""
+"""Read the models to serve: from the flags, or from a ModelServerConfig in protobuf's text format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TENSORFLOW_TYPE = 1  # ModelType.TENSORFLOW, deprecated
 
 @dataclass(frozen=True, slots=True)
 class VersionPolicy:
-    """Which of the versions on disk are served: the ``latest`` so many, or ``specific`` ones, or all (both None)."""
+    """The versions on disk to serve: the ``latest`` N, or the ``specific`` ones, or all (both None)."""
 
     latest: int | None = 1
     specific: frozenset[int] | None = None
@@ -39,12 +39,12 @@ Models = tuple[ModelConfig, ...]
 
 
 def model_configs(flags: Flags) -> Models | None:
-    """The models that the flags name; ``--model_config_file`` goes before ``--model_base_path``.
+    """Read the models that the flags name; ``--model_config_file`` takes precedence over ``--model_base_path``.
 
-    None is a file without any configuration: nothing is served until it has one.
+    None means an empty configuration file: nothing is served until it has content.
 
     Raises:
-        ServingError: the file cannot be read, or is no configuration that can be served.
+        ServingError: the file cannot be read, or its configuration cannot be served.
     """
     if flags.model_config_file:
         return read_config(flags.model_config_file)
@@ -53,7 +53,7 @@ def model_configs(flags: Flags) -> Models | None:
 
 
 def read_config(path: str) -> Models | None:
-    """The models of a file with a ModelServerConfig. Raises ServingError."""
+    """Read the models of a file with a ModelServerConfig. Raises ServingError."""
     try:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +63,7 @@ def read_config(path: str) -> Models | None:
 
 
 def parse_config(text: str, origin: str) -> Models | None:
-    """The models of a ModelServerConfig. ``origin`` is where the text is from, for messages.
+    """Parse the models of a ModelServerConfig. ``origin`` is the source of the text, for messages.
 
     Raises:
         ServingError: INVALID_ARGUMENT, with the messages of tensorflow/serving (server_core.cc).
@@ -74,7 +74,7 @@ def parse_config(text: str, origin: str) -> Models | None:
 
 
 def from_message(config: Any) -> Models | None:
-    """The models of a ModelServerConfig message, None if there is none in it. Raises ServingError."""
+    """Return the models of a ModelServerConfig message, None if it is empty. Raises ServingError."""
     kind = config.WhichOneof("config")
     if kind is None:
         return None
@@ -89,10 +89,10 @@ def from_message(config: Any) -> Models | None:
 
 
 def validated(models: Models, present: Models = ()) -> Models:
-    """``models`` themselves, if this server can serve them in the place of the ``present`` ones.
+    """Check that this server can replace the ``present`` models by ``models``, and return ``models``.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, a platform that is not supported, or not the one that the model had.
+        ServingError: INVALID_ARGUMENT, for an unsupported platform, or one that differs from the model's present one.
     """
     platforms = {model.name: model.platform for model in present}
     for model in models:

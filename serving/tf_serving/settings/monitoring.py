@@ -1,4 +1,4 @@
-"""Whether and where the metrics are served: a MonitoringConfig in protobuf's text format."""
+"""Read the path of the metrics from a MonitoringConfig in protobuf's text format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DEFAULT_PATH = "/monitoring/prometheus/metrics"
 
 
 def metrics_path(monitoring_config_file: str) -> str:
-    """The path of the metrics on the REST port, empty if they are off.
+    """Return the path of the metrics on the REST port, empty if they are off.
 
     Raises:
         ServingError: the file cannot be read or parsed.

@@ -1,4 +1,4 @@
-"""Configuration files in protobuf's text format, and the messages that tensorflow-serving-api leaves out."""
+"""Parse configuration files in protobuf's text format, with the messages that tensorflow-serving-api lacks."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _FIELDS: dict[str, dict[str, tuple[int, str]]] = {
         "max_execution_batch_size": (9, "Int64Value"),
     },
 }
-"""Number and type of each field, by message, of tensorflow/serving's own .proto files."""
+"""The number and type of each field, by message, from tensorflow/serving's .proto files."""
 
 
 @cache
 def message_class(name: str) -> Any:
-    """The class of one of the messages that are named here."""
+    """Return the class of one of the messages in :data:`_FIELDS`."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
-    # A pool of its own: the default one belongs to whoever generated these messages for real.
+    # A separate pool, so that the names do not collide with generated classes of the same messages.
     file = descriptor_pb2.FileDescriptorProto(name="slipway/tf_serving.proto", package=_PACKAGE, syntax="proto3")
     for message, fields in _FIELDS.items():
         made = file.message_type.add(name=message)
@@ -63,10 +63,10 @@ def message_class(name: str) -> Any:
 
 
 def parse_text(text: str, message: Any, origin: str) -> Any:
-    """``message``, filled from a text. ``origin`` is where the text is from, for the error.
+    """Fill ``message`` from a text and return it. ``origin`` is the source of the text, for the error.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, in the words of tensorflow/serving and protobuf.
+        ServingError: INVALID_ARGUMENT, with the messages of tensorflow/serving and protobuf.
     """
     from google.protobuf import text_format
 
@@ -79,7 +79,7 @@ def parse_text(text: str, message: Any, origin: str) -> Any:
 
 
 def read_text(path: str, flag: str, name: str) -> Any:
-    """The message ``name`` of a file that a flag names.
+    """Read the message ``name`` from the file that a flag names.
 
     Raises:
         ServingError: the file cannot be read or parsed.

@@ -1,1 +1,1 @@
-"""Which versions of which models are loaded, and when."""
+"""Find, load, label and unload the versions of models."""

@@ -1,7 +1,7 @@
-"""Keeps a version inside the base path that was configured for its model.
+"""Keep a version inside the base path configured for its model.
 
-A SavedModel is a program. Who may write into the base path may run code in the server; this keeps it at
-that: a link in a version's folder to a model, or to a file of this machine, elsewhere is refused.
+A SavedModel is a program, so a user who can write into the base path can run code in the server. This module
+grants nothing more: it refuses links in a version's folder to files or models outside the base path.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from serving.tf_serving.base.errors import ServingError
 
 
 def check_inside(base: Path, folder: Path) -> None:
-    """Nothing if ``folder`` and all that is in it lie under ``base``, links followed; ``base`` itself may be a link.
+    """Check that ``folder`` and its contents lie under ``base`` after following links; ``base`` may be a link.
 
     Raises:
-        ServingError: PERMISSION_DENIED, something leads elsewhere.
+        ServingError: PERMISSION_DENIED, a link leads out of ``base``.
     """
     root = base.resolve()
     paths = [folder]
     for parent, folders, files in os.walk(folder):  # does not follow links; those to folders are in `folders`
         paths += [Path(parent, name) for name in (*folders, *files)]
     for path in paths:
-        # Only a link can lead elsewhere; resolving every file would cost more than it tells.
+        # Only a link can lead out, so the other files are not resolved.
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             raise ServingError(
                 "PERMISSION_DENIED",

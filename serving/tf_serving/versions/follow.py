@@ -1,4 +1,4 @@
-"""Reads the model configuration file again and again, and has the manager follow it."""
+"""Read the model configuration file at intervals, and pass its models to the manager."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class ConfigFile:
-    """Follows a file with a ModelServerConfig. A change that cannot be served is logged, and changes nothing."""
+    """A watched file with a ModelServerConfig. A change that cannot be served is logged and ignored."""
 
     def __init__(self, manager: Manager, path: str, poll_wait_s: float) -> None:
         self._manager = manager
@@ -22,21 +22,21 @@ class ConfigFile:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Begin to follow the file, in a thread of its own."""
+        """Start to watch the file, in a thread of its own."""
         threading.Thread(target=self._follow, name="model-config", daemon=True).start()
 
     def stop(self) -> None:
-        """Follow it no more."""
+        """Stop watching the file."""
         self._stopping.set()
 
     def _follow(self) -> None:
         complaint = ""
         while not self._stopping.wait(self._poll_wait_s):
             try:
-                # As tensorflow/serving, also when it has not changed: its labels may have become assignable.
+                # Like tensorflow/serving, also reload an unchanged file: its labels may have become assignable.
                 self._manager.reload(read_config(self._path))
                 complaint = ""
             except ServingError as error:
-                if complaint != str(error):  # once, not at every reading
+                if complaint != str(error):  # log it once, not at every read
                     complaint = str(error)
                     log.error("PollFilesystemAndReloadConfig failed: %s", error)

@@ -1,4 +1,4 @@
-"""Names for versions of a model, such as "stable", and when they may be given.
+"""Assign labels such as "stable" to versions of a model.
 
 The rules and the message are those of tensorflow/serving (server_core.cc, UpdateModelVersionLabelMap).
 """
@@ -17,7 +17,7 @@ Labels = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """Whether a label may name a version that is not available: a new label (``allow_new``), or any (``allow_any``)."""
+    """Permission to label a version that is not available: with a new label (``allow_new``) or any (``allow_any``)."""
 
     allow_new: bool = False
     allow_any: bool = False
@@ -26,10 +26,10 @@ class LabelRules:
 def assign(
     models: Iterable[ModelConfig], present: Labels, is_available: Callable[[str, int], bool], rules: LabelRules
 ) -> dict[str, dict[str, int]]:
-    """The labels that the models' configurations ask for; ``present`` are those in force.
+    """Return the labels in the models' configurations; ``present`` are the current labels.
 
     Raises:
-        ServingError: FAILED_PRECONDITION, a label names a version that is not available and may not.
+        ServingError: FAILED_PRECONDITION, a label names an unavailable version, and the rules forbid it.
     """
     assigned: dict[str, dict[str, int]] = {}
     for model in models:

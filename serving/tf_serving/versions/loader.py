@@ -1,7 +1,7 @@
-"""Loads and drops versions, and tries again what failed.
+"""Load and unload versions, and retry versions that failed to load.
 
-A version that failed is tried again after a pause, so many times, as tensorflow/serving does; and at once
-when its files change: it may have been copied while it was looked at.
+As in tensorflow/serving, a failed version is retried a limited number of times, with a pause between. It is also
+retried at once when its files change, because it may have been read while it was still being copied.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Serving = Mapping[str, Mapping[int, Servable]]
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a version that failed is tried again, and after how many seconds."""
+    """The number of retries of a failed version, and the seconds between them."""
 
     count: int = 5
     interval_s: float = 60.0
@@ -39,11 +39,11 @@ class Retries:
 class _Failure:
     files: Fingerprint
     tries: int
-    retry_at: float  # on the monotonic clock; infinity if it was given up
+    retry_at: float  # on the monotonic clock; infinity after the last retry
 
 
 class Loader:
-    """The versions that are served. All but :attr:`serving` is for one thread."""
+    """The versions that are served. Only :attr:`serving` may be used by several threads."""
 
     def __init__(self, load: Load, states: States, retries: Retries) -> None:
         self._load = load
@@ -51,21 +51,21 @@ class Loader:
         self._retries = retries
         self._wanted: dict[str, Mapping[int, Path]] = {}
         self._failures: dict[tuple[str, int], _Failure] = {}
-        self.serving: Serving = {}  # replaced as a whole, never changed
+        self.serving: Serving = {}  # always replaced, never modified
 
     def want(self, model: ModelConfig, versions: Mapping[int, Path]) -> None:
-        """Set which versions of a model are to be served, the newest first."""
+        """Set the versions of a model to serve, the newest first."""
         self._wanted[model.name] = versions
 
     def next_retry(self) -> float:
-        """When a version that failed is tried again, on the monotonic clock; infinity for never."""
+        """Return the time of the next retry on the monotonic clock; infinity if there is none."""
         return min((failure.retry_at for failure in self._failures.values()), default=float("inf"))
 
     def bring_about(self, model: ModelConfig, is_stopping: Callable[[], bool]) -> None:
-        """Load the wanted versions of a model that are not served, then drop what is not wanted."""
+        """Load the wanted versions of a model that are not served yet, then unload those not wanted."""
         wanted = self._wanted.get(model.name)
         if wanted is None:
-            return  # its folder was never seen
+            return  # its folder has never been read
         for key in [key for key in self._failures if key[0] == model.name and key[1] not in wanted]:
             self._give_up(key)
         new = {version: folder for version, folder in wanted.items() if self._is_due(model.name, version, folder)}
@@ -82,7 +82,7 @@ class Loader:
                 self._take_down(model.name, version)
 
     def drop_all_but(self, names: set[str]) -> None:
-        """Drop every model of another name."""
+        """Unload every model whose name is not in ``names``."""
         for name in set(self._wanted) - names:
             del self._wanted[name]
             for version in sorted(self.serving.get(name, {})):
@@ -106,7 +106,7 @@ class Loader:
             servable = self._load(name, version, folder)
         except ServingError as error:
             self._fail(name, version, folder, files, error)
-        except Exception as error:  # the loader's thread must outlive whatever one model makes it raise
+        except Exception as error:  # a model's exception must not end the loader's thread
             log.exception("Unexpected error")
             self._fail(name, version, folder, files, ServingError("INTERNAL", f"{type(error).__name__}: {error}"))
         else:
@@ -126,8 +126,8 @@ class Loader:
             self._states.set(name, VersionState(version, "END", error))
         metrics.LOADS.add(str(folder), "fail")
         log.error(
-            "Loading servable: {name: %s version: %s} failed: %s. It is tried again when its files change, and a whole "
-            "version with a larger number takes its place",
+            "Loading servable: {name: %s version: %s} failed: %s. It is retried when its files change, and "
+            "replaced by a complete version with a larger number",
             name,
             version,
             error,
@@ -135,13 +135,13 @@ class Loader:
 
     def _give_up(self, key: tuple[str, int]) -> None:
         failure = self._failures.pop(key)
-        if failure.retry_at != float("inf"):  # not yet at its end
-            error = ServingError("CANCELLED", "the version was taken away before it could be loaded")
+        if failure.retry_at != float("inf"):  # its state is not END yet
+            error = ServingError("CANCELLED", "the version was removed before it could be loaded")
             self._states.set(key[0], VersionState(key[1], "END", error))
 
     def _take_down(self, name: str, version: int) -> None:
         self._states.set(name, VersionState(version, "UNLOADING"))
-        # Requests that run hold the servable until they are done.
+        # Running requests keep the servable alive until they end.
         self._publish(name, {number: kept for number, kept in self.serving[name].items() if number != version})
         gc.collect()  # a loaded model is full of reference cycles
         self._states.set(name, VersionState(version, "END"))

@@ -1,7 +1,7 @@
-"""Keeps models served: what is configured, what is available now, and the thread that brings the two together.
+"""Manage the served models: a thread loads and unloads versions until they match the configuration.
 
-VersionRules are those of tensorflow/serving: labels and the change of a configuration of server_core.cc, the
-versions of core/availability_preserving_policy.h: a new version is loaded before the old one is dropped,
+The rules are those of tensorflow/serving: server_core.cc for labels and changed configurations, and
+core/availability_preserving_policy.h for versions: a new version is loaded before the old one is unloaded,
 and the old one stays if the new one fails.
 """
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class VersionRules:
-    """How a manager works: ``poll_wait_s`` is the pause between two looks for versions, 0 for a single look."""
+    """The rules of a manager: ``poll_wait_s`` is the pause between two searches for versions, 0 to search once."""
 
     poll_wait_s: float = 1.0
     retries: Retries = field(default_factory=Retries)
@@ -33,10 +33,10 @@ class VersionRules:
 
 
 class Manager:
-    """The models of one server. Thread-safe; the loading happens in one thread of its own."""
+    """The models of one server. Thread-safe; a separate thread loads them."""
 
     def __init__(self, models: Models | None, load: Load, rules: VersionRules) -> None:
-        """Nothing is loaded yet. Raises ServingError: FAILED_PRECONDITION, a label that may not be given."""
+        """Check the models without loading any. Raises ServingError: FAILED_PRECONDITION, a label is not allowed."""
         self._rules = rules
         self._states = States()
         self._loader = Loader(load, self._states, rules.retries)
@@ -44,24 +44,24 @@ class Manager:
         self._models: Models = validated(models or ())
         self._labels = assign(self._models, {}, self._is_available, rules.labels)
         self._configuring = threading.Lock()
-        self._done: Models = ()  # the configuration that was last brought about
+        self._done: Models = ()  # the last configuration that was fully applied
         self._complaints: dict[str, str] = {}
         self._wake = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._watch, name="model-loader", daemon=True)
 
     def start(self) -> None:
-        """Begin to load, in the background."""
+        """Start to load in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look for no more versions. A version that is being loaded is not waited for."""
+        """Stop searching for versions, without waiting for a version that is loading."""
         self._is_stopping = True
         self._wake.set()
         self._states.stir()
 
     def find(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
-        """The available version of a model: the one asked for, the labelled one, or the newest.
+        """Return an available version of a model: the one with this number or label, or the newest.
 
         Raises:
             ServingError: NOT_FOUND, it is not available; INVALID_ARGUMENT, no name or an unknown label.
@@ -83,7 +83,7 @@ class Manager:
         return serving[version]
 
     def states(self, name: str, version: int | None = None) -> list[VersionState]:
-        """Every version of a model that was ever seen, the newest first, or one of them.
+        """Return the states of all versions ever seen of a model, the newest first, or of one version.
 
         Raises:
             ServingError: NOT_FOUND, there is none.
@@ -98,10 +98,10 @@ class Manager:
         return list(known.values())
 
     def reload(self, models: Models | None) -> None:
-        """Serve ``models`` from now on, and no others; returns when those that are new are available.
+        """Serve only ``models`` from now on; returns when the new ones are available.
 
         Raises:
-            ServingError: the configuration may not take the place of the present one, which then stays; or
+            ServingError: the configuration is not allowed to replace the present one, which then stays; or
                 UNKNOWN, a new model did not become available.
         """
         with self._configuring:
@@ -137,7 +137,7 @@ class Manager:
         next_look = 0.0
         while not self._is_stopping:
             is_changed = self._wake.is_set()
-            self._wake.clear()  # before the models are read: what changes after it wakes this thread again
+            self._wake.clear()  # before reading the models, so that a later change wakes this thread again
             models = self._models
             is_due = is_changed or time.monotonic() >= next_look
             if is_due:
@@ -168,13 +168,13 @@ class Manager:
         self._loader.bring_about(model, lambda: self._is_stopping)
 
     def _complain(self, model: ModelConfig, complaint: str) -> None:
-        if self._complaints.get(model.name) != complaint:  # once, not at every look
+        if self._complaints.get(model.name) != complaint:  # log it once, not at every search
             self._complaints[model.name] = complaint
             log.warning("%s. Put a version there: %s/1/saved_model.pb", complaint, model.base_path)
 
 
 def _check_available(new: list[tuple[str, dict[int, VersionState]]]) -> None:
-    """Raises the error of a configuration whose new models did not all become available."""
+    """Check that all new models became available; else raise ServingError."""
     failed = []
     for name, states in new:
         if any(state.state == "AVAILABLE" for state in states.values()):

@@ -1,4 +1,4 @@
-"""The versions of a model on disk: which there are, and which are to be served."""
+"""List the versions of a model on disk, and choose those to serve."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Fingerprint = frozenset[tuple[str, int, int]]
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
-    """The folders of ``base_path`` whose names are whole numbers (leading zeros allowed), by number.
+    """List the folders of ``base_path`` whose names are whole numbers (leading zeros allowed), by number.
 
     Raises:
         OSError: the base path cannot be listed.
@@ -22,7 +22,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def aspired(on_disk: dict[int, Path], policy: VersionPolicy) -> dict[int, Path]:
-    """Those of the versions that the policy wants served, the newest first."""
+    """Choose the versions that the policy selects, the newest first."""
     chosen = sorted(on_disk, reverse=True)
     if policy.specific is not None:
         chosen = [version for version in chosen if version in policy.specific]
@@ -32,12 +32,12 @@ def aspired(on_disk: dict[int, Path], policy: VersionPolicy) -> dict[int, Path]:
 
 
 def fingerprint(folder: Path) -> Fingerprint:
-    """What tells whether files of a version have changed: paths, sizes in bytes, times of change in ns."""
+    """Return the paths, sizes in bytes and modification times in ns of a version's files, to detect changes."""
     found = set()
     for file in folder.rglob("*"):
         try:
             stat = file.stat()
         except FileNotFoundError:
-            continue  # removed since it was listed
+            continue  # removed after it was listed
         found.add((str(file.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
     return frozenset(found)

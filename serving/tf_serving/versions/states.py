@@ -1,4 +1,4 @@
-"""Where every version is in its life, as the status API reports it."""
+"""Keep the state of every version, as the status API reports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.tf_serving.base.errors import ServingError
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """Where a version is in its life: START, LOADING, AVAILABLE, UNLOADING or END; ``error`` is why it failed."""
+    """The state of a version: START, LOADING, AVAILABLE, UNLOADING or END; ``error`` is the reason of a failure."""
 
     version: int
     state: str
@@ -19,7 +19,7 @@ class VersionState:
 
 
 class States:
-    """The last state of every version that was ever seen, by model. Thread-safe."""
+    """The last state of every version ever seen, by model. Thread-safe."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -32,22 +32,22 @@ class States:
             self._changed.notify_all()
 
     def of(self, name: str) -> dict[int, VersionState]:
-        """The states of a model's versions, the newest version first."""
+        """Return the states of a model's versions, the newest version first."""
         with self._changed:
             states = self._states.get(name, {})
             return {version: states[version] for version in sorted(states, reverse=True)}
 
     def forget(self, name: str) -> None:
-        """Drop what is known of a model: it is served anew."""
+        """Forget all versions of a model, because it is configured again."""
         with self._changed:
             self._states.pop(name, None)
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        """Return when ``condition`` holds; it is asked after every change, and after :meth:`stir`."""
+        """Wait until ``condition`` is true; it is checked after every change, and after :meth:`stir`."""
         with self._changed:
             self._changed.wait_for(condition)
 
     def stir(self) -> None:
-        """Have those who wait look again."""
+        """Make waiting threads check their conditions again."""
         with self._changed:
             self._changed.notify_all()

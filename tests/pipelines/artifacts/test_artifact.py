@@ -39,7 +39,7 @@ def test_the_manifest_says_what_is_there(folder: Path, trained: TrainedModel) ->
     assert manifest["model_sha256"] == trained.sha256
     assert manifest["signature"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": [None, 28, 28]}]
     assert manifest["versions"]["python"]
-    assert set(litert.CARD.requires) < set(manifest["versions"])
+    assert set(litert.CARD.variants["fp32"].requires) < set(manifest["versions"])
 
 
 def test_the_certificate_is_bound_to_the_bytes(folder: Path) -> None:

@@ -97,7 +97,7 @@ def packaged(cli: Any, trained: Any) -> dict[str, Any]:
 
 
 def without_hashes(text: str) -> str:
-    """The same weights are trained to the bit only on the same kind of processor."""
+    """Leave out hashes: the same training gives the same weights only on the same kind of processor."""
     return re.sub(r"\b[0-9a-f]{64}\b", "SHA256", text)
 
 
@@ -161,7 +161,7 @@ class TestEveryExample:
 
 
 def test_what_kserve_does_not_have_is_found() -> None:
-    """The check itself: each of these is a mistake that a cluster would refuse, or worse, ignore."""
+    """Tests the check itself: each of these is a mistake that a cluster would refuse or, worse, ignore."""
 
     def broken(change: Callable[[Any], None]) -> str:
         manifest = yaml.safe_load((EXAMPLES / "tf-serving.yaml").read_text())
@@ -192,7 +192,7 @@ class TestCommand:
         done = fresh_cli("manifests", "mnist_cnn")
         assert done.returncode == 2
         assert done.stderr == (
-            "slipway: nothing of mnist_cnn is packaged that has a server. Run: slipway package mnist_cnn\n"
+            "slipway: no packaged artifact of mnist_cnn has a server. Run: slipway package mnist_cnn\n"
         )
 
     @pytest.mark.parametrize("uri", ["artifacts", "ftp://a/b", "s3://", "s3:///a", "pvc://a b", ""])

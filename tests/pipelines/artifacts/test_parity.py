@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.artifacts.parity import FARTHEST, Probe, certify, chunks, compare, merge, random_inputs
+from pipelines.artifacts.parity import (
+    BATCHES,
+    FARTHEST,
+    PROBE_ROWS,
+    Probe,
+    certify,
+    chunks,
+    compare,
+    merge,
+    random_inputs,
+)
+from pipelines.artifacts.reference import Reference
 from pipelines.paths import Tolerance
 from pipelines.results import Certificate, Parity
 
@@ -114,12 +125,45 @@ def test_merge_keeps_the_worst_and_weighs_the_agreement() -> None:
     )
 
 
-@given(st.integers(0, 60), st.lists(st.integers(1, 16), max_size=8))
-def test_chunks_are_consecutive_and_stay_inside(rows: int, sizes: list[int]) -> None:
+@given(st.integers(1, 60), st.lists(st.integers(1, 16), max_size=8))
+def test_chunks_follow_each_other_and_begin_anew_where_the_rows_end(rows: int, sizes: list[int]) -> None:
     parts = list(chunks(rows, sizes))
-    assert [part.start for part in parts] == [0, *(part.stop for part in parts)][: len(parts)]
-    assert all(part.stop <= rows for part in parts)
-    assert len(parts) == len(sizes) or parts[-1].stop + sizes[len(parts)] > rows if parts else True
+    assert [part.stop - part.start for part in parts] == [size for size in sizes if size <= rows]
+    before = 0
+    for part in parts:
+        size = part.stop - part.start
+        assert (part.start, part.stop <= rows) == (before if before + size <= rows else 0, True)
+        before = part.stop
+
+
+def test_chunks_of_few_rows() -> None:
+    assert list(chunks(6, (1, 2, 3, 5, 8))) == [slice(0, 1), slice(1, 3), slice(3, 6), slice(0, 5)]
+    assert list(chunks(0, (1, 2))) == []
+
+
+@given(st.integers(1, 250))
+def test_every_row_of_the_evaluation_set_is_probed_whatever_their_number(rows: int) -> None:
+    arrays = {"x": np.arange(rows)[:, np.newaxis]}
+    sets = {"evaluation": arrays, "random": {"x": np.arange(PROBE_ROWS)[:, np.newaxis]}}
+    probes = list(Reference(sets, sets, np.zeros(rows, np.int64)).probes())
+    seen = [probe for probe in probes if probe.set == "evaluation"]
+    assert {int(row) for probe in seen for row in probe.inputs["x"][:, 0]} == set(range(rows))
+    assert {probe.batch for probe in probes if probe.set == "random"} == set(BATCHES)
+    assert {size for size in BATCHES if size <= rows} <= {probe.batch for probe in seen}
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_random_masks_have_both_of_their_values(dtype: str) -> None:
+    mask = np.array([[0, 1, 1], [1, 1, 0]], dtype)
+    found = random_inputs({"mask": mask}, 200)["mask"]
+    assert (found.dtype, found.shape) == (mask.dtype, (200, 3))
+    assert set(np.unique(found)) == {0, 1}
+    assert 0.4 < found.mean() < 0.6  # 600 draws; the standard deviation is 0.02
+
+
+def test_random_whole_numbers_reach_both_ends_of_their_range() -> None:
+    tokens = np.array([[-3, 0], [4, 2]], np.int64)
+    assert set(np.unique(random_inputs({"tokens": tokens}, 500)["tokens"])) == set(range(-3, 5))
 
 
 def test_random_inputs_are_the_same_every_time_and_in_range() -> None:

@@ -45,7 +45,7 @@ def test_a_damaged_version_is_replaced_by_the_next(tmp_path: Path) -> None:
 
 def test_a_payload_without_versions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "payload").mkdir()
-    with pytest.raises(SlipwayError, match=r"laid out in versions can be released\. Received"):
+    with pytest.raises(SlipwayError, match=r"numbered version folders can be released\. Received"):
         release(tmp_path / "payload", tmp_path / "base")
 
 

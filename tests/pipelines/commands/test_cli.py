@@ -12,15 +12,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from pipelines.commands.cli import main
 from pipelines.paths import PATHS, path_module
 from serving.extras import install_command
 
 COMMANDS = (
-    "conform", "list", "manifests", "train", "package", "verify", "serve", "predict", "loadtest", "run", "report",
-    "clean",
+    "list", "train", "package", "verify", "serve", "predict", "run", "report", "loadtest", "loadtest-url",
+    "calibrate", "conform", "manifests", "clean",
 )  # fmt: skip
 
 
@@ -32,11 +35,18 @@ def test_every_command_has_help_with_an_example(cli: Any, name: str) -> None:
     assert "--json" in done.stdout
 
 
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+def test_every_paragraph_of_a_commands_help_begins_at_the_same_margin(name: str) -> None:
+    text = CliRunner().invoke(main, [name, "--help"]).output.partition("Examples:")[0]
+    paragraphs = [line for line in text.splitlines()[1:] if line.strip()]
+    assert paragraphs
+    assert {len(line) - len(line.lstrip()) for line in paragraphs} == {2}
+
+
 def test_the_group_lists_every_command(cli: Any) -> None:
     listed = cli("--help").stdout.partition("Commands:\n")[2]
-    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == sorted(
-        COMMANDS
-    )
+    named = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert named == list(COMMANDS)
 
 
 def test_list_shows_every_path_and_variant(cli: Any) -> None:
@@ -50,10 +60,11 @@ def test_list_shows_every_path_and_variant(cli: Any) -> None:
 
 
 HEAVY = ("torch", "tensorflow", "keras", "onnx", "onnxruntime", "kserve", "ai_edge_litert", "ts", "mlxtend", "pandas")
+HEAVY += ("numpy", "pydantic", "asyncio", "plotly", "rich")  # each would cost more than all that these commands do
 
 
-@pytest.mark.parametrize("words", [["list"], ["--help"], ["run", "--help"]])
-def test_listing_and_help_import_no_framework(cli: Any, words: list[str]) -> None:
+@pytest.mark.parametrize("words", [["list"], ["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_listing_and_help_import_nothing_heavy(cli: Any, words: list[str]) -> None:
     program = (
         "import sys\nfrom pipelines.commands.cli import main\n"
         f"try: main({words!r})\nfinally:\n  loaded = set({HEAVY!r}) & set(sys.modules)\n  assert not loaded, loaded"
@@ -196,12 +207,29 @@ def test_a_missing_extra_is_a_skipped_row_with_the_command_that_brings_it(
     cli: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     rows = cli.json("package", "mnist_cnn", "litert")["artifacts"]
     assert {row["status"] for row in rows} == {"skipped"}
-    told = f"not installed: ai-edge-litert, litert-quantizer; {install_command('litert')}"
-    assert rows[0]["reason"] == told
-    assert told in cli("list").stdout
+    reason = f"not installed: ai-edge-litert, litert-quantizer; {install_command('litert')}"
+    assert {row["variant"]: row["reason"] for row in rows}["int8"] == reason
+    assert reason in cli("list").stdout
+
+
+def test_a_missing_framework_skips_the_variants_that_are_made_from_it_and_no_other(
+    cli: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDE.replace('"ai-edge-litert", "litert-quantizer"', '"tensorflow",'))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    reason = f"not installed: tensorflow; {install_command('onnxruntime')}"
+    rows = cli.json("package", "mnist_cnn", "onnxruntime")["artifacts"]
+    assert {row["variant"]: (row["framework"], row["status"], row["reason"]) for row in rows} == {
+        "pytorch": ("pytorch", "ok", None),
+        "keras": ("tensorflow", "skipped", reason),
+    }
+    listed = {path["name"]: path["variants"] for path in cli.json("list")["paths"]}
+    assert listed["onnxruntime"]["pytorch"]["missing"] == []
+    assert listed["onnxruntime"]["keras"]["missing"] == ["tensorflow"]
+    assert listed["onnxruntime"]["keras"]["install"] == install_command("onnxruntime")
 
 
 def test_output_is_quiet_json_on_stdout_and_progress_on_stderr(cli: Any, trained: Any) -> None:

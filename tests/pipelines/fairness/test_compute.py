@@ -10,9 +10,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipelines.fairness.compute import OVERLAP, breaches, visible
+from pipelines.fairness.rounds import changed
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
-from pipelines.results import IN_PROCESS, Row, Scenario
+from pipelines.results import IN_PROCESS, Row, Scenario, ServerFigures
 from pipelines.stages.answers import ANSWERS
 from pipelines.stages.worker import run_stage
 
@@ -20,16 +21,14 @@ EMPTY = nothing_measured(LoadSettings("single-stream"), "-")
 
 
 def row(protocol: str, name: str, cores: float | None, at_once: int = 1, **changes: Any) -> Row:
+    """A row with one load test; ``changes`` are the server's figures."""
     load = replace(
         EMPTY,
         name=name,
-        concurrency=at_once,
-        closed_loop=name != "server",
-        server_cores=cores,
-        server_cpus=(0, 1, 2, 3),
-        foreign_cpu_share=0.0,
+        load=replace(EMPTY.load, concurrency=at_once, closed_loop=name != "server"),
+        server=replace(ServerFigures(cores=cores, cpus=(0, 1, 2, 3), foreign_cpu_share=0.0), **changes),
     )
-    return Row("a", "fp32", protocol, "ok", None, scenarios=(replace(load, **changes),))
+    return Row("a", "fp32", protocol, "ok", None, scenarios=(load,))
 
 
 @pytest.mark.parametrize(
@@ -59,32 +58,34 @@ def test_a_breach_says_what_was_seen_and_what_was_told() -> None:
 
 
 def test_a_java_runtimes_compiler_answers_nothing() -> None:
-    assert not breaches(row("rest", "single-stream", 1.5, server_service_cores=0.6), 1)
-    assert breaches(row("rest", "single-stream", 1.9, server_service_cores=0.6), 1)
+    assert not breaches(row("rest", "single-stream", 1.5, service_cores=0.6), 1)
+    assert breaches(row("rest", "single-stream", 1.9, service_cores=0.6), 1)
 
 
 def test_the_probe_is_judged_too() -> None:
-    probe = replace(EMPTY, name="offline", concurrency=1, closed_loop=True, server_cores=1.4, server_cpus=(0, 1))
+    (probe,) = row("rest", "offline", 1.4).scenarios
     found = replace(row("rest", "single-stream", 0.9), threads_probe=probe)
     assert breaches(found, 1) == (
         "probe: 1.40 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)",
     )
-    assert breaches(replace(found, threads_probe=replace(probe, server_cores=0.97)), 1) == ()
+    assert breaches(replace(found, threads_probe=changed(probe, {"server.cores": 0.97})), 1) == ()
 
 
 def test_where_no_processor_is_free_nothing_can_be_shown() -> None:
     assert visible(row("rest", "single-stream", 0.9), 1)
     assert not visible(row("rest", "single-stream", 0.9, foreign_cpu_share=0.7), 1)
-    assert not visible(row("rest", "single-stream", 0.9, steal_share=0.7), 1)
+    (load,) = row("rest", "single-stream", 0.9).scenarios
+    stolen = changed(load, {"generator.steal_share": 0.7})
+    assert not visible(replace(row("rest", "single-stream", 0.9), scenarios=(stolen,)), 1)
     assert not visible(row("rest", "single-stream", 0.9, foreign_cpu_share=None), 1)
-    assert not visible(row("rest", "single-stream", 0.9, server_cpus=(0,)), 1)
+    assert not visible(row("rest", "single-stream", 0.9, cpus=(0,)), 1)
     assert not visible(row("rest", "single-stream", None), 1)
     assert not visible(row("rest", "server", 0.9), 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_real_runtime_with_two_threads_is_found_out(cli: Any, trained: Any, tmp_path: Path, threads: int) -> None:
-    """LiteRT, in its worker: told one compute thread, and given one or two."""
+    """Measure LiteRT in its worker, told to use one compute thread, but given one or two."""
     cli.json("package", "mnist_cnn", "litert:fp32")
     folder = cli.workspace / "artifacts" / "mnist_cnn" / "litert" / "fp32"
     request = {
@@ -97,12 +98,12 @@ def test_a_real_runtime_with_two_threads_is_found_out(cli: Any, trained: Any, tm
     outcome = run_stage("measure", request, tmp_path / "log", threads=threads)
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"])
     found = Row("litert", "fp32", IN_PROCESS, "ok", None, scenarios=scenarios)
-    assert scenarios[0].server_cores is not None
+    assert scenarios[0].server.cores is not None
     if threads == 1:
-        assert scenarios[0].server_cores <= 1 + OVERLAP
+        assert scenarios[0].server.cores <= 1 + OVERLAP
         assert breaches(found, 1) == ()
-        assert scenarios[0].server_busy_threads == 1
+        assert scenarios[0].server.busy_threads == 1
     else:
-        assert scenarios[0].server_busy_threads == 2
+        assert scenarios[0].server.busy_threads == 2
         # Others may hold the second processor: then it is not shown, and the report says that it is not.
         assert breaches(found, 1) or not visible(found, 1)

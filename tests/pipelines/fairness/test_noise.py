@@ -1,20 +1,27 @@
-"""When a machine is called too noisy."""
+"""The limits above which a machine is called too noisy."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipelines.fairness.noise import judge
+from pipelines.fairness.rounds import changed
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.results import Beat
 
 EMPTY = nothing_measured(LoadSettings("server", rate_per_s=1), "-")
-QUIET = replace(
-    EMPTY, duration_s=2.0, foreign_cpu_share=0.01, steal_share=0.0, send_lag_p99_us=90.0, client_cpus=(1,), attempts=1
+QUIET = changed(
+    EMPTY,
+    {
+        "load.duration_s": 2.0,
+        "server.foreign_cpu_share": 0.01,
+        "generator.steal_share": 0.0,
+        "generator.send_lag_p99_us": 90.0,
+        "generator.cpus": (1,),
+    },
 )
 STEADY = (Beat(0, 0.130), Beat(9, 0.132))
 
@@ -33,14 +40,14 @@ def test_a_quiet_machine_passes_and_shows_its_figures() -> None:
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"foreign_cpu_share": 0.2}, "other processes, during load tests"),
-        ({"steal_share": 0.2}, "time stolen by the hypervisor"),
-        ({"send_lag_p99_us": 4000.0}, "send lag of the generator, p99"),
+        ({"server.foreign_cpu_share": 0.2}, "other processes, during load tests"),
+        ({"generator.steal_share": 0.2}, "time stolen by the hypervisor"),
+        ({"generator.send_lag_p99_us": 4000.0}, "send lag of the generator, p99"),
         ({"attempts": 2}, "load tests that had to be repeated"),
     ],
 )
 def test_each_disturbance_is_named(changes: dict[str, Any], name: str) -> None:
-    assert failed(*[QUIET] * 5, *[replace(QUIET, **changes)] * 6) == [name]
+    assert failed(*[QUIET] * 5, *[changed(QUIET, changes)] * 6) == [name]
 
 
 def test_work_of_others_before_the_run_and_a_processor_that_slows_down() -> None:
@@ -49,7 +56,7 @@ def test_work_of_others_before_the_run_and_a_processor_that_slows_down() -> None
 
 
 def test_means_are_over_time() -> None:
-    short = replace(QUIET, duration_s=0.1, foreign_cpu_share=0.5)
+    short = changed(QUIET, {"load.duration_s": 0.1, "server.foreign_cpu_share": 0.5})
     assert failed(*[QUIET] * 5, short) == []
 
 

@@ -30,7 +30,7 @@ threading.Event().wait()
 
 @contextmanager
 def burner(threads: int, *name: str) -> Iterator[int]:
-    """A process with so many busy threads."""
+    """Start a process with this many busy threads."""
     process = subprocess.Popen([sys.executable, "-c", BURN, str(threads), *name], stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None

@@ -9,19 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fairness.rounds import combine
+from pipelines.fairness.rounds import changed, combine
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
-from pipelines.results import CurvePoint, Row, Scenario
+from pipelines.results import Cause, CurvePoint, Row, Scenario, Unclaimable
 
 EMPTY = nothing_measured(LoadSettings("server", rate_per_s=1), "-")
 
 
 def load(p99: float | None, **changes: Any) -> Scenario:
-    scenario = replace(
-        EMPTY, valid=True, invalid_because=None, p50_ms=(p99 or 1) / 2, p99_ms=p99, requests=500, answers_checked=10
-    )
-    return replace(scenario, **{"match_share": 1.0, "samples_per_s": 100.0, "quantiles_ms": (p99 or 1.0,), **changes})
+    """A valid load test with other values, which are named as in ``changed``."""
+    p50_ms = (p99 or 1) / 2
+    valid = {"valid": True, "invalid_because": None, "invalid_causes": (), "answers_checked": 10, "match_share": 1.0}
+    latency = {
+        "latency.p50_ms": p50_ms,
+        "latency.p99_ms": p99,
+        "latency.quantiles_ms": (p99 or 1.0,),
+        "latency.unclaimable": (),
+    }
+    return changed(EMPTY, {**valid, **latency, "load.requests": 500, "load.samples_per_s": 100.0, **changes})
 
 
 def row(*loads: Scenario, **changes: Any) -> Row:
@@ -38,16 +44,16 @@ def test_figures_are_medians_counts_are_sums_and_pictures_the_middle_round() -> 
     rounds = [row(load(p99), cold_start_s=cold) for p99, cold in ((9.0, 3.0), (3.0, 1.0), (4.0, 2.0))]
     found = combine(rounds)
     (one,) = found.scenarios
-    assert (one.p99_ms, one.requests, one.answers_checked, one.rounds) == (4.0, 1500, 30, 3)
-    assert one.quantiles_ms == (4.0,)
+    assert (one.latency.p99_ms, one.load.requests, one.answers_checked, one.rounds) == (4.0, 1500, 30, 3)
+    assert one.latency.quantiles_ms == (4.0,)
     assert (found.cold_start_s, found.peak_memory_bytes, found.rounds) == (2.0, 100, 3)
-    spread = next(each for each in one.spreads if each.figure == "p99_ms")
+    spread = next(each for each in one.spreads if each.figure == "latency.p99_ms")
     assert (spread.low, spread.high, spread.coverage, spread.values) == (3.0, 9.0, None, (9.0, 3.0, 4.0))
 
 
 def test_from_five_rounds_on_the_spread_is_an_interval_of_the_median() -> None:
     found = combine([row(load(float(p99))) for p99 in range(1, 10)])
-    spread = next(each for each in found.scenarios[0].spreads if each.figure == "p99_ms")
+    spread = next(each for each in found.scenarios[0].spreads if each.figure == "latency.p99_ms")
     assert (spread.low, spread.high) == (2.0, 8.0)
     assert spread.coverage == pytest.approx(1 - 2 * (1 + 9) / 512)
 
@@ -55,36 +61,37 @@ def test_from_five_rounds_on_the_spread_is_an_interval_of_the_median() -> None:
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=9))
 def test_the_median_is_within_the_spread(values: list[float]) -> None:
     found = combine([row(load(value)) for value in values])
-    spread = next(each for each in found.scenarios[0].spreads if each.figure == "p99_ms")
-    assert found.scenarios[0].p99_ms is not None
-    assert spread.low <= found.scenarios[0].p99_ms <= spread.high
+    spread = next(each for each in found.scenarios[0].spreads if each.figure == "latency.p99_ms")
+    assert found.scenarios[0].latency.p99_ms is not None
+    assert spread.low <= found.scenarios[0].latency.p99_ms <= spread.high
 
 
 def test_a_round_that_the_machine_spoilt_is_left_out() -> None:
-    spoilt = load(900.0, valid=False, invalid_because="sent late")
+    spoilt = load(900.0, valid=False, invalid_because="sent late", invalid_causes=(Cause.MACHINE,))
     found = combine([row(load(3.0)), row(spoilt), row(load(4.0))])
     (one,) = found.scenarios
-    assert (one.valid, one.p99_ms, one.rounds) == (True, 3.5, 2)
+    assert (one.valid, one.latency.p99_ms, one.rounds, one.invalid_causes) == (True, 3.5, 2, ())
     (two,) = combine([row(load(3.0)), row(spoilt)]).scenarios
     assert (two.valid, two.invalid_because) == (False, "round 2: sent late")
+    assert two.invalid_causes == (Cause.MACHINE,)
 
 
 def test_a_figure_that_most_rounds_cannot_claim_is_not_claimed() -> None:
     (one,) = combine([row(load(3.0)), row(load(None)), row(load(None))]).scenarios
-    assert one.p99_ms is None
+    assert one.latency.p99_ms is None
 
 
 def test_a_failed_round_fails_the_row_and_keeps_the_figures() -> None:
     found = combine([row(load(3.0)), row(status="failed", reason="it died")])
     assert (found.status, found.reason) == ("failed", "round 2 of 2: it died")
-    assert found.scenarios[0].p99_ms == 3.0
+    assert found.scenarios[0].latency.p99_ms == 3.0
 
 
 def test_where_every_round_failed_their_figures_are_kept() -> None:
     died = row(load(3.0), status="failed", reason="it died")
     found = combine([died, row(status="failed", reason="it did not start"), died])
     assert (found.status, found.reason) == ("failed", "round 1 of 3: it died")
-    assert found.scenarios[0].p99_ms == 3.0
+    assert found.scenarios[0].latency.p99_ms == 3.0
 
 
 def test_a_round_has_its_own_number_whatever_became_of_the_others() -> None:
@@ -93,22 +100,21 @@ def test_a_round_has_its_own_number_whatever_became_of_the_others() -> None:
 
 
 def test_what_is_claimed_has_no_excuse_and_what_is_not_has_one() -> None:
-    said = ("p99 not claimable: 212 of 459 samples", "p90 not claimable: 9 of 44 samples")
-    few = load(None, p90_ms=None, unclaimable=said)
+    why = (Unclaimable("p99", 212, 459), Unclaimable("p90", 9, 44))
     # The round in the middle, of which the pictures are, is the one that claims nothing.
-    few = replace(few, p50_ms=2.0)
-    (one,) = combine([row(load(3.0, p90_ms=2.0)), row(few), row(load(9.0, p90_ms=8.0))]).scenarios
-    assert (one.p99_ms, one.p90_ms, one.unclaimable) == (6.0, 5.0, ())
-    many = load(3.0, unclaimable=())
-    (one,) = combine([row(many), row(few), row(few)]).scenarios
-    assert (one.p99_ms, one.unclaimable) == (None, tuple(f"{text} in a round" for text in said))
+    few = load(None, **{"latency.p50_ms": 2.0, "latency.unclaimable": why})
+    sure = [row(load(p99, **{"latency.p90_ms": p99 - 1})) for p99 in (3.0, 9.0)]
+    (one,) = combine([sure[0], row(few), sure[1]]).scenarios
+    assert (one.latency.p99_ms, one.latency.p90_ms, one.latency.unclaimable) == (6.0, 5.0, ())
+    (one,) = combine([row(load(3.0)), row(few), row(few)]).scenarios
+    assert (one.latency.p99_ms, one.latency.unclaimable) == (None, why)
 
 
 def test_the_probe_is_of_all_rounds() -> None:
-    probes = [load(3.0, server_cores=cores) for cores in (0.7, 0.95, 0.9)]
+    probes = [load(3.0, **{"server.cores": cores}) for cores in (0.7, 0.95, 0.9)]
     found = combine([row(load(3.0), threads_probe=probe) for probe in probes])
     assert found.threads_probe is not None
-    assert (found.threads_probe.server_cores, found.threads_probe.rounds) == (0.9, 3)
+    assert (found.threads_probe.server.cores, found.threads_probe.rounds) == (0.9, 3)
 
 
 def test_of_many_breaches_the_rest_is_counted() -> None:
@@ -123,7 +129,7 @@ def test_one_wrong_answer_in_any_round_shows() -> None:
 
 def test_a_round_that_was_cut_off_counts_only_alone() -> None:
     cut = row(load(3.0), status="skipped", reason="interrupted")
-    assert combine([row(load(5.0)), cut]).scenarios[0].p99_ms == 5.0
+    assert combine([row(load(5.0)), cut]).scenarios[0].latency.p99_ms == 5.0
     assert combine([cut]) is cut
 
 

@@ -1,4 +1,4 @@
-"""The command that measures what the load test promises: its verdicts, and what it says of what is not there."""
+"""Runs the command that measures the load test's promises: its verdicts, and its rows for missing tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_parts_are_measured_one_by_one(tmp_path) -> None:
-    """Those that were there stay; a tool that is not there is a row with the reason."""
+    """Earlier parts stay; a missing tool is a row with the reason."""
     out = tmp_path / "found.json"
     done = run("--parts", "intervals,large", "--trials", "20", "--out", str(out))
     assert done.returncode == 0, done.stderr

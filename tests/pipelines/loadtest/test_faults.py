@@ -1,4 +1,4 @@
-"""What a server or a user may do wrong, over both transports: every request ends, and the result says how."""
+"""Mistakes of a server or a user, over both transports: every request ends, and the result says how."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def go(call: Call, bodies: list[bytes], folder: Path, **settings) -> Scenario:
 
 FAULTS = {
     ("http", "short"): "connection lost within the answer: closed by the server",
-    ("grpc", "short"): "gRPC: a part of a gRPC message: 2999 of 3000 bytes",
+    ("grpc", "short"): "gRPC: an incomplete gRPC message: 2999 of 3000 bytes",
     ("http", "reset"): "connection lost within the answer: ",
     ("grpc", "reset"): "gRPC: the server reset the request (INTERNAL_ERROR)",
     ("grpc", "long"): "gRPC: a unary call with more than one message: 8 bytes after it",
@@ -46,18 +46,18 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", ["short", "reset", "long", "drop"])
 def test_a_fault_costs_the_requests_that_it_meets(truth, bodies, tmp_path, fault: str) -> None:
-    """Each 20th; on a connection of its own (HTTP), or on one that all share (gRPC)."""
+    """Each 20th request meets the fault; on its own connection (HTTP), or on one that all share (gRPC)."""
     kind = truth.url.partition(":")[0]
     found = go(truth.call(f"/every/20/{fault}"), bodies, tmp_path)
-    assert found.requests > 50
+    assert found.load.requests > 50
     assert found.match_share == 1.0
     if (kind, fault) not in FAULTS:  # bytes after an answer over HTTP: the answer counts, the connection does not
-        assert found.errors == 0
+        assert found.load.errors == 0
         return
     # A gRPC connection that is dropped takes along what is under way on it: more or less, as busy as the machine is.
-    most = found.requests // 2 if (kind, fault) == ("grpc", "drop") else found.requests // 20
-    assert found.requests // 20 <= found.errors <= most
-    assert FAULTS[kind, fault] in found.error_examples[0]
+    most = found.load.requests // 2 if (kind, fault) == ("grpc", "drop") else found.load.requests // 20
+    assert found.load.requests // 20 <= found.load.errors <= most
+    assert FAULTS[kind, fault] in found.load.error_examples[0]
     assert found.invalid_because is not None
     assert "requests failed (limit 1%)" in found.invalid_because
 
@@ -65,12 +65,12 @@ def test_a_fault_costs_the_requests_that_it_meets(truth, bodies, tmp_path, fault
 @pytest.mark.parametrize("path", ["/chunked", "/every/7/close", "/reversed"])
 def test_answers_in_pieces_last_ones_and_those_out_of_order(truth, bodies, tmp_path, path: str) -> None:
     found = go(truth.call(path), bodies, tmp_path, arrivals="uniform")
-    assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
+    assert (found.load.requests, found.load.errors, found.match_share) == (100, 0, 1.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_comes_back(kind: str, start_truth, bodies, tmp_path) -> None:
-    """Down in the middle of a test, and up again on the same port: the test goes on."""
+    """The server goes down in the middle of a test, and up again on the same port: the test goes on."""
     port = str(free_port())
     with ExitStack() as stack:
 
@@ -95,7 +95,7 @@ def test_a_server_that_comes_back(kind: str, start_truth, bodies, tmp_path) -> N
         found = measure(call, bodies, lambda i, answer: answer == bodies[i], settings, tmp_path, watch=restart)
     outcome = load_recording(tmp_path).outcome
     assert again
-    assert found.errors > 0
+    assert found.load.errors > 0
     assert outcome[0] == outcome[-1] == Outcome.ANSWERED
     assert found.match_share == 1.0
     assert not found.valid
@@ -118,7 +118,7 @@ def test_a_server_that_goes_down_after_the_last_answer(kind: str, start_truth, b
 
             found = measure(server.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, folder, watch=kill)
             assert server.process.wait(10) is not None
-        assert (found.requests, found.errors, found.match_share) == (100, 0, 1.0)
+        assert (found.load.requests, found.load.errors, found.match_share) == (100, 0, 1.0)
         return found
 
     found = until_valid(once)  # what the machine spoils is measured again, as in a run
@@ -130,7 +130,7 @@ def test_a_rate_that_the_machine_cannot_offer(truth, bodies, tmp_path) -> None:
     assert not found.valid
     assert found.invalid_because is not None
     assert "the load generator" in found.invalid_because or "were not sent" in found.invalid_because
-    assert found.requests == pytest.approx(120_000, rel=0.05)
+    assert found.load.requests == pytest.approx(120_000, rel=0.05)
 
 
 def test_answers_that_are_larger_than_the_memory_for_them(truth, tmp_path) -> None:
@@ -149,13 +149,13 @@ def test_answers_that_are_larger_than_the_memory_for_them(truth, tmp_path) -> No
     settings = LoadSettings("offline", 0.5, 0.0, concurrency=16, requests=16, timeout_s=20.0)
     call = truth.call("/size/100000000")
     found = measure(call, [b"x"], lambda _, answer: len(answer) == 10**8, settings, tmp_path, watch=look)
-    assert (found.errors, found.error_examples) == (0, ()) or TOO_MUCH in found.error_examples[0]
-    assert (found.errors > 0) == truth.url.startswith("http")
+    assert (found.load.errors, found.load.error_examples) == (0, ()) or TOO_MUCH in found.load.error_examples[0]
+    assert (found.load.errors > 0) == truth.url.startswith("http")
     assert most < 3 * MAX_ARRIVING
 
 
 def test_a_server_that_does_not_read(bodies, tmp_path) -> None:
-    """It accepts and leaves large requests lying: they time out, and cost no more memory than the bodies have."""
+    """The server accepts large requests but does not read them: they time out, and need only the bodies' memory."""
     import socket
 
     most = 0
@@ -170,6 +170,6 @@ def test_a_server_that_does_not_read(bodies, tmp_path) -> None:
         call = Call(f"http://127.0.0.1:{server.getsockname()[1]}", "/x")
         settings = LoadSettings("server", 0.5, 0.0, rate_per_s=200.0, timeout_s=0.8)
         found = measure(call, [bytes(10_000_000)], lambda *_: True, settings, tmp_path, watch=look)
-    assert found.errors == found.requests > 50
-    assert "no answer within 0.8 s" in found.error_examples
+    assert found.load.errors == found.load.requests > 50
+    assert "no answer within 0.8 s" in found.load.error_examples
     assert most < 500 * 2**20

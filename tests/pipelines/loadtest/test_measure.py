@@ -52,17 +52,17 @@ def gone(folder: Path, within_s: float = 10.0) -> bool:
 def test_single_stream(truth, bodies, tmp_path) -> None:
     found = go(truth.call("/echo/5"), bodies, tmp_path, "single-stream")
     assert found.valid, found.invalid_because
-    assert (found.errors, found.concurrency, found.offered_per_s) == (0, 1, None)
-    assert found.p50_ms is not None
-    assert 5.0 <= found.p50_ms < 5.0 + SLACK_MS
-    assert found.quantiles_ms[0] >= 4.9
+    assert (found.load.errors, found.load.concurrency, found.load.offered_per_s) == (0, 1, None)
+    assert found.latency.p50_ms is not None
+    assert 5.0 <= found.latency.p50_ms < 5.0 + SLACK_MS
+    assert found.latency.quantiles_ms[0] >= 4.9
     # One after another: the rate is the reciprocal of the mean.
-    assert found.mean_ms is not None
-    assert found.rate_per_s == pytest.approx(1000 / found.mean_ms, rel=0.1)
-    assert found.answers_checked == found.requests
+    assert found.latency.mean_ms is not None
+    assert found.load.rate_per_s == pytest.approx(1000 / found.latency.mean_ms, rel=0.1)
+    assert found.answers_checked == found.load.requests
     assert found.match_share == 1.0
-    assert found.client_cpu_us_per_request is not None
-    assert 1 < found.client_cpu_us_per_request < 5_000
+    assert found.generator.cpu_us_per_request is not None
+    assert 1 < found.generator.cpu_us_per_request < 5_000
 
     recording = load_recording(tmp_path)
     assert np.all(recording.sent >= recording.intended)
@@ -74,9 +74,9 @@ def test_single_stream(truth, bodies, tmp_path) -> None:
 def test_offline_keeps_requests_outstanding(truth, bodies, tmp_path) -> None:
     found = go(truth.call("/echo/20"), bodies, tmp_path, "offline", concurrency=6, batch=3)
     assert found.valid, found.invalid_because
-    assert found.concurrency == 6
-    assert found.samples_per_s == pytest.approx(3 * found.rate_per_s)
-    assert 6 / (0.020 + SLACK_MS / 1000) * 0.8 < found.rate_per_s < 6 / 0.020
+    assert found.load.concurrency == 6
+    assert found.load.samples_per_s == pytest.approx(3 * found.load.rate_per_s)
+    assert 6 / (0.020 + SLACK_MS / 1000) * 0.8 < found.load.rate_per_s < 6 / 0.020
     recording = load_recording(tmp_path)
     measured = slice(recording.first, None)
     ends = np.sort(recording.done[measured])
@@ -90,15 +90,15 @@ def test_server_keeps_its_schedule(truth, bodies, tmp_path) -> None:
     schedule = poisson_arrivals(150.0, 1.1, 4)
     recording = load_recording(tmp_path)
     assert np.array_equal(np.diff(recording.intended), np.diff(schedule))
-    assert found.requests == int((schedule >= 100_000_000).sum())
-    assert found.p50_ms is not None
-    assert 5.0 <= found.p50_ms < 5.0 + SLACK_MS
-    assert found.send_lag_p50_us is not None
-    assert found.send_lag_p99_us is not None
-    assert 0 < found.send_lag_p50_us <= found.send_lag_p99_us
-    assert found.send_lag_p50_us < 2_000
-    assert found.offered_per_s == 150.0
-    assert found.rate_per_s == pytest.approx(found.requests / 1.0, rel=0.05)
+    assert found.load.requests == int((schedule >= 100_000_000).sum())
+    assert found.latency.p50_ms is not None
+    assert 5.0 <= found.latency.p50_ms < 5.0 + SLACK_MS
+    assert found.generator.send_lag_p50_us is not None
+    assert found.generator.send_lag_p99_us is not None
+    assert 0 < found.generator.send_lag_p50_us <= found.generator.send_lag_p99_us
+    assert found.generator.send_lag_p50_us < 2_000
+    assert found.load.offered_per_s == 150.0
+    assert found.load.rate_per_s == pytest.approx(found.load.requests / 1.0, rel=0.05)
     assert found.match_share == 1.0
 
 
@@ -108,16 +108,16 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed_one(truth, bodie
     for folder in folders:
         folder.mkdir()
     opened = go(truth.call("/stall/500/500/2"), bodies, folders[0], "server", rate_per_s=400.0, duration_s=1.5)
-    assert opened.p99_ms is not None, opened.unclaimable
-    assert 430 < opened.p99_ms < 500 + 4 * SLACK_MS
-    assert opened.max_ms is not None
-    assert 480 < opened.max_ms < 500 + 4 * SLACK_MS
-    assert opened.p50_ms is not None
-    assert opened.p50_ms < 2 + SLACK_MS
+    assert opened.latency.p99_ms is not None, opened.latency.unclaimable
+    assert 430 < opened.latency.p99_ms < 500 + 4 * SLACK_MS
+    assert opened.latency.max_ms is not None
+    assert 480 < opened.latency.max_ms < 500 + 4 * SLACK_MS
+    assert opened.latency.p50_ms is not None
+    assert opened.latency.p50_ms < 2 + SLACK_MS
     closed = go(truth.call("/stall/501/500/2"), bodies, folders[1], "single-stream", duration_s=1.5)
-    assert closed.max_ms is not None
-    assert 480 < closed.max_ms < 500 + 4 * SLACK_MS
-    assert closed.quantiles_ms[99] < 100  # one request of some hundred waited
+    assert closed.latency.max_ms is not None
+    assert 480 < closed.latency.max_ms < 500 + 4 * SLACK_MS
+    assert closed.latency.quantiles_ms[99] < 100  # one request of some hundred waited
 
 
 def test_a_backlog_never_throttles_the_schedule(truth, bodies, tmp_path) -> None:
@@ -126,20 +126,20 @@ def test_a_backlog_never_throttles_the_schedule(truth, bodies, tmp_path) -> None
     assert not found.valid
     assert found.invalid_because is not None
     assert "did not keep up" in found.invalid_because
-    assert 30 < found.rate_per_s <= 51
-    assert found.errors == 0
+    assert 30 < found.load.rate_per_s <= 51
+    assert found.load.errors == 0
     recording = load_recording(tmp_path)
     assert np.percentile(recording.sent - recording.intended, 50) < 2e6
-    assert found.max_ms is not None
-    assert found.max_ms > 200
-    assert found.concurrency > 20
+    assert found.latency.max_ms is not None
+    assert found.latency.max_ms > 200
+    assert found.load.concurrency > 20
 
 
 def test_errors_are_counted_and_shown(truth, bodies, tmp_path) -> None:
     found = go(truth.call("/every/10/error"), bodies, tmp_path, "server", rate_per_s=200.0)
-    assert found.requests // 10 - 1 <= found.errors <= found.requests // 10 + 1
+    assert found.load.requests // 10 - 1 <= found.load.errors <= found.load.requests // 10 + 1
     kind = "HTTP 503" if truth.url.startswith("http") else "gRPC INVALID_ARGUMENT"
-    assert found.error_examples == (f"{kind}: too busy",)
+    assert found.load.error_examples == (f"{kind}: too busy",)
     assert not found.valid
     assert found.invalid_because is not None
     assert "requests failed (limit 1%)" in found.invalid_because
@@ -148,7 +148,7 @@ def test_errors_are_counted_and_shown(truth, bodies, tmp_path) -> None:
 
 def test_wrong_answers_are_found(truth, bodies, tmp_path) -> None:
     found = go(truth.call("/every/4/wrong"), bodies, tmp_path, "offline", duration_s=0.3)
-    assert found.errors == 0
+    assert found.load.errors == 0
     assert found.match_share == pytest.approx(0.75, abs=0.05)
 
 
@@ -156,17 +156,17 @@ def test_no_answer_times_out(truth, bodies, tmp_path) -> None:
     begun = time.monotonic()
     found = go(truth.call("/silent"), bodies, tmp_path, "server", rate_per_s=150.0, timeout_s=0.3)
     assert time.monotonic() - begun < 8
-    assert found.requests == found.errors > 50
-    assert found.error_examples == ("no answer within 0.3 s",)
+    assert found.load.requests == found.load.errors > 50
+    assert found.load.error_examples == ("no answer within 0.3 s",)
     assert found.invalid_because is not None
     assert found.invalid_because.startswith("no request was answered")
-    assert (found.p50_ms, found.match_share, found.rate_per_s) == (None, None, 0.0)
+    assert (found.latency.p50_ms, found.match_share, found.load.rate_per_s) == (None, None, 0.0)
 
 
 def test_a_few_lost_answers_do_not_stop_the_rest(truth, bodies, tmp_path) -> None:
     found = go(truth.call("/every/50/silent"), bodies, tmp_path, "offline", concurrency=4, timeout_s=0.2)
-    assert found.errors > 0
-    assert found.requests - found.errors >= 40 * found.errors
+    assert found.load.errors > 0
+    assert found.load.requests - found.load.errors >= 40 * found.load.errors
     assert found.match_share == 1.0
 
 
@@ -176,7 +176,7 @@ def test_a_server_that_is_down(kind: str, scenario: str, bodies, tmp_path) -> No
     call = Call(f"{kind}://127.0.0.1:{free_port()}", "/echo/0")
     found = go(call, bodies, tmp_path, scenario, duration_s=0.3, rate_per_s=100.0, concurrency=2)
     assert not found.valid
-    assert 0 < found.requests == found.errors < 200
+    assert 0 < found.load.requests == found.load.errors < 200
     assert found.invalid_because is not None
     assert "refused" in found.invalid_because.lower()
 
@@ -192,11 +192,11 @@ def test_a_server_that_dies_in_the_middle(kind: str, start_truth, bodies, tmp_pa
         settings = LoadSettings("server", 1.2, 0.0, rate_per_s=250.0, timeout_s=2.0)
         call = server.call("/echo/20")
         found = measure(call, bodies, lambda i, a: a == bodies[i], settings, tmp_path, watch=kill_half_way)
-    assert found.errors > 10
-    assert found.requests - found.errors > 10
+    assert found.load.errors > 10
+    assert found.load.requests - found.load.errors > 10
     assert found.match_share == 1.0
     assert not found.valid
-    assert found.error_examples
+    assert found.load.error_examples
     outcome = load_recording(tmp_path).outcome
     assert not np.any(outcome == Outcome.PENDING)
 
@@ -207,28 +207,28 @@ def test_a_server_that_dies_in_the_middle(kind: str, start_truth, bodies, tmp_pa
 )
 def test_broken_connections_are_errors(http_truth, bodies, tmp_path, path: str, text: str) -> None:
     found = go(http_truth.call(path), bodies, tmp_path, "offline", duration_s=0.3, concurrency=3)
-    assert 0 < found.requests == found.errors
-    assert text in found.error_examples[0]
+    assert 0 < found.load.requests == found.load.errors
+    assert text in found.load.error_examples[0]
 
 
 @pytest.mark.parametrize("path", ["/chunked", "/close"])
 def test_other_framings_of_http(http_truth, bodies, tmp_path, path: str) -> None:
     found = go(http_truth.call(path), bodies, tmp_path, "offline", duration_s=0.3, concurrency=3)
-    assert found.requests > 20  # valid or not: a server this fast may leave the generator as the limit
-    assert (found.errors, found.match_share) == (0, 1.0)
+    assert found.load.requests > 20  # valid or not: a server this fast may leave the generator as the limit
+    assert (found.load.errors, found.match_share) == (0, 1.0)
 
 
 def test_large_bodies(truth, tmp_path) -> None:
     bodies = [os.urandom(600_000) for _ in range(2)]
     found = go(truth.call("/echo/0"), bodies, tmp_path, "offline", duration_s=0.5, concurrency=2)
     assert found.valid, found.invalid_because
-    assert (found.errors, found.match_share) == (0, 1.0)
+    assert (found.load.errors, found.match_share) == (0, 1.0)
     assert found.answers_checked <= 128 * 2**20 / 600_000
 
 
 def test_more_than_2000_answers_are_sampled(http_truth, tmp_path) -> None:
     found = go(http_truth.call("/echo/0"), [b"x"], tmp_path, "offline", duration_s=1.2, concurrency=8)
-    assert found.requests > 2_000
+    assert found.load.requests > 2_000
     assert 900 <= found.answers_checked <= 2_000
 
 
@@ -251,7 +251,7 @@ def test_too_many_in_flight_is_said(http_truth, tmp_path) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (164, 164))
         settings = LoadSettings("server", 0.5, 0.0, rate_per_s=500.0, timeout_s=1.0)
         found = measure(Call("{http_truth.url}", "/silent"), [b"x"], lambda *_: True, settings, Path("{tmp_path}"))
-        print(found.error_examples[0], found.valid)
+        print(found.load.error_examples[0], found.valid)
     """)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "not sent: 100 requests were already unanswered False"

@@ -22,6 +22,7 @@ from pipelines.loadtest.recording import (
 )
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import summarise
+from pipelines.results import Cause
 from serving.clients import Call
 
 
@@ -46,7 +47,7 @@ def test_a_sample_is_bounded_even_and_complete_when_it_fits(count: int, most: in
 @pytest.mark.parametrize("period", [2, 3, 4, 5, 7, 8, 13, 16, 21])
 @pytest.mark.parametrize("count", [3_000, 50_000])
 def test_a_sample_is_in_step_with_no_period(period: int, count: int) -> None:
-    """Were it, a server that is wrong about one body of four could pass, or fail entirely."""
+    """In step with a period, a sample could pass a server that is wrong about one body of four, or fail it entirely."""
     sample: Sample[None] = Sample(2_000, 10**9)
     for position in range(count):
         sample.add(position, None, 1)
@@ -123,20 +124,21 @@ def test_a_summary_of_known_times() -> None:
         recorder.end(index, outcome, start + 15_000_000, "late")
     recording = recorder.finish(30_000_000, 100_000_000, 0.007, 10)
     scenario = summarise(recording, LoadSettings("server", rate_per_s=100, batch=4), checked=4, matched=3)
-    assert (scenario.requests, scenario.errors, scenario.error_examples) == (7, 1, ("late",))
-    assert scenario.duration_s == pytest.approx(0.07)
+    assert (scenario.load.requests, scenario.load.errors, scenario.load.error_examples) == (7, 1, ("late",))
+    assert scenario.load.duration_s == pytest.approx(0.07)
     # Done between 30 and 100 ms: those sent at 20, 30, 40, 60, 70 and 80 ms.
-    assert scenario.rate_per_s == pytest.approx(6 / 0.07)
-    assert scenario.samples_per_s == pytest.approx(24 / 0.07)
-    assert (scenario.mean_ms, scenario.max_ms) == (15.0, 15.0)
-    assert (scenario.p50_ms, scenario.p99_ms) == (None, None)
-    assert scenario.concurrency == 2
+    assert scenario.load.rate_per_s == pytest.approx(6 / 0.07)
+    assert scenario.load.samples_per_s == pytest.approx(24 / 0.07)
+    assert (scenario.latency.mean_ms, scenario.latency.max_ms) == (15.0, 15.0)
+    assert (scenario.latency.p50_ms, scenario.latency.p99_ms) == (None, None)
+    assert scenario.load.concurrency == 2
     assert (scenario.answers_checked, scenario.match_share) == (4, 0.75)
-    assert (scenario.send_lag_p50_us, scenario.send_lag_p99_us) == (2.0, 2.0)
-    assert scenario.client_cpu_us_per_request == pytest.approx(1000)
+    assert (scenario.generator.send_lag_p50_us, scenario.generator.send_lag_p99_us) == (2.0, 2.0)
+    assert scenario.generator.cpu_us_per_request == pytest.approx(1000)
     assert not scenario.valid
     assert scenario.invalid_because is not None
     assert "too few answers: 6" in scenario.invalid_because
+    assert scenario.invalid_causes[0] is Cause.TEST
 
 
 @pytest.mark.parametrize(

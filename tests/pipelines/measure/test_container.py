@@ -96,7 +96,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) ->
 
 
 def asked(path: str, model: str, container: Any, url: str) -> bool:
-    """What the probe of a cluster's manifest says of a model in a container that runs."""
+    """Return the result of a cluster's readiness probe, for a model in a running container."""
     module = importlib.import_module(str(path_module(path).CARD.container))
     probe = module.container(LaunchRequest(model, Path(), Path(), 0, 0)).probe
     if isinstance(probe, ExecProbe):
@@ -163,7 +163,7 @@ def test_an_image_that_is_not_there_is_one_line(cli: Any, trained: Any, docker_c
 
 @pytest.mark.docker
 def test_an_image_whose_program_cannot_start_is_named(cli: Any, trained: Any, docker_client: Any) -> None:
-    """Not every image that is named takes the command line of the server."""
+    """An image that is named may not take the command line of the server."""
     plain = {**os.environ, "TF_SERVING_IMAGE": "python:3.11-slim-bookworm"}
     done = cli("serve", "tf-serving", "--container", env=plain)
     assert done.returncode == 1
@@ -181,7 +181,7 @@ def test_a_taken_port_is_one_line(cli: Any, trained: Any, docker_client: Any) ->
 
 @pytest.fixture(scope="module")
 def report(cli: Any, trained: Any, built_image: Callable[[str], str]) -> Report:
-    """A run with one path in its container, and one whose image is not there."""
+    """A run with one path in its container, and one whose image does not exist."""
     environment = {
         **os.environ,
         "OPEN_INFERENCE_IMAGE": built_image("open_inference"),
@@ -215,8 +215,8 @@ class TestRun:
             for load in one.row.scenarios:
                 assert load.valid
                 assert load.match_share == 1.0
-                assert load.server_cpu_ms_per_request is not None
-            proxied = sum(load.proxy_cpu_ms_per_request or 0 for load in one.row.scenarios)
+                assert load.server.cpu_ms_per_request is not None
+            proxied = sum(load.server.proxy_cpu_ms_per_request or 0 for load in one.row.scenarios)
             assert (proxied > 0) == (one.via == "published port")
 
     def test_each_layer_is_over_the_one_below(self, report: Report) -> None:
@@ -245,7 +245,7 @@ class TestRun:
         others = [one for one in report.containers if one.row.path == "tf-serving"]
         assert len(others) == 4
         assert {one.row.status for one in others} == {"skipped"}
-        assert all("Name another with TF_SERVING_IMAGE" in (one.row.reason or "") for one in others)
+        assert all("Set TF_SERVING_IMAGE to another image" in (one.row.reason or "") for one in others)
         assert not [one for one in report.containers if one.row.path == "litert"]
 
     @pytest.mark.usefixtures("report")

@@ -1,4 +1,4 @@
-"""What is known after an interruption: every row that was measured until then, in containers too."""
+"""The results after an interruption: every row that was measured until then, in containers too."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.artifacts.workspace import Workspace
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
+from pipelines.fairness.disturbed import marked
+from pipelines.fairness.rounds import changed
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
 from pipelines.measure import container, rows
@@ -19,7 +22,7 @@ from pipelines.measure.rounds import Job, Measuring, Round
 from pipelines.measure.rows import Bench, MeasurePlan
 from pipelines.paths import path_module
 from pipelines.paths.choose import Choice, spec_named
-from pipelines.results import ContainerRow, Row, Via
+from pipelines.results import ContainerRow, Row, Scenario, Via
 from pipelines.run.options import Options
 from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context
@@ -43,9 +46,22 @@ def job(work: Any) -> Job:
     return Job("measure", "onnxruntime:pytorch", (), work)
 
 
-def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipped() -> None:
+def a_run(folder: Path, choices: list[Choice], options: Options) -> Run:
+    return Run(Context(Workspace(folder), folder), spec_named("mnist_cnn"), choices, options, Steps(quiet=True))
+
+
+def test_a_run_has_a_report_before_it_has_begun(tmp_path: Path) -> None:
+    run = a_run(tmp_path, [CHOICE], Options())
+    report = run.report()
+    assert report.training is None
+    assert [(one.status, one.reason) for one in (*report.artifacts, *report.rows)] == [
+        ("skipped", "interrupted before it was measured")
+    ] * (1 + 1 + len(CARD.protocols))
+
+
+def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipped(tmp_path: Path) -> None:
     choices = [CHOICE, Choice(CARD, "keras")]
-    run = Run(Context.__new__(Context), spec_named("mnist_cnn"), choices, Options(containers=True), Steps(quiet=True))
+    run = a_run(tmp_path, choices, Options(containers=True))
 
     def work(now: Round) -> None:
         # In the order of measuring: first all protocols one way, then the other.
@@ -55,7 +71,6 @@ def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipp
 
     with pytest.raises(KeyboardInterrupt):
         run.measuring.rounds([[job(work)]], Steps(quiet=True))
-    run.training = None  # type: ignore[assignment]
     found = run.report().containers
     assert [(one.row.variant, one.row.protocol, one.via) for one in found] == [
         (choice.variant, protocol, via) for choice in choices for protocol in CARD.protocols for via in (PORT, ADDRESS)
@@ -81,14 +96,17 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
 ) -> None:
     """The interruption comes while the second protocol is measured; no engine is needed to see what is kept."""
     image = SimpleNamespace(name="slipway/open-inference", size_bytes=644)
-    recipe = Recipe(server="here", argv=(), endpoints={}, ready=lambda: True)
+    published = {name: f"http://127.0.0.1:{n}" for n, name in enumerate(CARD.protocols, start=1)}
+    recipe = Recipe(server="here", argv=(), endpoints=published, ready=lambda: True)
+    asked: list[str] = []
     artifact = SimpleNamespace(name="onnxruntime:pytorch", manifest=SimpleNamespace(variant="pytorch"))
 
     @contextmanager
     def started(*_: Any, **__: Any) -> Iterator[Any]:
         yield SimpleNamespace(recipe=recipe, image=image, ready_s=1.0)
 
-    def measure_protocol(bench: Bench, protocol: str, *_: Any) -> Row:
+    def measure_protocol(bench: Bench, protocol: str, *_: Any, url: str) -> Row:
+        asked.append(url)
         if protocol == CARD.protocols[1]:
             bench.keep(Row("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
             raise KeyboardInterrupt
@@ -103,6 +121,35 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
         (PORT, CARD.protocols[0], "ok", image.name),
         (PORT, CARD.protocols[1], "skipped", image.name),
     ]
+    assert asked == [published[name] for name in CARD.protocols[:2]]
+
+
+def test_a_container_is_asked_at_both_of_its_addresses_and_its_recipe_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = dict.fromkeys(CARD.protocols, "http://127.0.0.1:1")
+    direct = dict.fromkeys(CARD.protocols, "http://172.17.0.2:8080")
+    recipe = Recipe(server="here", argv=(), endpoints=published, ready=lambda: True)
+    image = SimpleNamespace(name="slipway/open-inference", size_bytes=644)
+    server = SimpleNamespace(recipe=recipe, image=image, ready_s=1.0, direct_endpoints=lambda: direct)
+    artifact = SimpleNamespace(name="onnxruntime:pytorch", manifest=SimpleNamespace(variant="pytorch"))
+    asked: list[tuple[str, Recipe, str]] = []
+
+    @contextmanager
+    def started(*_: Any, **__: Any) -> Iterator[Any]:
+        yield server
+
+    def measure_protocol(bench: Bench, protocol: str, server: Any, _: Path, url: str) -> Row:
+        asked.append((protocol, server.recipe, url))
+        return bench.row(protocol)
+
+    monkeypatch.setattr(container, "started", started)
+    monkeypatch.setattr(container, "measure_protocol", measure_protocol)
+    found: list[ContainerRow] = []
+    container.measure_contained(Bench(CARD, artifact, SPEC, PLAN), tmp_path, found.append)  # type: ignore[arg-type]
+    assert [(one.via, one.row.status) for one in found] == [(via, "ok") for via in (PORT, ADDRESS) for _ in direct]
+    assert asked == [(name, recipe, at[name]) for at in (published, direct) for name in CARD.protocols]
+    assert server.recipe is recipe
 
 
 def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
@@ -126,3 +173,42 @@ def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
     rows.measure_served(bench, tmp_path, CARD.protocols)
     assert [row.protocol for row in found] == list(CARD.protocols)
     assert len(starts) == len(CARD.protocols)
+
+
+def load(*, disturbed: bool) -> Scenario:
+    """A load test that would be sound, but for the time that others took."""
+    good = {"valid": True, "invalid_because": None, "invalid_causes": (), "load.requests": 100, "load.errors": 0}
+    return marked(changed(LOAD, good | {"server.foreign_cpu_share": 0.4 if disturbed else 0.0}))
+
+
+def kept(*turns: bool) -> tuple[Job, list[int]]:
+    """A job whose turns are disturbed or not, and a list that grows with each turn."""
+    left, done = list(turns), []
+
+    def work(now: Round) -> None:
+        done.append(1)
+        scenario = load(disturbed=left.pop(0))
+        now.keep(Row("onnxruntime", "pytorch", "rest", "ok", None, scenarios=(scenario,)))
+
+    return Job("measure", "onnxruntime:pytorch", ("rest",), work), done
+
+
+@pytest.mark.parametrize(
+    ("turns", "times", "measurement"),
+    [((False,), 1, "sound"), ((True, True, False), 3, "sound"), ((True,) * 6, 6, "disturbed")],
+)
+def test_disturbed_rows_are_measured_again(turns: tuple[bool, ...], times: int, measurement: str) -> None:
+    job, done = kept(*turns)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([[job]], Steps(quiet=True))
+    measuring.again([[job]], Steps(quiet=True), budget_s=60)
+    (row,) = measuring.rows().values()
+    assert (len(done), row.measurement, row.status, row.rounds) == (times, measurement, "ok", 1)
+
+
+def test_without_budget_nothing_is_measured_again() -> None:
+    job, done = kept(True, False)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([[job]], Steps(quiet=True))
+    measuring.again([[job]], Steps(quiet=True), budget_s=0)
+    assert (len(done), next(iter(measuring.rows().values())).measurement) == (1, "disturbed")

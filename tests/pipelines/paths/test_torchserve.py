@@ -35,7 +35,7 @@ def images(trained: TrainedModel) -> np.ndarray:
 
 def test_the_card() -> None:
     assert path_module("torchserve").CARD is torchserve.CARD
-    assert torchserve.CARD.missing() == []
+    assert all(variant.missing() == [] for variant in torchserve.CARD.variants.values())
     assert next(iter(torchserve.CARD.variants)) == "export"
 
 
@@ -112,13 +112,13 @@ def archive(folder: Path, members: dict[str, bytes]) -> Path:
 
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil", "a/../../evil", "C:/evil", "a\\..\\evil"])
 def test_members_outside_of_the_archive_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SlipwayError, match="a member outside of itself"):
+    with pytest.raises(SlipwayError, match="a member outside its folder"):
         torchserve.load(archive(tmp_path, {name: b""}), 1)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchserve, "MAX_UNPACKED_BYTES", 1000)
-    with pytest.raises(SlipwayError, match=r"may unpack to 1000 bytes. Received: 1001"):
+    with pytest.raises(SlipwayError, match=r"may unpack to 1000 bytes at most\. Received: 1001"):
         torchserve.load(archive(tmp_path, {"big": b"0" * 1001}), 1)
 
 
@@ -127,7 +127,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
         torchserve.load(tmp_path, 1)
     (tmp_path / "model-store").mkdir()
     (tmp_path / ARCHIVE).write_bytes(b"no zip file")
-    with pytest.raises(SlipwayError, match="no model archive"):
+    with pytest.raises(SlipwayError, match="is not a model archive"):
         torchserve.load(tmp_path, 1)
 
 

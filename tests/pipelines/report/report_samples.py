@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 from pipelines.fairness.noise import judge
+from pipelines.fairness.rounds import changed
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import (
@@ -18,16 +19,21 @@ from pipelines.results import (
     Fairness,
     FileEntry,
     Flip,
+    GeneratorFigures,
+    LatencyFigures,
+    LoadFigures,
     Machine,
     Parity,
     Recommendation,
     Report,
     Row,
     Scenario,
+    ServerFigures,
     Settings,
     Spread,
     StageUsage,
     Training,
+    Unclaimable,
 )
 
 INJECTION = '<script>alert("x")</script><img src="https://example.invalid/x.png" onerror="alert(1)"> & {{ 7*7 }}'
@@ -85,8 +91,11 @@ PATHS = (
 )
 
 
+FEW = Unclaimable("p99", samples=212, needed=459)
+
+
 def scenario(name: str = "server", p99: float | None = 8.0, **changes: object) -> Scenario:
-    """One valid load test whose latencies have the median p99 / 2.5 and a long tail."""
+    """One valid load test whose latencies have the median p99 / 2.5 and a long tail, with changes as in ``changed``."""
     top = p99 if p99 is not None else 20.0
     draw = random.Random(f"{name}{top}")  # noqa: S311
     sorted_ms = sorted(top / 2.5 * draw.lognormvariate(0, 0.32) for _ in range(600))
@@ -95,37 +104,40 @@ def scenario(name: str = "server", p99: float | None = 8.0, **changes: object) -
         name=name,  # type: ignore[arg-type]
         valid=True,
         invalid_because=None,
-        duration_s=10.02,
-        batch=32 if name == "offline" else 1,
-        concurrency=1 if name == "single-stream" else 8,
-        offered_per_s=100.0 if name == "server" else None,
-        rate_per_s=99.7 if name == "server" else 2500 / top,
-        samples_per_s=99.7 if name == "server" else 2500 / top * (32 if name == "offline" else 1) / 10,
-        requests=1002,
-        errors=0,
-        error_examples=(),
-        mean_ms=top / 2.3,
-        p50_ms=top / 2.5,
-        p90_ms=top / 1.5,
-        p99_ms=p99,
-        max_ms=top * 2.2,
-        unclaimable=() if p99 is not None else ("p99: 212 requests, 459 are needed for 99 % confidence",),
-        quantiles_ms=quantiles,
         answers_checked=64,
         match_share=1.0,
-        send_lag_p50_us=61.0,
-        send_lag_p99_us=212.0,
-        client_cpu_us_per_request=94.0,
-        server_cpu_ms_per_request=None if name == "offline" else 2.31,
-        server_cores=0.87,
-        server_threads=31,
-        server_busy_threads=2,
-        server_cpus=(0, 1),
-        client_cpus=(1,),
-        steal_share=0.001,
-        foreign_cpu_share=0.012,
+        load=LoadFigures(
+            duration_s=10.02,
+            batch=32 if name == "offline" else 1,
+            concurrency=1 if name == "single-stream" else 8,
+            offered_per_s=100.0 if name == "server" else None,
+            rate_per_s=99.7 if name == "server" else 2500 / top,
+            samples_per_s=99.7 if name == "server" else 2500 / top * (32 if name == "offline" else 1) / 10,
+            requests=1002,
+            errors=0,
+        ),
+        latency=LatencyFigures(
+            mean_ms=top / 2.3,
+            p50_ms=top / 2.5,
+            p90_ms=top / 1.5,
+            p99_ms=p99,
+            max_ms=top * 2.2,
+            unclaimable=() if p99 is not None else (FEW,),
+            quantiles_ms=quantiles,
+        ),
+        generator=GeneratorFigures(
+            send_lag_p50_us=61.0, send_lag_p99_us=212.0, cpu_us_per_request=94.0, cpus=(1,), steal_share=0.001
+        ),
+        server=ServerFigures(
+            cpu_ms_per_request=None if name == "offline" else 2.31,
+            cores=0.87,
+            threads=31,
+            busy_threads=2,
+            cpus=(0, 1),
+            foreign_cpu_share=0.012,
+        ),
     )
-    return replace(found, **changes)  # type: ignore[arg-type]
+    return changed(found, changes)
 
 
 def certificate(
@@ -282,11 +294,12 @@ def full() -> Report:
             rows[index] = Row(one.path, one.variant, one.protocol, verdict.status, verdict.reason)
     index = next(i for i, one in enumerate(rows) if one.protocol == "torchserve-rest")
     single, offline, _ = rows[index].scenarios
+    examples = ("503 Service Unavailable", f"timeout after 10 s {INJECTION}")
     rows[index] = replace(
         rows[index],
         scenarios=(
-            replace(single, p99_ms=None, unclaimable=("p99: 212 requests, 459 are needed for 99 % confidence",)),
-            replace(offline, errors=3, error_examples=("503 Service Unavailable", f"timeout after 10 s {INJECTION}")),
+            changed(single, {"latency.p99_ms": None, "latency.unclaimable": (FEW,)}),
+            changed(offline, {"load.errors": 3, "load.error_examples": examples}),
             scenario(
                 "server", 61.0, valid=False, invalid_because="sent 61.2 of 100 requests/s: the server cannot keep up"
             ),
@@ -299,7 +312,7 @@ def full() -> Report:
 
 
 def everything_failed() -> Report:
-    """Nothing worked, every optional value is null, and every text is somebody's attack."""
+    """Nothing worked, every optional value is null, and every text is an attack."""
     artifacts = tuple(
         ArtifactRow(f"{INJECTION} {n}", "日本語", "?", INJECTION, "failed", LONG_REASON) for n in range(3)
     )
@@ -309,13 +322,26 @@ def everything_failed() -> Report:
     )
 
 
+def cut_short() -> Report:
+    """A run that was interrupted while its model was trained: no training, no figure."""
+    why = "interrupted before it was measured"
+    artifacts = (ArtifactRow("litert", "fp32", "tensorflow", "flatbuffer, float32", "skipped", why),)
+    made = report(artifacts, (Row("litert", "fp32", IN_PROCESS, "skipped", why),), interrupted=True)
+    return replace(made, training=None)
+
+
 def nulls() -> Report:
-    """Rows that are ok, and have no figure but those that must be there."""
-    empty = scenario(
-        "server", None, mean_ms=None, p50_ms=None, p90_ms=None, max_ms=None, quantiles_ms=(), match_share=None,
-        send_lag_p50_us=None, send_lag_p99_us=None, client_cpu_us_per_request=None, server_cpu_ms_per_request=None,
-        offered_per_s=None, requests=0, answers_checked=0,
-    )  # fmt: skip
+    """Rows that are ok, with the required figures only."""
+    made = scenario("server", None)
+    empty = replace(
+        made,
+        answers_checked=0,
+        match_share=None,
+        load=replace(made.load, offered_per_s=None, requests=0),
+        latency=LatencyFigures(None, None, None, None, None, unclaimable=(FEW,)),
+        generator=GeneratorFigures(),
+        server=ServerFigures(),
+    )
     bare = Row("litert", "fp32", IN_PROCESS, "ok", None, scenarios=(empty, replace(empty, name="offline")))
     return report((ArtifactRow("litert", "fp32", "tensorflow", "", "ok", None),), (bare, replace(bare, path="orphan")))
 
@@ -325,19 +351,19 @@ def nothing() -> Report:
     return report((), (), recommendation=Recommendation(None, "No row is served."))
 
 
-def many() -> Report:
-    """Fifteen paths: nobody may know how many there are."""
-    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(15))
+def many(count: int = 15) -> Report:
+    """Fifteen paths: no code may depend on their number."""
+    artifacts = tuple(artifact(f"path-{n}", "fp32", 1_000_000 * (n + 1)) for n in range(count))
     rows = tuple(
         row(f"path-{n}", "fp32", protocol, 4.0 + n)
-        for n in range(15)
+        for n in range(count)
         for protocol in (IN_PROCESS, "open-inference-grpc")
     )
     return report(artifacts, rows)
 
 
 def fairness(scenarios: tuple[Scenario, ...] = (), rounds: int = 1, **changes: object) -> Fairness:
-    """How a quiet machine with two processors measured some rows."""
+    """Measurements of some rows on a quiet machine with two processors."""
     beats = tuple(Beat(17.0 * n, 0.131 + 0.0004 * n) for n in range(7))
     checks = judge(scenarios, beats, 0.004)
     order = tuple(
@@ -362,9 +388,9 @@ def scattered(one: Row) -> Row:
             load,
             rounds=5,
             spreads=(
-                *spread("p50_ms", load.p50_ms),
-                *spread("p99_ms", load.p99_ms),
-                *spread("samples_per_s", load.samples_per_s),
+                *spread("latency.p50_ms", load.latency.p50_ms),
+                *spread("latency.p99_ms", load.latency.p99_ms),
+                *spread("load.samples_per_s", load.load.samples_per_s),
             ),
         )
         for load in one.scenarios
@@ -392,11 +418,11 @@ def in_rounds() -> Report:
             served = row(one.path, one.variant, f"{one.path}-{protocol}", 5.0 + number)
             rows.append(curved(scattered(served), 9000.0 / (number + 1) * (1 + (protocol == "grpc"))))
     broken = "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)"
-    probe = scenario("offline", concurrency=1)
+    probe = scenario("offline", **{"load.concurrency": 1})
     rows = [one if one.protocol == IN_PROCESS else replace(one, threads_probe=probe) for one in rows]
     rows[1] = replace(rows[1], breaches=(broken,))
     rows[2] = replace(rows[2], threads_seen=False)
-    scenarios = tuple(replace(load, foreign_cpu_share=0.31) for one in rows for load in one.scenarios)
+    scenarios = tuple(changed(load, {"server.foreign_cpu_share": 0.31}) for one in rows for load in one.scenarios)
     noisy = fairness(scenarios, 5, checks=judge(scenarios, fairness().beats, 0.31), noisy=True)
     made = report(artifacts, tuple(rows))
     return replace(made, fairness=noisy, settings=replace(made.settings, repeat=5))
@@ -428,9 +454,11 @@ def contained() -> Report:
 
 def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
     return (
-        scenario("single-stream", p99 * 0.7, proxy_cpu_ms_per_request=proxy),
-        scenario("server", p99, proxy_cpu_ms_per_request=proxy),
+        scenario("single-stream", p99 * 0.7, **{"server.proxy_cpu_ms_per_request": proxy}),
+        scenario("server", p99, **{"server.proxy_cpu_ms_per_request": proxy}),
     )
 
 
-REPORTS = {make.__name__: make for make in (full, everything_failed, nulls, nothing, many, in_rounds, contained)}
+REPORTS = {
+    make.__name__: make for make in (full, everything_failed, cut_short, nulls, nothing, many, in_rounds, contained)
+}

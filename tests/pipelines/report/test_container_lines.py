@@ -1,4 +1,4 @@
-"""What a container costs: each way beside the bare process, in every face."""
+"""The costs of a container: each way beside the bare process, in every face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says about how comparable its rows are."""
+"""The report's view of how comparable its rows are."""
 
 from __future__ import annotations
 

@@ -1,21 +1,26 @@
-"""The page: everything is in it, escaped, and nothing is loaded."""
+"""The page: it contains everything, escaped, and loads nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
-from report_samples import INJECTION, full, many, nothing
+from report_samples import INJECTION, curved, full, many, nothing, row, scenario
 
+from pipelines.fairness.rounds import changed
 from pipelines.report import figures, html_face
 from pipelines.report.lines import lines, troubles
 from pipelines.report.numbers import plain
-from pipelines.results import Report
+from pipelines.results import IN_PROCESS, Report
 
 LOADING = {"src", "href", "srcset", "data", "action", "poster", "background", "formaction", "xlink:href"}
 
@@ -110,7 +115,7 @@ def test_a_reader_without_scripts_or_eyes_gets_everything(full_report: Report) -
 def test_a_missing_percentile_says_why(full_report: Report) -> None:
     read = Reader(html_face.render(full_report))
     titles = [a.get("title", "") for tag, a in read.tags if tag == "td"]
-    assert "p99: 212 requests, 459 are needed for 99 % confidence" in titles
+    assert "p99 needs 459 answers, had 212: test longer" in titles
     assert "torch-model-archiver is not installed. Run: pip install 'slipway-paths[torchserve]'" in titles
 
 
@@ -126,31 +131,64 @@ def test_write_replaces_whole_files(full_report: Report, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_one_colour_a_path_in_every_plot() -> None:
-    """Every bar's colour is its path's, and fifteen paths differ in colour or texture."""
-    found = lines(many())
-    assert set(figures.path_places(found).values()) == set(range(15))
-    looks = {(figures._colour(place), figures._texture(place)) for place in range(15)}
-    assert len(looks) == 15
-    for figure in figures.figures(found):
+def looks_of(report: Report, kind: str, look: Callable[[dict[str, Any]], Iterable[tuple[Any, ...]]]) -> dict:
+    """Path -> its looks in all traces of a kind, of which the look is read per row."""
+    found: dict[str, set[tuple[Any, ...]]] = {}
+    for figure in figures.figures(lines(report)):
         for trace in figure.data:
-            if trace["type"] == "bar":
-                for name, colour in zip(trace["customdata"], trace["marker"]["color"], strict=True):
-                    place = int(name.split()[0].removeprefix("path-"))
-                    assert colour.startswith(figures._colour(place)), figure.id
+            if trace["type"] == kind:
+                for path, *seen in look(trace):
+                    found.setdefault(path, set()).add(tuple(seen))
+    return found
+
+
+def test_forty_paths_have_a_look_each_the_same_in_every_plot() -> None:
+    def bars(trace: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
+        marker = trace["marker"]
+        names = [name.split()[0] for name in trace["customdata"]]
+        return zip(names, marker["line"]["color"], marker["pattern"]["shape"], strict=True)
+
+    found = looks_of(many(40), "bar", bars)
+    assert len(found) == 40
+    assert {len(seen) for seen in found.values()} == {1}
+    assert len({look for seen in found.values() for look in seen}) == 40
+    read = Reader(html_face.render(many(40)))
+    swatches = {(a["class"], a["style"]) for _, a in read.tags if "t" in a.get("class", "") and "style" in a}
+    assert len({look for look in swatches if look[0].startswith("swatch t")}) == 40
+
+
+def test_forty_paths_have_a_line_each_in_plots_with_axes() -> None:
+    plain = many(40)
+    tail = ((1.0, 1.0), (100.0, 3.0))
+    rows = [
+        replace(one, scenarios=tuple(changed(load, {"latency.tail": tail}) for load in one.scenarios))
+        for one in plain.rows
+        if one.protocol != IN_PROCESS
+    ]
+    report = replace(plain, rows=tuple(curved(one, 9000.0) for one in rows))
+    for name in ("curve", "tail"):
+        (figure,) = (one for one in figures.figures(lines(report)) if one.id == name)
+        seen = {(one["line"]["color"], one["line"]["dash"], one["marker"]["symbol"], one["line"]["width"])
+                for one in figure.data}  # fmt: skip
+        assert len(seen) == len(figure.data) == (80 if name == "curve" else 40)  # a curve has p50 and p99
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (0.5, 9.0), (0.01, 40_000.0), (1e-7, 1.0)])
 def test_log_axes_have_ticks_enough_and_not_too_many(low: float, high: float) -> None:
-    axis = figures._log_axis(low, high, str)
-    assert len(axis["ticktext"]) <= 10
-    assert len(axis["ticktext"]) >= (1 if low == high else 3)
+    quantiles = tuple(low * (high / low) ** (n / 100) for n in range(101))
+    measured = row(scenarios=(scenario("server", **{"latency.quantiles_ms": quantiles}),))
+    made = {figure.id: figure for figure in figures.figures(lines(replace(nothing(), rows=(measured,))))}
+    ticks = made["latency-server"].layout["xaxis"]["ticktext"]
+    assert len(ticks) <= 10
+    assert len(ticks) >= (1 if low == high else 3)
 
 
 def test_labels_are_escaped_for_plotly_and_short() -> None:
-    label = figures._text("<a href='https://example.invalid'>" + "x" * 100)
-    assert label.startswith("&lt;a href")
-    assert len(figures._text("x" * 100)) == figures.LABEL_CHARS
+    measured = row(path="<a href='https://example.invalid'>" + "x" * 100)
+    for figure in figures.figures(lines(replace(nothing(), rows=(measured,)))):
+        for note in figure.layout.get("annotations", []):
+            assert note["text"].startswith("&lt;a href")
+            assert len(html.unescape(note["text"])) == figures.LABEL_CHARS
 
 
 def test_values_of_the_sample_stand_in_the_plots() -> None:

@@ -1,4 +1,4 @@
-"""What each layer adds: the differences, what they are taken from, and how the faces show them."""
+"""The costs of each layer: the differences, their bases, and how the faces show them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REST, BINARY, GRPC = "open-inference-rest", "open-inference-rest-binary", "open-
 
 
 def load(p50_ms: float, cpu_ms: float | None, **changes: Any) -> Scenario:
-    return replace(scenario("single-stream"), p50_ms=p50_ms, server_cpu_ms_per_request=cpu_ms, **changes)
+    return scenario("single-stream", **{"latency.p50_ms": p50_ms, "server.cpu_ms_per_request": cpu_ms, **changes})
 
 
 def of(protocol: str, p50_ms: float, cpu_ms: float | None, **changes: Any) -> Row:
@@ -29,9 +29,10 @@ def of(protocol: str, p50_ms: float, cpu_ms: float | None, **changes: Any) -> Ro
 
 
 CALL = of(IN_PROCESS, 0.03, 0.04)
-JSON = of(REST, 0.45, 0.44, requests=100, errors=0, received_bytes=35_500, request_bytes=4135.0)
+SIZES = {"load.requests": 100, "load.errors": 0, "load.received_bytes": 35_500, "load.request_bytes": 4135.0}
+JSON = of(REST, 0.45, 0.44, **SIZES)
 ADDRESS = ContainerRow("container address", of(REST, 0.5, 0.43))
-PORT = ContainerRow("published port", of(REST, 0.62, 0.45, proxy_cpu_ms_per_request=0.09))
+PORT = ContainerRow("published port", of(REST, 0.62, 0.45, **{"server.proxy_cpu_ms_per_request": 0.09}))
 
 
 def costs(*rows: Row, containers: tuple[ContainerRow, ...] = ()) -> dict[str, LayerCost]:

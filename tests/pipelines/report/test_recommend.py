@@ -1,4 +1,4 @@
-"""Which row is recommended, and what is said about it."""
+"""The recommended row, and the text about it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 from report_samples import artifact, certificate, full, row, scattered, scenario
 
+from pipelines.fairness.rounds import changed
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, Row
 
 
 def with_load(one: Row, **changes: object) -> Row:
-    return replace(one, scenarios=tuple(replace(load, **changes) for load in one.scenarios))  # type: ignore[arg-type]
+    return replace(one, scenarios=tuple(changed(load, changes) for load in one.scenarios))
 
 
 A = artifact("a", "fp32", 5_000_000)
@@ -37,7 +38,9 @@ def test_what_speaks_for_the_runner_up() -> None:
 
 def test_a_tie_is_broken_by_throughput() -> None:
     slow = row("a", p99=8.0)
-    fast = replace(row("b", p99=8.5), scenarios=(scenario("offline", samples_per_s=5000.0), scenario("server", 8.5)))
+    fast = replace(
+        row("b", p99=8.5), scenarios=(scenario("offline", **{"load.samples_per_s": 5000.0}), scenario("server", 8.5))
+    )
     said = recommend((A, B), (slow, fast))
     assert said.row == "b fp32 open-inference-grpc"
     assert "Within 10 % of the lowest p99" in said.reason
@@ -53,13 +56,16 @@ def test_a_tie_of_throughput_too_is_broken_by_size() -> None:
 
 def test_just_outside_the_tie_throughput_does_not_count() -> None:
     quick = row("a", p99=8.0)
-    strong = replace(row("b", p99=8.9), scenarios=(scenario("offline", samples_per_s=9e9), scenario("server", 8.9)))
+    strong = replace(
+        row("b", p99=8.9), scenarios=(scenario("offline", **{"load.samples_per_s": 9e9}), scenario("server", 8.9))
+    )
     assert recommend((A, B), (quick, strong)).row == "a fp32 open-inference-grpc"
 
 
 def test_like_is_compared_with_like_where_one_cannot_claim_its_p99() -> None:
     certain = row("a", p99=9.0)
-    few = row("b", p99=None, scenarios=(scenario("server", None, p90_ms=3.0, p50_ms=2.0), scenario("offline", 9.0)))
+    quick = scenario("server", None, **{"latency.p90_ms": 3.0, "latency.p50_ms": 2.0})
+    few = row("b", p99=None, scenarios=(quick, scenario("offline", 9.0)))
     said = recommend((A, B), (certain, few))
     assert said.row == "b fp32 open-inference-grpc"
     assert said.reason.startswith("Lowest p90 of the server scenario")
@@ -73,8 +79,9 @@ def test_without_the_server_scenario_the_lone_client_decides() -> None:
 
 
 def test_without_any_latency_throughput_decides() -> None:
+    none = {"latency.p50_ms": None, "latency.p90_ms": None}
     rows = tuple(
-        row(n, scenarios=(scenario("offline", None, p50_ms=None, p90_ms=None, samples_per_s=s),))
+        row(n, scenarios=(scenario("offline", None, **none, **{"load.samples_per_s": s}),))
         for n, s in (("a", 10.0), ("b", 99.0))
     )
     said = recommend((A, B), rows)
@@ -131,7 +138,7 @@ def test_no_rows_at_all() -> None:
     assert recommend((), ()).row is None
     assert (
         recommend((), ()).reason
-        == "No served row is fit to ship: there is none. No in-process row either: there is none."
+        == "No served row is fit to ship: none was measured. No in-process row either: none was measured."
     )
 
 
@@ -168,7 +175,7 @@ def test_a_row_does_not_win_by_its_own_scatter() -> None:
 
 
 def test_a_leader_that_scatters_widely_is_a_tie_with_all_below_its_range() -> None:
-    wide, strong = scattered(row("b", p99=8.0)), scattered(with_load(row("a", p99=14.0), samples_per_s=9e4))
+    wide, strong = scattered(row("b", p99=8.0)), scattered(with_load(row("a", p99=14.0), **{"load.samples_per_s": 9e4}))
     high = [replace(one, spreads=tuple(replace(s, high=s.high * 4) for s in one.spreads)) for one in wide.scenarios]
     said = recommend((A, B), (strong, replace(wide, scenarios=tuple(high))))
     assert said.row == "a fp32 open-inference-grpc"

@@ -1,4 +1,4 @@
-"""What a user hands to predict: pictures, arrays, and things that are neither."""
+"""A user's inputs to predict: pictures, arrays, and files that are neither."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _memory = np.empty((2, 3), np.float32)
 
 
 def takes(seconds: float):
-    """A model that needs a time, and answers in memory that it uses again."""
+    """A model that takes a fixed time, and writes each answer into the same memory."""
 
     def predict(inputs):
         end = time.monotonic() + seconds
@@ -32,15 +32,15 @@ def right(index: int, answer: dict) -> bool:
 def test_single_stream() -> None:
     found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("single-stream", 0.5, 0.1, batch=2))
     assert found.valid, found.invalid_because
-    assert found.p50_ms is not None
-    assert 5.0 <= found.p50_ms < 15.0
-    assert found.samples_per_s == pytest.approx(2 * found.rate_per_s)
-    assert found.mean_ms is not None
-    assert found.rate_per_s == pytest.approx(1000 / found.mean_ms, rel=0.1)
-    assert (found.answers_checked, found.match_share) == (found.requests, 1.0)
-    assert found.client_cpu_us_per_request is None
-    assert found.server_cpu_ms_per_request is not None
-    assert 0 < found.server_cpu_ms_per_request < 5
+    assert found.latency.p50_ms is not None
+    assert 5.0 <= found.latency.p50_ms < 15.0
+    assert found.load.samples_per_s == pytest.approx(2 * found.load.rate_per_s)
+    assert found.latency.mean_ms is not None
+    assert found.load.rate_per_s == pytest.approx(1000 / found.latency.mean_ms, rel=0.1)
+    assert (found.answers_checked, found.match_share) == (found.load.requests, 1.0)
+    assert found.generator.cpu_us_per_request is None
+    assert found.server.cpu_ms_per_request is not None
+    assert 0 < found.server.cpu_ms_per_request < 5
 
 
 @pytest.mark.parametrize("scenario", ["single-stream", "server"])
@@ -52,7 +52,7 @@ def test_cpu_time_is_that_of_the_measured_calls(scenario: str) -> None:
         return {"y": inputs["x"] * 2}
 
     found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=100.0))
-    assert found.server_cpu_ms_per_request == pytest.approx(2.0, rel=0.1)
+    assert found.server.cpu_ms_per_request == pytest.approx(2.0, rel=0.1)
 
 
 @pytest.mark.parametrize(("scenario", "rate"), [("offline", 1.0), ("server", 20.0), ("server", 200.0)])
@@ -64,29 +64,29 @@ def test_one_thread_uses_one_core_at_most_however_far_it_falls_behind(scenario: 
         return {"y": inputs["x"] * 2}
 
     found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=rate))
-    assert found.server_cores is not None
-    assert 0.02 < found.server_cores < 1.05
+    assert found.server.cores is not None
+    assert 0.02 < found.server.cores < 1.05
 
 
 def test_offline_requests_wait_for_those_before_them() -> None:
     found = measure_in_process(takes(0.005), INPUTS, right, LoadSettings("offline", 0.5, 0.1, concurrency=4))
     assert found.valid, found.invalid_because
-    assert 60 < found.rate_per_s <= 200
-    assert found.p50_ms is not None
-    assert found.p50_ms == pytest.approx(4 * 1000 / found.rate_per_s, rel=0.3)
+    assert 60 < found.load.rate_per_s <= 200
+    assert found.latency.p50_ms is not None
+    assert found.latency.p50_ms == pytest.approx(4 * 1000 / found.load.rate_per_s, rel=0.3)
 
 
 def test_server_queues() -> None:
     """Poisson arrivals at 40/s, 10 ms each: two of five find the worker busy, and wait for it."""
     found = measure_in_process(takes(0.01), INPUTS, right, LoadSettings("server", 1.2, 0.1, rate_per_s=40.0))
-    assert (found.errors, found.match_share) == (0, 1.0)
-    assert found.p50_ms is not None
-    assert 10.0 <= found.p50_ms < 35.0
-    assert found.max_ms is not None
-    assert found.max_ms > 15.0
-    assert found.concurrency > 1
-    assert found.send_lag_p50_us is not None
-    assert 0 <= found.send_lag_p50_us < 10_000
+    assert (found.load.errors, found.match_share) == (0, 1.0)
+    assert found.latency.p50_ms is not None
+    assert 10.0 <= found.latency.p50_ms < 35.0
+    assert found.latency.max_ms is not None
+    assert found.latency.max_ms > 15.0
+    assert found.load.concurrency > 1
+    assert found.generator.send_lag_p50_us is not None
+    assert 0 <= found.generator.send_lag_p50_us < 10_000
 
 
 def test_server_that_is_too_slow_is_not_valid_and_ends() -> None:
@@ -94,11 +94,11 @@ def test_server_that_is_too_slow_is_not_valid_and_ends() -> None:
     settings = LoadSettings("server", 0.8, 0.0, rate_per_s=300.0, timeout_s=0.4)
     found = measure_in_process(takes(0.02), INPUTS, right, settings)
     assert time.monotonic() - begun < 3
-    assert found.requests > 150
-    assert found.errors > 0
-    assert found.error_examples == ("no answer within 0.4 s",)
-    assert found.max_ms is not None
-    assert 200 < found.max_ms <= 400
+    assert found.load.requests > 150
+    assert found.load.errors > 0
+    assert found.load.error_examples == ("no answer within 0.4 s",)
+    assert found.latency.max_ms is not None
+    assert 200 < found.latency.max_ms <= 400
     assert not found.valid
 
 
@@ -109,8 +109,8 @@ def test_what_predict_raises_is_an_error_of_the_request() -> None:
         return {"y": inputs["x"] * 2}
 
     found = measure_in_process(fails, INPUTS, right, LoadSettings("single-stream", 0.05, 0.0))
-    assert found.errors == pytest.approx(found.requests / 5, abs=1)
-    assert found.error_examples == ("RuntimeError: three is too many",)
+    assert found.load.errors == pytest.approx(found.load.requests / 5, abs=1)
+    assert found.load.error_examples == ("RuntimeError: three is too many",)
     assert found.match_share == 1.0
     assert not found.valid
 

@@ -59,7 +59,7 @@ def hang(pid_file):
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A log file; the stages above stand in the place of the product's."""
+    """A log file; the stages above replace the product's."""
     package = tmp_path / "stand_in"
     package.mkdir()
     (package / "sitecustomize.py").write_text(
@@ -122,7 +122,7 @@ def test_a_stage_leaves_no_child(log: Path, tmp_path: Path) -> None:
 
 def test_a_stage_that_takes_too_long_is_ended(log: Path, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    with pytest.raises(StageFailed, match="not finished after 3 s"):
+    with pytest.raises(StageFailed, match="had not finished after 3 s"):
         run_stage("hang", {"pid_file": str(pid_file)}, log, timeout_s=3.0)
     assert not psutil.pid_exists(int(pid_file.read_text()))
 

@@ -1,4 +1,4 @@
-"""The generated messages: they are those of the .proto files, have the official bytes, and clash with nobody's."""
+"""Generated messages: they match the .proto files and the official bytes, and clash with no other package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_modules_are_what_the_command_makes_now(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def torchserve_protos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the .proto files of the installed TorchServe, and the modules that protoc makes of them."""
+    """Generate modules from the .proto files of the installed TorchServe, and return their folder."""
     folder = tmp_path_factory.mktemp("torchserve")
     spec = importlib.util.find_spec("ts")
     assert spec is not None

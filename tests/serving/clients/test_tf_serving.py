@@ -1,4 +1,4 @@
-"""The two TF Serving clients, bytes against bytes; the round trip over sockets is with the server's tests."""
+"""The two TF Serving clients, compared by their bytes; the server's tests do the round trip over sockets."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def test_rest_response():
         (b"", "not JSON"),
         (b"<html>", "not JSON"),
         (b"[" * 5000, "not JSON"),
-        (b"[1]", "a JSON object is expected"),
+        (b"[1]", "the answer must be a JSON object"),
         (b'{"error": "no such model"}', "the server says: no such model"),
         (b'{"predictions": [1]}', "'outputs' is missing"),
-        (b'{"outputs": [[1, 2], [3]]}', "output y is no array"),
-        (b'{"outputs": ["a"]}', "output y is no array"),
+        (b'{"outputs": [[1, 2], [3]]}', "output y is not an array"),
+        (b'{"outputs": ["a"]}', "output y is not an array"),
         (b'{"outputs": {"z": 1}}', "outputs are missing: y"),
-        (b'{"outputs": [true]}', "output y is no array"),
+        (b'{"outputs": [true]}', "output y is not an array"),
     ],
 )
 def test_rest_answers_that_are_none(body, message):
@@ -66,7 +66,7 @@ def test_rest_answers_that_are_none(body, message):
 
 
 def test_rest_integers_are_not_made_from_decimals():
-    with pytest.raises(ProtocolError, match="output label is no array of int64"):
+    with pytest.raises(ProtocolError, match="output label is not an array of int64"):
         over_rest.decode(TWO, b'{"outputs": {"y": [1], "label": [1.5]}}')
 
 
@@ -111,8 +111,8 @@ def test_grpc_answers_that_are_none():
         over_grpc.decode(TWO, b"\xff\xff")
     with pytest.raises(ProtocolError, match=r"output y is missing\. Received: none"):
         over_grpc.decode(TWO, b"")
-    with pytest.raises(ProtocolError, match="must be of float32"):
+    with pytest.raises(ProtocolError, match="must have type float32"):
         over_grpc.decode(TWO, response(y=np.float64([1]), label=np.int64([7])).SerializeToString())
     whole.outputs["y"].tensor_content = b"123"
-    with pytest.raises(ProtocolError, match="output y is no tensor"):
+    with pytest.raises(ProtocolError, match="output y is not a valid tensor"):
         over_grpc.decode(TWO, whole.SerializeToString())

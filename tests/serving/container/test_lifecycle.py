@@ -30,7 +30,7 @@ LISTEN = (
 
 
 def says(_line: str) -> None:
-    """Nothing is built or pulled here, or nobody has to hear of it."""
+    """Ignore progress messages of builds and pulls."""
 
 
 def listening(inside: Inside) -> bool:
@@ -85,7 +85,7 @@ def test_it_is_ready_measured_and_gone_after_the_block(
         assert server.first_answer() >= server.ready_s
         assert server.recipe.endpoints == {"web": f"http://127.0.0.1:{wanted.ports['web'].published}"}
         assert server.image.size_bytes > 50e6
-        # Its processes are this machine's: the same figures as a bare process's.
+        # Its processes are visible on this machine, so the figures are those of a bare process.
         assert server.root_pid() is not None
         assert server.usage().peak_rss_bytes > 5e6
         for _ in range(200):
@@ -179,7 +179,7 @@ def test_one_that_somebody_else_removes_is_noticed(payload: Path, tmp_path: Path
     with serve_container(lambda: recipe(payload), tmp_path, says) as server:
         docker_client.containers.get(server.name).remove(force=True)
         assert not server.running
-        assert server.exit_text() == "removed by somebody else"
+        assert server.exit_text() == "removed by another program"
         server.wait()
 
 
@@ -220,7 +220,7 @@ def test_where_its_guard_was_killed_too_the_next_one_removes_it(
     payload: Path, tmp_path: Path, no_container_left: Callable[[], list[str]], docker_client: Any
 ) -> None:
     parent, orphan, guard = started(payload, tmp_path)
-    parent.send_signal(signal.SIGSTOP)  # so that it does not see its guard end
+    parent.send_signal(signal.SIGSTOP)  # so that it cannot notice the end of its guard
     os.kill(guard, signal.SIGKILL)
     parent.kill()
     parent.wait(30)
@@ -229,7 +229,7 @@ def test_where_its_guard_was_killed_too_the_next_one_removes_it(
     other.mkdir()
     with serve_container(lambda: recipe(payload), other, says) as server:
         assert no_container_left() == [server.name]
-        assert ownership.reap(docker_client) == []  # and leaves those that have an owner
+        assert ownership.reap(docker_client) == []  # containers with a living owner stay
         assert server.running
 
 

@@ -1,4 +1,4 @@
-"""A tiny gRPC server over ServerConnection in a thread, and a peer that sends it whatever bytes it likes."""
+"""A small gRPC server over ServerConnection in a thread, and a peer that can send it any bytes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EchoServer:
         self.loop.close()
 
     def ask(self, what: Callable[[], object]) -> object:
-        """What a function returns that the loop's thread runs."""
+        """Run a function in the loop's thread, and return its result."""
 
         async def run() -> object:
             return what()
@@ -74,7 +74,7 @@ class EchoServer:
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(LIMIT_S)
 
     def drain(self) -> None:
-        """Listens no more, and ends every connection gracefully."""
+        """Stop listening, and end every connection gracefully."""
 
         def begin() -> None:
             self.server.close()
@@ -95,7 +95,7 @@ class EchoServer:
         self._thread.join(LIMIT_S)
 
     def state(self) -> list[dict[str, int]]:
-        """How much each connection holds, of everything that grows with what a peer sends."""
+        """Return each connection's counts of everything that grows with a peer's bytes."""
         return self.ask(lambda: [each.sizes() for each in self.alive])
 
     def is_at_rest(self) -> bool:
@@ -138,7 +138,7 @@ class Peer:
         self.send(hello)
 
     def send(self, data: bytes) -> None:
-        """Whether the server has hung up is seen when reading."""
+        """Send bytes; reading will show if the server has closed the connection."""
         with suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
 
@@ -203,7 +203,7 @@ def serving(**options: object) -> Iterator[EchoServer]:
 
 @pytest.fixture(scope="session")
 def tools() -> type:
-    """What a test module needs of this one."""
+    """The tools of this module for test modules."""
 
     class Tools:
         pass
@@ -221,7 +221,7 @@ def server() -> Iterator[EchoServer]:
 
 @pytest.fixture
 def unharmed(server: EchoServer) -> Iterator[EchoServer]:
-    """The server, which afterwards still answers, holds nothing, and has closed what it opened."""
+    """Yield the server; after the test, check that it answers, holds nothing, and has closed its files."""
     process = psutil.Process()
     until(lambda: not server.alive)
     server.begun.clear()

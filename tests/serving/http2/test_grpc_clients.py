@@ -63,7 +63,7 @@ def test_sizes_at_once(server):
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])
 def test_a_thousand_calls_on_a_channel(tools, limit):
-    """More than may be open wait in the client; none is lost."""
+    """Calls above the limit of open streams wait in the client; none is lost."""
     with tools.serving(max_streams=limit) as server:
 
         async def ask() -> None:
@@ -138,7 +138,7 @@ def test_a_compressed_message_over_the_limit(tools):
 
 
 def test_decompression_does_not_hold_up_others(server, channel, tools):
-    """A hundred megabytes come of each of several messages, while another connection asks."""
+    """Several messages decompress to a hundred megabytes each, while another connection sends requests."""
     server.begun.clear()
     options = [*UNLIMITED, ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(f"{LOOPBACK}:{server.port}", options) as large:
@@ -176,7 +176,7 @@ def test_unix_socket(tools, tmp_path):
 
 
 def test_a_graceful_end_loses_no_call(tools):
-    """Two servers; one goes away while threads keep asking. gRPC's client goes on with the other, and none fails."""
+    """One of two servers stops while threads keep sending. gRPC's client uses the other one, and no call fails."""
     with tools.serving() as leaves, tools.serving() as stays:
         target = f"ipv4:{LOOPBACK}:{leaves.port},{LOOPBACK}:{stays.port}"
         failed: list[str] = []
@@ -208,7 +208,7 @@ def test_a_graceful_end_loses_no_call(tools):
 
 
 def test_a_drained_connection_brings_its_last_answers(tools):
-    """Large ones, to a client that is slow to read, and that goes on to write."""
+    """The answers are large, and the client reads slowly and continues to write."""
     with tools.serving() as server, grpc.insecure_channel(f"{LOOPBACK}:{server.port}", SMALL_WINDOWS) as channel:
         running = [channel.unary_unary("/t.T/Make").future(b"20000000", timeout=SECONDS) for _ in range(5)]
         late = channel.unary_unary("/t.T/Later").future(b"0.3", timeout=SECONDS)

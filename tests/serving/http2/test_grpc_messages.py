@@ -1,4 +1,4 @@
-"""What gRPC puts into HTTP/2, and the head of a request."""
+"""gRPC messages in HTTP/2, and the head of a request."""
 
 from __future__ import annotations
 

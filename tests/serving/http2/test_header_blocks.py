@@ -1,4 +1,4 @@
-"""Header blocks, against the library hpack, which is what reads them here, too; so the other way is by its encoder."""
+"""Header blocks: encoded here and decoded by the library hpack, or encoded by hpack and decoded here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def decoded(decoder: Decoder, block: bytes) -> list[tuple[bytes, bytes]]:
 
 @given(FIELDS)
 def test_plain_blocks(fields):
-    """They mean the same whatever the dynamic table holds, and leave it as it is."""
+    """They decode to the same fields with any dynamic table, and do not change it."""
     encoder, decoder = Encoder(), Decoder()
     decoded(decoder, encoder.encode([(b":path", b"/a"), (b"x", b"1"), *fields]))
     before = list(decoder.header_table.dynamic_entries)
@@ -60,7 +60,7 @@ def test_size_updates(size):
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([None, 0, 100, 4096])), max_size=30), st.data())
 def test_what_is_remembered_is_what_was_meant(steps, data):
-    """The same few lists again and again, over a table whose size changes."""
+    """The same few lists are repeated while the size of the table changes."""
     lists = data.draw(st.lists(FIELDS, min_size=6, max_size=6))
     reader, encoder = BlockReader(list), Encoder()
     for which, size in steps:

@@ -1,4 +1,4 @@
-"""What each mistake of a client costs it (RFC 9113, sections 4 to 6, and RFC 7541), and that it costs nobody else."""
+"""Errors of a client end its stream or connection (RFC 9113, sections 4 to 6, RFC 7541), and harm no other client."""
 
 from __future__ import annotations
 
@@ -311,7 +311,7 @@ def test_a_flood_is_counted_by_the_minute(unharmed, tools, monkeypatch):
 
 
 def test_rapid_reset(unharmed, tools):
-    """CVE-2023-44487: what was begun counts until it ends, whoever gave it up."""
+    """CVE-2023-44487: a started call counts until it ends, even if the client has cancelled it."""
     limit = unharmed.rules.max_streams
     with tools.Peer(unharmed.port) as peer:
         for first in range(1, 4 * limit, 200):
@@ -333,7 +333,7 @@ def test_rapid_reset(unharmed, tools):
 
 
 def test_hpack_bomb(unharmed, tools):
-    """One large entry of the table, referred to again and again."""
+    """One block refers many times to a large entry of the table."""
     encoder = Encoder()
     block = encoder.encode([*REQUEST, (b"a", b"x" * 3900)])
     with tools.Peer(unharmed.port) as peer:
@@ -342,7 +342,7 @@ def test_hpack_bomb(unharmed, tools):
 
 
 def test_the_table_is_followed(unharmed, tools):
-    """What a block means changes with the table, though its bytes are the same."""
+    """The same bytes of a block have another meaning after the table has changed."""
     encoder = Encoder()
     with tools.Peer(unharmed.port) as peer:
         for number in range(200):
@@ -358,7 +358,7 @@ def test_the_table_is_followed(unharmed, tools):
 
 
 def test_small_frames_take_little_memory(unharmed, tools):
-    """4 MB in frames of two bytes, each of which would take forty as an object."""
+    """4 MB arrive in frames of two bytes; each frame as an object would take forty bytes."""
     size = 2**22
     process = psutil.Process()
     one = frame(DATA, 0, 1, b"ab")
@@ -380,7 +380,7 @@ def test_more_than_the_window(unharmed, tools):
     with tools.Peer(unharmed.port) as peer:
         peer.send(OPEN + frame(DATA, 0, 1, prefix(2**24)) + mb)  # with the prefix it is five bytes too many
         assert peer.error() == "stream FLOW_CONTROL_ERROR"
-        peer.send(mb)  # it was under way
+        peer.send(mb)  # sent before the peer saw the reset
         assert peer.is_alive()
         peer.send(frame(HEADERS, END_HEADERS, 3, BLOCK) + frame(DATA, END_STREAM | PADDED, 3, b"\0" + BODY))
         peer.wait_for(hf.DataFrame, 3)
@@ -415,16 +415,16 @@ def test_a_message_over_the_limit(tools):
             peer.send(OPEN + frame(DATA, 0, 1, prefix(1001)) + frame(DATA, 0, 1, bytes(500)) * 3)
             assert peer.error() == "answered"
             assert peer.error() == "stream NO_ERROR"
-            peer.send(frame(DATA, END_STREAM, 1, bytes(500)))  # it was under way
+            peer.send(frame(DATA, END_STREAM, 1, bytes(500)))  # sent before the peer saw the reset
             peer.send(tools.request(3))
             peer.wait_for(hf.DataFrame, 3)
-            peer.send(tools.head(5) + frame(DATA, 0, 5, prefix(5) + bytes(6)))  # more than it declares
+            peer.send(tools.head(5) + frame(DATA, 0, 5, prefix(5) + bytes(6)))  # more bytes than declared
             assert peer.error() == "answered"
         tools.until(lambda: not server.alive)
 
 
 def test_answers_that_nobody_takes(unharmed, tools, monkeypatch):
-    """Neither by HTTP/2's windows nor by TCP's: the memory is bounded, and others are served."""
+    """The client's windows, of HTTP/2 or of TCP, stay closed: memory is bounded, and other clients are served."""
     monkeypatch.setattr(server_connection, "MAX_UNSENT", 2**25)
     process = psutil.Process()
     before = process.memory_info().rss
@@ -438,7 +438,7 @@ def test_answers_that_nobody_takes(unharmed, tools, monkeypatch):
                 other.wait_for(hf.DataFrame, stream)
             assert process.memory_info().rss - before < 200 * 2**20
         tools.until(lambda: not unharmed.alive)
-    with tools.Peer(unharmed.port) as peer:  # what was held comes when the client reads
+    with tools.Peer(unharmed.port) as peer:  # the held answers arrive when the client reads
         peer.send(setting(INITIAL_WINDOW_SIZE, 0))
         for stream in (1, 3, 5, 7, 9):
             peer.send(tools.request(stream, b"16777216", "/t.T/Make"))
@@ -465,7 +465,7 @@ def test_streams_whose_answers_wait_count(tools):
 
 
 def test_windows_byte_by_byte(unharmed, tools):
-    """1,000 answers wait, and each gets its window in single bytes: no step may turn to all of them."""
+    """1,000 answers wait, and each window opens by single bytes: a step's cost must not grow with their number."""
     with tools.Peer(unharmed.port) as peer:
         peer.send(setting(INITIAL_WINDOW_SIZE, 0))
         streams = range(1, 1601, 2)
@@ -475,7 +475,7 @@ def test_windows_byte_by_byte(unharmed, tools):
         for _ in range(15):
             peer.send(b"".join(window_update(stream, 1) for stream in streams))
         tools.until(unharmed.is_at_rest)
-        assert time.process_time() - began < 4.0  # 12,000 updates; by steps over all of them it would be a minute
+        assert time.process_time() - began < 4.0  # 12,000 updates; with steps over all streams, a minute
         total = 0
         while total < 800 * 15:
             total += len(peer.wait_for(hf.DataFrame).data)

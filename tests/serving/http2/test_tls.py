@@ -1,4 +1,4 @@
-"""The same over TLS, whose transport has its own way to pause and to end."""
+"""gRPC over TLS, whose transport pauses and ends in another way than TCP's."""
 
 from __future__ import annotations
 

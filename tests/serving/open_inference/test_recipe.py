@@ -66,6 +66,18 @@ def test_answers_equal_those_in_process(
     assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)(inputs)["logits"])
 
 
+def test_on_ipv6_every_announced_address_answers(
+    payload: Path, images: np.ndarray, ipv6_loopback: str, tmp_path: Path
+) -> None:
+    ports = free_ports(2, ipv6_loopback)
+    launched = recipe(LaunchRequest("mnist_cnn", payload, tmp_path, *ports, host=ipv6_loopback))
+    inputs = {"image": images[:2]}
+    with serve(launched, tmp_path, timeout_s=90):
+        for protocol, url in launched.endpoints.items():
+            outputs = ask(Target(url, "mnist_cnn", {"logits": "float32"}), protocol, inputs)
+            assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)(inputs)["logits"]), protocol
+
+
 def test_typed_contents_over_grpc(targets: dict[str, Target], payload: Path) -> None:
     target, codec = targets["open-inference-grpc"], client("open-inference-grpc")
     request = ModelInferRequest(model_name="mnist_cnn")

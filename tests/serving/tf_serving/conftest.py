@@ -73,7 +73,7 @@ def half_plus_two(written: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def half_plus_two_v1(written: Path) -> Path:
-    """The same computation as TensorFlow 1 saved it: a graph without objects."""
+    """The same computation in TensorFlow 1's format: a graph without objects."""
     return written / "half_plus_two_tf1/00000123"
 
 
@@ -110,7 +110,7 @@ def warmup_record(name: str, values: list[float]) -> bytes:
 
 
 def every_kind_of_record() -> list[bytes]:
-    """A warm-up record for each API, and one that asks for nothing."""
+    """A warm-up record for each API, and one without a request."""
     from google.protobuf import text_format
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -160,7 +160,7 @@ def models(written: Path, half_plus_two: Path, half_plus_two_v1: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """The server under test, once every model has been tried."""
+    """The server under test, after it tried to load every model."""
     flags = (
         f"--model_config_file={models}/config.txt",
         f"--monitoring_config_file={models}/{MONITORING_FILE}",
@@ -180,7 +180,7 @@ def run_server() -> Callable[..., AbstractContextManager[Running]]:
 
 @contextmanager
 def running(workdir: Path, models: Path, last: str, *flags: str) -> Iterator[Running]:
-    """A server with flags; it is ready when the model ``last`` has been tried."""
+    """Start a server with flags; it is ready when it has tried to load the model ``last``."""
     rest, grpc_port = free_ports(2)
     words = (sys.executable, "-m", "serving.tf_serving", f"--port={grpc_port}", "--rest_api_port", str(rest), *flags)
 
@@ -199,7 +199,7 @@ def probe(rest: int, name: str) -> bytes:
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., None]:
-    """Polls a condition, which may raise OSError while it does not hold, until it holds."""
+    """Poll a condition until it is true; it may raise OSError until then."""
 
     def wait(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
         deadline = time.monotonic() + limit_s
@@ -217,7 +217,7 @@ def until() -> Callable[..., None]:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Starts the command with flags; ends what a test leaves running."""
+    """Start the command with flags, and end the processes that a test leaves running."""
     started: list[subprocess.Popen] = []
 
     def start(*flags: str) -> subprocess.Popen:

@@ -151,7 +151,7 @@ def test_a_relative_base_path(command):
 
 
 def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, until):
-    """Two slow requests run, one over each face, when the signal comes: both are answered, and the exit code is 0."""
+    """Two slow requests run, one over each API, when the signal comes: both are answered, and the exit code is 0."""
     import grpc
     import numpy as np
 

@@ -36,7 +36,7 @@ def test_some_cases_and_a_failure(addresses, server):
     assert done.returncode == 0
     lines = ["A1   ok", f"I1   skipped  {ELSEWHERE['I1']}", "H1   ok", "2 ok, 0 failed, 1 skipped"]
     assert done.stdout.splitlines() == lines
-    # What is asked over REST is not there if the URL has a path in front.
+    # With a wrong path in front of the URL, every REST request fails.
     done = conform("--rest", f"{server.url}/nowhere", *addresses[2:], "H1")
     assert done.returncode == 1
     assert "H1   failed   step 1 of 2, POST /v1/models/half_plus_two:predict: expected status 200" in done.stdout
@@ -46,7 +46,7 @@ def test_some_cases_and_a_failure(addresses, server):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--rest and --grpc are needed"),
+        ([], "give both --rest and --grpc"),
         (["--rest", "host:8501", "--grpc", "host:8500"], "--rest takes a URL such as"),
         (["--rest", f"http://{LOOPBACK}:{free_port()}", "--grpc", f"{LOOPBACK}:1"], "nothing answers over REST"),
         (["--rest", f"http://{LOOPBACK}:1", "--grpc", f"{LOOPBACK}:1", "Z9"], "unknown case. Received: Z9. Known: A1,"),
@@ -69,4 +69,4 @@ def test_models_for_a_container(tmp_path):
     assert (folder / "half_plus_two_tf1/00000123/saved_model.pb").is_file()
     again = conform("--write-models", str(folder))
     assert again.returncode == 2
-    assert "takes an empty folder" in again.stderr
+    assert "needs an empty folder" in again.stderr

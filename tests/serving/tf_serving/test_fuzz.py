@@ -1,4 +1,4 @@
-"""Requests that nobody should send: a seeded share of ``benchmarks/tf_serving/fuzz.py``, and generated bodies."""
+"""Invalid requests: a seeded part of ``benchmarks/tf_serving/fuzz.py``, and generated bodies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_json_body_has_a_proper_answer(server, request_body, model, method
 
 
 def test_a_share_of_the_long_fuzzing():
-    """No crash, no hang, no improper answer, no stack in the log; memory is the long form's affair."""
+    """No crash, no hang, no improper answer, no stack in the log; only the long form checks memory."""
     command = [sys.executable, str(FUZZ), "--requests", "2500", "--seed", "11", "--most-growth", "0.25", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

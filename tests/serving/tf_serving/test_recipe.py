@@ -1,4 +1,4 @@
-"""The recipe: what it starts, and when it calls the server ready; and both clients against what it started."""
+"""The recipe starts a server and reports when it is ready; both clients then talk to that server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from serving.clients import Target, client
 from serving.clients.transport import send
-from serving.launch import LaunchError, LaunchRequest, free_ports, serve
+from serving.launch import LOOPBACK, LaunchError, LaunchRequest, free_ports, serve
 from serving.tf_serving.recipe import FLAVOURS, NATIVE, recipe
 
 
@@ -24,7 +24,7 @@ def request_for(payload: Path, workdir: Path, **changes) -> LaunchRequest:
 def test_flags(tmp_path):
     request = request_for(tmp_path, tmp_path / "work", threads=3)
     made = recipe(request)
-    # -P: nothing is imported from the folder that the user stands in.
+    # -P: nothing is imported from the user's current folder.
     assert made.argv[:4] == (sys.executable, "-P", "-m", "serving.tf_serving")
     assert "--tensorflow_intra_op_parallelism=3" in made.argv
     assert f"--bind_address={request.host}" in made.argv
@@ -52,13 +52,15 @@ def test_flavours(tmp_path, monkeypatch):
 
 
 def test_a_payload_that_is_not_there(tmp_path):
-    with pytest.raises(LaunchError, match=r"no folder with versions of a model\. Received: .*absent"):
+    with pytest.raises(LaunchError, match=r"must be a folder with versions of a model\. Received: .*absent"):
         recipe(request_for(tmp_path / "absent", tmp_path / "work"))
 
 
-def test_a_served_model_answers_both_clients_as_the_original(half_plus_two, tmp_path):
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_a_served_model_answers_both_clients_as_the_original(family, half_plus_two, tmp_path, request):
+    host = LOOPBACK if family == "IPv4" else request.getfixturevalue("ipv6_loopback")
     shutil.copytree(half_plus_two, tmp_path / "models/1")
-    made = recipe(request_for(tmp_path / "models", tmp_path / "work"))
+    made = recipe(request_for(tmp_path / "models", tmp_path / "work", host=host))
     x = np.array([[0.1], [-3.0], [1e7]], np.float32)
     with serve(made, tmp_path / "work", timeout_s=90) as server:
         for protocol, url in made.endpoints.items():

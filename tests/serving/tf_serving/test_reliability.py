@@ -1,4 +1,4 @@
-"""What must hold while requests come in: new versions, a signal to end, connections that misbehave."""
+"""Reliability under requests: new versions, a signal to end, connections that misbehave."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -23,11 +24,12 @@ from serving.launch import LOOPBACK, free_ports
 SWITCHES = Path(__file__).parents[3] / "benchmarks" / "tf_serving" / "switches.py"
 PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances":[2.0]}'
+METRICS = "/monitoring/prometheus/metrics"
 LIMIT_BYTES = 200_000
 
 
 def test_versions_switch_under_load():
-    """SLIPWAY_SWITCHES=50 makes it the long form."""
+    """Versions switch 4 times; SLIPWAY_SWITCHES=50 makes it the long form."""
     count = os.environ.get("SLIPWAY_SWITCHES", "4")
     command = [sys.executable, str(SWITCHES), "--switches", count, "--rate", "200", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
@@ -49,7 +51,7 @@ def limited(run_server, half_plus_two: Path, tmp_path_factory) -> Iterator:
 
 
 def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two: Path, until):
-    """Clients keep asking: each gets a right answer or none at all, and the exit code is 0."""
+    """Clients keep sending requests: each gets a right answer or no answer at all, and the exit code is 0."""
     rest, grpc_port = free_ports(2)
     base = half_plus_two.parent
     process = command(
@@ -64,9 +66,9 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
             try:
                 outcomes[str(ask(rest))] += 1
             except ConnectionRefusedError:
-                return  # it takes nothing new
+                return  # the server accepts no new connections
             except (ConnectionError, http.client.RemoteDisconnected):
-                outcomes["reset"] += 1  # it was not accepted yet
+                outcomes["reset"] += 1  # the connection had not been accepted yet
 
     threads = [threading.Thread(target=keep_asking) for _ in range(4)]
     for thread in threads:
@@ -83,7 +85,7 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
 
 
 def test_connections_that_do_not_end_do_not_keep_it_from_ending(command, half_plus_two: Path, until):
-    """One that is idle, a head and a body that never end: a container has ten seconds to stop in."""
+    """An idle connection, an endless head and an endless body: a container must stop within ten seconds."""
     (rest,) = free_ports(1)
     process = command("--port=0", f"--rest_api_port={rest}", f"--model_base_path={half_plus_two.parent}")
     path = b"/v1/models/default:predict"
@@ -94,7 +96,7 @@ def test_connections_that_do_not_end_do_not_keep_it_from_ending(command, half_pl
         slow_head.sendall(head(50)[:30])
         slow_body.sendall(head(50) + b'{"inst')
         uploading.sendall(head(len(BODY)).replace(PATH.encode(), path) + BODY[:5])
-        assert answered(idle, path)  # so they have been read
+        assert answered(idle, path)  # so the server has read the other connections, too
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert idle.recv(1000) == b""
@@ -145,7 +147,7 @@ def test_slow_clients_do_not_keep_others_waiting(limited):
 
 
 def test_a_head_that_does_not_end_is_given_up(limited):
-    """In the time that a request may take; a connection that has had an answer may stay silent for longer."""
+    """It must end within the time limit of a request; a connection that had an answer may be silent for longer."""
     with connect(limited.rest) as known, connect(limited.rest) as silent, connect(limited.rest) as slow:
         known.sendall(head(len(BODY)) + BODY)
         assert known.recv(65536).endswith(b'{"predictions":[3.0]}')
@@ -154,6 +156,17 @@ def test_a_head_that_does_not_end_is_given_up(limited):
             assert (silent.recv(1000), slow.recv(1000), later.recv(1000)) == (b"", b"", b"")
         known.sendall(head(len(BODY)) + BODY)
         assert known.recv(65536).endswith(b'{"predictions":[3.0]}')
+
+
+def test_work_for_a_client_that_is_gone_ends(server, until):
+    """A reset connection ends the request at once, although the model's computation continues."""
+    line = 'tensorflow:serving:request_count{model_name="slow",status="CANCELLED"} 1'
+    assert line not in server.ask(METRICS)[1].decode()
+    with connect(server.rest) as connection:
+        connection.sendall(head(len(BODY)).replace(b"half_plus_two", b"slow") + BODY)
+        assert server.json("/v1/models/slow")[0] == 200  # so the request has been read
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: line in server.ask(METRICS)[1].decode(), 1.5)  # before the computation ends
 
 
 def test_hanging_up_leaves_nothing_in_the_log(limited):
@@ -174,7 +187,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(limited, size, asks)
 
 
 def test_a_body_over_the_limit_in_chunks_is_refused(limited):
-    """Its length shows as it comes; the answer comes before the end."""
+    """Its length is known only as it arrives; the answer comes before the end."""
     part = b"%x\r\n%s\r\n" % (1000, b" " * 1000)
     with connect(limited.rest) as connection:
         connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
@@ -218,5 +231,5 @@ def test_flipped_bits_of_a_grpc_request(server):
             except grpc.RpcError as error:
                 codes[error.code().name] += 1
     assert set(codes) <= {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
-    assert codes["OK"] >= 64  # of the eight bytes of content, every bit
+    assert codes["OK"] >= 64  # one for every bit of the eight bytes of content
     assert codes["INVALID_ARGUMENT"] > 0

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable
@@ -78,6 +79,18 @@ def test_answers_equal_those_in_process(
     outputs = codec.decode(target, send(codec.call(target), codec.encode(target, inputs)))
     assert outputs["logits"].dtype == np.float32
     assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"])
+
+
+def test_on_ipv6_every_announced_address_answers(payload: Path, images: np.ndarray, ipv6_loopback: str) -> None:
+    ports = free_ports(2, ipv6_loopback)
+    inputs = {"image": images[:2]}
+    with tempfile.TemporaryDirectory() as short:  # for TorchServe's sockets
+        launched = recipe(LaunchRequest("mnist_cnn", payload, Path(short), *ports, host=ipv6_loopback))
+        with serve(launched, Path(short), timeout_s=90):
+            for protocol, url in launched.endpoints.items():
+                target, codec = Target(url, "mnist_cnn", {"logits": "float32"}, launched.token()), client(protocol)
+                outputs = codec.decode(target, send(codec.call(target), codec.encode(target, inputs)))
+                assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"]), protocol
 
 
 def test_safetensors_over_rest(targets: dict[str, Target], payload: Path, images: np.ndarray) -> None:

@@ -19,11 +19,11 @@ def test_multi_stream_sends_a_query_when_the_one_before_is_answered(truth, bodie
     settings = LoadSettings("multi-stream", 0.6, 0.1, concurrency=4)
     found = measure(truth.call("/serial/3"), bodies, right(bodies), settings, tmp_path)
     assert found.valid, found.invalid_because
-    assert (found.concurrency, found.closed_loop, found.match_share) == (4, True, 1.0)
-    assert found.requests % 4 == 0
+    assert (found.load.concurrency, found.load.closed_loop, found.match_share) == (4, True, 1.0)
+    assert found.load.requests % 4 == 0
     # The query's latency is its last answer's: four times 3 ms.
-    assert found.p50_ms is not None
-    assert 12 <= found.p50_ms < 25
+    assert found.latency.p50_ms is not None
+    assert 12 <= found.latency.p50_ms < 25
     recording = load_recording(tmp_path)
     done = recording.done.reshape(-1, 4).max(axis=1)
     assert np.all(recording.intended.reshape(-1, 4)[1:, 0] >= done[:-1])
@@ -34,14 +34,14 @@ def test_a_number_of_requests_ends_a_test(http_truth, bodies, tmp_path, scenario
     settings = LoadSettings(scenario, 60.0, 0.1, rate_per_s=400.0, concurrency=4, requests=100)
     found = measure(http_truth.call("/echo/1"), bodies, right(bodies), settings, tmp_path)
     assert found.valid, found.invalid_because
-    assert found.requests == 100
-    assert found.duration_s < 10
+    assert found.load.requests == 100
+    assert found.load.duration_s < 10
 
 
 def test_uniform_arrivals(http_truth, bodies, tmp_path) -> None:
     settings = LoadSettings("server", 0.5, 0.1, rate_per_s=100.0, arrivals="uniform")
     found = measure(http_truth.call("/echo/1"), bodies, right(bodies), settings, tmp_path)
-    assert (found.requests, found.arrivals) == (50, "uniform")
+    assert (found.load.requests, found.load.arrivals) == (50, "uniform")
     assert set(np.diff(load_recording(tmp_path).intended)) == {10_000_000}
 
 
@@ -52,41 +52,41 @@ def test_a_trace(http_truth, bodies, tmp_path) -> None:
     folder.mkdir()
     settings = LoadSettings("server", 0.8, 0.0, arrivals="trace", trace=str(trace))
     found = measure(http_truth.call("/echo/1"), bodies, right(bodies), settings, folder)
-    assert (found.requests, found.arrivals) == (40, "trace")
-    assert found.offered_per_s == pytest.approx(50)
+    assert (found.load.requests, found.load.arrivals) == (40, "trace")
+    assert found.load.offered_per_s == pytest.approx(50)
     assert np.diff(load_recording(folder).intended)[:3] == pytest.approx([5e5, 15e5, 25e5], abs=2)
 
 
 def test_what_every_result_says_of_the_generator_and_the_machine(truth, bodies, tmp_path) -> None:
     settings = LoadSettings("server", 0.8, 0.1, rate_per_s=200.0)
     found = measure(truth.call("/echo/2"), bodies, right(bodies), settings, tmp_path)
-    assert found.send_lag_p99_us is not None
-    assert found.send_lag_max_us is not None
-    assert found.send_lag_max_us >= found.send_lag_p99_us
-    assert found.client_cpu_share is not None
-    assert 0 < found.client_cpu_share < 0.9
-    assert found.client_cpu_us_per_request is not None
-    by_requests = found.client_cpu_us_per_request * found.requests / 1e6
-    assert found.client_cpu_share == pytest.approx(by_requests / 0.8, rel=0.3)
-    assert found.first_byte_p50_ms is not None
-    assert found.p50_ms is not None
-    assert 2.0 <= found.first_byte_p50_ms <= found.p50_ms
-    assert found.received_bytes == 3_000 * found.requests
-    assert found.distinct_inputs == 7
-    assert found.steal_share is None or 0 <= found.steal_share < 1
-    assert sum(moment.requests for moment in found.timeline) == found.requests
-    assert found.tail[-1][1] == found.max_ms
+    assert found.generator.send_lag_p99_us is not None
+    assert found.generator.send_lag_max_us is not None
+    assert found.generator.send_lag_max_us >= found.generator.send_lag_p99_us
+    assert found.generator.cpu_share is not None
+    assert 0 < found.generator.cpu_share < 0.9
+    assert found.generator.cpu_us_per_request is not None
+    by_requests = found.generator.cpu_us_per_request * found.load.requests / 1e6
+    assert found.generator.cpu_share == pytest.approx(by_requests / 0.8, rel=0.3)
+    assert found.latency.first_byte_p50_ms is not None
+    assert found.latency.p50_ms is not None
+    assert 2.0 <= found.latency.first_byte_p50_ms <= found.latency.p50_ms
+    assert found.load.received_bytes == 3_000 * found.load.requests
+    assert found.load.distinct_inputs == 7
+    assert found.generator.steal_share is None or 0 <= found.generator.steal_share < 1
+    assert sum(moment.requests for moment in found.latency.timeline) == found.load.requests
+    assert found.latency.tail[-1][1] == found.latency.max_ms
 
 
 def test_a_generator_that_is_the_limit_is_not_valid(http_truth, tmp_path) -> None:
-    """Against a server that answers at once, a closed loop of many measures the generator, or the server's process.
+    """Against a server that answers at once, a closed loop of many requests measures the generator or the server.
 
-    Whichever it is, a result that is called valid must not have used more than its share.
+    Either way, a valid result must not have used more than its share.
     """
     settings = LoadSettings("offline", 0.8, 0.1, concurrency=64)
     found = measure(http_truth.call("/echo"), [b"x"], lambda *_: True, settings, tmp_path)
-    assert found.client_cpu_share is not None
-    assert found.valid == (found.client_cpu_share <= 0.9), found.invalid_because
+    assert found.generator.cpu_share is not None
+    assert found.valid == (found.generator.cpu_share <= 0.9), found.invalid_because
 
 
 @pytest.mark.parametrize("scenario", ["offline", "multi-stream", "server"])
@@ -107,11 +107,11 @@ def test_an_interrupt_keeps_what_there_is(truth, bodies, tmp_path, scenario: str
     assert not found.valid
     assert found.invalid_because is not None
     assert found.invalid_because.startswith("interrupted after ")
-    assert found.requests >= seen[-1].answered
-    assert (found.errors, found.match_share) == (0, 1.0)
-    assert found.p50_ms is not None
-    assert 10 <= found.p50_ms < 40
-    assert found.duration_s < 20
+    assert found.load.requests >= seen[-1].answered
+    assert (found.load.errors, found.match_share) == (0, 1.0)
+    assert found.latency.p50_ms is not None
+    assert 10 <= found.latency.p50_ms < 40
+    assert found.load.duration_s < 20
 
 
 def test_an_interrupt_within_the_warm_up(http_truth, bodies, tmp_path) -> None:
@@ -122,7 +122,7 @@ def test_an_interrupt_within_the_warm_up(http_truth, bodies, tmp_path) -> None:
     settings = LoadSettings("server", 10.0, 10.0, rate_per_s=50.0)
     with pytest.raises(Interrupted) as caught:
         measure(http_truth.call("/echo/1"), bodies, right(bodies), settings, tmp_path, interrupt, keep_partial=True)
-    assert caught.value.scenario.requests == 0
+    assert caught.value.scenario.load.requests == 0
     assert caught.value.scenario.invalid_because == "interrupted before anything was measured"
 
 
@@ -140,7 +140,7 @@ def test_a_glance_counts_what_has_ended(truth, bodies, tmp_path) -> None:
     assert len(seen) > 5
     assert [glance.answered for glance in seen] == sorted(glance.answered for glance in seen)
     last = seen[-1]
-    assert (last.sent, last.errors, last.in_flight) == (found.requests, found.errors, 0)
+    assert (last.sent, last.errors, last.in_flight) == (found.load.requests, found.load.errors, 0)
     middle = seen[len(seen) // 2]
     assert middle.sent == middle.answered + middle.errors + middle.in_flight
     assert 100 < middle.rate_per_s < 300

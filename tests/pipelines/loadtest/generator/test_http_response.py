@@ -21,6 +21,27 @@ CASES = [
     (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
     (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
     (
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 9\r\n\r\nHTTP/1.1 102 Wait\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        True,
+    ),
+    (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"Content-Length: 2\r\n\r\nok", 200, b"ok", True),
+    (
+        b"HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade, Keep-Alive\r\nContent-Length: 5\r\n\r\nhello",
+        200,
+        b"hello",
+        True,
+    ),
+    (
+        b"HTTP/1.1 503 Busy\r\nUpgrade: h2c\r\nConnection: Upgrade, close\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        503,
+        b"x",
+        False,
+    ),
+    (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhel\r\n\r\nB\r\n0123456789\n\r\n0\r\n\r\n",
         200,
         b"hel\r\n0123456789\n",
@@ -101,14 +122,50 @@ def test_bytes_after_a_response_make_the_connection_unusable() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n" + b"x" * 10,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 17 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"x" * (MAX_HEAD + 1),
     ],
 )
 def test_what_is_no_response_is_refused(data: bytes) -> None:
     with pytest.raises(BadResponseError):
         ResponseReader().feed(data)
+
+
+HEADERS = b"A: b\r\n" * (MAX_HEAD // 6 + 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * MAX_HEAD,
+        b"HTTP/1.1 200 OK\r\n" + HEADERS + b"Content-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * (MAX_HEAD // 25 + 1),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * MAX_HEAD * 2,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n" + HEADERS * 6,
+    ],
+    ids=["a header", "all headers", "interim responses", "a chunk's line", "a trailer"],
+)
+@pytest.mark.parametrize("step", [1000, 2**18])
+def test_what_is_not_the_body_is_bounded(data: bytes, step: int) -> None:
+    feed = ResponseReader().feed
+    pieces = [data[start : start + step] for start in range(0, len(data), step)]
+    with pytest.raises(BadResponseError, match="65,536 bytes"):
+        any(feed(piece) for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n"], ids=["to the end", "chunked"]
+)
+def test_a_body_is_bounded_as_it_comes(head: bytes) -> None:
+    reader, piece = ResponseReader(), bytes(2**20)
+    reader.feed(b"HTTP/1.1 200 OK\r\n" + head)
+    for _ in range(MAX_BODY // len(piece)):
+        assert not reader.feed(piece)
+    with pytest.raises(BadResponseError, match="larger than 268,435,456 bytes"):
+        reader.feed(bytes(MAX_HEAD))
 
 
 def test_a_request_is_framed() -> None:

@@ -91,7 +91,7 @@ def test_a_stamp_is_the_arrival_and_not_the_reading() -> None:
 
 
 def test_what_comes_later_has_not_arrived_earlier() -> None:
-    """A piece of 16 bytes is read in as many steps: one stamp, translated as often."""
+    """A piece of 16 bytes is read in 16 steps: all have the same stamp, converted each time."""
 
     async def test(client: Peer, server: Peer) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -164,7 +164,7 @@ def test_without_a_stamp_it_is_now() -> None:
 
 
 class Clocks:
-    """Clocks that go by themselves: 10 us a reading, and more where the process is interrupted."""
+    """Simulated clocks: 10 us per reading, and more where the process is interrupted."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.true_ns, self.wall_ahead_ns, self.interrupted_ns = 7 * NS_PER_S, 1_000 * NS_PER_S, 0
@@ -176,7 +176,7 @@ class Clocks:
         return self.true_ns
 
     def stamp(self) -> tuple[int, list[tuple[int, int, bytes]]]:
-        """What the kernel says of bytes that arrive now: (on the monotonic clock, as ancillary data)."""
+        """Return the kernel's stamp of bytes that arrive now: (on the monotonic clock, as ancillary data)."""
         wall = self.true_ns + self.wall_ahead_ns
         return self.true_ns, [(0, STAMPS, struct.pack("@6q", *divmod(wall, NS_PER_S), 0, 0, 0, 0))]
 

@@ -14,7 +14,11 @@ import pytest
 
 from serving.launch import free_port
 
-KEYS = ("p50_ms", "p99_ms", "max_ms", "rate_per_s", "send_lag_p99_us", "valid", "invalid_because")
+KEYS = {
+    "load": ("rate_per_s", "requests", "errors"),
+    "latency": ("p50_ms", "p99_ms", "max_ms"),
+    "generator": ("send_lag_p99_us",),
+}
 
 
 @pytest.fixture
@@ -37,17 +41,17 @@ def go(cli, *words: str, code: int = 0) -> dict:
 def test_any_server(cli, truth, body) -> None:
     words = ["--body", str(body), "--scenario", "server", "--rate", "200", "--duration", "3"]
     found = go(cli, url(truth, "/echo/5"), *words)
-    assert set(KEYS) <= set(found)
+    assert all(set(names) <= set(found[part]) for part, names in KEYS.items())
     assert (found["valid"], found["invalid_because"], found["match_share"]) == (True, None, 1.0)
-    assert 5 <= found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
-    assert found["rate_per_s"] == pytest.approx(200, rel=0.15)
+    assert 5 <= found["latency"]["p50_ms"] <= found["latency"]["p99_ms"] <= found["latency"]["max_ms"]
+    assert found["load"]["rate_per_s"] == pytest.approx(200, rel=0.15)
 
 
 def test_a_percentile_that_is_not_claimable_is_null_and_said(cli, http_truth, body) -> None:
     found = go(cli, url(http_truth, "/echo"), "--body", str(body), "--rate", "100", "--requests", "212")
-    assert found["requests"] == 212
-    assert found["p99_ms"] is None
-    assert found["unclaimable"] == ["p99 not claimable: 212 of 459 samples"]
+    assert found["load"]["requests"] == 212
+    assert found["latency"]["p99_ms"] is None
+    assert found["latency"]["unclaimable"] == [{"percentile": "p99", "samples": 212, "needed": 459}]
 
 
 def test_what_it_says_to_people(cli, http_truth, body) -> None:
@@ -90,10 +94,10 @@ def test_repetitions_have_intervals_and_can_be_compared(cli, http_truth, body, t
     words = [url(http_truth, "/echo/1"), "--body", str(body), "--scenario", "offline", "--concurrency", "8"]
     words += ["--repeat", "5", "--requests", "2100", "--warmup", "0.1"]
     found = go(cli, *words, "--save", str(saved))
-    assert found["requests"] == 5 * 2100
-    assert len(found["runs"]) == 5
+    assert found["load"]["requests"] == 5 * 2100
+    assert [run["load"]["requests"] for run in found["runs"]] == [2100] * 5
     interval = found["intervals"]["p50"]
-    assert interval["low_ms"] <= found["p50_ms"] <= interval["high_ms"]
+    assert interval["low_ms"] <= found["latency"]["p50_ms"] <= interval["high_ms"]
     assert interval["coverage"] == 0.9
     again = go(cli, *words, "--compare", str(saved))
     ratio = again["compared"]["p50_ms"]
@@ -130,19 +134,25 @@ def test_metrics_of_a_running_test(http_truth, body) -> None:
     found = json.loads(out)
     assert process.returncode == 130, err
     assert found["partial"]
-    assert found["requests"] > 0
-    assert found["p50_ms"] is None or found["p50_ms"] >= 2
+    assert found["load"]["requests"] > 0
+    assert found["latency"]["p50_ms"] is None or found["latency"]["p50_ms"] >= 2
     assert "interrupted" in found["invalid_because"]
+    assert found["invalid_causes"][0] == "interrupted"
 
 
 def test_a_rate_is_found(cli, http_truth, body) -> None:
-    words = [url(http_truth, "/serial/10"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
-    done = cli("loadtest-url", *words, "--budget", "30", "--json")
-    found = json.loads(done.stdout)
-    # Four services: a queue with one worker holds that at some 48 % of its capacity of 100/s.
-    assert found["closed_loop_per_s"] == pytest.approx(100, rel=0.1)
+    words = [url(http_truth, "/serial/2"), "--body", str(body), "--find-rate", "--p99-target-ms", "40"]
+    for _ in range(3):  # a machine that is busy with something else may hold no rate at all
+        done = cli("loadtest-url", *words, "--budget", "30", "--json")
+        found = json.loads(done.stdout)
+        if found["rate_per_s"] is not None:
+            break
+    assert done.returncode == (0 if found["valid"] else 1), done.stderr
+    assert found["closed_loop_per_s"] == pytest.approx(500, rel=0.15)
     assert found["probes"]
-    assert found["rate_per_s"] is None or 35 < found["rate_per_s"] < 65
+    assert found["rate_per_s"] is not None, found["invalid_because"]
+    # Twenty services: a queue with one worker holds that at some 88 % of its capacity.
+    assert 0.4 < found["rate_per_s"] / 500 < 1
 
 
 MISTAKES = {
@@ -192,7 +202,7 @@ def test_the_port_of_the_metrics_is_in_use(cli, http_truth, body) -> None:
 
 
 def test_the_self_test_says_pass_or_fail(cli) -> None:
-    """On a machine that is busy it may fail; but what it says and its exit code agree, and what is exact is exact."""
+    """A calibration may fail on a busy machine; but its text and exit code agree, and exact figures are exact."""
     done = cli("calibrate", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == (0 if found["passed"] else 1)

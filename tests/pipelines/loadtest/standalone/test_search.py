@@ -165,7 +165,7 @@ def test_the_curve_has_a_point_a_rate() -> None:
 
 
 def test_a_typical_schedule_is_one() -> None:
-    """Its 99th percentile in the queue is near the average; that of any seed is often far from it."""
+    """The 99th percentile in the queue is near the average; with an arbitrary seed it is often far from it."""
     wanted = queue_p99_s(0.768) * SERVICE_S
     for start in (0, 5_000, 10_000):
         seed = typical_seed(384.0, 4.0, CAPACITY, start)

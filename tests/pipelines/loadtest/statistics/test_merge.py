@@ -25,12 +25,17 @@ def recorded(begin_ns: int, latencies_ms: list[float], warmup: int = 0, error: s
 
 
 def test_percentiles_of_merged_runs_are_those_of_all_latencies() -> None:
-    """Two runs whose own medians are 1 and 9: the average would be 5, the truth is not."""
+    """Two runs with the medians 1 and 9: the average of medians is 5, the median of all is not."""
     one, other = recorded(0, [1.0] * 300), recorded(77 * MS, [9.0] * 100)
     found = summarise(merge([one, other]), LoadSettings("server", rate_per_s=100))
-    assert (found.requests, found.p50_ms, found.p90_ms, found.max_ms) == (400, 1.0, 9.0, 9.0)
-    assert found.mean_ms == pytest.approx(3.0)
-    assert found.received_bytes == 2800
+    assert (found.load.requests, found.latency.p50_ms, found.latency.p90_ms, found.latency.max_ms) == (
+        400,
+        1.0,
+        9.0,
+        9.0,
+    )
+    assert found.latency.mean_ms == pytest.approx(3.0)
+    assert found.load.received_bytes == 2800
 
 
 def test_runs_that_follow_one_another_have_no_gaps_and_no_warm_up() -> None:

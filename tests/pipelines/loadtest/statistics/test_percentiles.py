@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.loadtest.statistics.percentiles import most_in_flight, needed, percentiles, rank_of
+from pipelines.results import Unclaimable
 
 latencies = st.lists(st.floats(0, 1e6), min_size=1, max_size=700).map(np.array)
 
@@ -64,7 +65,7 @@ def test_what_is_said_of_a_percentile_that_cannot_be_claimed() -> None:
     found = percentiles(np.arange(212.0))
     assert found.claimed["p90"] == 190.0
     assert found.claimed["p99"] is None
-    assert found.unclaimable == ("p99 not claimable: 212 of 459 samples",)
+    assert found.unclaimable == (Unclaimable("p99", samples=212, needed=459),)
 
 
 def test_nothing_is_claimed_of_nothing() -> None:

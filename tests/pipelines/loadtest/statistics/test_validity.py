@@ -4,32 +4,49 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.loadtest.statistics.validity import Counted, invalid_because
+from pipelines.loadtest.statistics.validity import Counted, broken
+from pipelines.results import Cause
 
 GOOD = Counted("server", 1000, 1000, 0, 0, 4096, 1000, 50.0, 100.0, None)
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("changes", "reason", "cause"),
     [
-        ({"requests": 0, "answered": 0}, "no request was due"),
-        ({"answered": 0, "errors": 1000, "first_error": "refused"}, "no request was answered, of 1,000: refused"),
-        ({"requests": 7, "answered": 7, "ended_in_window": 7}, "too few answers: 7 of the 8"),
-        ({"errors": 11, "answered": 989, "first_error": "HTTP 503"}, "11 of 1,000 requests failed (limit 1%)"),
-        ({"not_sent": 1}, "1 requests were not sent: 4,096"),
-        ({"send_lag_p99_us": 10_001.0}, "sent late: p99 10.0 ms"),
-        ({"cpu_share": 0.91}, "used 91% of a core (limit 90%)"),
-        ({"steal_share": 0.2}, "gave 20% of the processors to others"),
-        ({"min_requests": 1001}, "too short: 1,000 requests in 0 s, at least 1,001"),
-        ({"min_duration_s": 2.0, "duration_s": 1.5}, "1,000 requests in 1.5 s, at least 0 in 2 s"),
-        ({"planned_s": 10.0, "duration_s": 2.0, "cut_off": 3}, "interrupted after 2.0 of 10 s; 3 unanswered"),
-        ({"planned_s": 10.0, "requests": 0, "answered": 0}, "interrupted before anything was measured"),
-        ({"ended_in_window": 949}, "did not keep up: 949 requests ended while 1,000 were due"),
+        ({"requests": 0, "answered": 0}, "no request was due", Cause.TEST),
+        (
+            {"answered": 0, "errors": 1000, "first_error": "refused"},
+            "no request was answered, of 1,000: refused",
+            Cause.SERVER,
+        ),
+        ({"requests": 7, "answered": 7, "ended_in_window": 7}, "too few answers: 7 of the 8", Cause.TEST),
+        (
+            {"errors": 11, "answered": 989, "first_error": "HTTP 503"},
+            "11 of 1,000 requests failed (limit 1%)",
+            Cause.SERVER,
+        ),
+        ({"not_sent": 1}, "1 requests were not sent: 4,096", Cause.SERVER),
+        ({"send_lag_p99_us": 10_001.0}, "sent late: p99 10.0 ms", Cause.MACHINE),
+        ({"cpu_share": 0.91}, "used 91% of a core (limit 90%)", Cause.MACHINE),
+        ({"steal_share": 0.2}, "gave 20% of the processors to others", Cause.MACHINE),
+        ({"min_requests": 1001}, "too short: 1,000 requests in 0 s, at least 1,001", Cause.TEST),
+        ({"min_duration_s": 2.0, "duration_s": 1.5}, "1,000 requests in 1.5 s, at least 0 in 2 s", Cause.TEST),
+        (
+            {"planned_s": 10.0, "duration_s": 2.0, "cut_off": 3},
+            "interrupted after 2.0 of 10 s; 3 unanswered",
+            Cause.INTERRUPTED,
+        ),
+        (
+            {"planned_s": 10.0, "requests": 0, "answered": 0},
+            "interrupted before anything was measured",
+            Cause.INTERRUPTED,
+        ),
+        ({"ended_in_window": 949}, "did not keep up: 949 requests ended while 1,000 were due", Cause.SERVER),
     ],
 )
-def test_each_reason(changes: dict, reason: str) -> None:
-    text = invalid_because(replace(GOOD, **changes))
-    assert text is not None
+def test_each_reason(changes: dict, reason: str, cause: Cause) -> None:
+    ((found, text),) = broken(replace(GOOD, **changes))
+    assert found == cause
     assert reason in text
     assert "\n" not in text
 
@@ -50,10 +67,9 @@ def test_each_reason(changes: dict, reason: str) -> None:
     ],
 )
 def test_what_is_still_valid(changes: dict) -> None:
-    assert invalid_because(replace(GOOD, **changes)) is None
+    assert broken(replace(GOOD, **changes)) == []
 
 
 def test_all_reasons_are_given() -> None:
-    text = invalid_because(replace(GOOD, errors=500, answered=500, send_lag_p99_us=1e6, ended_in_window=10))
-    assert text is not None
-    assert [part.split()[0:2] for part in text.split("; ")] == [["500", "of"], ["the", "load"], ["the", "server"]]
+    found = broken(replace(GOOD, errors=500, answered=500, send_lag_p99_us=1e6, ended_in_window=10))
+    assert [cause for cause, _ in found] == [Cause.SERVER, Cause.MACHINE, Cause.SERVER]

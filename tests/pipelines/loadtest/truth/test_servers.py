@@ -36,7 +36,7 @@ def post(url: str, path: str, body: bytes) -> tuple[int, bytes]:
 def test_latencies_are_those_that_are_promised(truth, bodies, tmp_path) -> None:
     path = "/stall/400/300/5"
     found = go(truth, path, bodies, tmp_path, "server", rate_per_s=150.0, duration_s=1.2, seed=3)
-    assert found.errors == 0
+    assert found.load.errors == 0
     recording = load_recording(tmp_path)
     promised = true_latencies_ms(recording.intended, path)
     measured = (recording.done - recording.intended) / 1e6
@@ -55,8 +55,8 @@ def test_a_stall_on_demand_is_the_whole_servers(http_truth, bodies, tmp_path) ->
     settings = LoadSettings("server", 2.0, 0.0, rate_per_s=100.0)
     found = measure(http_truth.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, tmp_path, stall)
     assert stalled == [200]
-    assert found.max_ms is not None
-    assert 330 < found.max_ms < 500
+    assert found.latency.max_ms is not None
+    assert 330 < found.latency.max_ms < 500
     assert found.match_share == 1.0
 
 
@@ -65,7 +65,7 @@ def test_a_stall_on_demand_is_the_whole_servers(http_truth, bodies, tmp_path) ->
 )
 def test_wrong_answers_are_answers_that_do_not_match(truth, bodies, tmp_path, path: str, share: float) -> None:
     found = go(truth, path, bodies, tmp_path)
-    assert (found.errors, found.match_share) == (0, pytest.approx(share, abs=0.05))
+    assert (found.load.errors, found.match_share) == (0, pytest.approx(share, abs=0.05))
 
 
 @pytest.mark.parametrize(
@@ -80,19 +80,19 @@ def test_wrong_answers_are_answers_that_do_not_match(truth, bodies, tmp_path, pa
 )
 def test_faults_of_http_are_errors(http_truth, bodies, tmp_path, path: str, text: str) -> None:
     found = go(http_truth, path, bodies, tmp_path)
-    assert 0 < found.requests == found.errors
-    assert text in found.error_examples[0]
+    assert 0 < found.load.requests == found.load.errors
+    assert text in found.load.error_examples[0]
 
 
 def test_bytes_after_an_answer_reach_no_other_request(http_truth, bodies, tmp_path) -> None:
     found = go(http_truth, "/every/3/long", bodies, tmp_path)
     assert found.match_share == 1.0
-    assert found.requests > 20
+    assert found.load.requests > 20
 
 
 def test_counted_faults_are_counted(truth, bodies, tmp_path) -> None:
     found = go(truth, "/every/25/error", bodies, tmp_path, "server", rate_per_s=250.0, duration_s=1.0)
-    assert found.errors == found.requests // 25
+    assert found.load.errors == found.load.requests // 25
 
 
 def test_requests_that_come_together_are_all_answered(http_truth) -> None:

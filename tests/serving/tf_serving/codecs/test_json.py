@@ -236,13 +236,13 @@ def test_brief():
     "body", ['{"instances":[[2.0],[1,2]]}', '{"instances":[{"b":2}]}', '{"inputs":"a"}', "[" * 2000]
 )
 def test_an_error_leaves_no_garbage(body):
-    """The body of a request must go with its answer, and not with the next full collection."""
+    """The body of a request must be freed with its answer, not at the next full garbage collection."""
 
     def fail() -> None:
         with pytest.raises(ServingError):
             one(body, "float")
 
-    fail()  # what is made once
+    fail()  # first call, for objects that are created only once
     gc.collect()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The fast way for lists of numbers gives what the exact one gives, or gives way to it."""
+"""The fast parser for lists of numbers gives the same result as the exact one, or leaves the body to it."""
 
 from __future__ import annotations
 

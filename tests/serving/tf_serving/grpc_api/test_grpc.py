@@ -1,4 +1,4 @@
-"""The gRPC face over a real socket, with the stubs of tensorflow-serving-api, beyond the reference's cases."""
+"""The gRPC API over a real socket, with the stubs of tensorflow-serving-api, beyond the reference's cases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def refusal(call, request) -> tuple[str, str]:
 
 
 def test_a_kernel_refuses(stubs):
-    """The kernel's message and the node it is of, and nothing of Python's front end."""
+    """The error has the kernel's message and its node, and no text of TensorFlow's Python API."""
     code, message = refusal(stubs[0].Predict, request_for("echo", "dense", x=[[1.0, 2.0]]))
     kernel = "Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]"
     assert (code, message) == (

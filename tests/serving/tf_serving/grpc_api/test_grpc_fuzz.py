@@ -1,4 +1,4 @@
-"""Messages that parse, with anything in them: hypothesis fills every request of both services."""
+"""Valid messages with any content: hypothesis fills every request of both services."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ NOT_FILLED = ("tensorflow.ResourceHandleProto", "tensorflow.VariantTensorDataPro
 
 
 def fill(draw, message, depth=0):
-    """``message`` itself, with some of its fields set."""
+    """Set some fields of ``message``, and return it."""
     for field in message.DESCRIPTOR.fields:
         if field.message_type is not None and field.message_type.full_name in NOT_FILLED:
             continue
-        # The way to a request's heart is filled more often than what is beside it.
+        # Messages, names and dtypes are filled more often than other fields, to reach the deeper checks.
         if not draw(st.integers(0, 3 if field.message_type is not None or field.name in ("name", "dtype") else 1)):
             continue
         if field.is_repeated:
@@ -119,7 +119,7 @@ def test_every_message_has_a_proper_answer(channel, method):
 
 
 def tensors():
-    """Whole tensors for an input that is there: their dtype, shape and values agree or do not."""
+    """Make tensors for an existing input, with a dtype, shape and values that may or may not agree."""
     from tensorflow.core.framework import tensor_pb2
 
     @st.composite

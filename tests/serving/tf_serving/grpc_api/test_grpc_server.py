@@ -1,4 +1,4 @@
-"""The gRPC server's end, and what carries work between its threads; no model is needed for that."""
+"""The end of the gRPC server, and the passing of work between its threads; neither needs a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LIMIT_S = 20.0
 
 
 def test_stop_waits_for_the_calls_that_run_and_no_longer():
-    """Those of a client that is there; another one that never says anything does not delay it."""
+    """It waits for the calls of an active client; a client that never sends anything does not delay it."""
 
     async def test() -> None:
         loop, port = asyncio.get_running_loop(), free_port()
@@ -64,7 +64,7 @@ def test_stop_has_a_limit():
 
 
 def test_nothing_that_is_posted_gets_lost():
-    """From many threads at once, each in its order; a job that raises does not stop the others."""
+    """Jobs come from many threads at once, and each thread's run in order; one that raises does not stop the others."""
     threads, each = 8, 3000
 
     async def test() -> None:
@@ -89,7 +89,7 @@ def test_nothing_that_is_posted_gets_lost():
 
 
 class Recorded:
-    """A call that remembers its end."""
+    """A call that records its end."""
 
     is_over = False
     text = ""

@@ -30,7 +30,7 @@ TIMEOUT_S = 0.8
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose answers say how many rows the call had that they come from."""
+    """A model whose answers contain the number of rows of their batch."""
     import tensorflow as tf
 
     def spec(*shape: int | None) -> tf.TensorSpec:
@@ -109,7 +109,7 @@ def body(x: list, signature: str = "") -> str:
 
 
 def together(server, *bodies: str) -> list[tuple[int, dict]]:
-    """The answers to requests that are sent at the same time."""
+    """Send requests at the same time, and return the answers."""
     with ThreadPoolExecutor(len(bodies)) as pool:
         return list(pool.map(lambda sent: server.json("/v1/models/b:predict", sent), bodies))
 
@@ -227,7 +227,7 @@ def test_a_signature_without_inputs_cannot_be_batched(padded):
 def test_requests_of_different_lengths_are_padded_where_that_is_asked_for(split):
     answers = together(split, body([[1.0], [2.0]]), body([[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]))
     assert [answer["outputs"]["rows"] for _, answer in answers] == [[4, 4], [4, 4]]
-    # As in TensorFlow Serving the padding of a dimension comes back: what fills it is the request's first value.
+    # As in TensorFlow Serving, the answer contains the padding of a dimension: copies of the request's first value.
     assert answers[0][1]["outputs"]["y"] == [[2.5, 2.5, 2.5], [3.0, 2.5, 2.5]]
     assert answers[1][1]["outputs"]["y"] == [[3.5, 4.0, 4.5], [5.0, 5.5, 6.0]]
 

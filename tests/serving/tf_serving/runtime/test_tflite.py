@@ -16,8 +16,8 @@ from serving.tf_serving.runtime.servable import load
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models of one folder each: ``signed`` and ``unsigned`` hold a model.tflite, ``broken`` a damaged one, ``both``
-    the signed one beside a SavedModel that adds 30."""
+    """Models with one folder each: ``signed`` and ``unsigned`` have a model.tflite, ``broken`` a damaged one, ``both``
+    the signed one and a SavedModel that adds 30."""
     import tensorflow as tf
 
     class Model(tf.Module):

@@ -1,4 +1,4 @@
-"""ModelServerConfig: what is read, and what is refused."""
+"""ModelServerConfig: valid and refused configurations."""
 
 from __future__ import annotations
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import time
 
 import grpc
+import numpy as np
 import pytest
 
 from serving.conformance.case import case as steps
 from serving.conformance.errors import CASES
 from serving.conformance.run import Endpoint, run_case
 from serving.launch import LOOPBACK
-from serving.tf_serving.rest_api.body import MIN_COMPRESSED, accepts_gzip, compressed, decompressed
+from serving.tf_serving.rest_api.body import (
+    FREE,
+    MIN_COMPRESSED,
+    BodyTooLargeError,
+    accepts_gzip,
+    compressed,
+    decompressed,
+)
 
 ROWS = '{"instances":[1.0,2.0]}'
 
@@ -77,7 +86,7 @@ def other(written, slow, run_server, authority, tmp_path_factory):
 
 
 def over(channel: grpc.Channel, number: str = "F15") -> str:
-    """What is wrong with a gRPC case over a channel."""
+    """Run a gRPC case over a channel, and return the first error."""
     (found,) = (case for case in CASES if case.id == number)
     return run_case(steps(number, found.steps[0]), Endpoint("", channel))
 
@@ -105,7 +114,7 @@ def test_tls_with_clients_certificates(other, authority, case):
 def test_unix_socket(other, case):
     with grpc.insecure_channel(f"unix:{other[1]}") as channel:
         assert over(channel) == ""
-        assert over(channel, "F18").startswith("step 1 of 1")  # a model that is not served here: an answer, too
+        assert over(channel, "F18").startswith("step 1 of 1")  # an error of a missing model: also an answer
 
 
 @pytest.mark.parametrize("case", ["K8"])
@@ -159,7 +168,7 @@ def test_no_cors(other):
 
 
 def test_limits_of_bodies(other):
-    """As it is and after decompression: a body over the limit is refused, and what follows is answered."""
+    """A body over the limit is refused, before or after decompression, and the next request is answered."""
     server, _ = other
     large = '{"instances":[' + "1.0," * 30_000 + "1.0]}"
     assert server.ask("/v1/models/half_plus_two:predict", large)[0] == 413
@@ -206,11 +215,46 @@ def test_gzip_of_answers(server):
         assert response.headers["Content-Encoding"] is None
 
 
+def inflated(body: bytes, limit: int, ratio: int = 100) -> bytes:
+    return decompressed(body, limit, ratio, lambda: None)
+
+
+def test_gzip_that_costs_more_than_it_may():
+    """Too large, too dense, too many members: refused after little work."""
+    zeros = compressed(bytes(2 * FREE))
+    assert inflated(zeros, 2 * FREE, 1_000) == bytes(2 * FREE)
+    for body, limit, ratio in [
+        (zeros, 2 * FREE - 1, 1_000),
+        (zeros, 2 * FREE, 100),
+        (compressed(b"") * 500_000, 2**31, 100),
+        (compressed(bytes(2**26)) * 4, 2**31, 100),
+    ]:
+        start = time.process_time()
+        with pytest.raises(BodyTooLargeError):
+            inflated(body, limit, ratio)
+        assert time.process_time() - start < 1.0
+
+
+def test_gzip_that_nobody_waits_for():
+    calls: list[int] = []
+
+    def gone() -> None:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000, gone)
+    assert len(calls) == 3
+
+
 def test_gzip():
     body = b"x" * MIN_COMPRESSED
-    assert decompressed(compressed(body), len(body)) == body
-    assert decompressed(compressed(b"a") + compressed(b"b"), 2) == b"ab"
-    assert decompressed(compressed(body)[:-9], len(body)) == b""
+    assert inflated(compressed(body), len(body)) == body
+    assert inflated(compressed(b"a") + compressed(b"b"), 2) == b"ab"
+    assert inflated(compressed(body)[:-9], len(body)) == b""
+    large = np.random.default_rng(7).bytes(3_000_000) + bytes(4_000_000)
+    assert inflated(compressed(large) + compressed(body), 10**7) == large + body
     wanted = {
         "gzip": True,
         "*": True,

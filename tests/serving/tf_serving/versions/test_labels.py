@@ -1,4 +1,4 @@
-"""When a version may get a label."""
+"""The rules for giving a version a label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations that change while the server runs: the file, the request, labels, and versions tried again."""
+"""Configurations that change while the server runs: the file, the request, labels, and retried versions."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_file_is_followed(changing, written, until, case):
     until(lambda: predicts(server, "half_plus_three") == (200, [4.0]))
     until(lambda: predicts(server, "half_plus_two")[0] == 404)
     assert states(server, "half_plus_two") == {"123": "END"}
-    # A file that is no configuration changes nothing, and is told once.
+    # A file that is not a valid configuration changes nothing, and is logged once.
     file.write_text("model_config_list { no")
     until(lambda: "PollFilesystemAndReloadConfig failed" in server.process.log.read_text())
     assert predicts(server, "half_plus_three") == (200, [4.0])
@@ -112,7 +112,7 @@ def test_labels_of_versions_that_are_not_available(changing, written, command, c
     not_available = f"Request to assign label to version 5 of model {two}, which is not currently available"
     file.write_text(config(label("stable", 123)))
     until(lambda: predicts(server, f"{two}/labels/stable") == (200, [3.0]))
-    # A new label may name any version here, one that is in use may not be moved to it.
+    # A new label may name any version here; a label in use may not be moved to an unavailable one.
     assert reload(server, config(label("stable", 123), label("next", 5))) == ("OK", "")
     status, body = server.json(f"/v1/models/{two}/labels/next:predict", X2)
     assert (status, body["error"]) == (404, f"Servable not found for request: Specific({two}, 5)")
@@ -120,7 +120,7 @@ def test_labels_of_versions_that_are_not_available(changing, written, command, c
     assert code == "FAILED_PRECONDITION"
     assert not_available in message
     assert predicts(server, f"{two}/labels/stable") == (200, [3.0])
-    # Without the flag even a new one is refused, and the server does not start.
+    # Without the flag, even a new label is refused, and the server does not start.
     (tmp_path / "config").write_text(config(label("next", 5)))
     _, err = command("--port=0", "--rest_api_port=1", f"--model_config_file={tmp_path}/config").communicate(timeout=60)
     assert f"Failed to start server. Error: FAILED_PRECONDITION: {not_available}" in err
@@ -159,7 +159,7 @@ def test_a_request_changes_the_configuration(changing, written, until):
 
 
 def test_a_version_that_fails_is_tried_again(changing, written):
-    """Once, as the flags say; the request waits for the end of it, and the others are served meanwhile."""
+    """It is retried once, as the flags say; the request waits for that, and other models are served meanwhile."""
     server, _ = changing
     code, message = reload(server, listed(entry(written, BAD), entry(written, "half_plus_three")))
     assert code == "UNKNOWN"

@@ -49,15 +49,15 @@ def test_a_new_version_takes_over_without_a_gap(server, half_plus_two, until, tm
         asking.join()
     assert set(answers) == {200}
     assert server.json("/v1/models/switch/versions/1:predict", X2)[0] == 404
-    # A version that cannot be loaded leaves the one before it in service.
+    # If a version cannot be loaded, the version before it stays in service.
     (server.models / "switch/3").mkdir()
     until(lambda: states(server, "switch").get("3") == "END")
     assert states(server, "switch") == {"3": "END", "2": "AVAILABLE", "1": "END"}
     assert server.json("/v1/models/switch:predict", X2) == (200, {"predictions": [3.0]})
-    # Its files arrive late: it is tried again.
+    # Its files arrive late: it is retried.
     shutil.copytree(half_plus_two, server.models / "switch/3", dirs_exist_ok=True)
     until(lambda: states(server, "switch") == {"3": "AVAILABLE", "2": "END", "1": "END"})
-    # And when every version is taken away, nothing is served.
+    # When every version is removed, nothing is served.
     for version in ("1", "2", "3"):
         shutil.rmtree(server.models / "switch" / version)
     until(lambda: set(states(server, "switch").values()) == {"END"})
@@ -71,7 +71,7 @@ def test_the_configuration_file_is_not_read_again(server, half_plus_two, until, 
     more = f'  config {{ name: "late" base_path: "{server.models}/spare" model_platform: "tensorflow" }}\n}}\n'
     file.write_text(text.removesuffix("}\n") + more)
     shutil.copytree(half_plus_two, server.models / "spare/2")
-    until(lambda: states(server, "spare").get("2") == "AVAILABLE")  # the folders were looked at since
+    until(lambda: states(server, "spare").get("2") == "AVAILABLE")  # the folders have been read since
     assert server.json("/v1/models/late")[0] == 404
     file.write_text(text)
 

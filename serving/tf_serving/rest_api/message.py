@@ -1,0 +1,132 @@
+"""One HTTP request as it arrives, and the bytes of an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from serving.tf_serving.rest_api.body import BodyTooLargeError
+
+_HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
+
+
+class MalformedError(Exception):
+    """The bytes are not HTTP/1.0 or HTTP/1.1, or a head is larger than the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer. After one that ``closes``, the connection takes no more requests."""
+
+    status: int
+    reason: str
+    body: bytes
+    content_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+    closes: bool = False
+
+    def head(self, date: str, connection: str) -> bytes:
+        """Its first line and headers; ``connection`` is the value of that header, empty for none."""
+        lines = [
+            f"HTTP/1.1 {self.status} {self.reason}",
+            f"Content-Type: {self.content_type}",
+            f"Content-Length: {len(self.body)}",
+            f"Date: {date}",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
+        ]
+        if connection:
+            lines.append(f"Connection: {connection}")
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+
+
+def html(status: HTTPStatus) -> Response:
+    """A page that says no more than the status, after which the connection is closed: libevent's way to refuse."""
+    return Response(status, status.phrase, _HTML.format(status.phrase).encode(), "text/html", closes=True)
+
+
+class Request:
+    """One request, from the end of its head on; its body comes later, and is bounded.
+
+    ``refused`` is set where the head alone says that there will be no other answer.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        version: str,
+        target: bytes,
+        headers: dict[bytes, bytes],
+        limit: int,
+        send: Callable[[bytes], None],
+    ) -> None:
+        self.method, self.version = method, version
+        self.target = target.decode("latin-1")
+        self.headers = headers
+        self.keeps_alive = False
+        self.is_complete = False  # all of the body has arrived
+        self.is_gone = False  # the client: nobody will read the answer. Read by other threads
+        self.refused: HTTPStatus | None = None
+        self.send = send  # for an interim answer
+        self._limit = limit
+        self._body: bytes | bytearray = b""
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def header(self, name: bytes) -> str:
+        """The first header of this name, in lower case; empty if there is none."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the head says so of the body."""
+        return int(self.headers.get(b"content-length", 0)) > self._limit
+
+    async def body(self) -> bytes:
+        """The whole body, which is handed over once.
+
+        Raises:
+            BodyTooLargeError: it is larger than the limit, or said to be.
+            Exception: the one that it was ended with.
+        """
+        if self.is_too_large:
+            raise BodyTooLargeError
+        if not self.is_complete and self._error is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self._error is not None:
+            raise self._error
+        body, self._body = self._body, b""
+        return bytes(body)
+
+    # -- called by the connection ---------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the body."""
+        if self._error is not None:
+            return
+        if len(self._body) + len(data) > self._limit:
+            self.break_off(BodyTooLargeError())
+        elif not self._body:
+            self._body = data
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)  # pieces of a byte would cost forty times their size
+            self._body += data
+
+    def complete(self) -> None:
+        """The body is whole."""
+        self.is_complete = True
+        self._wake()
+
+    def break_off(self, error: Exception) -> None:
+        """The rest of the body will not come, or is not wanted."""
+        if not self.is_complete:
+            self._error = self._error or error
+            self._body = b""
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
