@@ -67,7 +67,8 @@ class Settings:
 
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
-    dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``.
+    dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
+    behind transparent parts.
     """
 
     format: str
@@ -162,6 +163,12 @@ def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the
         raise RequestError(f"the body is no safetensors file of numpy's types: {error}") from error
 
 
+def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (grey, grey, grey)), picture.convert("RGBA"))
+
+
 def read_picture(body: Any, settings: Settings) -> Arrays:
     """One picture as a batch of one: upright, scaled (bicubic) and cropped in the centre to the model's size."""
     rule = settings.preprocessing
@@ -173,8 +180,11 @@ def read_picture(body: Any, settings: Settings) -> Arrays:
                 raise RequestError(
                     f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}", 413
                 )
-            picture = ImageOps.exif_transpose(opened).convert("L" if rule["channels"] == 1 else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            picture = _on_ground(ImageOps.exif_transpose(opened), rule["ground"])
+            picture = picture.convert("L" if rule["channels"] == 1 else "RGB")
+    except UnidentifiedImageError as error:
+        raise RequestError("the body is no PNG or JPEG picture") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise RequestError(f"the body is no PNG or JPEG picture: {error}") from error
     picture = ImageOps.fit(picture, (rule["width"], rule["height"]), Image.Resampling.BICUBIC)
     pixels = (np.asarray(picture, "float32") - rule["offset"]) / rule["scale"]

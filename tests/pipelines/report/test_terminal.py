@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from report_samples import full, nothing
 from rich.console import Console
 
 from pipelines.report import numbers
+from pipelines.report.json_face import write
 from pipelines.report.lines import COLUMNS, lines, troubles
 from pipelines.report.terminal import show, tables
 from pipelines.results import Report
@@ -19,6 +22,19 @@ def printed(report: Report, width: int, **options: object) -> str:
     file = io.StringIO()
     show(report, Console(file=file, width=width, **options))  # type: ignore[arg-type]
     return file.getvalue()
+
+
+def test_columns_that_say_no_width_are_not_believed(fresh_cli: Any) -> None:
+    folder = fresh_cli.workspace / "reports" / "mnist_cnn" / "made-up"
+    folder.mkdir(parents=True)
+    write(full(), folder / "report.json")
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    words = ["report", "mnist_cnn", "--run", "made-up"]
+    usual = fresh_cli(*words, env=environment).stdout
+    assert len(usual) > 1000
+    for columns in ("0", "1", "-3", "many"):
+        assert fresh_cli(*words, env={**environment, "COLUMNS": columns}).stdout == usual
+    assert fresh_cli(*words, env={**environment, "COLUMNS": "200"}).stdout != usual
 
 
 def squeezed(text: str) -> str:

@@ -21,7 +21,7 @@ SETTINGS = handler.Settings.of(
         "inputs": [{"name": "image", "dtype": "float32", "shape": [None, 4, 4]}],
         "outputs": [{"name": "logits", "dtype": "float32", "shape": [None, 16]}],
         "labels": [f"label{index}" for index in range(16)],
-        "preprocessing": {"height": 4, "width": 4, "channels": 1, "offset": 10.0, "scale": 2.0},
+        "preprocessing": {"height": 4, "width": 4, "channels": 1, "offset": 10.0, "scale": 2.0, "ground": 70},
     }
 )
 ROWS = np.arange(48, dtype="float32").reshape(3, 4, 4)
@@ -98,6 +98,14 @@ def test_pixels_are_offset_then_scaled() -> None:
     assert arrays["image"].dtype == np.float32
 
 
+def test_the_ground_shows_through_a_transparent_picture() -> None:
+    pixels = np.zeros((4, 4, 4), "uint8")
+    pixels[0] = (30, 30, 30, 255)
+    arrays = handler.read_picture(picture(pixels), SETTINGS)
+    assert np.array_equal(arrays["image"][0, 0], np.full(4, 10.0))
+    assert np.array_equal(arrays["image"][0, 1:], np.full((3, 4), 30.0))
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "message"),
     [
@@ -113,7 +121,7 @@ def test_pixels_are_offset_then_scaled() -> None:
         (document({"inputs": {"image": [[1, 2], [3]]}}), 400, "no array of numbers"),
         (document({"inputs": {"image": "text"}}), 400, "must be float32 of shape (N, 4, 4)"),
         (document({"inputs": {"image": None}}), 400, "must be float32 of shape (N, 4, 4)"),
-        (("image/png", b"no picture"), 400, "no PNG or JPEG picture"),
+        (("image/png", b"no picture"), 400, "the body is no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 413, "25000000 pixels. Received: 5000x5001"),
