@@ -99,7 +99,7 @@ _EAGER = {"pytorch": _eager_torch, "tensorflow": _eager_tensorflow}
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingResult:
     """The record of a training, stored as ``training.json``; ``inputs`` are the training data's ranges."""
 
     model: str
@@ -111,7 +111,7 @@ class Training:
     inputs: dict[str, InputRange]
 
 
-def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: int | None = None) -> Training:
+def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: int | None = None) -> TrainingResult:
     """Train a model into ``folder``: the weights, ``training.json`` and TensorBoard logs under ``logs/``.
 
     Deterministic: the same library versions on the same kind of processor give the same file.
@@ -132,7 +132,7 @@ def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: in
     state = getattr(module, framework)(recipe, folder / "logs" / framework, watch)
     path = folder / WEIGHTS
     weights.save(state, path)
-    training = Training(
+    training = TrainingResult(
         model=spec.name,
         framework=framework,
         weights_sha256=weights.file_sha256(path),
@@ -147,7 +147,7 @@ def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: in
 
 def load(folder: Path) -> TrainedModel:
     """Load the trained model in ``folder``. Raises FileNotFoundError, or ValueError if its weights were changed."""
-    training = Training(**json.loads((folder / TRAINING).read_text()))
+    training = TrainingResult(**json.loads((folder / TRAINING).read_text()))
     path = folder / WEIGHTS
     sha256 = weights.file_sha256(path)
     if sha256 != training.weights_sha256:

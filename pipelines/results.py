@@ -484,7 +484,7 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunSettings:
     """What the user chose, or the defaults: enough to run it again."""
 
     command: Annotated[str, Doc("The command that makes this report again.")]
@@ -569,7 +569,7 @@ class Report:
     wall_s: Annotated[float, Doc("Elapsed time of the run, seconds.")]
     machine: Annotated[Machine, Doc("Where it ran.")]
     versions: Annotated[dict[str, str], Doc("Version of each library that took part, by its distribution's name.")]
-    settings: Annotated[Settings, Doc("What the user chose, or the defaults.")]
+    settings: Annotated[RunSettings, Doc("What the user chose, or the defaults.")]
     training: Annotated[Training | None, Doc("The model's training; null if the run was interrupted before its end.")]
     artifacts: Annotated[tuple[ArtifactRow, ...], Doc("Every variant of every path, packaged and verified.")]
     rows: Annotated[tuple[Row, ...], Doc("Every artifact behind every protocol, and in process.")]

@@ -124,3 +124,15 @@ def test_a_run_does_not_import_the_load_tester_of_other_servers() -> None:
         and one not in alone
     }
     assert found == set()
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """TorchServe's handler ships alone, in an archive: its names are its own."""
+    where: dict[str, list[str]] = {}
+    for package in ALLOWED:
+        for name, file in modules(package).items():
+            if not file.name.endswith("_pb2.py") and name != "serving.torchserve.handler":
+                for node in ast.parse(file.read_text()).body:
+                    if isinstance(node, ast.ClassDef):
+                        where.setdefault(node.name, []).append(name)
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}

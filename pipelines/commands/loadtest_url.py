@@ -15,11 +15,14 @@ from pipelines.commands.base import command, emit
 from pipelines.commands.url_options import UrlOptions, url_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipelines.loadtest.curve import Subject
     from pipelines.loadtest.generator.live import Glance
     from pipelines.loadtest.settings import LoadSettings
     from pipelines.loadtest.standalone.repetitions import Result
     from pipelines.loadtest.standalone.search import SearchResult
+    from pipelines.loadtest.statistics.intervals import Interval
     from pipelines.results import Scenario
 
 INTERRUPTED = 130
@@ -72,9 +75,9 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
     ratios = compare(result, base) if base is not None else {}
     facts = _facts(url, settings, result, ratios)
     # Shown before it is written: a full disk costs the files, not what was measured.
-    emit(facts, as_json, lambda: load_text.show(facts, result))
+    emit(facts, as_json, lambda: load_text.show(_shown(url), result, ratios))
     try:
-        _write_files(options, facts, result)
+        _write_files(url, options, facts, result)
     except OSError as error:
         raise UserError(f"the result could not be written: {error.strerror or error}") from error
     if result.whole.partial:
@@ -144,8 +147,9 @@ def _check_writable(options: UrlOptions) -> None:
             raise UserError(f"no such folder. Received: {file}. Name a file in an existing folder.")
 
 
-def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, Any]) -> dict[str, Any]:
+def _facts(url: str, settings: LoadSettings, result: Result, ratios: Mapping[str, Interval | str]) -> dict[str, Any]:
     """Return the result for JSON: the keys of a Scenario, and those of all runs together."""
+    from pipelines.loadtest.standalone.compare import plain_ratio
     from pipelines.loadtest.standalone.repetitions import plain_interval
 
     return {
@@ -153,7 +157,7 @@ def _facts(url: str, settings: LoadSettings, result: Result, ratios: dict[str, A
         **asdict(result.whole),
         "settings": asdict(settings),
         "intervals": {name: plain_interval(one) for name, one in result.intervals.items()},
-        "compared": ratios,
+        "compared": {name: plain_ratio(one) for name, one in ratios.items()},
         "notes": result.notes,
         "runs": [_brief(one) for one in result.runs] if len(result.runs) > 1 else [],
         "started_s": result.started,
@@ -172,7 +176,7 @@ def _brief(one: Scenario) -> dict[str, Any]:
     }
 
 
-def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> None:
+def _write_files(url: str, options: UrlOptions, facts: dict[str, Any], result: Result) -> None:
     import numpy as np
 
     from pipelines.base.files import write_text
@@ -188,7 +192,7 @@ def _write_files(options: UrlOptions, facts: dict[str, Any], result: Result) -> 
     if options.page:
         from pipelines.report.load_page import write as write_page
 
-        write_page(facts["url"], result, options.page)
+        write_page(_shown(url), result, options.page)
 
 
 def _end_search(found: SearchResult, as_json: bool) -> None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import click
 
 from pipelines.loadtest.standalone.repetitions import Result
 from pipelines.loadtest.standalone.search import SearchResult
+from pipelines.loadtest.statistics.intervals import Interval
 from pipelines.report.lines import unclaimable
 from pipelines.results import Scenario
 
 
-def show(facts: dict[str, Any], result: Result) -> None:
+def show(url: str, result: Result, ratios: Mapping[str, Interval | str]) -> None:
+    """Prints a load test, with the ratios to another one if it was compared."""
     one = result.whole
     load, times, generator = one.load, one.latency, one.generator
-    click.echo(f"{one.name}  {facts['url']}  {load.duration_s:.4g} s" + ("  PARTIAL" if one.partial else ""))
+    click.echo(f"{one.name}  {url}  {load.duration_s:.4g} s" + ("  PARTIAL" if one.partial else ""))
     click.echo(
         f"  {_text(load.rate_per_s)}/s answered"
         + (f" of {_text(load.offered_per_s)}/s offered" if load.offered_per_s else "")
@@ -28,15 +30,15 @@ def show(facts: dict[str, Any], result: Result) -> None:
     if generator.send_lag_p99_us is not None:
         lag = ", ".join(f"{name} {_text(getattr(generator, f'send_lag_{name}_us'))}" for name in ("p50", "p99", "max"))
         click.echo(f"  generator: send lag us {lag}; {_text(100 * (generator.cpu_share or 0))} % of a core")
-    for name, interval in facts["intervals"].items():
-        if "low_ms" in interval:
-            low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
-            click.echo(f"  {name} {low} to {high} ms (holds the truth {interval['coverage']:.0%} of the time)")
+    for percentile, interval in result.intervals.items():
+        if isinstance(interval, str):
+            click.echo(f"  {percentile}: {interval}")
         else:
-            click.echo(f"  {name}: {interval['reason']}")
-    for name, ratio in facts["compared"].items():
+            low, high = _text(interval.low), _text(interval.high)
+            click.echo(f"  {percentile} {low} to {high} ms (holds the truth {interval.coverage:.0%} of the time)")
+    for name, ratio in ratios.items():
         click.echo(f"  {name} against the base: {_ratio_text(ratio)}")
-    for text in (*unclaimable(one).values(), *load.error_examples, *facts["notes"]):
+    for text in (*unclaimable(one).values(), *load.error_examples, *result.notes):
         click.echo(f"  note: {text}")
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
 
@@ -53,10 +55,8 @@ def _text(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _ratio_text(ratio: dict[str, Any]) -> str:
-    if "reason" in ratio:
-        return str(ratio["reason"])
-    return f"{ratio['value']:.3f} times ({ratio['low']:.3f} to {ratio['high']:.3f})"
+def _ratio_text(ratio: Interval | str) -> str:
+    return ratio if isinstance(ratio, str) else f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f})"
 
 
 def show_search(found: SearchResult) -> None:

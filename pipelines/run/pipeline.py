@@ -27,7 +27,7 @@ from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings, Training
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
@@ -149,7 +149,7 @@ class Run:
             wall_s=time.monotonic() - self._clock,
             machine=this_machine(),
             versions=dict(sorted(versions.items())),
-            settings=Settings(
+            settings=RunSettings(
                 command=shlex.join(["slipway", *sys.argv[1:]]),
                 seconds_per_row=self.options.seconds_per_row,
                 rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,

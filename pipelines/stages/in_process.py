@@ -38,7 +38,7 @@ def measure_in_process(
     """
     if not inputs:
         raise UserError("nothing to predict. Received: no inputs. Give at least one.")
-    worker, sampler = _Worker(predict, inputs, settings), TickSampler()
+    worker, sampler = _Caller(predict, inputs, settings), TickSampler()
     with sampler:
         if settings.scenario == "server":
             trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None
@@ -52,7 +52,7 @@ def measure_in_process(
     return summarise(recording, settings, checked, matched, in_process=True, ticks=sampler.ticks)
 
 
-class _Worker:
+class _Caller:
     def __init__(self, predict: Predict, inputs: Sequence[Arrays], settings: LoadSettings) -> None:
         self._predict, self._inputs, self._settings = predict, inputs, settings
         self._timeout_ns = int(settings.timeout_s * NS_PER_S)

@@ -11,7 +11,7 @@ HEAD_S = 10.0
 MAX_HEAD_BYTES = 65_536
 
 
-class Connection(HttpToolsProtocol):
+class TimedConnection(HttpToolsProtocol):
     """Closes a connection on which a head, or nothing, is sent for too long: uvicorn stops its clock at the first byte.
 
     A silent connection has uvicorn's ``timeout_keep_alive``, from its beginning and from each answer.

@@ -20,7 +20,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from kserve.protocol.grpc.server import GRPCServer
 
 from serving.open_inference.bodies import Bounds
-from serving.open_inference.connection import Connection
+from serving.open_inference.connection import TimedConnection
 from serving.open_inference.dataplane import Plane
 from serving.open_inference.rest import application
 from serving.open_inference.rpc import Servicer, Statuses
@@ -89,7 +89,7 @@ class HostModelServer(ModelServer):
             application(self.dataplane, self.bounds),
             self.host,
             self.http_port,
-            http=Connection,
+            http=TimedConnection,
             ws="none",
             lifespan="off",
             log_config=None,  # KServe has configured it

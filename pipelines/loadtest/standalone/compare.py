@@ -14,7 +14,7 @@ import numpy as np
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, read_bounded, write_text
 from pipelines.loadtest.standalone.repetitions import Result
-from pipelines.loadtest.statistics.intervals import ratio_interval
+from pipelines.loadtest.statistics.intervals import Interval, ratio_interval
 from pipelines.loadtest.statistics.percentiles import CLAIMS
 
 LATENCIES = "latencies_ns"
@@ -50,14 +50,13 @@ def _inflated(packed: Sequence[str]) -> Iterator[bytes]:
         yield run
 
 
-def compare(result: Result, base: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:
+def compare(result: Result, base: Sequence[np.ndarray]) -> dict[str, Interval | str]:
     """Divides each percentile of ``result`` by that of ``base``; gives an interval, or why there is none."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, level in CLAIMS.items():
-        ratio = ratio_interval(result.latencies_ms, base, level)
-        if isinstance(ratio, str):
-            found[f"{name}_ms"] = {"reason": ratio}
-        else:
-            facts = {"value": ratio.value, "low": ratio.low, "high": ratio.high, "coverage": ratio.coverage}
-            found[f"{name}_ms"] = facts
-    return found
+    return {f"{name}_ms": ratio_interval(result.latencies_ms, base, level) for name, level in CLAIMS.items()}
+
+
+def plain_ratio(ratio: Interval | str) -> dict[str, Any]:
+    """Returns a ratio as JSON has it."""
+    if isinstance(ratio, str):
+        return {"reason": ratio}
+    return {"value": ratio.value, "low": ratio.low, "high": ratio.high, "coverage": ratio.coverage}

@@ -60,7 +60,7 @@ class _Methods(Mapping[bytes, Method]):
         return len(self._known)
 
 
-class _GrpcConnection(ServerConnection):
+class _GrpcService(ServerConnection):
     """One connection; answers leave when they are due, whatever the order of the requests."""
 
     previous = b"none before it"  # the body of the previous request to the whole server
@@ -80,7 +80,7 @@ class _GrpcConnection(ServerConnection):
         super().on_headers(stream, parsed, ends)
 
     def _take(self, path: str, call: GrpcCall) -> None:
-        previous, _GrpcConnection.previous = _GrpcConnection.previous, call.body
+        previous, _GrpcService.previous = _GrpcService.previous, call.body
         authorization = self._authorization
 
         def reply(fault: str) -> None:
@@ -122,13 +122,13 @@ class _GrpcConnection(ServerConnection):
         self.outgoing.write(b"".join(parts))
 
 
-_BREAKS: dict[str, Callable[[_GrpcConnection, int, bytes], None]] = {
+_BREAKS: dict[str, Callable[[_GrpcService, int, bytes], None]] = {
     "silent": lambda _connection, _stream, _message: None,
-    "chunked": _GrpcConnection.in_pieces,
-    "close": _GrpcConnection.then_drain,
-    "short": _GrpcConnection.cut_short,
-    "long": _GrpcConnection.too_long,
-    "reset": _GrpcConnection.reset_half_way,
+    "chunked": _GrpcService.in_pieces,
+    "close": _GrpcService.then_drain,
+    "short": _GrpcService.cut_short,
+    "long": _GrpcService.too_long,
+    "reset": _GrpcService.reset_half_way,
     "drop": lambda connection, _stream, _message: connection.transport.abort(),
 }
 
@@ -137,6 +137,6 @@ async def serve(port: int, host: str) -> None:
     """Prints the port, and serves until the process ends."""
     loop = asyncio.get_running_loop()
     clock, alive = Clock(loop), set[ServerConnection]()
-    server = listen(loop, lambda: _GrpcConnection(clock, alive), host, port)
+    server = listen(loop, lambda: _GrpcService(clock, alive), host, port)
     print(server.getsockname()[1], flush=True)
     await loop.create_future()

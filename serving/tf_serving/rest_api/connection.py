@@ -33,11 +33,11 @@ class Service:
 
     answer: Callable[[Request], Awaitable[Response]]
     limits: HttpLimits
-    connections: set[Connection] = field(default_factory=set)
+    connections: set[RestConnection] = field(default_factory=set)
     date: str = ""
 
 
-class Connection(asyncio.Protocol):
+class RestConnection(asyncio.Protocol):
     """Answers the requests of one connection, one after the other."""
 
     _transport: asyncio.Transport

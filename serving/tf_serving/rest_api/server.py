@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
-from serving.tf_serving.rest_api.connection import Connection, HttpLimits, Service
+from serving.tf_serving.rest_api.connection import HttpLimits, RestConnection, Service
 from serving.tf_serving.rest_api.message import Request, Response
 
 UPLOAD_S = 5.0
@@ -24,7 +24,7 @@ class HttpServer:
         self._service = Service(answer, limits)
 
     @property
-    def connections(self) -> frozenset[Connection]:
+    def connections(self) -> frozenset[RestConnection]:
         """The open connections."""
         return frozenset(self._service.connections)
 
@@ -32,7 +32,7 @@ class HttpServer:
         """Start accepting connections. Raises OSError if another process listens there."""
         self._loop = asyncio.get_running_loop()
         self._listening = await self._loop.create_server(
-            lambda: Connection(self._service), sock=bound, backlog=_BACKLOG
+            lambda: RestConnection(self._service), sock=bound, backlog=_BACKLOG
         )
         self._check()
 

@@ -27,9 +27,9 @@ from pipelines.results import (
     Recommendation,
     Report,
     Row,
+    RunSettings,
     Scenario,
     ServerFigures,
-    Settings,
     Spread,
     StageUsage,
     Training,
@@ -240,7 +240,7 @@ def report(artifacts: tuple[ArtifactRow, ...], rows: tuple[Row, ...], **changes:
             "numpy": "2.4.1",
             "keras": "3.15.1",
         },
-        settings=Settings(
+        settings=RunSettings(
             "slipway run efficientnet_lite0 --paths tf-serving,litert,torchserve,onnxruntime --seconds 10 --rate 100",
             10.0,
             100.0,
