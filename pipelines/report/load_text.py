@@ -1,4 +1,4 @@
-"""Prints a load test of any server, and a search for the highest rate, for people."""
+"""Print the results of a load test of any server, and of a search for the highest rate."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def show(facts: dict[str, Any], result: Result) -> None:
     for name, interval in facts["intervals"].items():
         if "low_ms" in interval:
             low, high = _text(interval["low_ms"]), _text(interval["high_ms"])
-            click.echo(f"  {name} {low} to {high} ms (holds the truth {interval['coverage']:.0%} of the time)")
+            click.echo(f"  {name} {low} to {high} ms ({interval['coverage']:.0%} confidence)")
         else:
             click.echo(f"  {name}: {interval['reason']}")
     for name, ratio in facts["compared"].items():
-        click.echo(f"  {name} against the base: {_ratio_text(ratio)}")
+        click.echo(f"  {name} relative to the base: {_ratio_text(ratio)}")
     for text in (*unclaimable(one).values(), *load.error_examples, *facts["notes"]):
         click.echo(f"  note: {text}")
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
@@ -43,7 +43,7 @@ def show(facts: dict[str, Any], result: Result) -> None:
 
 def _matching(one: Scenario) -> str:
     return (
-        f", {one.match_share:.2%} of {one.answers_checked:,} checked answers right"
+        f", {one.match_share:.2%} of {one.answers_checked:,} checked answers correct"
         if one.match_share is not None
         else ""
     )
