@@ -5,12 +5,14 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+EXTRAS ?= all,dev
 
-.PHONY: demo test lint bench figures clean help
+.PHONY: demo setup test lint bench figures clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
+	@echo "make setup    set up $(VENV), or add to it; EXTRAS=litert,tf-serving installs these and no more"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
 	@echo "make bench    measure the figures of README.md and docs/ (about 50 minutes; writes benchmarks/results)"
 	@echo "make figures  write the tables of README.md and docs/ from benchmarks/results"
@@ -38,8 +40,12 @@ bench: $(READY)
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py
 
-# The first Python that is new enough and not too new. PYTHON=... chooses another.
 $(READY): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory setup
+	@touch $@
+
+# With the first Python that is new enough and not too new. PYTHON=... chooses another.
+setup:
 	@python=; for candidate in $(PYTHON) python3 python3.12 python3.11 python; do \
 	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; \
 	  then python=$$candidate; break; fi; done; \
@@ -47,8 +53,7 @@ $(READY): pyproject.toml constraints.txt
 	  echo "slipway needs Python 3.11 or 3.12 with its venv module (Debian: python3-venv). None found." >&2; exit 1; fi; \
 	echo "setting up $(VENV) with $$($$python --version); this downloads several frameworks and takes a few minutes"; \
 	$$python -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
-	@touch $@
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 
 clean:
 	rm -rf $(VENV)

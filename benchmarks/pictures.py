@@ -32,7 +32,7 @@ SPEC = ModelSpec(
     inputs=(TensorSpec("image", "float32", (None, SIDE, SIDE, 3)),),
     outputs=(TensorSpec("logits", "float32", (None, CLASSES)),),
     labels=tuple(str(number) for number in range(CLASSES)),
-    preprocessing=ImagePreprocessing(SIDE, SIDE, 3, 0.0, 255.0),
+    preprocessing=ImagePreprocessing(SIDE, SIDE, 3, 0.0, 255.0, 0),
     rate_per_s=10.0,
 )
 

@@ -8,6 +8,22 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
+class InputRange:
+    """Where one input's values lie: ``values`` from and to, and so the mean and the standard deviation of each row."""
+
+    values: tuple[float, float]
+    means: tuple[float, float]
+    spreads: tuple[float, float]
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> InputRange:
+        """The range of an array with one row a sample."""
+        flat = rows.reshape(len(rows), -1)
+        found = (flat, flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64))
+        return cls(*((float(one.min()), float(one.max())) for one in found))
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """``inputs`` maps each input's name to an array with one row per sample; ``labels`` is int64 (N,)."""
 
@@ -16,6 +32,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def ranges(self) -> dict[str, InputRange]:
+        """The range of each input."""
+        return {name: InputRange.of(rows) for name, rows in self.inputs.items()}
 
     def head(self, rows: int) -> Dataset:
         """Return the first ``rows`` samples."""

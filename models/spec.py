@@ -29,7 +29,8 @@ class TensorSpec:
 class ImagePreprocessing:
     """The steps from a decoded picture (uint8, 0..255) to one input tensor: ``(pixel - offset) / scale``.
 
-    ``channels`` is 1 for greyscale (the tensor then has no channel dimension) or 3 for RGB.
+    ``channels`` is 1 for greyscale (the tensor then has no channel dimension) or 3 for RGB. ``ground`` is the grey
+    (0..255) behind the subjects of the training data: a picture's transparent parts show it.
     """
 
     height: int
@@ -37,6 +38,7 @@ class ImagePreprocessing:
     channels: int
     offset: float
     scale: float
+    ground: int
 
 
 @dataclass(frozen=True, slots=True)

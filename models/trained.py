@@ -14,7 +14,7 @@ import numpy as np
 
 from models import MODELS, dataset, training, weights
 from models import spec as spec_module
-from models.dataset import Dataset
+from models.dataset import Dataset, InputRange
 from models.spec import ModelSpec, spec_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ class TrainedModel:
         test: Dataset = self._part("data").load().test
         return test
 
+    def ranges(self) -> dict[str, InputRange]:
+        """The range of each input in the training data."""
+        kept = json.loads((self.weights.parent / TRAINING).read_text())["inputs"]
+        return {name: InputRange(**one) for name, one in kept.items()}
+
     def calibration(self) -> Dataset:
         """Return rows of the training data, for quantisation."""
         train: Dataset = self._part("data").load().train
@@ -95,7 +100,7 @@ _EAGER = {"pytorch": _eager_torch, "tensorflow": _eager_tensorflow}
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """The record of a training, stored as ``training.json``."""
+    """The record of a training, stored as ``training.json``; ``inputs`` are the training data's ranges."""
 
     model: str
     framework: str
@@ -103,6 +108,7 @@ class Training:
     test_accuracy: float
     parameters: int
     recipe: dict[str, Any]
+    inputs: dict[str, InputRange]
 
 
 def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: int | None = None) -> Training:
@@ -133,6 +139,7 @@ def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: in
         test_accuracy=accuracies[-1],
         parameters=sum(int(array.size) for key, array in state.items() if ".running_" not in key),
         recipe=asdict(recipe),
+        inputs=importlib.import_module(f"{MODELS[name]}.data").load().train.ranges(),
     )
     (folder / TRAINING).write_text(json.dumps(asdict(training), indent=2) + "\n")
     return training

@@ -546,6 +546,7 @@ class Fairness:
     beats: Annotated[tuple[Beat, ...], Doc("Calibration: the same small work before each start and at the end.")]
     checks: Annotated[tuple[NoiseCheck, ...], Doc("What was checked to tell whether the machine was too noisy.")]
     noisy: Annotated[bool, Doc("Whether the machine was too noisy for the figures to be compared.")]
+    again: Annotated[tuple[str, ...], Doc("Rows that were measured again at the end, in their order.")] = ()
 
 
 @dataclass(frozen=True, slots=True)

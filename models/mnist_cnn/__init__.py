@@ -8,6 +8,6 @@ SPEC = ModelSpec(
     inputs=(TensorSpec("image", "float32", (None, 28, 28)),),
     outputs=(TensorSpec("logits", "float32", (None, 10)),),
     labels=tuple("0123456789"),
-    preprocessing=ImagePreprocessing(height=28, width=28, channels=1, offset=0.0, scale=255.0),
+    preprocessing=ImagePreprocessing(height=28, width=28, channels=1, offset=0.0, scale=255.0, ground=0),
     rate_per_s=200.0,
 )

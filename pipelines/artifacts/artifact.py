@@ -1,4 +1,4 @@
-"""What a path ships, in a content-addressed store: payload, manifest, certificate, reproduce.sh."""
+"""What a path ships, in a content-addressed store: payload, manifest, certificate, reproduce.sh, SHA256SUMS."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from models.trained import code_of
 from pipelines.artifacts import store
 from pipelines.artifacts.sources import Source
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
-from pipelines.base.files import link
+from pipelines.base.files import MIB, link, read_bounded, write_text
 from pipelines.paths import Card
-from pipelines.results import ArtifactRow, FileEntry
+from pipelines.results import ArtifactRow, Certificate, FileEntry
 
 MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
+MAX_MANIFEST_BYTES = 64 * MIB
 NO_FILE = "no such file"
 
 
@@ -67,10 +70,17 @@ def artifact_key(card: Card, path_code: Source, variant: str, model: str, weight
     """The name of a build in the store.
 
     It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
-    sources, the variant, the versions of what it requires and the processor's architecture.
+    sources, the manifest's fields, the variant, the versions of what it requires and the processor's
+    architecture.
     """
     return store.key_of(
-        {"path": card.name, "variant": variant, "model": model, "weights": weights_sha256},
+        {
+            "path": card.name,
+            "variant": variant,
+            "model": model,
+            "weights": weights_sha256,
+            "manifest": [field.name for field in fields(Manifest)],
+        },
         [path_code, *code_of(model), *card.sources],
         card.variants[variant].requires,
     )
@@ -81,9 +91,8 @@ def entries(folder: Path) -> tuple[FileEntry, ...]:
     found = []
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            with file.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            found.append(FileEntry(file.relative_to(folder).as_posix(), file.stat().st_size, sha256))
+            name = file.relative_to(folder).as_posix()
+            found.append(FileEntry(name, file.stat().st_size, store.file_sha256(file)))
     return tuple(found)
 
 
@@ -94,47 +103,59 @@ def digest_of(files: Iterable[FileEntry]) -> str:
 
 def read_manifest(path: Path) -> Manifest:
     """Raises UserError when the file is not a manifest of this version of slipway."""
+    if not path.exists():
+        raise UserError(f"no manifest at {path}. Package the model first: slipway package MODEL")
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, "the manifest"))
         data["files"] = tuple(FileEntry(**entry) for entry in data["files"])
         data["labels"] = tuple(data["labels"])
         return Manifest(**data)
-    except FileNotFoundError as error:
-        raise UserError(f"no manifest at {path}. Package the model first: slipway package MODEL") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is not a manifest that this version reads. Received: {error}") from error
 
 
-def whole(folder: Path) -> Artifact | None:
-    """The artifact in ``folder`` if it is there and every file is as the manifest says, else None."""
-    if not (folder / MANIFEST).exists():
-        return None
+def write_certificate(folder: Path, certificate: Certificate) -> None:
+    """Write an artifact's certificate.json, with a hash of what it says."""
+    content = asdict(certificate)
+    sealed = {**content, "sha256": _digest_of_json(content)}
+    write_text(folder / CERTIFICATE, json.dumps(sealed, indent=2, allow_nan=False) + "\n")
+
+
+def read_certificate(folder: Path) -> Certificate:
+    """Raises OSError when an artifact has no certificate, ValueError when it was changed or is of another version."""
+    raw = (folder / CERTIFICATE).read_bytes()
     try:
-        manifest = read_manifest(folder / MANIFEST)
-    except (UserError, OSError):
-        return None  # of an older version, or damaged: it is built again
-    return Artifact(folder, manifest) if entries(folder / PAYLOAD) == manifest.files else None
+        content = json.loads(raw)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.pop("sha256", None) != _digest_of_json(content):
+        raise ValueError(f"{folder / CERTIFICATE} is not as it was written")
+    return TypeAdapter(Certificate).validate_python(content)
+
+
+def _digest_of_json(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def find(workspace: Workspace, model: str, path: str, variant: str) -> Artifact:
     """The packaged artifact. Raises UserError when there is none, or when its files were changed."""
     folder = workspace.artifact(model, path, variant)
-    artifact = whole(folder.resolve()) if folder.exists() else None
-    if artifact is None:
-        state = "is damaged" if folder.exists() else "is not packaged"
-        raise UserError(f"{path}:{variant} of {model} {state}. Run: slipway package {model} {path}:{variant}")
-    return artifact
+    damaged = store.damage(folder) if folder.exists() else "it is not packaged"
+    if damaged is not None:
+        raise UserError(f"no {path}:{variant} of {model}: {damaged}. Run: slipway package {model} {path}:{variant}")
+    return Artifact(folder.resolve(), read_manifest(folder / MANIFEST))
 
 
 def build(
     workspace: Workspace,
     key: str,
+    what: str,
     fill: Callable[[Path], None],
     describe: Callable[[tuple[FileEntry, ...]], Manifest],
     rebuild: bool = False,
     cancel: threading.Event | None = None,
 ) -> tuple[Artifact, bool]:
-    """The artifact of ``key`` and whether it was there already; ``fill`` writes its payload."""
+    """The artifact of ``key``, called ``what``, and whether it was there already; ``fill`` writes its payload."""
 
     def fill_all(folder: Path) -> None:
         (folder / PAYLOAD).mkdir()
@@ -144,9 +165,7 @@ def build(
         (folder / REPRODUCE).chmod(0o755)
         (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
 
-    folder, cached = store.build(
-        workspace.store, key, lambda folder: whole(folder) is not None, fill_all, rebuild, cancel
-    )
+    folder, cached = store.build(workspace.store, key, fill_all, f"{what} is packaged", rebuild, cancel)
     return Artifact(folder, read_manifest(folder / MANIFEST)), cached
 
 

@@ -1,4 +1,4 @@
-"""A content-addressed store of folders: each appears whole or not at all, and is built once."""
+"""A content-addressed store of folders: each appears whole and sealed or not at all, and is built once."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from typing import Any
 
 from pipelines.artifacts.sources import Source, name_of, place_of
 from pipelines.base.errors import SlipwayError
+from pipelines.base.progress import say
 from pipelines.paths import version_of
 
 KEY_LENGTH = 24
 LOCK_POLL_S = 0.05
+SUMS = "SHA256SUMS"
+"""Seals a folder: the hash of every file that was built, as ``sha256sum --check`` reads it."""
 ALWAYS = ("numpy", "protobuf", "safetensors")
 """Distributions that whatever is built goes through."""
 
@@ -47,39 +50,76 @@ def hash_tree(source: Path) -> str:
     if not source.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
     if source.is_file():
-        return hashlib.sha256(source.read_bytes()).hexdigest()
+        return file_sha256(source)
     digest = hashlib.sha256()
     for file in sorted(source.rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
-            digest.update(f"{file.relative_to(source)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+            digest.update(f"{file.relative_to(source)}\0{file_sha256(file)}\n".encode())
     return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(folder: Path) -> None:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    (folder / SUMS).write_text("".join(f"{file_sha256(file)}  {file.relative_to(folder)}\n" for file in files))
+
+
+def damage(folder: Path) -> str | None:
+    """Name the first file of a built folder that is not as it was built; None if all are.
+
+    Files may be added beside what was built, but not in its subfolders.
+    """
+    try:
+        lines = (folder / SUMS).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return f"{folder / SUMS} cannot be read"
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    for name, digest in sums.items():
+        if not (folder / name).is_file():
+            return f"{folder / name} is missing"
+        if file_sha256(folder / name) != digest:
+            return f"{folder / name} is not as it was built (sha256 differs)"
+    for file in folder.glob("*/**/*"):
+        if file.is_file() and str(file.relative_to(folder)) not in sums:
+            return f"{file} was added"
+    return None
 
 
 def build(
     store: Path,
     key: str,
-    is_whole: Callable[[Path], bool],
     fill: Callable[[Path], None],
+    again: str,
     rebuild: bool = False,
     cancel: threading.Event | None = None,
 ) -> tuple[Path, bool]:
     """The folder of ``key``, and whether it was there already.
 
-    ``fill`` writes into an empty folder aside, which gets its final name when it is complete. Of
+    ``fill`` writes into an empty folder aside, which gets its final name when it is complete. A damaged one is built
+    again, after a line that names the file and says what happens ``again``: ``litert:fp32 is packaged``. Of
     two that want the same, the second waits and takes what the first made. Raises SlipwayError when
     ``cancel`` is set while it waits.
     """
     store.mkdir(parents=True, exist_ok=True)
     final = store / key
-    with _locked(store / f"{key}.lock", cancel):
+    with locked(store / f"{key}.lock", cancel or threading.Event()):
         for leftover in store.glob(f"{key}.aside-*"):
             shutil.rmtree(leftover)  # of a build that was killed: we hold the lock, so nobody writes to it
-        if not rebuild and final.exists() and is_whole(final):
-            return final, True
+        if not rebuild and final.exists():
+            damaged = damage(final)
+            if damaged is None:
+                return final, True
+            say(f"{damaged}: {again} again")
         aside = store / f"{key}.aside-new"
         try:
             aside.mkdir()
             fill(aside)
+            _seal(aside)
             if final.exists():
                 # A rename cannot replace a folder that is not empty.
                 final.rename(store / f"{key}.aside-old")
@@ -91,14 +131,19 @@ def build(
 
 
 @contextmanager
-def _locked(path: Path, cancel: threading.Event | None) -> Iterator[None]:
-    """Hold an exclusive lock on a file; the kernel lets go of it if the process dies."""
+def locked(path: Path, cancel: threading.Event | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel lets go of it if the process dies.
+
+    Waits until ``cancel`` is set; without it, raises BlockingIOError when somebody else holds the lock.
+    """
     with path.open("w") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if (cancel or threading.Event()).wait(LOCK_POLL_S):
+                if cancel is None:
+                    raise
+                if cancel.wait(LOCK_POLL_S):
                     raise SlipwayError("cancelled while another slipway was building the same") from None
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,11 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 MARKS = {"ok": "[green]✓[/]", "cached": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
+
+
+def say(text: str) -> None:
+    """Print one line on standard error; above the live lines of :class:`Steps`, which divert it."""
+    print(f"slipway: {text}", file=sys.stderr, flush=True)
 
 
 class Step:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pipelines.results import Report
 
 EXAMPLES = "\n\n\b\nExamples:\n"
+INTERRUPTED = "interrupted; everything that was started has been stopped"
+PRINTED = "slipway.printed"
+"""In the meta of a click context: the command has printed its JSON."""
 
 
 class Commands(click.Group):
@@ -28,6 +33,7 @@ class Commands(click.Group):
         """``table`` maps a command's name to ``module:attribute`` below ``pipelines.commands``."""
         super().__init__(*args, **kwargs)
         self._table = table
+        self._as_json = False
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self._table)
@@ -40,19 +46,54 @@ class Commands(click.Group):
         assert isinstance(found, click.Command)  # noqa: S101 - an error in the table
         return found
 
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        self._as_json = "--json" in itertools.takewhile(lambda word: word != "--", args)
+        with self._failures():
+            return super().make_context(info_name, args, *more, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with self._failures():
             return super().invoke(ctx)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            with self._failures_as_json():
+                yield
         except SlipwayError as error:
             fail(error, error.exit_code)
         except KeyboardInterrupt:
-            fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
+            fail(SlipwayError(INTERRUPTED), 130)
         except BrokenPipeError:
             raise  # the reader has closed the pipe: click ends quietly
         except OSError as error:
-            # A full disk, a removed folder: for the user to fix, not a bug of ours.
-            where = f": {error.filename}" if error.filename else ""
-            fail(UserError(f"{error.strerror or error}{where}"), 2)
+            fail(UserError(_described(error)), 2)
+
+    @contextmanager
+    def _failures_as_json(self) -> Iterator[None]:
+        """With ``--json``, prints ``{"error": ...}`` for a failure, unless the command's own object is out."""
+        try:
+            yield
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            context = click.get_current_context(silent=True)
+            if self._as_json and not (context and context.meta.get(PRINTED)):
+                with suppress(OSError):  # standard output is full: the line on standard error says what failed
+                    click.echo(json.dumps({"error": _described(error)}))
+            raise
+
+
+def _described(error: BaseException) -> str:
+    """A failure in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, OSError):
+        # A full disk, a removed folder: for the user to fix, not a bug of ours.
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    return str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
 
 
 def fail(error: Exception, code: int) -> None:
@@ -102,6 +143,7 @@ def emit(value: Any, as_json: bool, text: Callable[[], None]) -> None:
     """Print JSON for programs, or call ``text`` for people."""
     if as_json:
         click.echo(json.dumps(plain(value), indent=2, allow_nan=False))
+        click.get_current_context().meta[PRINTED] = True
     else:
         text()
 
@@ -117,7 +159,7 @@ def plain(value: Any) -> Any:
 def end_with(report: Report, *, strict: bool = False) -> None:
     """Exit with 130 if the run was interrupted, with 1 if a row failed, or with ``strict`` if one is not sound."""
     if report.interrupted:
-        fail(SlipwayError("interrupted; everything that was started has been stopped"), 130)
+        fail(SlipwayError(INTERRUPTED), 130)
     rows = [*report.rows, *(one.row for one in report.containers)]
     exit_for([*report.artifacts, *rows])
     doubtful = [row for row in rows if row.status == "ok" and row.measurement != "sound"]

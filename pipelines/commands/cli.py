@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sys
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 import click
 
 from pipelines.commands.base import Commands
+from serving.extras import DISTRIBUTION
 
+LEAST_COLUMNS = 20
 COMMANDS = {
     "list": "listing:list_command",
     "train": "train:train_command",
@@ -21,6 +24,7 @@ COMMANDS = {
     "predict": "predict:predict_command",
     "run": "run:run_command",
     "report": "report:report_command",
+    "clean": "clean:clean_command",
     "loadtest": "loadtest:loadtest_command",
     "loadtest-url": "loadtest_url:loadtest_url_command",
     "calibrate": "calibrate:calibrate_command",
@@ -39,7 +43,7 @@ COMMANDS = {
     show_default="the current folder",
     help="The folder of artifacts/ and reports/; also SLIPWAY_WORKSPACE.",
 )
-@click.version_option(package_name="slipway")
+@click.version_option(package_name=DISTRIBUTION)
 @click.pass_context
 def main(ctx: click.Context, workspace: Path) -> None:
     """Package one trained model for every production path, prove the results equal, serve, load-test and compare them.
@@ -56,6 +60,11 @@ def main(ctx: click.Context, workspace: Path) -> None:
     # SIGTERM is handled like Ctrl-C: servers are stopped, workers ended, nothing is left running.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as pipelines.__main__ left it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Rich takes COLUMNS=0, of terminals that do not know their width, by its word and shows nothing.
+    if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns) < LEAST_COLUMNS:
+        del os.environ["COLUMNS"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows only ASCII still gets the report

@@ -12,6 +12,7 @@ import click
 
 from pipelines.base.errors import MissingExtra, UserError
 from pipelines.commands.base import command, emit
+from serving.extras import install_command
 
 IMAGE = "tensorflow/serving:2.20.0"
 REACH_S = 10.0
@@ -96,7 +97,7 @@ def _rows(rest: str, grpc_target: str, only: list[str]) -> Iterator[CaseRow]:
                     problem = f"no answer: {error}"
                 yield CaseRow(number, "failed" if problem else "ok", problem)
     except ModuleNotFoundError as error:
-        raise MissingExtra(f'{error.name} is not installed. Run: pip install "slipway[tf-serving]"') from error
+        raise MissingExtra(f"{error.name} is not installed. Run: {install_command('tf-serving')}") from error
 
 
 def _check_reachable(target: Any) -> None:
@@ -126,7 +127,7 @@ def _write(folder: Path, mounted_at: Path | None, as_json: bool) -> None:
 
         write_models(folder, mounted_at)
     except ModuleNotFoundError as error:
-        raise MissingExtra(f'{error.name} is not installed. Run: pip install "slipway[tf-serving]"') from error
+        raise MissingExtra(f"{error.name} is not installed. Run: {install_command('tf-serving')}") from error
     seen = mounted_at or folder.absolute()
     files = (f"--model_config_file={seen / MODELS_FILE}", f"--monitoring_config_file={seen / MONITORING_FILE}")
     flags = [*files, *FLAGS]

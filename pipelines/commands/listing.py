@@ -10,11 +10,13 @@ from pipelines.commands.base import command, emit
 
 
 @command("list", "list", "list --json")
-def list_command(_workspace: Any, as_json: bool) -> None:
-    """Show the models, and the paths with their variants, servers and requirements."""
+def list_command(workspace: Any, as_json: bool) -> None:
+    """Show the models, the paths with their variants, servers and requirements, and the size of the store."""
     from models import MODELS
-    from pipelines.paths import PATHS, path_module, pip_command
+    from pipelines.artifacts.unlinked import size
+    from pipelines.paths import PATHS, path_module
     from pipelines.paths.choose import spec_named
+    from serving.extras import install_command
 
     models = [{"name": name, "title": spec_named(name).title} for name in MODELS]
     cards = [path_module(name).CARD for name in PATHS]
@@ -27,7 +29,7 @@ def list_command(_workspace: Any, as_json: bool) -> None:
                     "summary": variant.summary,
                     "framework": variant.framework,
                     "missing": variant.missing(),
-                    "install": pip_command(card.extra) if variant.missing() else None,
+                    "install": install_command(card.extra) if variant.missing() else None,
                 }
                 for name, variant in card.variants.items()
             },
@@ -37,6 +39,9 @@ def list_command(_workspace: Any, as_json: bool) -> None:
         for card in cards
     ]
 
+    stored, counted = size(workspace)
+    store = {"folder": str(workspace.store), "bytes": stored, "counted": counted}
+
     def text() -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
@@ -45,7 +50,10 @@ def list_command(_workspace: Any, as_json: bool) -> None:
             for name, variant in card.variants.items():
                 click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}")
                 if missing := variant.missing():
-                    click.echo(f"    not installed: {', '.join(missing)}; {pip_command(card.extra)}")
+                    click.echo(f"    not installed: {', '.join(missing)}; {install_command(card.extra)}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
 
-    emit({"models": models, "paths": paths}, as_json, text)
+        least = "" if counted else "at least "
+        click.echo(f"\nstore {workspace.store}: {least}{stored:,} bytes; `slipway clean` removes what is not linked")
+
+    emit({"models": models, "paths": paths, "store": store}, as_json, text)

@@ -71,8 +71,12 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
         result = replace(result, whole=replace(result.whole, curve=points))
     ratios = compare(result, base) if base is not None else {}
     facts = _facts(url, settings, result, ratios)
-    _write_files(options, facts, result)
+    # Shown before it is written: a full disk costs the files, not what was measured.
     emit(facts, as_json, lambda: load_text.show(facts, result))
+    try:
+        _write_files(options, facts, result)
+    except OSError as error:
+        raise UserError(f"the result could not be written: {error.strerror or error}") from error
     if result.whole.partial:
         click.echo("slipway: interrupted; the results so far are kept, marked partial", err=True)
         sys.exit(INTERRUPTED)
@@ -88,13 +92,11 @@ def _shown(url: str) -> str:
 def _subject(url: str, options: UrlOptions) -> Subject:
     from pipelines.loadtest.curve import Subject
     from pipelines.loadtest.standalone.target import parse_target, read_bodies
+    from pipelines.run.addresses import read_token
 
     headers = list(options.headers)
     if options.token_file:
-        try:
-            headers.append(f"Authorization: Bearer {options.token_file.read_text().strip()}")
-        except OSError as error:
-            raise UserError(f"cannot read the token. Received: {options.token_file} ({error.strerror}).") from error
+        headers.append(f"Authorization: Bearer {read_token(options.token_file)}")
     bodies = read_bodies(options.bodies)
     expected = read_bodies(options.expected) if options.expected else []
     if expected and len(expected) != len(bodies):

@@ -50,5 +50,7 @@ def predict_command(workspace: Any, path: str, model: str, as_json: bool, **opti
             best = "  ".join(f"{item['label']} {item['probability']:.2%}" for item in answer["labels"])
             truth = f"  (truth: {answer['truth']})" if answer["truth"] is not None else ""
             click.echo(f"{answer['input']}: {best}{truth}")
+            if answer["warning"]:
+                click.echo(f"slipway: warning: {answer['input']}: {answer['warning']}", err=True)
 
     emit(answers, as_json, text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.base.errors import SlipwayError, UserError
-from pipelines.commands.base import command
+from pipelines.commands.base import PRINTED, command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,9 @@ def _announce(server: Running, choice: Choice, workdir: Path, as_json: bool) -> 
     endpoints = dict(server.recipe.endpoints)
     if as_json:
         facts = {"server": server.recipe.server, "endpoints": endpoints, "pid": server.root_pid()}
+        # On one line: who started us reads a line, and we go on.
         click.echo(json.dumps({**facts, "token_file": str(token_file) if token_file else None}))
+        click.get_current_context().meta[PRINTED] = True
         return
     click.echo(f"{server.recipe.server} serves {choice.name}; Ctrl-C stops it")
     auth = f" --token-file {token_file}" if token_file else ""

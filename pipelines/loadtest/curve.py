@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.base.errors import SlipwayError
-from pipelines.base.files import held_scratch
+from pipelines.base.files import scratch
 from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.recording import Recording, load_recording
@@ -65,7 +65,7 @@ def once(subject: Subject, settings: LoadSettings, watcher: Watcher | None = Non
         if watcher is not None:
             watcher(share, glance)
 
-    with held_scratch("loadtest") as folder:
+    with scratch("loadtest") as folder:
         try:
             call, bodies = subject.call, subject.bodies
             found = measure(call, bodies, subject.check, settings, folder, progress, watch=look, keep_partial=True)

@@ -75,6 +75,7 @@ class Measuring:
         self._found: dict[Key, list[Row]] = {}
         self._contained: dict[ContainerKey, list[ContainerRow]] = {}
         self._order: list[list[str]] = []
+        self._again: list[str] = []
         self._beats: list[Beat] = []
         self._started = time.monotonic()
         self._load_before = machine.load_average()
@@ -97,7 +98,6 @@ class Measuring:
                 return
             settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
             plan = replace(self.plan, settings=settings, curve_s=0.0)
-            self._order.append([])
             for job in shuffled(jobs, self.seed, number):
                 if time.monotonic() + self._took_s[job.title] > end:
                     continue
@@ -137,7 +137,11 @@ class Measuring:
     def _do(self, job: Job, plan: MeasurePlan, number: int, steps: Steps) -> None:
         self._beat()
         protocols = tuple(shuffled(job.protocols, self.seed, number, job.title))
-        self._order[-1] += [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
+        names = [f"{job.name} {protocol}" for protocol in protocols] or [job.name]
+        if number > self.repeat:
+            self._again += names
+        else:
+            self._order[-1] += names
         rows: list[Row] = []
 
         def keep(row: Row) -> None:
@@ -204,6 +208,7 @@ class Measuring:
         return Fairness(
             seed=self.seed,
             order=tuple(tuple(each) for each in self._order),
+            again=tuple(self._again),
             server_cpus=place.server,
             generator_cpus=place.generator,
             cpus_apart=place.apart,

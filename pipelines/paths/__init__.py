@@ -123,8 +123,3 @@ def version_of(distribution: str) -> str | None:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def pip_command(extra: str) -> str:
-    """The command that brings an extra."""
-    return f"pip install 'slipway[{extra}]'"

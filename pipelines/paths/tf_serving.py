@@ -38,6 +38,7 @@ VERSION = "1"
 SIGNATURE = "serving_default"
 IMAGE_SIGNATURE = "serving_image_bytes"
 WARMUP_BATCHES = (1, 16)
+PNG = b"\x89PNG"
 LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey: ITU-R BT.601, as in Pillow's mode L."""
 
@@ -81,12 +82,21 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
 
     rule = spec.preprocessing
 
-    def decode_one(encoded: tf.Tensor) -> tf.Tensor:
+    def transparent(encoded: tf.Tensor) -> tf.Tensor:
+        pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32)
+        alpha = pixels[..., 3:] / 255.0
+        return tf.round(pixels[..., :3] * alpha + rule.ground * (1.0 - alpha))
+
+    def opaque(encoded: tf.Tensor) -> tf.Tensor:
         # Three channels from every format: TensorFlow's GIF and BMP decoders support no other number.
-        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return tf.cast(tf.io.decode_image(encoded, channels=3, expand_animations=False), tf.float32)
+
+    def decode_one(encoded: tf.Tensor) -> tf.Tensor:
+        is_png = tf.strings.substr(encoded, 0, len(PNG)) == PNG
+        pixels = tf.cond(is_png, lambda: transparent(encoded), lambda: opaque(encoded))
         pixels.set_shape((None, None, 3))
         if rule.channels == 1:
-            pixels = tf.round(tf.tensordot(tf.cast(pixels, tf.float32), LUMA, 1))[..., tf.newaxis]
+            pixels = tf.round(tf.tensordot(pixels, LUMA, 1))[..., tf.newaxis]
         # Area-averaging as PIL does when it shrinks; a picture of the right size is unchanged.
         resized = tf.image.resize(pixels, (rule.height, rule.width), method="bicubic", antialias=True)
         values = (resized - rule.offset) / rule.scale

@@ -70,6 +70,8 @@ def sentences(report: Report) -> list[str]:
     anew = "" if _elsewhere(fairness) else ", with everything restarted"
     times = "once" if rounds == 1 else f"in {rounds} rounds, each in a different order{anew}"
     said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
+    if fairness.again:
+        said.append(f"Measured again, since the machine had disturbed them: {numbers.count(len(fairness.again))} rows.")
     said.append(_processors(fairness))
     facts = []
     if fairness.load_before is not None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError, UserError
-from pipelines.base.files import write_bytes
+from pipelines.base.files import MIB, read_bounded, write_bytes
 from pipelines.results import SCHEMA_VERSION, Report
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+MAX_BYTES = 256 * MIB
 
 
 def write(report: Report, path: Path) -> None:
@@ -45,10 +47,7 @@ def read(path: Path) -> Report:
     """
     from pydantic import ValidationError
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read the report. Received: {path} ({error.strerror}). Name a report.json.") from error
+    content = read_bounded(path, MAX_BYTES, "the report")
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -17,7 +17,7 @@ from pipelines.report import fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
-from pipelines.results import Report, Status
+from pipelines.results import Cause, Report, Status
 
 STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 MARKS: dict[Status, str] = {"ok": "✓", "failed": "✗", "skipped": "–"}
@@ -208,7 +208,8 @@ def _print_doubts(found: Sequence[Line], console: Console) -> None:
         for scenario in line.row.scenarios:
             why = invalid_because(scenario)
             if why and why not in numbers.plain(line.row.reason or ""):
-                text = Text("! load test not valid ", style="yellow")
+                disturbed = Cause.MACHINE in scenario.invalid_causes
+                text = Text(f"! load test {'disturbed' if disturbed else 'not valid'} ", style="yellow")
                 text.append(f"{numbers.plain(line.name)}, {scenario.name}", style="bold not dim")
                 console.print(text, overflow="fold")
                 console.print(Padding(Text(why, overflow="fold"), (0, 0, 0, 2), expand=False))

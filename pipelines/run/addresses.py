@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from pydantic import TypeAdapter
-
 from models import trained
 from models.trained import TrainedModel
-from pipelines.artifacts.artifact import CERTIFICATE, Artifact, find
+from pipelines.artifacts.artifact import Artifact, find, read_certificate
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
+from pipelines.base.files import read_bounded
 from pipelines.paths.choose import Choice, choose, choose_one
 from pipelines.results import Certificate, Training
 from pipelines.stages.answers import REFERENCE
 from serving.clients import Scheme, scheme_of
 
+MAX_TOKEN_BYTES = 65_536
 FORM = "PATH[:VARIANT]=URL[,URL][,token=FILE]"
 
 
@@ -109,7 +109,7 @@ def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
         loaded = trained.load(folder)
         facts = json.loads((folder / trained.TRAINING).read_text())
         (folder / REFERENCE).stat()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"no trained {model} to read in {folder}: {error}. Run: slipway package {model}") from error
     training = Training(
         framework=loaded.framework,
@@ -126,10 +126,10 @@ def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artif
     """The artifact of the workspace that is served, and its certificate. Raises UserError."""
     artifact = find(workspace, model, choice.card.name, choice.variant)
     try:
-        certificate = TypeAdapter(Certificate).validate_json((artifact.folder / CERTIFICATE).read_bytes())
+        certificate = read_certificate(artifact.folder)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{choice.name} of {model} is not verified. Run: slipway verify {model} {choice.name}"
+            f"{choice.name} of {model} is not verified: {error}. Run: slipway verify {model} {choice.name}"
         ) from error
     return artifact, certificate
 
@@ -137,10 +137,9 @@ def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artif
 def read_token(path: Path) -> str:
     """The token in a file. Raises UserError, which never shows what is in the file."""
     try:
-        token = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
-        raise UserError(f"cannot read the token: {reason}. Received: {path}") from error
+        token = read_bounded(path, MAX_TOKEN_BYTES, "the token").decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read the token: not ASCII text. Received: {path}") from error
     if not token or not token.isprintable() or " " in token:
         raise UserError(f"expected a file that holds one token on one line. Received: {path}")
     return token

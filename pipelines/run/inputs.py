@@ -12,12 +12,15 @@ import numpy as np
 
 from models.spec import ModelSpec, TensorSpec
 from pipelines.base.errors import UserError
+from pipelines.base.files import MIB, read_bounded
 
 if TYPE_CHECKING:
     from PIL import Image
 
 NPY_MAGIC = b"\x93NUMPY"
-MAX_BYTES = 256 * 1024 * 1024
+MAX_BYTES = 256 * MIB
+MAX_PIXELS = 50_000_000
+"""A picture with more is not decoded: it needs four bytes for each."""
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -40,13 +43,7 @@ def _bytes_of(source: str) -> bytes:
             raise UserError("expected a picture or an .npy file on standard input. Received: it is closed")
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
-        path = Path(source)
-        try:
-            if path.is_file() and path.stat().st_size > MAX_BYTES:
-                raise UserError(f"{source} is too large: at most {MAX_BYTES} bytes. Received: {path.stat().st_size}")
-            data = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read the input: {error.strerror}. Received: {source}") from error
+        data = read_bounded(Path(source), MAX_BYTES, "the input")
     if not data or len(data) > MAX_BYTES:
         raise UserError(
             f"expected a picture or an .npy file of 1 to {MAX_BYTES} bytes. Received: {len(data)} bytes from {source}"
@@ -86,6 +83,15 @@ def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
     return picture
 
 
+def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
+    """A picture with ``grey`` behind its transparent parts."""
+    from PIL import Image
+
+    if not picture.has_transparency_data:
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (grey, grey, grey)), picture.convert("RGBA"))
+
+
 def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np.ndarray:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -98,12 +104,19 @@ def _from_picture(data: bytes, source: str, spec: ModelSpec, resize: bool) -> np
                 raise UserError(
                     f"{source}: expected {wanted}. Received: {picture.width}x{picture.height}. Use --resize to fit it."
                 )
-            fitted = _eight_bits(ImageOps.exif_transpose(picture), source).convert(MODES[rule.channels])
+            if picture.width * picture.height > MAX_PIXELS:
+                raise UserError(
+                    f"{source}: at most {MAX_PIXELS:,} pixels are fitted. Received: {picture.width}x{picture.height}"
+                )
+            upright = _eight_bits(ImageOps.exif_transpose(picture), source)
+            fitted = _on_ground(upright, rule.ground).convert(MODES[rule.channels])
             if fitted.size != (rule.width, rule.height):
                 fitted = fitted.resize((rule.width, rule.height), Image.Resampling.BICUBIC)
             pixels = np.asarray(fitted, np.float32)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        # Pillow's words for what it does not know are about the object that holds the bytes.
+        reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
         raise UserError(
-            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {error}"
+            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {reason}"
         ) from error
     return ((pixels - np.float32(rule.offset)) / np.float32(rule.scale))[np.newaxis].astype(spec.inputs[0].dtype)

@@ -31,6 +31,7 @@ from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Settings, Tr
 from pipelines.run.jobs import Jobs
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
+from serving.extras import DISTRIBUTION
 from serving.launch import peak_rss_bytes
 
 CURVE_SHARE = 0.2
@@ -138,7 +139,7 @@ class Run:
         )
         not_spoken = {choice.card.name: choice.card.not_spoken for choice in self.choices}
         fairness = self.measuring.fairness()
-        versions = {"slipway": version("slipway")}
+        versions = {"slipway": version(DISTRIBUTION)}
         for _, artifact in self.prepared.values():
             versions |= artifact.manifest.versions if artifact else {}
         return Report(

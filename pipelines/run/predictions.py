@@ -18,12 +18,14 @@ from pipelines.paths.choose import choose_one, spec_named
 from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
 from pipelines.run.inputs import read_input
 from pipelines.run.prepare import Context, ensure_trained, open_context, ready_artifact
+from pipelines.run.unusual import unusual
 from pipelines.stages.answers import REFERENCE
 from pipelines.stages.worker import run_stage
 from serving.clients import ProtocolError, Target
 from serving.clients.transport import Unreachable
 
 if TYPE_CHECKING:
+    from models.dataset import InputRange
     from models.spec import ModelSpec
     from models.trained import TrainedModel
     from pipelines.paths.choose import Choice
@@ -45,7 +47,7 @@ def predict_all(
     at: Sequence[str] = (),
     protocol: str | None = None,
 ) -> list[dict[str, Any]]:
-    """One answer a row of input: its name, its most probable labels, the truth where known.
+    """One answer a row of input: its name, its most probable labels, the truth where known, a warning where due.
 
     Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
     """
@@ -70,19 +72,30 @@ def predict_all(
         outputs = _in_process(workspace, model, choice, [arrays for _, arrays, _ in named])
     else:
         outputs = _over_the_wire(protocol, url, spec, token, [arrays for _, arrays, _ in named])
+    ranges = _ranges(workspace, model)
     answers = []
-    for (source, _, truth), result in zip(named, outputs, strict=True):
+    for (source, arrays, truth), result in zip(named, outputs, strict=True):
         probabilities = softmax(next(iter(result.values())))
         for index, row in enumerate(probabilities):
+            warnings = [text for name, one in ranges.items() if (text := unusual(arrays[name][index], one))]
             best = np.argsort(-row)[:top]
             answers.append(
                 {
                     "input": source if len(probabilities) == 1 else f"{source}[{index}]",
                     "labels": [{"label": spec.labels[i], "probability": float(row[i])} for i in best],
                     "truth": truth,
+                    "warning": "; ".join(warnings) or None,
                 }
             )
     return answers
+
+
+def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
+    """The ranges of the training data, as far as the workspace knows it: a server's model may be another machine's."""
+    try:
+        return model_in(workspace, model)[0].ranges()
+    except UserError:
+        return {}
 
 
 def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]:
@@ -130,6 +143,10 @@ def _in_process(
             run_stage("predict", request, context.log(f"predict-{choice.name}"), context.cancel, threads=1)
         with np.load(result, allow_pickle=False) as file:
             outputs = {name: file[name] for name in file.files}
+    try:
+        check_outputs(outputs, spec_named(model), len(next(iter(joined.values()))))
+    except ProtocolError as error:
+        raise SlipwayError(f"{choice.name} gives no answer to this input: {error}") from error
     ends = np.cumsum([len(next(iter(batch.values()))) for batch in batches])[:-1]
     parts = {name: np.split(array, ends) for name, array in outputs.items()}
     return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]

@@ -16,17 +16,19 @@ from models import trained
 from models.trained import TrainedModel
 from pipelines.artifacts import artifact as artifacts
 from pipelines.artifacts import parity, reference, store
-from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest
+from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest, read_certificate
 from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.base.files import link
-from pipelines.paths import PATHS, Tolerance, pip_command, tolerance_for, version_of
+from pipelines.base.progress import say
+from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
 from pipelines.stages import answers, functions
 from pipelines.stages.answers import ANSWERS, REFERENCE
 from pipelines.stages.worker import run_stage
+from serving.extras import install_command
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
@@ -84,16 +86,18 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
         request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
         usage.append(run_stage("train", request, log, context.cancel).usage)
         run_stage("refer", {"folder": str(folder)}, log, context.cancel)
-        facts = {**asdict(how), "reference_sha256": store.hash_tree(folder / REFERENCE)}
-        (folder / HOW).write_text(json.dumps(facts) + "\n")
+        (folder / HOW).write_text(json.dumps(asdict(how)) + "\n")
 
-    if missing and _last(place) == how:
+    damaged = store.damage(place) if place.exists() else None
+    if damaged and place.resolve().name != key:  # otherwise the store says so
+        say(f"{damaged}: {model} is trained again, in {chosen}")
+    if missing and place.exists() and not damaged and _last(place) == how:
         folder, cached = place.resolve(), True  # a trained model needs no training libraries
     elif missing:
-        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {pip_command('models')}")
+        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {install_command('models')}")
     else:
         folder, cached = store.build(
-            context.workspace.store, key, lambda made: _last(made) == how, fill, context.rebuild, context.cancel
+            context.workspace.store, key, fill, f"{model} is trained", context.rebuild, context.cancel
         )
         link(place, folder)
     loaded = trained.load(folder)
@@ -109,15 +113,12 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
 
 
 def _last(place: Path) -> HowTrained | None:
-    """Read how the model in ``place`` was trained; None if it is missing or incomplete."""
+    """Read how the model in ``place`` was trained; None if that is not recorded."""
     try:
-        trained.load(place)
-        facts = json.loads((place / HOW).read_text())
-        how = HowTrained(facts["framework"], facts["epochs"])
-        whole = facts["reference_sha256"] == store.hash_tree(place / REFERENCE) and how.framework in TRAINERS
-    except (OSError, ValueError, TypeError, KeyError):
+        how = HowTrained(**json.loads((place / HOW).read_text()))
+    except (OSError, ValueError, TypeError):
         return None  # missing or damaged: it is trained again
-    return how if whole else None
+    return how if how.framework in TRAINERS else None
 
 
 def start_row(choice: Choice) -> ArtifactRow:
@@ -137,7 +138,7 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
     try:
         return step()
     except MissingExtra as error:
-        return replace(row, status="skipped", reason=f"{error}; {pip_command(extra)}")
+        return replace(row, status="skipped", reason=f"{error}; {install_command(extra)}")
     except (SlipwayError, OSError) as error:
         return replace(row, status="failed", reason=str(error))
 
@@ -182,7 +183,9 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             labels=model.spec.labels,
         )
 
-    artifact, cached = artifacts.build(context.workspace, key, fill, describe, context.rebuild, context.cancel)
+    artifact, cached = artifacts.build(
+        context.workspace, key, choice.name, fill, describe, context.rebuild, context.cancel
+    )
     artifacts.publish(context.workspace, artifact)
     return artifact, cached, usage[0] if usage else None
 
@@ -222,14 +225,17 @@ def certificate_basis(model: TrainedModel, tolerance: Tolerance, from_user: bool
 
 
 def _certificate(artifact: Artifact) -> Certificate | None:
-    """Read the certificate beside the artifact; None unless it was made for exactly these bytes."""
+    """Read the certificate beside the artifact; None unless it matches these bytes. Says so if it is damaged."""
+    if not (artifact.folder / CERTIFICATE).exists():
+        return None
     try:
-        certificate = TypeAdapter(Certificate).validate_json((artifact.folder / CERTIFICATE).read_bytes())
-        digest = store.hash_tree(artifact.folder / ANSWERS)
-    except (OSError, ValueError):
-        return None  # missing, of an older version, or damaged: verified again
-    bound = (certificate.artifact_sha256, certificate.answers_sha256)
-    return certificate if bound == (artifact.manifest.artifact_sha256, digest) else None
+        certificate = read_certificate(artifact.folder)
+        if store.hash_tree(artifact.folder / ANSWERS) != certificate.answers_sha256:
+            raise ValueError(f"{artifact.folder / ANSWERS} is not as it was written")
+    except (OSError, ValueError) as error:
+        say(f"{error}: {artifact.name} is verified again")
+        return None
+    return certificate if certificate.artifact_sha256 == artifact.manifest.artifact_sha256 else None
 
 
 def prepare(
@@ -274,7 +280,7 @@ def prepare(
 def ready_artifact(context: Context, model: str, choice: Choice) -> tuple[TrainedModel, Artifact]:
     """Return a packaged and verified artifact; make it now if it is missing.
 
-    Raises MissingExtra with the pip command, SlipwayError, or UserError for a path that fails parity.
+    Raises MissingExtra with the command that installs it, SlipwayError, or UserError for a path that fails parity.
     """
     loaded, _ = ensure_trained(context, model)
     row, artifact = prepare(context, loaded, choice, None)

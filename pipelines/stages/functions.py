@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -14,9 +13,8 @@ import numpy as np
 
 from models import trained
 from pipelines.artifacts import reference, store
-from pipelines.artifacts.artifact import CERTIFICATE
+from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import certify, compare, merge
-from pipelines.base.files import write_text
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
@@ -83,7 +81,7 @@ def verify(
         accuracy=float(right.mean()),
         reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),
     )
-    write_text(Path(out) / CERTIFICATE, json.dumps(asdict(certificate), indent=2, allow_nan=False) + "\n")
+    write_certificate(Path(out), certificate)
     return asdict(certificate)
 
 

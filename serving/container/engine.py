@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from serving.container.recipe import CannotStart
+from serving.extras import install_command
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,7 +40,7 @@ def connect() -> DockerClient:
         from docker.errors import DockerException
     except ModuleNotFoundError as error:
         raise EngineMissing(
-            "the Docker SDK for Python is not installed. Run: pip install 'slipway[containers]'"
+            f"the Docker SDK for Python is not installed. Run: {install_command('containers')}"
         ) from error
     try:
         client = docker.from_env(timeout=ENGINE_TIMEOUT_S)

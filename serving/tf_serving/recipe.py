@@ -12,6 +12,7 @@ import sys
 from urllib.parse import quote
 
 from serving.clients import ProtocolError
+from serving.extras import install_command
 from serving.launch import LaunchError, LaunchRequest, Recipe
 from serving.wire.addresses import host_port
 
@@ -70,7 +71,7 @@ def _embedded(request: LaunchRequest) -> tuple[tuple[str, ...], str]:
     try:
         version = importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError as error:
-        raise LaunchError('TensorFlow is not installed. Run: pip install "slipway[tf-serving]"') from error
+        raise LaunchError(f"TensorFlow is not installed. Run: {install_command('tf-serving')}") from error
     command = (sys.executable, "-P", "-m", "serving.tf_serving", f"--bind_address={request.host}")
     return command, f"slipway's TF Serving API server (TensorFlow {version})"
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from serving.extras import install_command
 from serving.launch import LaunchError
 from serving.torchserve.state import LOOPBACK
 
@@ -138,6 +139,6 @@ def _package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise LaunchError(
-            f"TorchServe needs the package {name}, which is not installed: pip install slipway[torchserve]"
+            f"TorchServe needs the package {name}, which is not installed: {install_command('torchserve')}"
         )
     return Path(spec.submodule_search_locations[0]).resolve()

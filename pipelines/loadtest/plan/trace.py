@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.base.errors import UserError
+from pipelines.base.files import MIB, read_bounded
 from pipelines.loadtest.plan.schedule import NS_PER_S
 from pipelines.loadtest.settings import MAX_REQUESTS, MAX_SECONDS
+
+MAX_BYTES = 128 * MIB
+"""A line for each of MAX_REQUESTS arrivals, and room for notes."""
 
 
 def read_trace(path: str | Path) -> np.ndarray:
@@ -18,9 +22,9 @@ def read_trace(path: str | Path) -> np.ndarray:
     Raises UserError, naming the line, if the file is not an ascending list of seconds.
     """
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the trace. Received: {path} ({_why(error)}). Name a text file.") from error
+        lines = read_bounded(Path(path), MAX_BYTES, "the trace").decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read the trace: not a text. Received: {path}") from error
     offsets: list[float] = []
     for number, line in enumerate(lines, 1):
         text = line.strip()
@@ -46,7 +50,3 @@ def _seconds(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or "not a text"

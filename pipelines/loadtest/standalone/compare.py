@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipelines.base.errors import UserError
-from pipelines.base.files import write_text
+from pipelines.base.files import MIB, read_bounded, write_text
 from pipelines.loadtest.standalone.repetitions import Result
 from pipelines.loadtest.statistics.intervals import ratio_interval
 from pipelines.loadtest.statistics.percentiles import CLAIMS
 
 LATENCIES = "latencies_ns"
+MAX_BYTES = 512 * MIB
+"""Of a result on disk, and of its latencies unpacked."""
 
 
 def save_result(path: Path, facts: dict[str, Any], result: Result) -> None:
@@ -30,15 +32,22 @@ def save_result(path: Path, facts: dict[str, Any], result: Result) -> None:
 def load_result(path: Path) -> list[np.ndarray]:
     """Reads the latencies of each run (ms, sorted). Raises UserError for a file that ``save_result`` did not write."""
     try:
-        packed = json.loads(path.read_text("utf-8"))[LATENCIES]
-        raw = [zlib.decompress(base64.b64decode(one, validate=True)) for one in packed]
-        return [np.frombuffer(one, "<i8") / 1e6 for one in raw]
-    except OSError as error:
-        raise UserError(
-            f"cannot read the result. Received: {path} ({error.strerror}). Name a file of --save."
-        ) from error
+        packed = json.loads(read_bounded(path, MAX_BYTES, "the result"))[LATENCIES]
+        return [np.frombuffer(run, "<i8") / 1e6 for run in _inflated(packed)]
     except (ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise UserError(f"not a result of slipway loadtest-url --save. Received: {path}. Name one.") from error
+
+
+def _inflated(packed: Sequence[str]) -> Iterator[bytes]:
+    """The bytes of each run. Raises ValueError when all together are more than MAX_BYTES."""
+    left = MAX_BYTES
+    for one in packed:
+        inflater = zlib.decompressobj()
+        run = inflater.decompress(base64.b64decode(one, validate=True), left + 1)
+        left -= len(run)
+        if left < 0 or not inflater.eof:
+            raise ValueError("the latencies are cut off, or too many")
+        yield run
 
 
 def compare(result: Result, base: Sequence[np.ndarray]) -> dict[str, dict[str, Any]]:

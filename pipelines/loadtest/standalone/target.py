@@ -9,12 +9,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.files import MIB, read_bounded
 from pipelines.loadtest.generator.transport import check_call
 from serving.clients import Call
 from serving.wire.addresses import host_port
 
 PORTS = {"http": 80}
-MAX_BODY_BYTES = 256 * 2**20
+MAX_BODY_BYTES = 256 * MIB
+MAX_BODIES_BYTES = 1024 * MIB
 
 
 def parse_target(url: str, headers: Sequence[str] = (), allow_remote: bool = False) -> Call:
@@ -85,20 +87,23 @@ def is_loopback(url: str) -> bool:
 def read_bodies(files: Sequence[Path]) -> list[bytes]:
     """Reads the request bodies, one a file; those of a folder are its files, by name. Without files, one empty body.
 
-    Raises UserError for a file that cannot be read or is larger than 256 MiB.
+    Raises UserError for a file that cannot be read or is larger than MAX_BODY_BYTES, and for more than
+    MAX_BODIES_BYTES together.
     """
-    bodies = []
+    bodies: list[bytes] = []
+    left = MAX_BODIES_BYTES
     for file in files:
         try:
             found = sorted(one for one in file.iterdir() if one.is_file()) if file.is_dir() else [file]
-            for one in found:
-                if one.stat().st_size > MAX_BODY_BYTES:
-                    raise UserError(f"a body is larger than {MAX_BODY_BYTES:,} bytes. Received: {one}.")
-                bodies.append(one.read_bytes())
         except OSError as error:
-            raise UserError(
-                f"cannot read a body. Received: {file} ({error.strerror}). Name a file or a folder of files."
-            ) from error
+            raise UserError(f"cannot read a body: {error.strerror}. Received: {file}") from error
+        for one in found:
+            bodies.append(read_bounded(one, MAX_BODY_BYTES, "a body"))
+            left -= len(bodies[-1])
+            if left < 0:
+                raise UserError(
+                    f"the bodies are too large: at most {MAX_BODIES_BYTES:,} bytes. Received: more at {one}"
+                )
     if files and not bodies:
         raise UserError(f"no file with a body. Received: the empty folder {files[0]}.")
     return bodies or [b""]

@@ -17,7 +17,7 @@ _PATTERNS = {
         _MODEL.format(name="(?:/(?P<name>[^/:]+))?") + r"(?:/(?P<method>metadata))?", re.IGNORECASE | re.ASCII
     ),
 }
-_METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
+METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
 _MAX_INT64 = 2**63 - 1
 # The characters of a URI (RFC 3986); a request meant for a proxy has scheme and server in front (RFC 9112, 3.2.2).
 _TARGET = re.compile(
@@ -64,7 +64,7 @@ def route(verb: str, path: str) -> Route | None:
     method = found["method"] or "status"
     if verb == "GET" and method != "metadata":
         method = "status"  # the pattern ignores case, but tensorflow/serving compares the method exactly
-    if method not in _METHODS[verb]:
+    if method not in METHODS[verb]:
         raise invalid(f"Malformed request: {verb} {path}")
     if not found["name"]:
         raise invalid("Missing model name in request.")

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.extras import install_command
 from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import ServingError, invalid
 
@@ -48,9 +49,7 @@ class Interpreters:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ServingError(
-                "UNIMPLEMENTED", 'LiteRT is not installed. Run: pip install "slipway[litert]"'
-            ) from error
+            raise ServingError("UNIMPLEMENTED", f"LiteRT is not installed. Run: {install_command('litert')}") from error
         try:
             interpreter = Interpreter(model_path=str(self._file), num_threads=1)
             interpreter.allocate_tensors()

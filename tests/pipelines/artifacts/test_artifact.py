@@ -16,7 +16,8 @@ import pytest
 
 from models.trained import TrainedModel
 from pipelines.artifacts import store
-from pipelines.artifacts.artifact import artifact_key, digest_of, entries, read_manifest, whole
+from pipelines.artifacts.artifact import artifact_key, digest_of, entries, find, read_manifest
+from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.paths import litert
 
@@ -57,14 +58,41 @@ def test_a_second_time_nothing_is_built_and_it_says_so(cli: Any, folder: Path) -
     assert "cached" in cli("package", "mnist_cnn", VARIANT).stderr
 
 
-def test_what_was_tampered_with_is_built_again(cli: Any, folder: Path) -> None:
-    payload = folder / "payload" / "mnist_cnn.tflite"
-    good = payload.read_bytes()
-    payload.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
-    assert whole(folder.resolve()) is None
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("payload/mnist_cnn.tflite", "packaged"),
+        ("manifest.json", "packaged"),
+        ("reproduce.sh", "packaged"),
+        ("certificate.json", "verified"),
+        ("answers.npz", "verified"),
+    ],
+)
+def test_a_changed_byte_is_reported_and_made_good(cli: Any, folder: Path, name: str, what: str) -> None:
+    file = folder / name
+    good = file.read_bytes()
+    middle = len(good) // 2
+    file.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+    done = cli("package", "mnist_cnn", VARIANT)
+    assert done.returncode == 0, done.stderr
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("slipway: ")]
+    assert f"/{name}" in said
+    assert said.endswith(f": litert:fp32 is {what} again")
+    assert file.exists()
     (row,) = cli.json("package", "mnist_cnn", VARIANT)["artifacts"]
-    assert row["cached"] is False
-    assert whole(folder.resolve()) is not None
+    assert row["cached"] is True
+
+
+def test_what_was_changed_is_not_served(cli: Any, folder: Path) -> None:
+    script = folder / "reproduce.sh"
+    good = script.read_text()
+    script.write_text(good + "rm -r /")
+    try:
+        with pytest.raises(UserError, match=rf"no {VARIANT} of mnist_cnn: .*reproduce.sh is not as it was built"):
+            find(Workspace(cli.workspace), "mnist_cnn", "litert", "fp32")
+    finally:
+        script.write_text(good)
+    assert find(Workspace(cli.workspace), "mnist_cnn", "litert", "fp32").folder == folder.resolve()
 
 
 def test_the_key_follows_weights_path_file_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +168,7 @@ def test_two_packagings_at_once_do_not_harm_each_other(cli: Any, folder: Path) -
     for process in both:
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors
-    assert whole(folder.resolve()) is not None
+    assert store.damage(folder) is None
     assert list((cli.workspace / "artifacts" / ".store").glob("*aside*")) == []
 
 
@@ -160,7 +188,7 @@ def test_a_packaging_that_is_killed_leaves_no_artifact_and_no_process(
     while nothing_left():
         assert time.monotonic() < deadline, nothing_left()
         time.sleep(0.05)
-    assert not place.exists() or whole(place.resolve()) is not None
+    assert not place.exists() or store.damage(place) is None
     (row,) = cli.json("package", "mnist_cnn", "litert:fp16")["artifacts"]
     assert row["status"] == "ok"
     assert list((cli.workspace / "artifacts" / ".store").glob("*aside*")) == []

@@ -27,27 +27,27 @@ def fill(folder: Path) -> None:
 
 
 def test_the_second_build_is_the_first(tmp_path: Path) -> None:
-    first, cached = store.build(tmp_path, "key", whole, fill)
+    first, cached = store.build(tmp_path, "key", fill, "it is built")
     assert not cached
     inode = first.stat().st_ino
-    second, cached = store.build(tmp_path, "key", whole, fill)
+    second, cached = store.build(tmp_path, "key", fill, "it is built")
     assert cached
     assert (second, second.stat().st_ino) == (first, inode)
 
 
 def test_rebuild_replaces_it(tmp_path: Path) -> None:
-    first, _ = store.build(tmp_path, "key", whole, fill)
+    first, _ = store.build(tmp_path, "key", fill, "it is built")
     inode = first.stat().st_ino
-    again, cached = store.build(tmp_path, "key", whole, fill, rebuild=True)
+    again, cached = store.build(tmp_path, "key", fill, "it is built", rebuild=True)
     assert not cached
     assert again.stat().st_ino != inode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.lock"]
 
 
 def test_a_folder_that_is_not_whole_is_built_again(tmp_path: Path) -> None:
-    folder, _ = store.build(tmp_path, "key", whole, fill)
+    folder, _ = store.build(tmp_path, "key", fill, "it is built")
     (folder / "done").unlink()
-    _, cached = store.build(tmp_path, "key", whole, fill)
+    _, cached = store.build(tmp_path, "key", fill, "it is built")
     assert not cached
     assert whole(folder)
 
@@ -58,18 +58,18 @@ def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
         raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match="disk full"):
-        store.build(tmp_path, "key", whole, fail)
+        store.build(tmp_path, "key", fail, "it is built")
     assert [path.name for path in tmp_path.iterdir()] == ["key.lock"]
 
 
 def test_a_failed_rebuild_keeps_the_old_one(tmp_path: Path) -> None:
-    folder, _ = store.build(tmp_path, "key", whole, fill)
+    folder, _ = store.build(tmp_path, "key", fill, "it is built")
 
     def fail(_: Path) -> None:
         raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match="disk full"):
-        store.build(tmp_path, "key", whole, fail, rebuild=True)
+        store.build(tmp_path, "key", fail, "it is built", rebuild=True)
     assert whole(folder)
 
 
@@ -81,7 +81,7 @@ def fill(folder):
     (folder / "half").touch()
     print("writing", flush=True)
     time.sleep(60)
-store.build(Path(sys.argv[1]), "key", lambda folder: (folder / "done").exists(), fill)
+store.build(Path(sys.argv[1]), "key", fill, "it is built")
 """
 
 
@@ -93,16 +93,16 @@ def test_a_killed_build_is_never_taken_for_a_whole_one_and_is_swept_up(tmp_path:
     process.wait()
     process.stdout.close()
     assert not (tmp_path / "key").exists()
-    folder, cached = store.build(tmp_path, "key", whole, fill)
+    folder, cached = store.build(tmp_path, "key", fill, "it is built")
     assert not cached
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.lock"]
-    assert sorted(path.name for path in folder.iterdir()) == ["done", "payload"]
+    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "done", "payload"]
 
 
 def test_what_a_killed_rebuild_left_is_swept_up_though_the_old_one_is_whole(tmp_path: Path) -> None:
-    store.build(tmp_path, "key", whole, fill)
+    store.build(tmp_path, "key", fill, "it is built")
     (tmp_path / "key.aside-new").mkdir()
-    _, cached = store.build(tmp_path, "key", whole, fill)
+    _, cached = store.build(tmp_path, "key", fill, "it is built")
     assert cached
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.lock"]
 
@@ -113,7 +113,7 @@ def _build_slowly(root: Path, marks: Path) -> None:
         time.sleep(0.3)
         fill(folder)
 
-    store.build(root, "key", whole, slow)
+    store.build(root, "key", slow, "it is built")
 
 
 def test_of_two_at_once_one_builds(tmp_path: Path) -> None:
@@ -164,3 +164,46 @@ def test_a_package_is_covered_with_all_its_files(tmp_path: Path, monkeypatch: py
     first = store.key_of({}, ["a_package_of_a_test"], [])
     (package / "part.py").write_text("a = 2")
     assert first != store.key_of({}, ["a_package_of_a_test"], [])
+
+
+DAMAGE = {
+    "a changed byte": (lambda folder: (folder / "deep" / "b").write_text("y"), "deep/b is not as it was built"),
+    "a missing file": (lambda folder: (folder / "a").unlink(), "a is missing"),
+    "a file more": (lambda folder: (folder / "deep" / "c").touch(), "deep/c was added"),
+    "no sums": (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS cannot be read"),
+    "no text": (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff"), "SHA256SUMS cannot be read"),
+    "sums of nothing": (lambda folder: (folder / "SHA256SUMS").write_text("x  gone\n"), "gone is missing"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_build_is_named_before_it_is_built_again(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+
+    def two(folder: Path) -> None:
+        said.append(capsys.readouterr().err)
+        (folder / "deep").mkdir()
+        for place in ("a", "deep/b"):
+            (folder / place).write_text("x")
+
+    folder, _ = store.build(tmp_path, "key", two, "it is built")
+    (folder / "added-beside").touch()
+    assert store.damage(folder) is None
+    harm, message = DAMAGE[name]
+    harm(folder)
+    _, cached = store.build(tmp_path, "key", two, "it is built")
+    assert not cached
+    assert said[0] == ""
+    assert said[1].startswith(f"slipway: {folder}/")
+    assert message in said[1]
+    assert said[1].endswith(": it is built again\n")
+
+
+def test_sha256sum_reads_the_sums(tmp_path: Path) -> None:
+    folder, _ = store.build(tmp_path, "key", fill, "it is built")
+    done = subprocess.run(
+        ["sha256sum", "--check", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["done: OK", "payload: OK"]

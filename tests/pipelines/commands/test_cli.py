@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import socket
 import subprocess
@@ -18,10 +19,11 @@ from click.testing import CliRunner
 
 from pipelines.commands.cli import main
 from pipelines.paths import PATHS, path_module
+from serving.extras import install_command
 
 COMMANDS = (
-    "list", "train", "package", "verify", "serve", "predict", "run", "report", "loadtest", "loadtest-url",
-    "calibrate", "conform", "manifests",
+    "list", "train", "package", "verify", "serve", "predict", "run", "report", "clean",
+    "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
 )  # fmt: skip
 
 
@@ -201,14 +203,14 @@ importlib.metadata.version = version
 """
 
 
-def test_a_missing_extra_is_a_skipped_row_with_the_pip_command(
+def test_a_missing_extra_is_a_skipped_row_with_the_command_that_brings_it(
     cli: Any, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     rows = cli.json("package", "mnist_cnn", "litert")["artifacts"]
     assert {row["status"] for row in rows} == {"skipped"}
-    reason = "not installed: ai-edge-litert, litert-quantizer; pip install 'slipway[litert]'"
+    reason = f"not installed: ai-edge-litert, litert-quantizer; {install_command('litert')}"
     assert {row["variant"]: row["reason"] for row in rows}["int8"] == reason
     assert reason in cli("list").stdout
 
@@ -218,7 +220,7 @@ def test_a_missing_framework_skips_the_variants_that_are_made_from_it_and_no_oth
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE.replace('"ai-edge-litert", "litert-quantizer"', '"tensorflow",'))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    reason = "not installed: tensorflow; pip install 'slipway[onnxruntime]'"
+    reason = f"not installed: tensorflow; {install_command('onnxruntime')}"
     rows = cli.json("package", "mnist_cnn", "onnxruntime")["artifacts"]
     assert {row["variant"]: (row["framework"], row["status"], row["reason"]) for row in rows} == {
         "pytorch": ("pytorch", "ok", None),
@@ -227,7 +229,7 @@ def test_a_missing_framework_skips_the_variants_that_are_made_from_it_and_no_oth
     listed = {path["name"]: path["variants"] for path in cli.json("list")["paths"]}
     assert listed["onnxruntime"]["pytorch"]["missing"] == []
     assert listed["onnxruntime"]["keras"]["missing"] == ["tensorflow"]
-    assert listed["onnxruntime"]["keras"]["install"] == "pip install 'slipway[onnxruntime]'"
+    assert listed["onnxruntime"]["keras"]["install"] == install_command("onnxruntime")
 
 
 def test_output_is_quiet_json_on_stdout_and_progress_on_stderr(cli: Any, trained: Any) -> None:
@@ -261,6 +263,28 @@ def test_a_token_file_that_holds_none_is_refused_and_never_shown(cli: Any, pictu
     assert "token" in done.stderr
     assert "SECRET" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+READ = {
+    "input": ["predict", "litert", "FILE"],
+    "token": ["predict", "torchserve", "--from-test-set", "0", "--url", "http://127.0.0.1:9", "--token-file", "FILE"],
+    "token of a server that runs": ["predict", "torchserve", "x.png", "--at", "torchserve=http://h:1,token=FILE"],
+    "manifest": ["package", "mnist_cnn", "litert", "--expect", "FILE"],
+    "body": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--body", "FILE"],
+    "expected answer": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--expect", "FILE"],
+    "token of any server": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--token-file", "FILE"],
+    "trace": ["loadtest-url", "http://127.0.0.1:9/", "--trace", "FILE"],
+    "result": ["loadtest-url", "http://127.0.0.1:9/", "--rate", "1", "--compare", "FILE"],
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_file_that_never_ends_is_one_line(cli: Any, tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    done = cli(*(word.replace("FILE", str(tmp_path / "pipe")) for word in READ[name]), timeout_s=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "pipe") in done.stderr
 
 
 ADDRESSES = (
@@ -350,9 +374,23 @@ DAMAGE = {
 def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any, name: str) -> None:
     fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
     (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(DAMAGE[name])
-    again = fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
-    assert again["cached"] is False
+    again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
+    assert json.loads(again.stdout)["cached"] is False
+    (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
+    assert said.endswith(f"/{name} is not as it was built (sha256 differs): mnist_cnn is trained again")
     assert fresh_cli.json("train", "mnist_cnn", "--epochs", "1")["cached"] is True
+
+
+def test_a_model_whose_making_is_not_known_any_more_says_so_before_it_is_trained(fresh_cli: Any) -> None:
+    fresh_cli.json("train", "mnist_cnn", "--framework", "tensorflow", "--epochs", "1")
+    how = fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / "how.json"
+    how.write_text("{")
+    process = fresh_cli.start("train", "mnist_cnn")
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if line.startswith("slipway: "))
+    process.terminate()
+    process.communicate(timeout=60)
+    assert said == f"slipway: {how} is not as it was built (sha256 differs): mnist_cnn is trained again, in pytorch\n"
 
 
 def test_damaged_answers_are_verified_again(cli: Any, trained: Any) -> None:

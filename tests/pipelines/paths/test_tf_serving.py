@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.mnist_cnn import SPEC
 from models.trained import TrainedModel
 from pipelines.base.errors import SlipwayError
 from pipelines.paths import tf_serving
+from pipelines.paths.tf_serving import decode_images
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,21 @@ def test_encoded_pictures_are_decoded_in_the_graph(payloads: dict[str, Path], tr
     from_floats = loaded.signatures["serving_default"](image=tf.constant(np.stack(decoded)))["logits"].numpy()
     # JPEG decoders may round a pixel otherwise; the others are exact.
     assert np.abs(from_bytes - from_floats).max() < (0.2 if kind == "JPEG" else 1e-4)
+
+
+def test_the_ground_shows_through_a_transparent_picture() -> None:
+    import tensorflow as tf
+
+    pixels = np.zeros((28, 28, 4), np.uint8)
+    pixels[..., :3] = 200
+    pixels[..., 3] = np.arange(28)[:, None] * 9
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    for ground in (0, 255):
+        spec = replace(SPEC, preprocessing=replace(SPEC.preprocessing, ground=ground))
+        (seen,) = decode_images(tf.constant([file.getvalue()]), spec).numpy() * 255
+        alpha = pixels[..., 3] / 255
+        assert np.abs(seen - (200 * alpha + ground * (1 - alpha))).max() < 1
 
 
 def test_in_process_is_the_servers_call_and_gives_the_documented_functions_answers(

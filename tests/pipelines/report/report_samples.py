@@ -48,10 +48,10 @@ LOG = "\n".join(
 LONG_REASON = (
     "the converter stopped: 'tf.Conv2D' op is neither a custom op nor a flex op, and the quantised kernel for a "
     "depthwise convolution with dilation 3 and asymmetric padding is not there. Received: model 日本語 "
-    f"{INJECTION}. Install it with: pip install 'slipway[litert]'\n{LOG}"
+    f"{INJECTION}. Install it with: pip install 'slipway-paths[litert]'\n{LOG}"
 )
 NOT_SPOKEN = {"tf-serving": {"tf-serving-rest-binary": f"its REST API has no binary tensors {INJECTION}"}}
-SKIPPED_REASON = "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'"
+SKIPPED_REASON = "torch-model-archiver is not installed. Run: pip install 'slipway-paths[torchserve]'"
 
 # path, framework, {variant: (size, max abs, top-1, accuracy)}, protocols, latency factor
 PATHS = (

@@ -116,7 +116,7 @@ def test_a_missing_percentile_says_why(full_report: Report) -> None:
     read = Reader(html_face.render(full_report))
     titles = [a.get("title", "") for tag, a in read.tags if tag == "td"]
     assert "p99 needs 459 answers, had 212: test longer" in titles
-    assert "torch-model-archiver is not installed. Run: pip install 'slipway[torchserve]'" in titles
+    assert "torch-model-archiver is not installed. Run: pip install 'slipway-paths[torchserve]'" in titles
 
 
 def test_without_plots_the_page_is_small() -> None:

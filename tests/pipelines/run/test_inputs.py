@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,35 @@ def test_a_picture_becomes_the_input_that_training_saw(tmp_path: Path, mode: str
         expected = np.asarray(opened.convert("L"), np.float32) / 255
     assert (read.shape, read.dtype) == ((1, 28, 28), np.float32)
     assert np.array_equal(read[0], expected)
+
+
+def transparent_digit(ground: int = 0) -> tuple[Image.Image, np.ndarray]:
+    """A drawing whose transparency fades, and what is seen of it on a grey ground."""
+    alpha = (np.arange(784).reshape(28, 28) % 256).astype(np.uint8)
+    drawing = np.full((28, 28), 200, np.uint8)
+    seen = np.rint(drawing * (alpha / 255) + ground * (1 - alpha / 255))
+    return Image.merge("RGBA", [Image.fromarray(drawing)] * 3 + [Image.fromarray(alpha)]), seen
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+def test_the_ground_of_the_training_data_is_behind_a_transparent_picture(tmp_path: Path, ground: int) -> None:
+    image, seen = transparent_digit(ground)
+    image.save(tmp_path / "digit.png")
+    spec = replace(SPEC, preprocessing=replace(SPEC.preprocessing, ground=ground))
+    read = read_input(str(tmp_path / "digit.png"), spec, False)["image"][0] * 255
+    assert np.abs(read - seen).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "P"])
+def test_one_colour_that_is_transparent(tmp_path: Path, mode: str) -> None:
+    pixels = np.full((28, 28), 255, np.uint8)
+    pixels[10:20] = 100
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image = image.convert("P")
+    image.save(tmp_path / "digit.png", transparency=255)
+    read = read_input(str(tmp_path / "digit.png"), SPEC, False)["image"][0]
+    assert np.array_equal(read, np.where(pixels == 100, np.float32(100) / 255, np.float32(0)))
 
 
 def test_an_array_is_taken_with_and_without_a_batch(tmp_path: Path) -> None:
@@ -95,6 +125,7 @@ def test_what_is_neither_is_one_clear_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="Received: ") as error:
         read_input(str(path), SPEC, False)
     assert "\n" not in str(error.value)
+    assert "object at" not in str(error.value)
 
 
 def test_a_picture_cut_in_the_middle(tmp_path: Path) -> None:
@@ -117,6 +148,13 @@ def test_sixteen_bits_a_pixel_are_scaled_and_not_clipped(tmp_path: Path) -> None
     Image.fromarray(eight.astype(np.uint8)).save(tmp_path / "plain.png")
     deep, plain = (read_input(str(tmp_path / name), SPEC, False)["image"] for name in ("deep.png", "plain.png"))
     assert np.array_equal(deep, plain)
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 6_000)).save(tmp_path / "large.png")
+    assert (tmp_path / "large.png").stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"at most 50,000,000 pixels are fitted. Received: 10000x6000"):
+        read_input(str(tmp_path / "large.png"), SPEC, resize=True)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -20,6 +20,7 @@ from serving.container.hardening import hardening
 from serving.container.image import ImageMissing, ensure
 from serving.container.probe import speaks_http2
 from serving.container.recipe import CannotStart, Image, image_of
+from serving.extras import install_command
 from serving.launch import LOOPBACK, LaunchError, LaunchRequest, free_port
 from serving.open_inference import container as open_inference
 from serving.tf_serving import container as tf_serving
@@ -125,7 +126,7 @@ class TestEngine:
             "try:\n    connect()\nexcept EngineMissing as error:\n    print(error)"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-        assert "pip install 'slipway[containers]'" in done.stdout
+        assert install_command("containers") in done.stdout
 
 
 class TestAmounts:

@@ -21,10 +21,13 @@ SETTINGS = handler.Settings.of(
         "inputs": [{"name": "image", "dtype": "float32", "shape": [None, 4, 4]}],
         "outputs": [{"name": "logits", "dtype": "float32", "shape": [None, 16]}],
         "labels": [f"label{index}" for index in range(16)],
-        "preprocessing": {"height": 4, "width": 4, "channels": 1, "offset": 10.0, "scale": 2.0},
+        "preprocessing": {"height": 4, "width": 4, "channels": 1, "offset": 10.0, "scale": 2.0, "ground": 70},
     }
 )
 ROWS = np.arange(48, dtype="float32").reshape(3, 4, 4)
+NESTED: list[object] = [0.0]
+for _ in range(100):
+    NESTED = [NESTED]
 calls: list[tuple[int, ...]] = []
 
 
@@ -95,6 +98,14 @@ def test_pixels_are_offset_then_scaled() -> None:
     assert arrays["image"].dtype == np.float32
 
 
+def test_the_ground_shows_through_a_transparent_picture() -> None:
+    pixels = np.zeros((4, 4, 4), "uint8")
+    pixels[0] = (30, 30, 30, 255)
+    arrays = handler.read_picture(picture(pixels), SETTINGS)
+    assert np.array_equal(arrays["image"][0, 0], np.full(4, 10.0))
+    assert np.array_equal(arrays["image"][0, 1:], np.full((3, 4), 30.0))
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "message"),
     [
@@ -110,10 +121,18 @@ def test_pixels_are_offset_then_scaled() -> None:
         (document({"inputs": {"image": [[1, 2], [3]]}}), 400, "no array of numbers"),
         (document({"inputs": {"image": "text"}}), 400, "must be float32 of shape (N, 4, 4)"),
         (document({"inputs": {"image": None}}), 400, "must be float32 of shape (N, 4, 4)"),
-        (("image/png", b"no picture"), 400, "no PNG or JPEG picture"),
+        (("image/png", b"no picture"), 400, "the body is no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 413, "25000000 pixels. Received: 5000x5001"),
+        (("application/json", b'{"inputs": ' + b"[" * 1100 + b"]" * 1100 + b"}"), 400, "no JSON"),
+        (("application/json", b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"), 400, "Received: {'inputs': ["),
+        (document({"inputs": {"image": NESTED}}), 400, "no array of numbers"),
+        (("application/json", b"[" * 16_000_000), 413, "4000000 values"),
+        (("application/json", b'{"inputs": {"image": [' + b"{}," * 4_000_000), 413, "4000000 values"),
+        (document({"inputs": {"image": [["x" * 100_000, *range(100_000)]]}}), 400, "no array of numbers"),
+        (document({"inputs": {"image": [["1"]]}}), 400, "no array of numbers"),
+        (document({"inputs": {"image": [[1], 1]}}), 400, "no array of numbers"),
         (("text/plain", b"1"), 415, "Received: text/plain"),
         (("", b"1"), 415, "Received: none"),
     ],
@@ -124,6 +143,18 @@ def test_what_is_refused(request_: tuple[str, Any], status: int, message: str) -
     refusal = json.loads(body)
     assert refusal["code"] == status
     assert message in refusal["message"]
+
+
+def test_without_a_content_type_a_picture_and_a_json_object_are_known() -> None:
+    pixels = np.full((4, 4), 30, "uint8")
+    for format_ in ("PNG", "JPEG"):
+        named, guessed = ask((f"image/{format_.lower()}", picture(pixels, format_)), ("", picture(pixels, format_)))
+        assert guessed == named
+        assert guessed[0] == 200
+    body = document({"inputs": {"image": ROWS.tolist()}})[1]
+    named, guessed, indented = ask(("application/json", body), ("", body), ("", b"\r\n  " + body))
+    assert guessed == indented == named
+    assert guessed[0] == 200
 
 
 def test_over_grpc_the_key_of_the_input_says_what_it_is() -> None:

@@ -64,6 +64,16 @@ def test_what_it_says_to_people(cli, http_truth, body) -> None:
     assert "/s  p99" in done.stderr  # it takes more than two seconds: progress is shown
 
 
+@pytest.mark.parametrize("option", ["--save", "--hdr", "--html"])
+def test_a_full_disk_costs_the_file_and_not_the_result(cli, http_truth, body, option: str) -> None:
+    words = [url(http_truth, "/echo"), "--body", str(body), "--rate", "50", "--duration", "1", option, "/dev/full"]
+    done = cli("loadtest-url", *words, "--json")
+    assert json.loads(done.stdout)["requests"] > 0
+    assert done.returncode == 2
+    assert "slipway: the result could not be written: No space left on device\n" in done.stderr
+    assert Path("/dev/full").is_char_device()
+
+
 def test_headers_tokens_and_expected_answers(cli, truth, tmp_path, body) -> None:
     token = tmp_path / "token"
     token.write_text("a-secret\n")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +15,7 @@ from pipelines.base.errors import UserError
 from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.recording import Outcome, Recorder
 from pipelines.loadtest.settings import LoadSettings
+from pipelines.loadtest.standalone import compare as compare_module
 from pipelines.loadtest.standalone.compare import compare, load_result, save_result
 from pipelines.loadtest.standalone.display import Display, describe
 from pipelines.loadtest.standalone.repetitions import Result
@@ -67,6 +71,16 @@ def test_a_result_survives_its_file_and_can_be_compared(tmp_path) -> None:
 def test_what_is_no_saved_result(tmp_path, content: str) -> None:
     file = tmp_path / "saved.json"
     file.write_text(content)
+    with pytest.raises(UserError, match="not a result"):
+        load_result(file)
+
+
+def test_latencies_that_zlib_made_small_have_a_bound(tmp_path, monkeypatch) -> None:
+    file = tmp_path / "saved.json"
+    zeros = base64.b64encode(zlib.compress(bytes(800))).decode()
+    file.write_text(json.dumps({"latencies_ns": [zeros, zeros]}))
+    assert [len(run) for run in load_result(file)] == [100, 100]
+    monkeypatch.setattr(compare_module, "MAX_BYTES", 1599)
     with pytest.raises(UserError, match="not a result"):
         load_result(file)
 
