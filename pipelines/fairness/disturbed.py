@@ -1,7 +1,7 @@
-"""Judges a row in two ways: its status speaks of the path, its measurement of the figures. Pure.
+"""Judge a row in two ways: its status describes the path, its measurement describes the figures. Pure.
 
-A machine that others use does not fail a path that was packaged, proved, served and answered rightly: the figures are
-marked as disturbed, and never compared with sound ones.
+A busy machine does not fail a path that was packaged, proved, served and gave correct answers: the figures are marked
+as disturbed, and never compared with sound ones.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pipelines.loadtest.statistics.limits import MAX_ERROR_SHARE, MAX_STEAL_SHAR
 from pipelines.results import Cause, Measurement, Row, Scenario
 
 MAX_FOREIGN = 0.10
-"""Of all processors' time, during one load test: rows within 10 % of each other are taken as equal."""
+"""Share of all processor time during a load test: rows within 10 % of each other count as equal."""
 
 
 def marked(scenario: Scenario) -> Scenario:
-    """Return the load test, invalid because of the machine if other processes took more than MAX_FOREIGN."""
+    """Mark the load test as invalid, because of the machine, if other processes took more than MAX_FOREIGN."""
     foreign = scenario.server.foreign_cpu_share
     if foreign is None or foreign <= MAX_FOREIGN:
         return scenario
@@ -31,7 +31,7 @@ def marked(scenario: Scenario) -> Scenario:
 
 
 def failure(scenario: Scenario) -> str | None:
-    """Return why a load test fails the path: requests that failed, answers that differ; None if it does not."""
+    """Return why a load test fails the path (failed requests, different answers); None if it does not."""
     load = scenario.load
     if scenario.match_share is not None and scenario.match_share < 1:
         return (
@@ -44,7 +44,7 @@ def failure(scenario: Scenario) -> str | None:
 
 
 def disturbance(row: Row) -> float:
-    """Return how disturbed the worst load test of a row was: 1 is the limit of what is sound, 0 is quiet."""
+    """Return the disturbance of a row's worst load test: 0 is quiet, above 1 is not sound."""
     return max(map(_disturbance, row.scenarios), default=0.0)
 
 
@@ -59,10 +59,10 @@ def _disturbance(scenario: Scenario) -> float:
 
 
 def judged(row: Row) -> Row:
-    """Return the row with its status and its measurement; one that is not ok keeps its reason.
+    """Set the status and the measurement of a row; a row that is not ok is left as it is.
 
-    A row fails if its requests failed or its answers were wrong. Otherwise a load test that is not valid makes its
-    measurement disturbed, if the machine is the reason, and missing if not.
+    A row fails if its requests failed or its answers were wrong. Otherwise, an invalid load test makes its measurement
+    disturbed if the machine is the cause, else missing.
     """
     if row.status != "ok":
         return row
@@ -80,7 +80,7 @@ def judged(row: Row) -> Row:
 
 
 def soundest(rounds: Sequence[Row]) -> list[Row]:
-    """Return the judged rounds that a row is made of: the sound ones, if they are more than half and none failed."""
+    """Select the judged rounds to combine: the sound ones if they are more than half and no round failed, else all."""
     sound = [row for row in rounds if row.measurement == "sound"]
     failed = any(row.status != "ok" for row in rounds)
     return sound if len(sound) > len(rounds) / 2 and not failed else list(rounds)

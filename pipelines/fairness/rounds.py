@@ -1,4 +1,4 @@
-"""Several measurements of a row become one: medians, and how far the rounds scattered. Pure."""
+"""Combine several measurements of a row: medians, and ranges over the rounds. Pure."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ SPREADS = ("latency.p50_ms", "latency.p90_ms", "latency.p99_ms", "load.samples_p
 
 
 def combine(rounds: Sequence[Row]) -> Row:
-    """One row of all rounds: figures are medians, scenarios as :func:`_together` says.
+    """Combine all rounds of a row: figures are medians, and :func:`_together` combines scenarios.
 
-    A round that failed fails the row, and is named: a server that dies once in five runs is not fit. Figures are
-    then those of the other rounds, and of the failed ones if there are no others.
-    A round that was cut off counts only where there is no whole one.
+    A failed round fails the row, and is named: a server that dies once in five runs is not fit. Figures are then
+    those of the other rounds, or of the failed ones if there are no others.
+    A round that was cut off counts only if no round is complete.
     """
     whole = [row for row in rounds if row.status != "skipped"] or list(rounds[:1])
     if len(whole) == 1:
@@ -82,16 +82,16 @@ def combine(rounds: Sequence[Row]) -> Row:
 
 
 def _some(texts: Sequence[str]) -> tuple[str, ...]:
-    """The different ones of these; of many the first, and how many more there are."""
+    """Remove duplicates; keep at most MAX_EXAMPLES, and count the rest."""
     different = tuple(dict.fromkeys(texts))
     more = len(different) - MAX_EXAMPLES
     return (*different[:MAX_EXAMPLES], f"and {more} more") if more > 0 else different
 
 
 def _together(rounds: Sequence[Scenario]) -> Scenario:
-    """One load test of several: figures of the valid rounds, if these are more than half; counts of all.
+    """Combine several load tests: figures of the valid rounds, if these are more than half; counts of all rounds.
 
-    Pictures (quantiles, tail, time line) are those of the round in the middle.
+    Data of plots (quantiles, tail, time line) are those of the round with the median latency.
     """
     valid = [one for one in rounds if one.valid]
     fit = len(valid) > len(rounds) / 2
@@ -124,7 +124,7 @@ def _together(rounds: Sequence[Scenario]) -> Scenario:
 
 
 def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[Unclaimable, ...]:
-    """Why percentiles are missing: of each one that is, as the first of the rounds has it."""
+    """Explain each missing percentile, with the reason of the first round that lacks it."""
     first: dict[str, Unclaimable] = {}
     for one in (one for scenario in rounds for one in scenario.latency.unclaimable):
         first.setdefault(one.percentile, one)
@@ -132,12 +132,12 @@ def _unclaimable(rounds: Sequence[Scenario], together: Scenario) -> tuple[Unclai
 
 
 def _known(found: Sequence[Measured], name: str) -> list[Any]:
-    """The values of a figure where there are any; ``latency.p50_ms`` is a figure of a part."""
+    """List the values of a figure that are not None; names may have a dot, such as ``latency.p50_ms``."""
     return [value for value in map(attrgetter(name), found) if value is not None]
 
 
 def changed(one: Measured, values: Mapping[str, object]) -> Measured:
-    """A copy with other values, which are named as in :func:`_known`."""
+    """Copy with new values, named as in :func:`_known`."""
     changes: dict[str, Any] = {}
     for name, value in values.items():
         part, _, figure = name.rpartition(".")
@@ -149,7 +149,7 @@ def changed(one: Measured, values: Mapping[str, object]) -> Measured:
 
 
 def _medians(found: Sequence[Measured], names: Sequence[str], base: Measured | None = None) -> Measured:
-    """``base`` (the first if left out) with the medians of its figures; a figure that half of them lack is None."""
+    """Return ``base`` (default: the first) with the medians of all; a figure that half of them lack is None."""
     base = found[0] if base is None else base
     changes: dict[str, float | int | None] = {}
     for name in names:

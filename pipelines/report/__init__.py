@@ -1,4 +1,4 @@
-"""The faces of a report, one file a face: JSON for programs, HTML and the terminal for people."""
+"""Write a report: as JSON for programs, as HTML and in the terminal for people. Each format has its own file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def write_all(report: Report, folder: Path) -> dict[str, Path]:
-    """Write ``report.json`` and ``report.html`` into ``folder`` (made if missing); {face: file}.
+    """Write ``report.json`` and ``report.html`` into ``folder`` (made if missing); return {format: file}.
 
-    The JSON goes first: it is what a run learned, and the page can be made from it again. Each
-    file appears whole or not at all. Raises SlipwayError where a value cannot be written.
+    The JSON is written first: it holds all results, and the page can be made from it again. No file is ever
+    written in part. Raises SlipwayError if a value cannot be written.
     """
     from pipelines.report.html_face import write as write_html
     from pipelines.report.json_face import write as write_json

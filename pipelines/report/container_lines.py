@@ -1,4 +1,4 @@
-"""What a container and its port proxy cost: the same protocol of the bare process, and by each way to the container."""
+"""Compare each protocol of the bare process with the same protocol of its container, with and without port proxy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BARE = "bare process"
 
 @dataclass(frozen=True, slots=True)
 class ContainerLine(Line):
-    """One way to one protocol; ``container`` is None for the bare process, ``bare`` the row that it is compared with.
+    """One protocol, reached in one way, which the row's protocol names, too.
 
-    The row's protocol also names the way.
+    ``container`` is None for the bare process; ``bare`` is the row to compare with.
     """
 
     container: ContainerRow | None = None
@@ -25,7 +25,7 @@ class ContainerLine(Line):
 
 
 def container_lines(report: Report) -> list[ContainerLine]:
-    """For every protocol that was served in a container: the bare process, then each way to the container."""
+    """List, for every protocol served in a container, the bare process and then each way to the container."""
     bare = {(row.path, row.variant, row.protocol): row for row in report.rows}
     artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
     found = []
@@ -49,7 +49,7 @@ def _scenario(row: Row | None, name: str) -> Scenario | None:
 
 
 def _times_bare(scenario: str, figure: str) -> Callable[[Line], float | None]:
-    """The figure over that of the bare process."""
+    """Read the ratio of a figure to that of the bare process."""
 
     def value(line: Line) -> float | None:
         mine = of_scenario(scenario, figure)(line)

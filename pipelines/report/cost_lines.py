@@ -1,4 +1,4 @@
-"""The lines and columns of the protocol cost table, the same in the terminal and on the page."""
+"""Make the lines and columns of the protocol cost table, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pipelines.results import IN_PROCESS, LayerCost, Report, Row
 
 TITLE = "What each layer adds to a request"
 NOTE = (
-    "One request at a time. Each layer is compared with the model's own call in process and, where there are "
-    "containers, with the layer below it: a protocol with the call, the container's address with the bare process, "
-    "the published port with the address, which leaves its proxy. CPU that is added is the server's and the proxy's. "
-    "Bytes are those of bodies. A difference may be negative: both sides have their noise."
+    "One request at a time. Each layer is compared with the model's own call in process and, if there are containers, "
+    "with the layer below it: a protocol with the call, the container's address with the bare process, and the "
+    "published port with the address, which shows the cost of its proxy. Added CPU is that of server and proxy. "
+    "Bytes are those of bodies. A difference may be negative, because both sides are noisy."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CostLine(Line):
-    """One layer; the row's protocol also names the way to a container."""
+    """One layer; the row's protocol names the way to a container, too."""
 
     cost: LayerCost | None = None
 
 
 def cost_lines(report: Report) -> list[CostLine]:
-    """The layers in the report's order. A layer without figures is skipped, with its reason."""
+    """List the layers in the report's order. A layer without figures has the status skipped, and its reason."""
     artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
     return [
         CostLine(
@@ -40,7 +40,7 @@ def cost_lines(report: Report) -> list[CostLine]:
 
 
 def cost_notes(found: Sequence[CostLine]) -> list[tuple[str, str]]:
-    """Why layers have no figures: their names, and the reason's first line; one entry a reason."""
+    """Explain missing figures: for each reason, the names of its layers and its first line."""
     names: dict[str, list[str]] = {}
     for line in found:
         if line.row.status != "ok":
@@ -57,12 +57,12 @@ def _of(field: str) -> Callable[[Line], float | None]:
 
 
 def _signed(value: float) -> str:
-    """A difference: what is added has a plus."""
+    """Format a difference; added cost has a plus sign."""
     return f"+{numbers.figures(value)}" if value > 0 else numbers.figures(value)
 
 
 def cost_columns(found: Sequence[CostLine]) -> list[Column]:
-    """The columns; without containers, there is one layer over the call, and nothing between."""
+    """List the columns; without containers, those that compare with the layer below are left out."""
     has_layers = any(line.cost and line.cost.below not in (None, IN_PROCESS) for line in found)
     return [column for column in _COLUMNS if has_layers or column.group != _BELOW]
 

@@ -1,4 +1,4 @@
-"""What the report says about how comparable its rows are: the machine, the order, the compute threads."""
+"""Describe how comparable the rows are: the machine, the order, the compute threads."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pipelines.report.lines import Line
 from pipelines.results import Fairness, NoiseCheck, Report
 
 SCENARIOS = ("single-stream", "offline")
-"""Those that show how many threads compute: closed loops."""
+"""The closed loops, which show how many threads compute."""
 COLUMNS = ("single-stream", "probe", "offline")
 UNSEEN = (
-    "not provable: no closed loop was long enough, the server's processes or other work beside them could not be "
-    "seen, or other work left no processor on which a second thread would have shown"
+    "cannot be proved: no closed loop was long enough, the processes of the server or of other programs could not be "
+    "observed, or other programs left no processor free for a second thread to be seen"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CheckRow:
-    """One check of the machine as words."""
+    """One check of the machine, with its figures as text."""
 
     check: NoiseCheck
     measured: str
@@ -30,7 +30,7 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class ThreadRow:
-    """One row's compute threads: cores used in single-stream, the probe and offline, None where that was not seen."""
+    """Compute threads of one row: cores used in single-stream, the probe and offline; None if not observed."""
 
     line: Line
     cores: Sequence[float | None]
@@ -41,14 +41,14 @@ class ThreadRow:
 
 
 def banner(report: Report) -> str | None:
-    """Why the figures of this run are not to be relied on; None if the machine was quiet enough."""
+    """Explain why the figures of this run are unreliable; None if the machine was quiet enough."""
     fairness = report.fairness
     if fairness is None or not fairness.noisy:
         return None
     failed = [
         f"{one.check.name} {one.measured} (limit {one.limit})" for one in check_rows(fairness) if not one.check.passed
     ]
-    return f"The machine was too noisy to compare rows: {'; '.join(failed)}. Run it again on a quiet one."
+    return f"The machine was too noisy to compare rows: {'; '.join(failed)}. Run it again on a quiet machine."
 
 
 def check_rows(fairness: Fairness) -> list[CheckRow]:
@@ -62,13 +62,13 @@ def _amount(check: NoiseCheck, value: float | None) -> str:
 
 
 def sentences(report: Report) -> list[str]:
-    """How rows were measured, for people."""
+    """Describe in sentences how the rows were measured."""
     fairness = report.fairness
     if fairness is None:
         return []
     rounds = len(fairness.order)
-    anew = "" if _elsewhere(fairness) else ", everything started anew"
-    times = "once" if rounds == 1 else f"in {rounds} rounds, each in another order{anew}"
+    anew = "" if _elsewhere(fairness) else ", with everything restarted"
+    times = "once" if rounds == 1 else f"in {rounds} rounds, each in a different order{anew}"
     said = [f"Measured in random order, {times} (seed {fairness.seed})."] if rounds else ["Nothing was measured."]
     if fairness.again:
         said.append(f"Measured again, since the machine had disturbed them: {numbers.count(len(fairness.again))} rows.")
@@ -76,37 +76,37 @@ def sentences(report: Report) -> list[str]:
     facts = []
     if fairness.load_before is not None:
         facts.append(f"load average {fairness.load_before:.2f} before the run")
-    facts.append(f"governor {fairness.governor}" if fairness.governor else "no frequency governor to be seen")
+    facts.append(f"governor {fairness.governor}" if fairness.governor else "frequency governor unknown")
     said.append(f"{'; '.join(facts).capitalize()}.")
     told = f"{report.settings.threads} compute thread{'' if report.settings.threads == 1 else 's'}"
     if _elsewhere(fairness):
-        return [*said, "On how many threads the servers compute was not this run's choice, and is not seen."]
+        return [*said, "This run neither chose nor observed the number of compute threads of the servers."]
     verdicts = [row.verdict for row in thread_rows(report, [Line(row, None) for row in report.rows])]
     if verdicts:
         counts = {name: verdicts.count(name) for name in ("kept", "breach", "not seen")}
         words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        said.append(f"Every runtime was told {told}; by the CPU time seen under load: {words}.")
+        said.append(f"Every runtime was told to use {told}; by its CPU time under load: {words}.")
     return said
 
 
 def _elsewhere(fairness: Fairness) -> bool:
-    """Whether the servers were not started by the run."""
+    """Return True if the run measured servers that it did not start."""
     return bool(fairness.generator_cpus) and not fairness.server_cpus
 
 
 def _processors(fairness: Fairness) -> str:
     if not fairness.generator_cpus:
-        return "This system does not say which processors are used."
+        return "This system does not report which processors are used."
     servers, generator = cpu_list(fairness.server_cpus), cpu_list(fairness.generator_cpus)
     if _elsewhere(fairness):
-        return f"The servers were running already; the load generator ran on the processors {generator}."
+        return f"The servers were running already; the load generator ran on processors {generator}."
     if fairness.cpus_apart:
         return f"Servers run on processors {servers}, the load generator on {generator}."
-    return f"Servers and load generator share the processors {servers}: there are too few to keep them apart."
+    return f"Servers and load generator share processors {servers}: there are too few to separate them."
 
 
 def cpu_list(cpus: Sequence[int]) -> str:
-    """Processors as Linux writes them: 0-2,5."""
+    """Format processors as Linux does: 0-2,5."""
     parts: list[list[int]] = []
     for cpu in sorted(cpus):
         if parts and parts[-1][-1] == cpu - 1:
@@ -117,7 +117,7 @@ def cpu_list(cpus: Sequence[int]) -> str:
 
 
 def thread_rows(report: Report, found: Sequence[Line]) -> list[ThreadRow]:
-    """The compute threads of each of these lines under load; none in older reports, and of servers elsewhere."""
+    """List the compute threads of each line under load; empty for older reports and for servers not started here."""
     if report.fairness is None or _elsewhere(report.fairness):
         return []
     rows = []

@@ -1,7 +1,7 @@
-"""The plots as plain dictionaries of plotly's, so that making them imports nothing.
+"""Make the plots as plain dictionaries for plotly, without importing it.
 
-Every figure is a list of rows: the name above, the mark below, at a fixed height a row. So it reads the
-same with four rows or sixty, and on a phone. Colours are ``var(--name)``: the page fills them in, for light and dark.
+Every figure is a list of rows of a fixed height: the name above, the mark below. It is as readable with sixty rows as
+with four, and on a phone. Colours are ``var(--name)``, which the page replaces for its light or dark theme.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ ROW_PX = 40
 AXIS_PX = 34
 LABEL_CHARS = 46
 DOUBT = "! "
-"""In front of the name of a row whose load test is not valid."""
+"""Marks the name of a row whose load test is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One plot: ``data`` and ``layout`` are plotly's, ``label`` says in words what a picture shows."""
+    """One plot: ``data`` and ``layout`` are for plotly, ``label`` describes the picture in words."""
 
     id: str
     title: str
@@ -38,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One row of a plot: its name, the place of its path among the paths, and its mark."""
+    """One row of a plot: its name, the number of its path, and its mark."""
 
     name: str
     path: int
@@ -48,17 +48,17 @@ class Bar:
 
 
 def path_places(found: Sequence[Line]) -> dict[str, int]:
-    """Each path's place, by first appearance: its colour and texture in every plot."""
+    """Number the paths by first appearance; the number selects the colour and texture in every plot."""
     return {path: place for place, path in enumerate(dict.fromkeys(line.row.path for line in found))}
 
 
 def figures(found: Sequence[Line]) -> list[Figure]:
-    """The plots that have something to show."""
+    """Make the plots that have data."""
     places = path_places(found)
     artifacts = list({id(line.artifact): line.artifact for line in found if line.artifact}.values())
     made = [
         _latency("server", "Server latency, ms", "Poisson arrivals at one rate for all rows", found, places),
-        _latency("single-stream", "Single-stream latency, ms", "one request after the other", found, places),
+        _latency("single-stream", "Single-stream latency, ms", "one request at a time", found, places),
         _row_bars("throughput", "Offline throughput, samples/s", "higher is better", found, places, _offline),
         _row_bars(
             "cold-start",
@@ -79,7 +79,7 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _row_bars(
             "share",
             "Throughput against in-process, %",
-            "offline; what the server leaves of the runtime's speed",
+            "offline; the share of the runtime's speed that is left when served",
             found,
             places,
             lambda line: (line.row.share_of_in_process, numbers.whole_percent),
@@ -92,7 +92,7 @@ def figures(found: Sequence[Line]) -> list[Figure]:
 
 
 def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
-    """The plots of the server scenario that have axes."""
+    """Make the plots of the server scenario that have axes."""
     loads = [
         load_figures.Load(line.name, places[line.row.path], scenario, line.row.protocol == IN_PROCESS)
         for line in found
@@ -102,21 +102,21 @@ def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
 
 
 def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
-    """Latency over rate, far into the tail, and over time: those that have something to show."""
+    """Plot latency over rate, by percentile, and over time; plots without data are left out."""
     names = ", ".join(numbers.plain(load.name) for load in loads)
     made = []
     for name, title, note, draw in (
         (
             "curve",
             "Latency over throughput",
-            "p50 hollow, p99 filled where the count supports it; log scale",
+            "p50 hollow, p99 filled if there are enough requests; log scale",
             load_figures.curve,
         ),
-        ("tail", "Latency percentiles", "a line each; both scales logarithmic", load_figures.percentiles),
+        ("tail", "Latency percentiles", "one line each; both scales logarithmic", load_figures.percentiles),
         (
             "timeline",
             "Latency over time",
-            "the largest of each slice, the median thin, crosses where requests failed; log scale",
+            "thick: largest of each time slice; thin: median; crosses: failed requests; log scale",
             load_figures.timeline,
         ),
     ):
@@ -161,7 +161,7 @@ def _size(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | 
 
 
 def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure | None:
-    """Horizontal bars from zero, each with its value at its end, so that no axis is needed."""
+    """Plot horizontal bars from zero; each shows its value at its end, so there is no axis."""
     if not bars:
         return None
     top = max(bar.value for bar in bars) or 1.0
@@ -191,7 +191,7 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
 
 
 def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places: dict[str, int]) -> Figure | None:
-    """A box of each row's quantiles: 25 to 75 %, whiskers from 1 to 99 %, the largest as a dot."""
+    """Plot a box for each row: 25 to 75 %, whiskers from 1 to 99 %, the largest as a dot."""
     loads = [(line, load) for line in found if (load := line.scenario(scenario))]
     rows = [(line, load) for line, load in loads if len(load.latency.quantiles_ms) > 1]
     if not rows:
@@ -235,7 +235,7 @@ def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places
 
 
 def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
-    """Largest difference and tolerance, on a log axis; no difference at all stands at its left end."""
+    """Plot the largest difference and the tolerance on a log axis; zero is drawn at its left end."""
     rows = [(one, one.certificate) for one in artifacts if one.certificate]
     if not rows:
         return None
@@ -283,7 +283,7 @@ def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figur
     span = max(100 - low, 0.1)
     layout["xaxis"] |= {"range": [low - span * 0.12, 100 + span * 0.06], "nticks": 5, "ticksuffix": " %"}
     layout["shapes"] = [_vertical(value, "var(--muted)", "dot") for value in sorted(references)]
-    note = "first class as the reference's (dot), accuracy on the evaluation set (diamond) and the reference's (dotted)"
+    note = "same top class as the reference (dot), accuracy on the evaluation set (diamond), reference's (dotted)"
     return Figure("accuracy", "Top-1 agreement and accuracy, %", note, _label("Agreement", words), data, layout)
 
 
@@ -314,7 +314,7 @@ def _points(
 
 
 def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
-    """The frame that all figures share: rows downwards, their names above their marks."""
+    """Make the layout that all figures share: rows from top to bottom, each name above its mark."""
     rows = len(names)
     return {
         "height": rows * ROW_PX + (AXIS_PX if axis else 8),
@@ -353,7 +353,7 @@ def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
 
 
 def _log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
-    """A log axis with few ticks: 1, 2, 5 within three decades, else powers of ten, at most seven or so."""
+    """Make a log axis with few ticks: 1, 2, 5 within three decades, else powers of ten, about seven at most."""
     start, end = math.log10(low), math.log10(high)
     start, end = start - 0.04 * (end - start) - 0.01, end + 0.04 * (end - start) + 0.01
     steps = (1, 2, 5) if end - start < 3 else (1,)
@@ -378,7 +378,7 @@ def _vertical(x: float, colour: str, dash: str) -> dict[str, Any]:
 
 
 def _text(name: str) -> str:
-    """Foreign text for plotly, which reads a little HTML: escaped, and short enough for a phone."""
+    """Escape foreign text, since plotly interprets some HTML, and cut it to fit a phone."""
     name = numbers.plain(name).replace("\n", " ")
     name = name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…"
     return escape(name, quote=False)

@@ -1,4 +1,4 @@
-"""``report.html``: one file that shows everything and loads nothing."""
+"""Write ``report.html``: one file that shows everything and loads nothing."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ HERE = Path(__file__).parent
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all. Raises OSError."""
+    """Write the page, never in part. Raises OSError."""
     write_bytes(path, render(report).encode("utf-8", "replace"))
 
 
 def render(report: Report) -> str:
-    """The page as text. What the report holds is foreign text: everything is escaped.
+    """Render the page as text. All text of the report is escaped, because it may come from anywhere.
 
-    Nothing is fetched, and could not be: the page's own policy (Content-Security-Policy) forbids
-    every address, and every script but the two that are named by their hash.
+    The page fetches nothing: its Content-Security-Policy forbids every address, and every script except the two
+    whose hashes it names.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -50,7 +50,7 @@ def render(report: Report) -> str:
     contained = container_lines(report)
     in_container = [line for line in contained if line.container]
     plots = figures.figures(found)
-    # Plotly's script is 4.8 MB: a report without plots goes without it.
+    # Plotly's script is 4.8 MB: a report without plots does not include it.
     scripts = [get_plotlyjs()] if plots else []
     scripts.append((HERE / "page.js").read_text("utf-8"))
     return environment.get_template("page.html").render(
@@ -92,7 +92,7 @@ def render(report: Report) -> str:
 
 
 def _trouble_of(report: Report) -> dict[str, int]:
-    """Where each failed or skipped row's reason stands."""
+    """Map the name of each failed or skipped row to the number of its reason."""
     return {name: place for place, trouble in enumerate(troubles(report)) for name in trouble.names}
 
 
@@ -101,7 +101,7 @@ def for_plotly(figure: figures.Figure) -> dict[str, Any]:
 
 
 def policy(scripts: list[str]) -> str:
-    """A Content-Security-Policy (W3C, level 3) of inline styles and these scripts alone."""
+    """Make a Content-Security-Policy (W3C, level 3) that allows only inline styles and these scripts."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     sources = " ".join(f"'sha256-{one}'" for one in hashes)
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src {sources}"

@@ -1,4 +1,4 @@
-"""``report.json``: the report as plain data, written and read back."""
+"""Write ``report.json``, the report as plain data, and read it back."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ MAX_BYTES = 256 * MIB
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report as indented UTF-8 JSON, whole or not at all.
+    """Write the report as indented UTF-8 JSON, never in part.
 
-    Raises SlipwayError, naming the field, for a value that JSON cannot carry (NaN, infinity).
+    Raises SlipwayError, naming the field, for a value that JSON cannot hold (NaN, infinity).
     """
     write_bytes(path, dumps(report))
 
 
 def dumps(report: Report) -> bytes:
-    """The bytes of ``report.json``; raises SlipwayError as :func:`write` does."""
+    """Encode the report as the bytes of ``report.json``. Raises SlipwayError as :func:`write` does."""
     data = asdict(report)
     bad = next(_not_finite(data, "report"), None)
     if bad:
-        raise SlipwayError(f"the report holds a number that JSON cannot carry. Received: {bad}. Use null for no value.")
+        raise SlipwayError(f"the report holds a number that JSON cannot hold. Received: {bad}. Use null instead.")
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A lone surrogate (an undecodable byte in the name of a folder) must not cost the run its report.
+    # A lone surrogate (an undecodable byte in a folder's name) must not prevent the report.
     return text.encode("utf-8", "replace")
 
 
 def read(path: Path) -> Report:
-    """Read a report back.
+    """Read a report.
 
-    Raises UserError, in one line, for a file that is missing, broken, no report of slipway's, or
-    written by another version of the schema.
+    Raises a one-line UserError if the file is missing, damaged, not a report of slipway, or has another schema
+    version.
     """
     from pydantic import ValidationError
 
@@ -52,7 +52,7 @@ def read(path: Path) -> Report:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"the report is not valid JSON. Received: {path} ({error}). Name a whole report.json."
+            f"the report is not valid JSON. Received: {path} ({error}). Name a complete report.json."
         ) from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if type(version) is not int or "artifacts" not in data or "rows" not in data:
@@ -65,27 +65,27 @@ def read(path: Path) -> Report:
         )
     bad = next(_not_finite(data, "report"), None)
     if bad:
-        raise UserError(f"the report holds a number that is none. Received: {path} with {bad}. Run it again.")
+        raise UserError(f"the report holds NaN or infinity. Received: {path} with {bad}. Run `slipway` again.")
     try:
         return adapter().validate_json(content, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UserError(
-            f"the report does not fit its schema. Received: {path} with {where}: {first['msg']}. Run it again."
+            f"the report does not fit its schema. Received: {path} with {where}: {first['msg']}. Run `slipway` again."
         ) from error
 
 
 @cache
 def adapter() -> TypeAdapter[Report]:
-    """Pydantic's reader of the dataclasses."""
+    """Make pydantic's reader of the report."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(Report)
 
 
 def _not_finite(data: Any, where: str) -> Iterator[str]:
-    """``field = value`` of every number in ``data`` that is NaN or infinite."""
+    """Yield ``field = value`` for every number in ``data`` that is NaN or infinite."""
     if isinstance(data, float) and not math.isfinite(data):
         yield f"{where} = {data}"
     elif isinstance(data, dict):

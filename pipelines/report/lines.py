@@ -1,4 +1,4 @@
-"""The lines and columns of the key figures, the same in the terminal and on the page."""
+"""Make the lines and columns of the key figures, the same in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from pipelines.results import (
 )
 
 NOT_SERVED = ""
-"""Protocol of the line of an artifact that no row mentions."""
+"""Protocol in the line of an artifact that has no row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the report, joined with its artifact."""
+    """One row of the report and its artifact."""
 
     row: Row
     artifact: ArtifactRow | None
 
     @property
     def name(self) -> str:
-        """``path variant protocol``, as a recommendation names it."""
+        """The name of the row in a recommendation: ``path variant protocol``."""
         return " ".join(part for part in (self.row.path, self.row.variant, self.row.protocol) if part)
 
     @property
     def measurement(self) -> Measurement:
-        """What the row's figures are worth, by the load tests that they are of."""
+        """The quality of the row's figures, judged by its load tests."""
         return judged(self.row).measurement
 
     @property
@@ -50,7 +50,7 @@ class Line:
 
 
 def lines(report: Report) -> list[Line]:
-    """Every row in the report's order, then every artifact that no row mentions: nothing is silently absent."""
+    """List every row in the report's order, then every artifact without a row, so that nothing is silently absent."""
     artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
     found = [Line(row, artifacts.get((row.path, row.variant))) for row in report.rows]
     mentioned = {(row.path, row.variant) for row in report.rows}
@@ -62,13 +62,13 @@ def lines(report: Report) -> list[Line]:
 
 
 def container_name(one: ContainerRow) -> str:
-    """``path variant protocol, way``: as a line, or a reason, names it."""
+    """Name a container's row as lines and reasons do: ``path variant protocol, way``."""
     return f"{one.row.path} {one.row.variant} {one.row.protocol}, {one.via}"
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A failed or skipped artifact or row, and every line that gives the same reason."""
+    """A reason, and the names of all the artifacts and rows that failed or were skipped for it."""
 
     names: tuple[str, ...]
     status: Status
@@ -77,7 +77,7 @@ class Trouble:
 
 
 def troubles(report: Report) -> list[Trouble]:
-    """What failed or was skipped, and why; one entry a reason."""
+    """List everything that failed or was skipped, grouped by reason."""
     grouped: dict[tuple[str, str], Trouble] = {}
     everything = [(f"{a.path} {a.variant}", a.status, a.reason) for a in report.artifacts]
     everything += [(f"{r.path} {r.variant} {r.protocol}", r.status, r.reason) for r in report.rows]
@@ -94,10 +94,10 @@ def troubles(report: Report) -> list[Trouble]:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One figure of a line: where it stands, its unit, how it is read and written.
+    """One figure of a line: its heading and unit, how to read it and how to format it.
 
-    ``why_missing`` says why there is none, ``doubt`` why there is one that must not be relied on, ``spread`` how far
-    it scattered over the rounds of a run.
+    ``why_missing`` explains a missing figure and ``doubt`` an unreliable one; ``spread`` is its range over the rounds
+    of a run.
     """
 
     group: str
@@ -110,7 +110,7 @@ class Column:
     spread: Callable[[Line], Spread | None] = lambda line: None  # noqa: ARG005
 
     def range_text(self, line: Line) -> str:
-        """How far the figure scattered over the rounds, as `1.2–1.4`; empty if it was measured once."""
+        """Format the range of the figure over the rounds, as `1.2–1.4`; empty if it was measured once."""
         spread = self.spread(line)
         return f"{self.text(spread.low)}–{self.text(spread.high)}" if spread else ""
 
@@ -120,7 +120,7 @@ def _of_certificate(field: str) -> Callable[[Line], float | None]:
 
 
 def of_scenario(name: str, figure: str) -> Callable[[Line], float | None]:
-    """Reads one figure of a line's scenario, as ``latency.p50_ms``."""
+    """Read a figure of a line's scenario, such as ``latency.p50_ms``."""
 
     def value(line: Line) -> float | None:
         found = line.scenario(name)
@@ -130,7 +130,7 @@ def of_scenario(name: str, figure: str) -> Callable[[Line], float | None]:
 
 
 def spread_of(figure: str, scenario: str | None = None) -> Callable[[Line], Spread | None]:
-    """Reads the spread of a figure, of a scenario's or of the row's own."""
+    """Read the spread of a figure, of a scenario or of the row itself."""
 
     def value(line: Line) -> Spread | None:
         found = line.scenario(scenario) if scenario else line.row
@@ -150,14 +150,14 @@ def _why_no_scenario(name: str, percentile: str) -> Callable[[Line], str | None]
 
 
 def invalid_because(scenario: Scenario | None) -> str | None:
-    """Why a load test is not valid; None if it is, or was not run."""
+    """Explain why a load test is not valid; None if it is valid or was not run."""
     if scenario is None or scenario.valid:
         return None
     return numbers.plain(scenario.invalid_because or "no reason was given")
 
 
 def unclaimable(scenario: Scenario) -> dict[str, str]:
-    """Why percentiles are missing, by their names."""
+    """Explain each missing percentile: {name: reason}."""
     what = "queries" if scenario.name == "multi-stream" else "answers"
     where = " in a round" if scenario.rounds > 1 else ""
     return {
@@ -167,7 +167,7 @@ def unclaimable(scenario: Scenario) -> dict[str, str]:
 
 
 def _matches(line: Line) -> float | None:
-    """The share of matching answers over all the scenarios that checked some."""
+    """Compute the share of matching answers over all scenarios that checked answers."""
     checked = [s for s in line.row.scenarios if s.match_share is not None and s.answers_checked]
     total = sum(s.answers_checked for s in checked)
     return sum((s.match_share or 0.0) * s.answers_checked for s in checked) / total if total else None
@@ -178,7 +178,7 @@ def _size(line: Line) -> float | None:
 
 
 def load_column(scenario: str, title: str, unit: str, figure: str) -> Column:
-    """A column of one scenario's figure; that of a percentile has its name as ``title``."""
+    """Make a column for a figure of one scenario; for a percentile, ``title`` is its name."""
     return Column(
         scenario,
         title,

@@ -1,4 +1,4 @@
-"""The plots of load tests that have axes: latency over rate, percentiles far into the tail, latency over time."""
+"""Make the plots of load tests that have axes: latency over rate, by percentile, and over time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipelines.results import Scenario
 
 HEIGHT_PX = 300
 LEGEND_PX = 29
-"""For each name, which has a line of its own on a phone."""
+"""Height of each name in the legend: on a phone, each has its own line."""
 LEAST_MS = 1e-4
-"""Where a logarithmic axis ends; no request is answered within 100 ns."""
+"""Lower end of a logarithmic axis; no request is answered within 100 ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One load test to draw: its name, the place of its colour, and whether it is in process (pale)."""
+    """One load test to draw: its name, the number of its path, and whether it is in process (pale)."""
 
     name: str
     place: int
@@ -29,9 +29,9 @@ class Load:
 
 
 def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
-    """Plotly's data and layout of latency over rate, all loads in one plot; None where no curve was measured.
+    """Plot latency over rate, all loads in one plot (plotly's data and layout); None if no curve was measured.
 
-    Rows of one path share its colour and mark, and are told apart by their dashes; the legend names the p99 lines.
+    Rows of one path share its colour and mark, and differ in their dashes; the legend names the p99 lines.
     """
     data: list[dict[str, Any]] = []
     seen: dict[int, int] = {}
@@ -47,7 +47,7 @@ def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
                 line = _line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol, width)
                 line["line"]["dash"] = looks.dash(nth)
                 data.append(line | {"name": _plain(load.name), "showlegend": False, "legendgroup": load.name})
-        # Without a p99 that may be claimed, the median's line stands in the legend.
+        # If no p99 may be claimed, the legend shows the line of the median.
         if data and data[-1]["legendgroup"] == load.name:
             data[-1]["showlegend"] = True
     if not data:
@@ -68,7 +68,7 @@ def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
 
 
 def percentiles(loads: Sequence[Load]) -> dict[str, Any] | None:
-    """Latency over 1/(1-p), both logarithmic; None where there is nothing to draw."""
+    """Plot latency over 1/(1-p), both logarithmic; None if there is nothing to draw."""
     data = []
     for load in loads:
         points = [(at, max(value, LEAST_MS)) for at, value in load.scenario.latency.tail]
@@ -84,7 +84,7 @@ def percentiles(loads: Sequence[Load]) -> dict[str, Any] | None:
 
 
 def timeline(loads: Sequence[Load]) -> dict[str, Any] | None:
-    """The largest latency of each slice of time as a line, the median as a thin one, slices with errors as crosses."""
+    """Plot the largest latency of each time slice as a line, the median as a thin line, and errors as crosses."""
     data: list[dict[str, Any]] = []
     for load in loads:
         moments = load.scenario.latency.timeline
@@ -147,7 +147,7 @@ def _figure(data: list[dict[str, Any]], x: str, scale: str, y: str) -> dict[str,
 
 
 def _percent(inverse: float) -> str:
-    """The percentile at 1/(1-p): 0, 90, 99, 99.9 ..."""
+    """Format the percentile at 1/(1-p): 0, 90, 99, 99.9 ..."""
     return f"{100 * (1 - 1 / inverse):.10g} %"
 
 

@@ -1,4 +1,4 @@
-"""A page of one load test by itself: written like the report's, with its plots."""
+"""Write the HTML page of a single load test, with its plots."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def write(url: str, result: Result, path: Path) -> None:
-    """Write the page, whole or not at all. Raises OSError."""
+    """Write the page, never in part. Raises OSError."""
     write_bytes(path, render(url, result).encode("utf-8", "replace"))
 
 
 def render(url: str, result: Result) -> str:
-    """The page as text; nothing is fetched, everything is escaped."""
+    """Render the page as text; it fetches nothing, and all text is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs

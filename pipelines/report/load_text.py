@@ -1,4 +1,4 @@
-"""Prints a load test of any server, and a search for the highest rate, for people."""
+"""Print the results of a load test of any server, and of a search for the highest rate."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def show(url: str, result: Result, ratios: Mapping[str, Interval | str]) -> None
             low, high = _text(interval.low), _text(interval.high)
             click.echo(f"  {percentile} {low} to {high} ms (holds the truth {interval.coverage:.0%} of the time)")
     for name, ratio in ratios.items():
-        click.echo(f"  {name} against the base: {_ratio_text(ratio)}")
+        click.echo(f"  {name} relative to the base: {_ratio_text(ratio)}")
     for text in (*unclaimable(one).values(), *load.error_examples, *result.notes):
         click.echo(f"  note: {text}")
     click.echo("valid" if one.valid else f"INVALID: {one.invalid_because}")
@@ -45,7 +45,7 @@ def show(url: str, result: Result, ratios: Mapping[str, Interval | str]) -> None
 
 def _matching(one: Scenario) -> str:
     return (
-        f", {one.match_share:.2%} of {one.answers_checked:,} checked answers right"
+        f", {one.match_share:.2%} of {one.answers_checked:,} checked answers correct"
         if one.match_share is not None
         else ""
     )

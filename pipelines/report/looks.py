@@ -1,12 +1,12 @@
-"""The look of a path in every plot: a colour, and a texture, a dash or a mark that tells paths of one colour apart.
+"""Choose the look of a path in every plot: a colour, and a texture, dash or mark to distinguish paths of one colour.
 
-A path's place among the paths decides; so many places (:data:`PLACES`) have a look of their own.
+The look depends on the number of the path; it repeats after :data:`PLACES` paths.
 """
 
 from __future__ import annotations
 
 COLOURS = 5
-"""Colours of the page (``--c0`` ...) that stay apart in every common colour blindness; then textures take over."""
+"""Colours of the page (``--c0`` ...) that differ in every common colour blindness; more paths need textures."""
 TEXTURES = ("", "/", "x", "-", "|", "+", ".", "\\")
 DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot", "2px,6px", "12px,3px,2px,3px,2px,3px")
 MARKS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "triangle-down", "star")
@@ -14,25 +14,25 @@ PLACES = COLOURS * len(TEXTURES)
 
 
 def colour(place: int) -> str:
-    """The colour of a path, as the page's style sheet names it."""
+    """Return the colour of a path, as named in the page's style sheet."""
     return f"var(--c{place % COLOURS})"
 
 
 def nth(place: int) -> int:
-    """The number of the texture, dash or mark: how many places before this one have its colour."""
+    """Return the number of the texture, dash or mark: the number of earlier paths of this colour."""
     return place // COLOURS % len(TEXTURES)
 
 
 def texture(place: int) -> str:
-    """The texture of a path's bars."""
+    """Return the texture of a path's bars."""
     return TEXTURES[nth(place)]
 
 
 def dash(number: int) -> str:
-    """One dash of a line for each number."""
+    """Return the dash of a line with this number."""
     return DASHES[number % len(DASHES)]
 
 
 def mark(number: int) -> str:
-    """One mark of a point for each number."""
+    """Return the mark of a point with this number."""
     return MARKS[number % len(MARKS)]

@@ -1,6 +1,6 @@
-"""What each layer between a client and a model adds to a request: protocol, container, port proxy. Pure.
+"""Compute the cost that each layer between client and model adds to a request: protocol, container, port proxy. Pure.
 
-The figures are those of ``single-stream``: one request at a time, so that a latency is no queue's. The base is the
+The figures are those of ``single-stream``: one request at a time, so that no latency includes a queue. The base is the
 same artifact in process, called as its server calls it.
 """
 
@@ -15,7 +15,7 @@ from pipelines.results import IN_PROCESS, ContainerRow, LayerCost, Row, Scenario
 SCENARIO = "single-stream"
 BARE: Final = "bare process"
 WAYS: tuple[Via, ...] = ("container address", "published port")
-"""The ways to a container, the lower layer first: a published port is the address, and a proxy before it."""
+"""The ways to a container, lower layer first: a published port is a proxy in front of the address."""
 
 Reasons = Mapping[str, Mapping[str, str]]
 
@@ -23,7 +23,7 @@ Reasons = Mapping[str, Mapping[str, str]]
 def protocol_cost(
     rows: Sequence[Row], containers: Sequence[ContainerRow] = (), not_spoken: Reasons | None = None
 ) -> tuple[LayerCost, ...]:
-    """The layers of every artifact that was served, the lowest first; none if ``single-stream`` was not run.
+    """List the layers of every served artifact, lowest first; empty if ``single-stream`` was not run.
 
     ``not_spoken`` maps paths to the protocols that their servers lack, with the reason.
     """
@@ -55,7 +55,7 @@ def _base(mine: Iterable[Row], path: str, variant: str) -> LayerCost:
 def _of_protocol(
     protocol: str, base: LayerCost, mine: Sequence[Row], inside: Sequence[ContainerRow]
 ) -> list[LayerCost]:
-    """The layers of one protocol, each over the one before."""
+    """List the layers of one protocol, each compared with the previous one."""
     layers: list[LayerCost] = []
     below = base
     ways: list[tuple[Literal["bare process"] | Via, Row]] = [(BARE, row) for row in mine if row.protocol == protocol]
@@ -72,12 +72,12 @@ def _of_protocol(
         )
         layers.append(layer)
         if layer.why_missing is None:
-            below = layer  # what has no figures is nothing to compare with
+            below = layer  # a layer without figures cannot be compared with
     return layers
 
 
 def _filled(layer: LayerCost, row: Row) -> LayerCost:
-    """The layer with the figures of its row, or with the reason why they cannot be used."""
+    """Fill in the figures of the layer's row, or the reason why they cannot be used."""
     scenario = next((one for one in row.scenarios if one.name == SCENARIO), None)
     why = _unusable(row, scenario)
     if scenario is None or why:
@@ -107,7 +107,7 @@ def _unusable(row: Row, scenario: Scenario | None) -> str | None:
 
 
 def cpu_ms(layer: LayerCost) -> float | None:
-    """CPU milliseconds of a request on the server's side: its processes and the proxy before it."""
+    """Return the CPU milliseconds a request costs on the server's side: its processes and the proxy."""
     return None if layer.server_cpu_ms is None else layer.server_cpu_ms + (layer.proxy_cpu_ms or 0.0)
 
 

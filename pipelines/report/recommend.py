@@ -1,20 +1,19 @@
-"""Which row to ship, and why. A pure function of a run's artifacts and rows.
+"""Recommend the row to ship, and say why. A pure function of a run's artifacts and rows.
 
 The rules, in order:
 
-1. Fit is a row with status ok and a sound measurement, whose artifact passed parity, and
-   whose answers over the wire all equalled the in-process ones (at least one was checked).
-2. Served rows come before in-process ones, which are recommended only where no served row is fit.
-3. The lowest p99 under the ``server`` scenario wins. If a fit row cannot claim it (too few
-   samples, another choice of scenarios), all are compared by the next figure of :data:`MEASURES`
-   that all of them have: like with like.
-4. Within 10 % of the best is a tie, broken by ``offline`` throughput, and within 10 % again by size. So is a row whose
-   median is within the range of the best over the rounds of a run. A row's own range does not help it: one that
-   scatters widely would win by it. But rows whose ranges overlap may change places in the next run, and are named.
-5. Rows whose measurement the machine disturbed are never compared by latency. Where no served row is sound, they are
-   compared by the server's CPU time a request, which disturbance hardly touches.
-6. A recommendation is sure if no other row is near the winner; a tie if one is; and provisional if the machine was
-   noisy or disturbed another row that was served, unless CPU time decided by more than TIE.
+1. A row is fit if its status is ok, its measurement sound, its artifact passed parity, and all of its checked
+   answers over the wire (at least one) equalled the in-process ones.
+2. Served rows come before in-process ones, which are recommended only if no served row is fit.
+3. The lowest p99 under the ``server`` scenario wins. If a fit row has no such p99 (too few samples, other
+   scenarios), all are compared by the next figure of :data:`MEASURES` that all of them have.
+4. A row ties with the best if it is within 10 % of it, or if its median is within the best row's range over the
+   rounds of a run. ``offline`` throughput breaks a tie; if that is within 10 %, too, size does. A row's own range does
+   not count, or noisy rows would win. But rows whose ranges overlap may change places in the next run, and are named.
+5. Rows whose measurement the machine disturbed are never compared by latency. If no served row is sound, they are
+   compared by the server's CPU time per request, which disturbance hardly changes.
+6. A recommendation is sure if no other row is near the winner, and a tie if one is. It is provisional if the machine
+   was noisy or disturbed another served row, unless CPU time decided by more than TIE.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ from pipelines.report.lines import Line, spread_of
 from pipelines.results import IN_PROCESS, ArtifactRow, Certainty, Recommendation, Row
 
 TIE = 1.10
-"""Figures nearer than this factor are taken as equal: the noise between two runs on a shared machine."""
+"""Figures within this factor count as equal: it is the noise between two runs on a shared machine."""
 
 RIVALS = 4
-"""So many rows are named; of more, the rest is counted."""
+"""Number of rows to name; any further ones are only counted."""
 
 MEASURES: tuple[tuple[str, str], ...] = (
     ("server", "p99"),
@@ -46,7 +45,7 @@ MEASURES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Merit:
-    """One thing that may speak for a row: how to read it, which end is better, how to say it."""
+    """One possible advantage of a row: how to read it, which direction is better, how to word it."""
 
     value: Callable[[Line], float | None]
     low_is_better: bool
@@ -55,7 +54,7 @@ class _Merit:
 
 
 def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: bool = False) -> Recommendation:
-    """The row to ship by the rules above, with its figures, the runner-up, and what speaks for that one."""
+    """Choose the row to ship by the rules above; give its figures, the runner-up and its advantages."""
     by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
     everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
     served = [line for line in everything if line.row.protocol != IN_PROCESS]
@@ -89,14 +88,14 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
 
 
 def _by_cpu(lines: Sequence[Line]) -> Recommendation:
-    """The row with the least CPU time a request, of rows whose latencies the machine disturbed."""
+    """Choose the row with the least CPU time per request, among rows whose latencies the machine disturbed."""
     scenario = next((name for name in ("server", "single-stream") if all(line.scenario(name) for line in lines)), None)
     costs = {line.name: cost for line in lines if scenario and (cost := _cpu_ms(line, scenario)) is not None}
     if len(costs) < len(lines):
-        return Recommendation(None, "The machine was disturbed, and CPU times are not known: measure again.")
+        return Recommendation(None, "The machine was disturbed, and CPU times are unknown: measure again.")
     best, *others = sorted(costs, key=lambda name: costs[name])
-    lead = "The machine was disturbed, so latencies are not compared; CPU time is."
-    figure = f"{numbers.figures(costs[best])} ms of CPU a request"
+    lead = "The machine was disturbed, so rows are compared by CPU time, not by latency."
+    figure = f"{numbers.figures(costs[best])} ms of CPU per request"
     if not others:
         return Recommendation(best, f"{lead} The only fit row: {figure}.", "provisional")
     second = f"{others[0]} has {numbers.figures(costs[others[0]])} ms"
@@ -111,7 +110,7 @@ def _cpu_ms(line: Line, scenario: str) -> float | None:
 
 
 def unfit(line: Line, *, sound: bool = True) -> str | None:
-    """Why a row may not be shipped, in a few words; None if it may. Without ``sound``, a disturbed one may."""
+    """Explain briefly why a row is not fit; None if it is. Without ``sound``, a disturbed row may be fit."""
     scenarios = line.row.scenarios
     checked = [scenario for scenario in scenarios if scenario.answers_checked]
     rules = (
@@ -128,9 +127,9 @@ def unfit(line: Line, *, sound: bool = True) -> str | None:
 
 
 def _counted(lines: Sequence[Line]) -> str:
-    """What is wrong with rows of which none is fit, and how often."""
+    """Count the reasons why rows are not fit."""
     counts = Counter(unfit(line) for line in lines)
-    return ", ".join(f"{count} {words}" for words, count in counts.items()) or "none was measured"
+    return ", ".join(f"{count} {words}" for words, count in counts.items()) or "no row was measured"
 
 
 def _latency(line: Line, scenario: str, percentile: str) -> float | None:
@@ -139,7 +138,7 @@ def _latency(line: Line, scenario: str, percentile: str) -> float | None:
 
 
 def _scatter(scenario: str, figure: str) -> Callable[[Line], tuple[float, float] | None]:
-    """Reads the range of a figure over the rounds; None where it was measured once."""
+    """Read the range of a figure over the rounds; None if it was measured once."""
 
     def value(line: Line) -> tuple[float, float] | None:
         found = spread_of(figure, scenario)(line)
@@ -162,7 +161,7 @@ def _accuracy(line: Line) -> float | None:
 
 
 def _best(candidates: Sequence[Line], measure: tuple[str, str] | None) -> Line:
-    """The winner: lowest latency, ties broken by throughput, then by size, then by the report's order."""
+    """Choose the winner: lowest latency, ties broken by throughput, then by size, then by the report's order."""
     tied = list(candidates)
     if measure:
         tied = _by_latency(tied, measure)
@@ -187,9 +186,9 @@ def _near(
     low_is_better: bool,
     overlap: bool = False,
 ) -> list[Line]:
-    """The lines within the tie or the scatter of the best one, with ``overlap`` by their own scatter, too.
+    """List the lines within TIE or within the range of the best one; with ``overlap``, their own range counts, too.
 
-    All, if none has the figure.
+    If no line has the figure, all are returned.
     """
     known = [(line, figure) for line in lines if (figure := value(line)) is not None]
     if not known:
@@ -215,7 +214,7 @@ _MERITS: tuple[_Merit, ...] = (
 
 
 def _figures(line: Line, measure: tuple[str, str] | None) -> str:
-    """A row's figures in words: latency, throughput, size."""
+    """Format a row's figures: latency, throughput, size."""
     parts = []
     if measure and (latency := _latency(line, *measure)) is not None:
         parts.append(f"{measure[1]} {numbers.figures(latency)} ms")
@@ -227,7 +226,7 @@ def _figures(line: Line, measure: tuple[str, str] | None) -> str:
 
 
 def _verdict(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
-    """Why the winner won, and its figures."""
+    """Explain why the winner won, with its figures."""
     return f"{_why(best, others, measure)}: {_figures(best, measure)}."
 
 
@@ -248,27 +247,27 @@ def _why(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) ->
     lead = f"{near} of the lowest {scope}" if measure else "No latency to compare"
     if len(faster) == 1:
         return f"{lead}, with the highest throughput"
-    return f"{lead}, throughput equal too, the smallest artifact of {len(faster)}"
+    return f"{lead}, equal throughput, the smallest artifact of {len(faster)}"
 
 
 def _noise(best: Line, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
-    """Which rows may change places with the winner in another run; that this is not known after one round."""
+    """Name the rows that may win in another run; after one round, say that this is unknown."""
     if not others:
         return ""
     if best.row.rounds == 1:
-        return "Measured in one round: how far these figures scatter is not known, --repeat 5 tells."
+        return "Measured in one round, so the noise of these figures is unknown: use --repeat 5 to measure it."
     if not measure:
         return ""
     rivals = [line.name for line in _overlapping(best, others, measure)]
     what = f"{measure[1]} of {best.row.rounds} rounds"
     if not rivals:
-        return f"No other row comes near it: by {what}, none overlaps."
+        return f"No other row is within noise of it, by {what}."
     shown = rivals if len(rivals) <= RIVALS else [*rivals[: RIVALS - 1], f"{len(rivals) - RIVALS + 1} more"]
     return f"By {what}, it is within noise of {_listed(shown)}: ranges overlap, or are within 10 %."
 
 
 def _overlapping(best: Line, others: Sequence[Line], measure: tuple[str, str]) -> list[Line]:
-    """The others that are within noise of ``best`` itself, which need not have the lowest latency."""
+    """List the others that are within noise of ``best``, which may not have the lowest latency."""
     return [line for line in others if len(_by_latency([best, line], measure, overlap=True)) == 2]
 
 
@@ -286,7 +285,7 @@ def _runner_up(second: Line, best: Line, measure: tuple[str, str] | None) -> str
 
 
 def _ahead(mine: float | None, other: float | None, low_is_better: bool, margin: float) -> bool:
-    """Whether ``mine`` is better than ``other`` by more than the factor ``margin``."""
+    """Return True if ``mine`` is better than ``other`` by more than the factor ``margin``."""
     if mine is None or other is None:
         return False
     return mine * margin < other if low_is_better else mine > other * margin
@@ -297,7 +296,7 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _loss(line: Line) -> float | None:
-    """Accuracy lost against the reference, as a share; None where there are no labels."""
+    """Return the accuracy lost against the reference, as a share; None if there are no labels."""
     certificate = line.certificate
     if certificate is None or certificate.accuracy is None or certificate.reference_accuracy is None:
         return None
@@ -305,12 +304,12 @@ def _loss(line: Line) -> float | None:
 
 
 def _cost_of_accuracy(best: Line, second: Line | None, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
-    """What the winner's variant costs in accuracy, and the best row that costs none; empty if it costs nothing."""
+    """Name the accuracy that the winner loses, and the best row that loses none; empty if it loses none."""
     loss, accuracy = _loss(best), _accuracy(best)
     if loss is None or accuracy is None or loss <= 0:
         return ""
     text = (
-        f"Mind that {best.row.variant} costs {numbers.figures(loss * 100, 2)} points of accuracy "
+        f"Note that {best.row.variant} costs {numbers.figures(loss * 100, 2)} points of accuracy "
         f"({numbers.percent(accuracy)} % instead of the reference's {numbers.percent(accuracy + loss)} %)"
     )
     free = [line for line in others if (lost := _loss(line)) is not None and lost <= 0]

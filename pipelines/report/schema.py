@@ -1,4 +1,4 @@
-"""The JSON Schema of ``report.json``, made from the dataclasses: ``python -m pipelines.report.schema``."""
+"""Make the JSON Schema of ``report.json`` from the dataclasses: ``python -m pipelines.report.schema``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "report-schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema (JSON Schema 2020-12, as pydantic writes it), every field described."""
+    """Make the schema (JSON Schema 2020-12, as pydantic writes it), with a description of every field."""
     schema = adapter().json_schema(mode="serialization")
     definitions = schema["$defs"]
     for name, definition in [*definitions.items(), ("Report", schema)]:
@@ -33,7 +33,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def dumps() -> bytes:
-    """The bytes of ``docs/report-schema.json``."""
+    """Encode the schema as the bytes of ``docs/report-schema.json``."""
     return (json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -1,4 +1,4 @@
-"""The report in a terminal: as many tables as the width needs, the reasons, the recommendation last."""
+"""Show the report in a terminal: tables that fit its width, the reasons, and last the recommendation."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ GAP = 2
 
 
 def show(report: Report, console: Console | None = None, *, brief: bool = False) -> None:
-    """Print the report. Colour and width are the console's: none and 80 columns through a pipe.
+    """Print the report, with the console's colours and width: no colour and 80 columns through a pipe.
 
-    ``brief``: what each layer adds to a request, as many lines again as rows were served, is only referred to.
+    ``brief`` replaces the long table of the cost of each layer by a pointer to it.
     """
     console = console or Console()
     found = lines(report)
@@ -51,10 +51,10 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
 
 
 def tables(found: Sequence[Line], width: int, figures: Sequence[Column] = COLUMNS) -> list[Table]:
-    """The key figures in as few tables as fit ``width`` columns, each with the rows' names in front.
+    """Lay out the key figures in as few tables of ``width`` columns as possible, each with the rows' names.
 
-    No figure is ever cut: a column that does not fit opens the next table. Where one table does
-    not do, the names are shortened: an artifact's name stands once, its protocols below it.
+    No figure is ever cut: a column that does not fit starts the next table. If one table is not enough, names are
+    shortened: an artifact's name is shown once, with its protocols below it.
     """
     if not found:
         return []
@@ -77,7 +77,7 @@ def tables(found: Sequence[Line], width: int, figures: Sequence[Column] = COLUMN
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column as text: its header of three lines, and one cell a line of the table."""
+    """A column as text: a header of three lines, and one cell for each line of the table."""
 
     header: Text
     cells: tuple[Text, ...]
@@ -89,7 +89,7 @@ class _Column:
 
 
 def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
-    """The lines with a heading (None) in front of each artifact's, and the names that fit such a table."""
+    """Put a heading (None) before the lines of each artifact; return them and the column of names."""
     sections: list[Line | None] = []
     names = []
     for (path, variant), group in groupby(found, key=lambda line: (line.row.path, line.row.variant)):
@@ -101,7 +101,7 @@ def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
 
 
 def _columns(found: Sequence[Line | None], figures: Sequence[Column]) -> list[_Column]:
-    """Status and every figure; None is a heading, whose cells are empty."""
+    """Make the columns of the status and every figure; a heading (None) has empty cells."""
     empty = Text("")
     status = (_status(line) if line else empty for line in found)
     columns = [_Column(Text("\n\nstatus"), tuple(status))]
@@ -112,7 +112,7 @@ def _columns(found: Sequence[Line | None], figures: Sequence[Column]) -> list[_C
 
 
 def _status(line: Line) -> Text:
-    """The status of the path; of one that is ok, also a measurement that is not sound."""
+    """Format the status of the path; if it is ok but its measurement is not sound, add that."""
     row = line.row
     text = Text(f"{MARKS[row.status]} {row.status}", STYLES[row.status])
     if row.status == "ok" and line.measurement != "sound" and row.scenarios:
@@ -121,7 +121,7 @@ def _status(line: Line) -> Text:
 
 
 def _cell(column: Column, line: Line) -> Text:
-    """A figure, a dash where there is none, a mark where it must not be relied on."""
+    """Format a figure: a dash if it is missing, with a mark if it is unreliable."""
     value = column.value(line)
     if value is None:
         return Text(numbers.DASH, "dim")
@@ -132,7 +132,7 @@ def _cell(column: Column, line: Line) -> Text:
 
 
 def _table(key: _Column, key_width: int, columns: Sequence[_Column]) -> Table:
-    # The divider of the box is the second blank of the gap.
+    # The divider of the box is the second space of the gap.
     table = Table(box=SIMPLE_HEAD, padding=(0, GAP - 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
     table.add_column(key.header, width=key_width, overflow="fold")
     for column in columns:
@@ -152,7 +152,7 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
         style="not bold dim",
     )
     if report.interrupted:
-        text.append("Interrupted: what follows is whole, but not everything was run.\n", style="not bold yellow")
+        text.append("Interrupted: these results are complete, but not everything was run.\n", style="not bold yellow")
     noise = fairness_view.banner(report)
     if noise:
         text.append(f"NOISY MACHINE  {noise}\n", style="not bold red")
@@ -160,12 +160,12 @@ def _header(report: Report, found: Sequence[Line]) -> Text:
 
 
 def _print_cost(report: Report, console: Console, *, brief: bool) -> None:
-    """What each layer adds, if that was measured, and why some have no figures; briefly, where that stands."""
+    """Print the cost of each layer and the reasons for missing figures; if ``brief``, only where to find them."""
     found = cost_lines(report)
     if not found:
         return
     if brief:
-        where = f"{TITLE}: on the page, and by `slipway report {numbers.plain(report.model)}`."
+        where = f"{TITLE}: see report.html or run `slipway report {numbers.plain(report.model)}`."
         console.print(Text(where, style="dim"), overflow="fold")
         return
     console.print(Text(TITLE, style="bold"))
@@ -179,7 +179,7 @@ def _print_cost(report: Report, console: Console, *, brief: bool) -> None:
 
 
 def _print_fairness(report: Report, found: Sequence[Line], console: Console) -> None:
-    """How rows were measured, and every one that computed on more threads than it was given."""
+    """Print how rows were measured, and every row that computed on more threads than allowed."""
     for sentence in fairness_view.sentences(report):
         console.print(Text(numbers.plain(sentence), style="dim"), overflow="fold")
     for one in fairness_view.thread_rows(report, found):
@@ -191,7 +191,7 @@ def _print_fairness(report: Report, found: Sequence[Line], console: Console) -> 
 
 
 def _print_reasons(report: Report, console: Console) -> None:
-    """Every failed or skipped line with its reason, and the log's tail below it; nothing is cut."""
+    """Print every failed or skipped line, its reason and the end of its log, all uncut."""
     for trouble in troubles(report):
         style = STYLES[trouble.status]
         names = Text(f"{MARKS[trouble.status]} {trouble.status} ", style=style)
@@ -203,7 +203,7 @@ def _print_reasons(report: Report, console: Console) -> None:
 
 
 def _print_doubts(found: Sequence[Line], console: Console) -> None:
-    """Every load test whose figures are marked, and why, unless the row has failed for that very reason."""
+    """Print every load test that is not valid, and why, unless the row failed for that same reason."""
     for line in found:
         for scenario in line.row.scenarios:
             why = invalid_because(scenario)
@@ -216,7 +216,7 @@ def _print_doubts(found: Sequence[Line], console: Console) -> None:
 
 
 def _print_servers(report: Report, console: Console) -> None:
-    """Which program answered for each path, or why none did."""
+    """Print the program that answered for each path, or the reason why there was none."""
     seen: dict[tuple[str, str], None] = {}
     for row in report.rows:
         what = row.server or (row.reason if row.status == "ok" else None)

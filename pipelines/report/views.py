@@ -1,4 +1,4 @@
-"""What the page shows, made ready: the template only lays it out."""
+"""Prepare the contents of the page, so that the template only lays them out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLIPS_SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure of a table: its text, its value for sorting, why it is missing, why it is in doubt, its scatter."""
+    """One figure of a table: its text, its value for sorting, why it is missing or in doubt, its range."""
 
     text: str
     value: float | None
@@ -33,7 +33,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class LoadTable:
-    """All rows' load tests of one scenario, and what is to be said about some of them."""
+    """The load tests of all rows in one scenario, and notes about some of them."""
 
     scenario: str
     setup: str
@@ -52,12 +52,12 @@ class ParityRow:
 
 
 def key_cells(line: Line, columns: Sequence[Column] = COLUMNS) -> list[Cell]:
-    """The key figures of one line, in the order of the columns."""
+    """Format the key figures of one line, in the order of the columns."""
     return [_key_cell(column, line) for column in columns]
 
 
 def key_groups(columns: Sequence[Column] = COLUMNS) -> list[tuple[str, int]]:
-    """The groups of the columns, with the number of columns of each."""
+    """List the groups of the columns, each with its number of columns."""
     groups: dict[str, int] = {}
     for column in columns:
         groups[column.group] = groups.get(column.group, 0) + 1
@@ -120,13 +120,13 @@ _MEASURED = (
 
 
 def load_tables(found: Sequence[Line]) -> list[LoadTable]:
-    """A table for each scenario that any row ran, in the order of their first appearance."""
+    """Make a table for each scenario that any row ran, in the order of first appearance."""
     names = dict.fromkeys(scenario.name for line in found for scenario in line.row.scenarios)
     return [_load_table(name, found) for name in names]
 
 
 def _load_table(name: str, found: Sequence[Line]) -> LoadTable:
-    """The table; what was set alike for all rows is said once, above it."""
+    """Make the table; settings that all rows share are shown once, above it."""
     loads = [(line, scenario) for line in found if (scenario := line.scenario(name))]
     said_once, columns = [], []
     for figure, header, text in _SETUP:
@@ -179,7 +179,7 @@ PARITY_HEADERS = (
 
 
 def parity_rows(artifacts: Sequence[ArtifactRow]) -> list[ParityRow]:
-    """The certificates, each flip with the reference's margin, the surest answers first."""
+    """List the certificates; their flips are sorted by the reference's margin, largest first."""
     rows = []
     for artifact in artifacts:
         proof = artifact.certificate

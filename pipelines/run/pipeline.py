@@ -1,4 +1,4 @@
-"""One run: package, verify, serve, query, load-test and report every path, for one model."""
+"""Run the pipeline for one model: package, verify, serve, query, load-test and report every path."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from serving.extras import DISTRIBUTION
 from serving.launch import peak_rss_bytes
 
 CURVE_SHARE = 0.2
-"""Of a row's time, for each rate of a curve: enough for a 99th percentile from 500 requests/s on, by default."""
+"""Share of a row's time for each rate of a curve: by default, enough for a p99 from 500 requests/s on."""
 AGAIN_SHARE = 1 / 3
-"""Of the time of a run until then, for measuring again what the machine disturbed."""
+"""Share of the run's time so far that may be spent on measuring disturbed rows again."""
 INTERRUPTED = "interrupted before it was measured"
 
 
 class Run:
-    """What a run has learned so far; :meth:`report` can be asked for at any time."""
+    """Runs the pipeline and collects the results; :meth:`report` can be called at any time."""
 
     def __init__(
         self, context: Context, spec: ModelSpec, choices: Sequence[Choice], options: Options, steps: Steps
@@ -62,7 +62,7 @@ class Run:
         self.interrupted = False
 
     def execute(self) -> None:
-        """Do everything; on Ctrl-C, end what runs and keep what is known."""
+        """Do everything; on Ctrl-C, stop the processes and keep the results so far."""
         try:
             self._prepare_all(self._train())
             groups = self._jobs()
@@ -87,7 +87,7 @@ class Run:
             try:
                 list(pool.map(partial(self._prepare, model), self.choices))
             except KeyboardInterrupt:
-                self.context.cancel.set()  # the workers see it; the pool then ends by itself
+                self.context.cancel.set()  # the workers see it and end, and with them the pool
                 pool.shutdown(cancel_futures=True)
                 raise
 
@@ -98,7 +98,7 @@ class Run:
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
 
     def _jobs(self) -> list[list[Job]]:
-        """What is to be measured; what was not packaged or failed parity is noted at once."""
+        """List the jobs to measure; record at once what was not packaged or failed parity."""
         groups: list[list[Job]] = []
         jobs = Jobs(self.context, self.spec, self.options.server, self.options.containers)
         for choice in self.choices:
@@ -115,7 +115,7 @@ class Run:
         return groups
 
     def report(self) -> Report:
-        """Everything so far; what was not reached is a skipped row."""
+        """Build the report of everything so far; rows that were not reached are skipped."""
         artifacts = []
         for choice in self.choices:
             known = self.prepared.get(choice.name)
@@ -170,12 +170,12 @@ class Run:
 
 
 def offline_rate(row: Row) -> float | None:
-    """Samples per second of the row's ``offline`` scenario, None if it was not measured."""
+    """Return the samples per second of the row's ``offline`` scenario, None if not measured."""
     return next((scenario.load.samples_per_s for scenario in row.scenarios if scenario.name == "offline"), None)
 
 
 def share(rate: float | None, base: float | None) -> float | None:
-    """``rate`` over ``base``, None where one of them is missing or zero."""
+    """Divide ``rate`` by ``base``; None if one of them is missing or zero."""
     return rate / base if rate and base else None
 
 

@@ -1,4 +1,4 @@
-"""The steps of a pipeline, each in a worker's process and cached: train, package, verify."""
+"""Train, package and verify: each step runs in a worker process, and its result is cached."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
 HOW = "how.json"
 TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboardX"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
-"""Framework -> the distributions that shape a training."""
+"""Framework -> the distributions that affect its training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a command works. ``cancel`` ends the workers that run; ``rebuild`` ignores what is cached."""
+    """Folders and options of a command. ``cancel`` ends the running workers; ``rebuild`` ignores the cache."""
 
     workspace: Workspace
     logs: Path
@@ -51,7 +51,7 @@ class Context:
 
 
 def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
-    """A Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
+    """Make a Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
     spec_named(model)
     workspace.check_writable()
     return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)
@@ -59,16 +59,16 @@ def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = Fa
 
 @dataclass(frozen=True, slots=True)
 class HowTrained:
-    """Whose training loop, and how many epochs instead of the recipe's."""
+    """Framework of the training loop, and the number of epochs (None: the recipe's)."""
 
     framework: str = "pytorch"
     epochs: int | None = None
 
 
 def ensure_trained(context: Context, model: str, how: HowTrained | None = None) -> tuple[TrainedModel, Training]:
-    """The trained model, trained now if it is not there or its sources have changed.
+    """Return the trained model; train it now if it is missing or its sources have changed.
 
-    Without ``how`` it is trained as it was the last time. Raises MissingExtra.
+    Without ``how``, it is trained in the same way as last time. Raises MissingExtra.
     """
     place = context.workspace.trained(model)
     how = how or _last(place) or HowTrained()
@@ -92,7 +92,7 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
     if damaged and place.resolve().name != key:  # otherwise the store says so
         say(f"{damaged}: {model} is trained again, in {chosen}")
     if missing and place.exists() and not damaged and _last(place) == how:
-        folder, cached = place.resolve(), True  # what is there can be used without what would train it
+        folder, cached = place.resolve(), True  # a trained model needs no training libraries
     elif missing:
         raise MissingExtra(f"training {model} needs {', '.join(missing)}: {install_command('models')}")
     else:
@@ -113,16 +113,16 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
 
 
 def _last(place: Path) -> HowTrained | None:
-    """How the model in ``place`` was trained, None if there is none that says so."""
+    """Read how the model in ``place`` was trained; None if that is not recorded."""
     try:
         how = HowTrained(**json.loads((place / HOW).read_text()))
     except (OSError, ValueError, TypeError):
-        return None  # not there, or damaged: it is trained again
+        return None  # missing or damaged: it is trained again
     return how if how.framework in TRAINERS else None
 
 
 def start_row(choice: Choice) -> ArtifactRow:
-    """The row of an artifact that nothing is known of yet."""
+    """Make the row of an artifact before anything is known about it."""
     return ArtifactRow(
         path=choice.card.name,
         variant=choice.variant,
@@ -134,7 +134,7 @@ def start_row(choice: Choice) -> ArtifactRow:
 
 
 def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
-    """What ``step`` returns, or the row with the reason why it failed or was skipped."""
+    """Return the result of ``step``, or the row with the reason why it failed or was skipped."""
     try:
         return step()
     except MissingExtra as error:
@@ -144,14 +144,14 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
 
 
 def check_installed(choice: Choice) -> None:
-    """Raises MissingExtra when the variant's libraries are not here."""
+    """Raise MissingExtra if a library of the variant is not installed."""
     missing = choice.chosen.missing()
     if missing:
         raise MissingExtra(f"not installed: {', '.join(missing)}")
 
 
 def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
-    """The artifact of one variant, whether it was cached, and what building it used.
+    """Build the artifact of one variant; return it, True if it was cached, and the resources that building used.
 
     Raises MissingExtra or SlipwayError.
     """
@@ -193,7 +193,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
 def verify(
     context: Context, model: TrainedModel, artifact: Artifact, atol: float | None
 ) -> tuple[Certificate, bool, StageUsage | None]:
-    """The certificate of an artifact, whether it was cached, and what verifying used.
+    """Verify an artifact; return its certificate, True if it was cached, and the resources that verifying used.
 
     ``atol`` replaces the variant's tolerance. Raises MissingExtra or SlipwayError.
     """
@@ -217,7 +217,7 @@ def verify(
 
 
 def certificate_basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
-    """What a certificate rests on besides the artifact: the reference's answers, the comparing code, the tolerance."""
+    """Hash the basis of a certificate, besides the artifact: reference answers, comparing code, tolerance."""
     code = [place_of(module) for module in (parity, reference, functions, answers)]
     files = [model.weights.parent / REFERENCE, *code]
     parts = [*(store.hash_tree(file) for file in files), json.dumps([asdict(tolerance), from_user])]
@@ -225,7 +225,7 @@ def certificate_basis(model: TrainedModel, tolerance: Tolerance, from_user: bool
 
 
 def _certificate(artifact: Artifact) -> Certificate | None:
-    """The certificate beside the artifact if it is about these very bytes, else None; says so if it is damaged."""
+    """Read the certificate beside the artifact; None unless it matches these bytes. Says so if it is damaged."""
     if not (artifact.folder / CERTIFICATE).exists():
         return None
     try:
@@ -241,7 +241,7 @@ def _certificate(artifact: Artifact) -> Certificate | None:
 def prepare(
     context: Context, model: TrainedModel, choice: Choice, atol: float | None
 ) -> tuple[ArtifactRow, Artifact | None]:
-    """Package and verify one variant: its row, and the artifact if all is well."""
+    """Package and verify one variant; return its row, and the artifact if both succeeded."""
     row = start_row(choice)
     made: list[Artifact] = []
 
@@ -278,7 +278,7 @@ def prepare(
 
 
 def ready_artifact(context: Context, model: str, choice: Choice) -> tuple[TrainedModel, Artifact]:
-    """A packaged and verified artifact, made now if it is not there.
+    """Return a packaged and verified artifact; make it now if it is missing.
 
     Raises MissingExtra with the command that installs it, SlipwayError, or UserError for a path that fails parity.
     """

@@ -1,4 +1,4 @@
-"""Exact percentiles of raw latencies, and how many samples a percentile needs before it may be claimed."""
+"""Compute exact percentiles of raw latencies, and the samples needed to claim a percentile."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ CLAIMS: dict[Percentile, int] = {"p50": 500, "p90": 900, "p99": 990}
 
 
 def rank_of(per_mille: int, count: int) -> int:
-    """The 0-based rank of a percentile among ``count`` sorted values, by the nearest-rank definition.
+    """Return the 0-based rank of a percentile among ``count`` sorted values, by the nearest-rank definition.
 
-    It is the smallest value that at least ``per_mille / 1000`` of all values do not exceed: always a
-    latency that was measured, never an interpolation (numpy calls the method ``inverted_cdf``).
+    The value there is the smallest one that at least ``per_mille / 1000`` of all values do not exceed: always a
+    measured latency, never an interpolation (numpy calls the method ``inverted_cdf``).
     """
     return max(0, -(-per_mille * count // 1000) - 1)
 
 
 def needed(per_mille: int, confidence: float = CONFIDENCE) -> int:
-    """The smallest number of independent samples that supports a percentile.
+    """Return the smallest number of independent samples that supports a percentile.
 
     The samples must enclose the true percentile with ``confidence``: all of n samples are below it
     with probability p^n and all above it with (1-p)^n, so ``p^n + (1-p)^n <= 1 - confidence``. For high
@@ -41,7 +41,7 @@ def needed(per_mille: int, confidence: float = CONFIDENCE) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """What latencies (ms) support. ``claimed`` maps p50, p90 and p99 to a value, or None if not claimable."""
+    """Figures of latencies (ms). ``claimed`` maps p50, p90 and p99 to a value, or None if not claimable."""
 
     claimed: dict[Percentile, float | None]
     unclaimable: tuple[Unclaimable, ...]
@@ -51,9 +51,9 @@ class Percentiles:
 
 
 def percentiles(latencies_ms: np.ndarray) -> Percentiles:
-    """The percentiles of latencies (float64, shape [n], any order, n may be 0).
+    """Compute the percentiles of latencies (float64, shape [n], any order, n may be 0).
 
-    ``quantiles`` are the values at 0, 1, ... 100 % (empty for n = 0): for plots, whether claimable or not.
+    ``quantiles`` are the values at 0, 1, ... 100 % (empty for n = 0), for plots, even if not claimable.
     """
     ordered = latencies_ms
     if np.any(ordered[1:] < ordered[:-1]):
@@ -75,7 +75,7 @@ def percentiles(latencies_ms: np.ndarray) -> Percentiles:
 
 
 def most_in_flight(sent: np.ndarray, done: np.ndarray) -> int:
-    """The largest number of requests that were outstanding at one moment; times of any unit, shape [n]."""
+    """Return the largest number of requests in flight at one moment; times of any unit, shape [n]."""
     if not len(sent):
         return 0
     starts, ends = np.sort(sent), np.sort(done)

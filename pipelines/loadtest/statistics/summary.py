@@ -1,4 +1,4 @@
-"""A recording becomes a Scenario: pure."""
+"""Summarise a recording as a Scenario. Pure."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def summarise(
     in_process: bool = False,
     ticks: Sequence[Tick] = (),
 ) -> Scenario:
-    """The result of a run.
+    """Compute the result of a load test.
 
-    Latency is ``done - intended`` over answered requests. ``requests`` are all measured ones, those
-    that failed included. ``offered_per_s`` is the rate that was asked for: a short schedule holds somewhat
-    more or fewer requests, by chance. In ``server``, ``rate_per_s`` counts the answers that came while the
-    schedule ran, so that a backlog shows as a lower rate and a slow last answer does not; in the
-    closed loops it is all answers over the time until the last one (MLPerf's offline rule).
-    ``concurrency`` is the setting in the closed loops and the most that were in flight in ``server``.
-    In process, the CPU time is the model's own and not a client's. What an interrupt cut off is in no figure.
-    Requests that were under way while the hypervisor took processors are in no latency and no send lag, as
-    :func:`pipelines.loadtest.statistics.stolen.stolen` finds them in ``ticks``; counts and rates are of all.
+    Latency is ``done - intended`` over answered requests. ``requests`` are all measured ones, including failed ones.
+    ``offered_per_s`` is the requested rate: by chance, a short schedule holds somewhat more or fewer requests.
+    In ``server``, ``rate_per_s`` counts only the answers that came while the schedule ran: a backlog lowers the rate,
+    but a slow last answer does not. In the closed loops it is all answers over the time until the last one (MLPerf's
+    offline rule). ``concurrency`` is the setting in the closed loops, and the most requests in flight in ``server``.
+    In process, the CPU time is that of the model, not of a client. Requests cut off by an interrupt are in no figure.
+    Requests in flight while the hypervisor took processors, which
+    :func:`pipelines.loadtest.statistics.stolen.stolen` finds in ``ticks``, are excluded from latencies and send lags,
+    but not from counts and rates.
     """
     r, cut_off = _without_cut_off(recording)
     measured = slice(r.first, None)
@@ -139,14 +139,14 @@ def summarise(
         ),
         server=ServerFigures(
             cpu_ms_per_request=cpu_s * 1e3 if cpu_s is not None and in_process else None,
-            # Until the last request has ended: what a worker has not caught up with takes CPU time after the schedule.
+            # Counted until the last request has ended: a backlog still uses CPU time after the schedule.
             cores=r.cpu_s / elapsed_s if in_process and requests and elapsed_s > 0 else None,
         ),
     )
 
 
 def _without_cut_off(recording: Recording) -> tuple[Recording, int]:
-    """The recording without the measured requests that an interrupt cut off, and how many these were."""
+    """Remove the requests that an interrupt cut off; return the recording and how many measured ones were removed."""
     keep = recording.outcome != Outcome.CUT_OFF
     if keep.all():
         return recording, 0
@@ -157,7 +157,7 @@ def _without_cut_off(recording: Recording) -> tuple[Recording, int]:
 
 
 def _of_queries(latencies_ms: np.ndarray, ok: np.ndarray, together: int) -> np.ndarray:
-    """The latency of each whole query of ``together`` requests: its last answer's; queries with an error are out."""
+    """Return the latency of each complete query of ``together`` requests: its last answer's. Skip those with errors."""
     whole = len(ok) // together * together
     answered = ok[:whole].reshape(-1, together).all(axis=1)
     return np.asarray(latencies_ms[:whole].reshape(-1, together).max(axis=1)[answered])
@@ -168,7 +168,7 @@ def _mean_rate(requests: int, seconds: float) -> float | None:
 
 
 def nothing_measured(settings: LoadSettings, reason: str) -> Scenario:
-    """The result of a test that the machine did not do."""
+    """Return the result of a test that the machine could not run."""
     empty = np.empty(0, np.int64)
     recording = Recording(empty, empty, empty, empty, empty, empty, 0, 0, 0, 0.0, 0, (reason,))
     return replace(summarise(recording, settings), invalid_because=reason, invalid_causes=(Cause.MACHINE,))

@@ -1,4 +1,4 @@
-"""Why the result of a load test is not valid, and who made it so: pure rules over what was counted."""
+"""Decide whether the result of a load test is valid, and if not, why and by whose fault. Pure rules over counts."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pipelines.loadtest.statistics.percentiles import needed
 from pipelines.results import Cause
 
 MIN_ANSWERS = needed(500)
-"""Below it not even the median may be claimed."""
+"""With fewer answers, not even the median may be claimed."""
 MIN_RATE_SHARE = 0.95
 RATE_SLACK = 5
-"""Requests that may be in flight at the end more than at the start, in any test: chance, not a backlog."""
+"""Extra requests that may be in flight at the end of any test: so few are chance, not a backlog."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the rules look at; all of the measured part, warm-up excluded.
+    """Input of the rules: counts and figures of the measured part, without the warm-up.
 
-    ``ended_in_window`` are requests (also of the warm-up) that were answered or failed between the start
+    ``ended_in_window`` are requests (including those of the warm-up) that were answered or failed between the start
     and the end of the schedule; ``not_sent`` are requests that were due while ``in_flight_limit`` were
-    unanswered. ``send_lag_p99_us`` is None where there is no schedule, ``p99_ms`` is of however few answers.
-    ``cpu_share`` is the generator's, in cores; None in process. ``planned_s`` is the time that an interrupted
-    test should have had, None if it was not interrupted; ``cut_off`` its requests that were unanswered.
+    unanswered. ``send_lag_p99_us`` is None if there is no schedule; ``p99_ms`` is computed from any number of answers.
+    ``cpu_share`` is the CPU use of the generator, in cores; None in process. ``planned_s`` is the planned duration of
+    an interrupted test, None if it was not interrupted; ``cut_off`` counts its unanswered requests.
     """
 
     scenario: ScenarioName
@@ -55,7 +55,7 @@ class Counted:
 def _too_few(c: Counted) -> str | None:
     if c.answered >= MIN_ANSWERS:
         return None
-    return f"too few answers: {c.answered} of the {MIN_ANSWERS} that a median needs: test for longer"
+    return f"too few answers: {c.answered} of the {MIN_ANSWERS} that a median needs: test longer"
 
 
 def _too_many_errors(c: Counted) -> str | None:
@@ -68,7 +68,7 @@ def _too_many_errors(c: Counted) -> str | None:
 def _in_flight_limit(c: Counted) -> str | None:
     if not c.not_sent:
         return None
-    return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already unanswered"
+    return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already in flight, the limit"
 
 
 def _sent_late(c: Counted) -> str | None:
@@ -94,14 +94,14 @@ def _too_busy(c: Counted) -> str | None:
         return None
     return (
         f"the load generator used {c.cpu_share:.0%} of a core (limit {MAX_CPU_SHARE:.0%}): "
-        "the rate may be its own limit: offer less"
+        "the rate may be limited by the generator: offer less"
     )
 
 
 def _stolen(c: Counted) -> str | None:
     if c.steal_share is None or c.steal_share <= MAX_STEAL_SHARE:
         return None
-    return f"the hypervisor gave {c.steal_share:.0%} of the processors to others (limit {MAX_STEAL_SHARE:.0%})"
+    return f"the hypervisor gave {c.steal_share:.0%} of the processor time to others (limit {MAX_STEAL_SHARE:.0%})"
 
 
 def _too_short(c: Counted) -> str | None:
@@ -109,7 +109,7 @@ def _too_short(c: Counted) -> str | None:
         return None
     return (
         f"too short: {c.requests:,} requests in {c.duration_s:.3g} s, "
-        f"at least {c.min_requests:,} in {c.min_duration_s:g} s are wanted"
+        f"at least {c.min_requests:,} in {c.min_duration_s:g} s are required: test longer"
     )
 
 
@@ -130,16 +130,16 @@ RULES: tuple[tuple[Cause, Callable[[Counted], str | None]], ...] = (
     (Cause.MACHINE, _too_busy),
     (Cause.MACHINE, _stolen),
 )
-"""In the order of the reasons: what comes later may follow from what comes first."""
+"""Rules in the order in which reasons are listed: a later one may be a consequence of an earlier one."""
 
 
 def broken(counted: Counted) -> list[tuple[Cause, str]]:
-    """Every reason why the result is not valid, with who made it so; empty if it is valid."""
+    """List every reason why the result is not valid, with its cause; empty if it is valid."""
     if not counted.requests and counted.planned_s is not None:
         return [(Cause.INTERRUPTED, "interrupted before anything was measured")]
     if not counted.requests:
-        return [(Cause.TEST, "no request was due within the test: test for longer or at a higher rate")]
+        return [(Cause.TEST, "no request was due within the test: test longer or at a higher rate")]
     if not counted.answered:
-        why = counted.first_error or "no reason known"
+        why = counted.first_error or "the reason is unknown"
         return [(Cause.SERVER, f"no request was answered, of {counted.requests:,}: {why}")]
     return [(cause, reason) for cause, rule in RULES if (reason := rule(counted)) is not None]

@@ -13,7 +13,7 @@ from serving.tf_serving.rest_api.message import MalformedError, Request
 log = logging.getLogger(__name__)
 
 MAX_HEAD = 65_536
-"""Most bytes of a head, and of what a chunked body may have between two pieces or after the last one."""
+"""Limit in bytes of a head, and of the bytes between two pieces of a chunked body or after the last one."""
 
 
 class RequestReader:

@@ -52,14 +52,14 @@ def test_a_breach_and_what_could_not_be_seen_are_named() -> None:
     assert verdicts["onnxruntime fp32 onnxruntime-rest"] == "not seen"
     assert list(verdicts.values()).count("kept") == len(verdicts) - 2
     text = printed(report)
-    assert "by the CPU time seen under load: 8 kept, 1 breach, 1 not seen." in text
+    assert "by its CPU time under load: 8 kept, 1 breach, 1 not seen." in text
     assert "! more threads than allowed onnxruntime fp32 in-process single-stream: 1.93 cores busy" in text
 
 
 def test_of_servers_that_were_running_nothing_is_claimed() -> None:
     report = replace(in_rounds(), fairness=replace(in_rounds().fairness, server_cpus=()))  # type: ignore[type-var]
     said = " ".join(fairness_view.sentences(report))
-    assert "The servers were running already; the load generator ran on the processors 0-1." in said
+    assert "The servers were running already; the load generator ran on processors 0-1." in said
     assert "started anew" not in said
     assert "was told" not in said
     assert "Compute threads" not in html_face.render(report)
@@ -79,8 +79,8 @@ def test_a_breach_in_a_container_is_named_too() -> None:
 
 def test_seed_rounds_and_processors_are_told() -> None:
     said = " ".join(fairness_view.sentences(in_rounds()))
-    assert "in 5 rounds, each in another order, everything started anew (seed 7)" in said
-    assert "share the processors 0-1: there are too few to keep them apart" in said
+    assert "in 5 rounds, each in a different order, with everything restarted (seed 7)" in said
+    assert "share processors 0-1: there are too few to separate them" in said
     apart = replace(in_rounds(), fairness=fairness(server_cpus=(0, 1, 2), generator_cpus=(3,), cpus_apart=True))
     said = " ".join(fairness_view.sentences(apart))
     assert "Measured in random order, once (seed 7)." in said

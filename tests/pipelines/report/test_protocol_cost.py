@@ -141,7 +141,7 @@ def test_after_a_run_the_table_is_only_referred_to() -> None:
     file = io.StringIO()
     show(contained(), Console(file=file, width=240), brief=True)
     text = file.getvalue()
-    assert f"{TITLE}: on the page, and by `slipway report efficientnet_lite0`." in text
+    assert f"{TITLE}: see report.html or run `slipway report efficientnet_lite0`." in text
     assert "over call" not in text
     file = io.StringIO()
     show(nulls(), Console(file=file, width=240), brief=True)

@@ -138,7 +138,7 @@ def test_no_rows_at_all() -> None:
     assert recommend((), ()).row is None
     assert (
         recommend((), ()).reason
-        == "No served row is fit to ship: none was measured. No in-process row either: none was measured."
+        == "No served row is fit to ship: no row was measured. No in-process row either: no row was measured."
     )
 
 
@@ -185,12 +185,12 @@ def test_a_leader_that_scatters_widely_is_a_tie_with_all_below_its_range() -> No
 def test_ranges_that_do_not_overlap_decide() -> None:
     said = recommend((A, B), (scattered(row("a", p99=9.0)), scattered(row("b", p99=4.0))))
     assert said.row == "b fp32 open-inference-grpc"
-    assert "No other row comes near it: by p99 of 5 rounds, none overlaps." in said.reason
+    assert "No other row is within noise of it, by p99 of 5 rounds." in said.reason
 
 
 def test_one_round_says_that_its_scatter_is_not_known() -> None:
     said = recommend((A, B), (row("a", p99=9.0), row("b", p99=4.0))).reason
-    assert "Measured in one round: how far these figures scatter is not known" in said
+    assert "Measured in one round, so the noise of these figures is unknown" in said
     assert "Measured in one round" not in recommend((A,), (row("a"),)).reason
 
 

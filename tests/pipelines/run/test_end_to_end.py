@@ -119,7 +119,7 @@ def test_beside_others_that_take_the_processors_a_run_ends_well(cli: Any, report
     found = cli.json(*words, timeout_s=280)
     assert {row["status"] for row in found["rows"]} == {"ok"}
     assert {row["measurement"] for row in found["rows"]} == {"disturbed"}
-    assert "latencies are not compared" in found["recommendation"]["reason"]
+    assert "compared by CPU time, not by latency" in found["recommendation"]["reason"]
     assert cli(*words, "--strict", timeout_s=280).returncode == 1
 
 

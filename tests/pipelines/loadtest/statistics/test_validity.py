@@ -25,10 +25,10 @@ GOOD = Counted("server", 1000, 1000, 0, 0, 4096, 1000, 50.0, 100.0, None)
             "11 of 1,000 requests failed (limit 1%)",
             Cause.SERVER,
         ),
-        ({"not_sent": 1}, "1 requests were not sent: 4,096", Cause.SERVER),
+        ({"not_sent": 1}, "1 requests were not sent: 4,096 were already in flight", Cause.SERVER),
         ({"send_lag_p99_us": 10_001.0}, "sent late: p99 10.0 ms", Cause.MACHINE),
         ({"cpu_share": 0.91}, "used 91% of a core (limit 90%)", Cause.MACHINE),
-        ({"steal_share": 0.2}, "gave 20% of the processors to others", Cause.MACHINE),
+        ({"steal_share": 0.2}, "gave 20% of the processor time to others", Cause.MACHINE),
         ({"min_requests": 1001}, "too short: 1,000 requests in 0 s, at least 1,001", Cause.TEST),
         ({"min_duration_s": 2.0, "duration_s": 1.5}, "1,000 requests in 1.5 s, at least 0 in 2 s", Cause.TEST),
         (
