@@ -9,11 +9,13 @@ threads and the same call as slipway's server. Only the server differs.
 from __future__ import annotations
 
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from kserve import InferOutput, InferRequest, InferResponse, Model
+from kserve.protocol.rest.server import RESTServer
 
 from serving.open_inference.server import HostModelServer
 from serving.tf_serving.runtime.saved_model import ONE_THREAD, definitions, load_session, runner
@@ -42,6 +44,15 @@ class SavedModel(Model):
         return {"predictions": self._run({"x": x}, ["y"])["y"].tolist()}
 
 
+class KserveServer(HostModelServer):
+    """KServe's own REST server: version 1 of its protocol is not served by slipway's."""
+
+    def rest(self) -> Coroutine[Any, Any, None]:
+        server = RESTServer("kserve.model_server:app", self.dataplane, self.model_repository_extension, self.http_port)
+        server.config.host = self.host
+        return server.start()
+
+
 def main(name: str, folder: str, http_port: str, grpc_port: str) -> None:
     """Serve until SIGTERM."""
     import tensorflow as tf
@@ -50,7 +61,7 @@ def main(name: str, folder: str, http_port: str, grpc_port: str) -> None:
     model = SavedModel(name, Path(folder))
     model.load()
     sys.argv[1:] = []  # KServe reads the command line itself
-    HostModelServer("127.0.0.1", int(http_port), int(grpc_port)).start([model])
+    KserveServer("127.0.0.1", int(http_port), int(grpc_port)).start([model])
 
 
 if __name__ == "__main__":

@@ -193,7 +193,7 @@ def load_column(scenario: str, title: str, unit: str, figure: str) -> Column:
 
 def cpu_column(title: str, unit: str, figure: str) -> Column:
     """A column of CPU time a request, one at a time: never in doubt, since a disturbance hardly touches it."""
-    return replace(load_column("single-stream", title, unit, figure), doubt=lambda line: None)  # noqa: ARG005
+    return replace(load_column("single-stream", title, unit, figure), group="CPU", doubt=lambda line: None)  # noqa: ARG005
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -220,8 +220,8 @@ COLUMNS: tuple[Column, ...] = (
     load_column("server", "p50", "ms", "latency.p50_ms"),
     load_column("server", "p99", "ms", "latency.p99_ms"),
     load_column("single-stream", "p50", "ms", "latency.p50_ms"),
-    cpu_column("Server CPU", "ms", "server.cpu_ms_per_request"),
-    cpu_column("Client CPU", "µs", "generator.cpu_us_per_request"),
+    cpu_column("Server", "ms", "server.cpu_ms_per_request"),
+    cpu_column("Client", "µs", "generator.cpu_us_per_request"),
     load_column("offline", "Samples", "1/s", "load.samples_per_s"),
     Column("offline", "Of in-process", "%", lambda line: line.row.share_of_in_process, numbers.whole_percent),
     Column("answers", "Matching", "%", _matches, numbers.percent),

@@ -32,11 +32,21 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--http_port", default=8080, type=int)
     parser.add_argument("--grpc_port", default=8081, type=int)
     parser.add_argument("--threads", default=1, type=int, help="compute threads of one prediction")
+    parser.add_argument("--max_body_bytes", default=64 * MB, type=int, help="of a REST body, received or decompressed")
+    parser.add_argument(
+        "--max_inflation", default=100, type=int, help="a REST body may be decompressed to so many times its size"
+    )
+    parser.add_argument(
+        "--allow_repository_api",
+        action="store_true",
+        help="open the model repository API: whoever reaches the server may unload the model",
+    )
     chosen = parser.parse_args(argv)
     if chosen.command == "serve" and chosen.model_path is None:
         parser.error("serve needs --model_path=FILE.onnx. Received: none")
-    if chosen.threads < 1:
-        parser.error(f"--threads must be 1 or more. Received: {chosen.threads}")
+    for name in ("threads", "max_body_bytes", "max_inflation"):
+        if getattr(chosen, name) < 1:
+            parser.error(f"--{name} must be 1 or more. Received: {getattr(chosen, name)}")
     return chosen
 
 
@@ -60,7 +70,9 @@ def serve(chosen: argparse.Namespace) -> int:
     except PortInUse as error:
         return _say(str(error), BAD_ARGUMENTS)
     # After the arguments: KServe takes seconds to import, and reads the command line itself.
-    from serving.open_inference.model import BadModel, OnnxModel
+    from serving.open_inference.bodies import Bounds
+    from serving.open_inference.errors import BadModel
+    from serving.open_inference.model import OnnxModel
     from serving.open_inference.server import HostModelServer
 
     model = OnnxModel(chosen.model_name, chosen.model_path, chosen.threads)
@@ -71,7 +83,10 @@ def serve(chosen: argparse.Namespace) -> int:
             f"{error}. Package the model again: {AGAIN.format(chosen.model_name)}",
             BAD_ARGUMENTS,
         )
-    HostModelServer(chosen.host, chosen.http_port, chosen.grpc_port).start([model])
+    bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation)
+    HostModelServer(
+        chosen.host, chosen.http_port, chosen.grpc_port, bounds, has_repository=chosen.allow_repository_api
+    ).start([model])
     return 0
 
 

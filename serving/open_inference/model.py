@@ -14,6 +14,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from prometheus_client import REGISTRY, Histogram
 
+from serving.open_inference.dataplane import VERSION
+from serving.open_inference.errors import BadModel
 from serving.open_inference.session import open_session
 from serving.wire.datatypes import DATATYPES, NUMPY
 
@@ -69,10 +71,6 @@ _LOAD_ERRORS = (
 )
 
 
-class BadModel(Exception):
-    """The file is no model that can be served here."""
-
-
 class OnnxModel(Model):
     """One ``.onnx`` file. A free dimension of a shape is -1, as the protocol has it.
 
@@ -96,6 +94,11 @@ class OnnxModel(Model):
             raise BadModel(f"{self.path} cannot be loaded: {reason}") from error
         self.ready = True
         return True
+
+    def unload(self) -> None:
+        """Let the session's memory go, until :meth:`load`."""
+        self.ready = False
+        del self.session
 
     def get_input_types(self) -> list[dict[str, Any]]:
         return list(self.inputs.values())
@@ -121,6 +124,7 @@ class OnnxModel(Model):
         return InferResponse(
             response_id=payload.id or "",  # KServe wants a text, the protocol only what the client gave
             model_name=self.name,
+            model_version=VERSION,
             infer_outputs=[
                 self._output(name, result, raw=payload.from_grpc) for name, result in zip(wanted, results, strict=True)
             ],
@@ -155,7 +159,7 @@ class OnnxModel(Model):
             )
         try:
             array: np.ndarray = tensor.as_numpy()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"input {tensor.name!r} has not the data of {NUMPY[tensor.datatype]} of shape {shape}: {error}"
             ) from error

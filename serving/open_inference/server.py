@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
+from collections.abc import Coroutine
 from concurrent import futures
+from typing import Any
 
 import grpc
+import uvicorn
 from kserve import Model, ModelServer
-from kserve.errors import InvalidInput
-from kserve.logging import KSERVE_LOG_CONFIG, configure_logging, logger
+from kserve.logging import KSERVE_LOG_CONFIG, configure_logging
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
-from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor
 from kserve.protocol.grpc.server import GRPCServer
-from kserve.protocol.grpc.servicer import InferenceServicer
-from kserve.protocol.rest.server import RESTServer
 
-from serving.open_inference.dataplane import BinaryDataPlane
+from serving.open_inference.bodies import Bounds
+from serving.open_inference.connection import Connection
+from serving.open_inference.dataplane import Plane
+from serving.open_inference.rest import application
+from serving.open_inference.rpc import Servicer, Statuses
 from serving.wire.addresses import host_port
 
-APP = "kserve.model_server:app"
 MAX_MESSAGE_BYTES = 64 * 2**20  # a batch of 16 pictures of 224x224 in float32 is 10 MB; KServe's own limit is 8 MB
 STOP_GRACE_S = 5
 
@@ -33,26 +34,20 @@ class HostGrpcServer(GRPCServer):
     """KServe's gRPC service on ``host``, without its line of log a request."""
 
     def __init__(self, host: str, server: HostModelServer) -> None:
-        super().__init__(
-            server.grpc_port,
-            server.dataplane,
-            server.model_repository_extension,
-            kwargs={},
-            grace_period=server.grace_period,
-        )
+        super().__init__(server.grpc_port, server.dataplane, None, kwargs={}, grace_period=server.grace_period)
         self.address = host_port(host, server.grpc_port)
 
     async def start(self, max_workers: int) -> None:
         self._server = grpc.aio.server(
             futures.ThreadPoolExecutor(max_workers),
-            interceptors=(ExceptionToStatusInterceptor(),),
+            interceptors=(Statuses(),),
             options=(
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),  # a port in use is an error, not a share of somebody's requests
             ),
         )
-        servicer = InferenceServicer(self._data_plane, self._model_repository_extension)
+        servicer = Servicer(self._data_plane)
         grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
         self._server.add_insecure_port(self.address)
         await self._server.start()
@@ -60,11 +55,15 @@ class HostGrpcServer(GRPCServer):
 
 
 class HostModelServer(ModelServer):
-    """KServe's server with REST and gRPC on ``host``. SIGTERM stops both."""
+    """KServe's server with REST and gRPC on ``host``. SIGTERM stops both.
 
-    def __init__(self, host: str, http_port: int, grpc_port: int) -> None:
+    ``bounds`` are those of REST bodies. ``has_repository``: whoever reaches the server may unload its models.
+    """
+
+    def __init__(
+        self, host: str, http_port: int, grpc_port: int, bounds: Bounds | None = None, has_repository: bool = False
+    ) -> None:
         configure_logging(_quiet())
-        logger.addFilter(_worth_a_line)
         super().__init__(
             http_port=http_port,
             grpc_port=grpc_port,
@@ -72,21 +71,32 @@ class HostModelServer(ModelServer):
             enable_latency_logging=False,
             grace_period=STOP_GRACE_S,
         )
-        self.host = host
-        self.dataplane = BinaryDataPlane(model_registry=self.registered_models)
+        self.host, self.bounds = host, bounds or Bounds()
+        self.dataplane = Plane(self.registered_models, has_repository)
 
     def start(self, models: list[Model]) -> None:
         """Serve until a signal ends it."""
         for model in models:
             self.register_model(model)
-        self._rest_server = RESTServer(
-            APP, self.dataplane, self.model_repository_extension, self.http_port, grace_period=self.grace_period
-        )
-        self._rest_server.config.host = self.host
         self._grpc_server = HostGrpcServer(self.host, self)
-        self.servers = [self._rest_server.start(), self._grpc_server.start(self.max_threads)]
+        self.servers = [self.rest(), self._grpc_server.start(self.max_threads)]
         self.register_signal_handler()
         asyncio.run(self._serve())
+
+    def rest(self) -> Coroutine[Any, Any, None]:
+        """Serves the REST API when it is awaited."""
+        config = uvicorn.Config(
+            application(self.dataplane, self.bounds),
+            self.host,
+            self.http_port,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,  # KServe has configured it
+            timeout_keep_alive=self.timeout_keep_alive,
+            timeout_graceful_shutdown=self.grace_period,
+        )
+        return uvicorn.Server(config).serve()
 
 
 def _quiet() -> dict[str, object]:
@@ -96,8 +106,3 @@ def _quiet() -> dict[str, object]:
         config["loggers"][name]["level"] = "WARNING"
     config["loggers"]["uvicorn.access"] = {"handlers": [], "propagate": False}
     return config
-
-
-def _worth_a_line(record: logging.LogRecord) -> bool:
-    """What is wrong with a request is in its answer; a stack for each one in the log is for nobody."""
-    return not (record.exc_info and isinstance(record.exc_info[1], InvalidInput))

@@ -13,6 +13,7 @@ REST content type             gRPC   request                               answe
 ``image/png, image/jpeg``     image  one encoded picture                   ``{LABEL: probability}``, top 5
 ============================  =====  ====================================  ===============================
 
+Without a content type (``curl -T digit.png``) a body that begins as a picture or as a JSON object is one.
 Dimension 0 is the batch. The requests that TorchServe gathered into one batch are run together. A bad
 one is answered with a 4xx status and ``{"code", "type", "message"}``; its neighbours are not touched.
 TorchServe 0.12 has no gRPC status for a single request of a batch: there, the bad one gets OK and the
@@ -24,6 +25,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,8 @@ Program = Callable[..., Any]
 
 TOP = 5
 MAX_PIXELS = 25_000_000  # a decoded picture of 75 MB; more is a bomb or a mistake
+MAX_VALUES = 4_000_000  # of a JSON body, lists counted twice: each takes 40 bytes or more once it is parsed
+_BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"{": "application/json"}
 _BODY_KEYS = {"data": "application/octet-stream", "json": "application/json", "image": "image/png"}
 
 
@@ -111,10 +115,13 @@ def run(program: Program, inputs: Arrays, settings: Settings) -> Arrays:
 
 def read_json(body: Any, settings: Settings) -> Arrays:
     """The arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
+    is_text = isinstance(body, bytes | bytearray)
+    if is_text and body.count(b",") + 2 * (body.count(b"[") + body.count(b"{")) > MAX_VALUES:
+        raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more", 413)
     try:
         # TorchServe's worker has decoded the body already, unless decode_input_request is off.
-        document = json.loads(body) if isinstance(body, bytes | bytearray) else body
-    except ValueError as error:  # also what is no UTF-8
+        document = json.loads(body) if is_text else body
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8, or nested too deep
         raise RequestError(f"the body is no JSON: {error}") from error
     inputs = document.get("inputs") if isinstance(document, dict) else None
     if not isinstance(inputs, dict):
@@ -124,6 +131,8 @@ def read_json(body: Any, settings: Settings) -> Arrays:
 
 
 def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
+    if isinstance(value, list) and not _holds_numbers(value):
+        raise RequestError(f"input {name!r} is no array of numbers. Received: {_shorten(value)}")
     try:
         array = np.asarray(value)
         if dtype is not None and array.dtype.kind in "biuf" and np.can_cast(array.dtype, dtype, "same_kind"):
@@ -131,6 +140,19 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
     except (ValueError, OverflowError) as error:  # rows of unequal length
         raise RequestError(f"input {name!r} is no array of numbers: {error}") from error
     return array
+
+
+def _holds_numbers(nested: list[Any]) -> bool:
+    """Whether there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
+    lists = [nested]
+    while lists:
+        part = lists.pop()
+        kinds = set(map(type, part))
+        if kinds == {list}:
+            lists.extend(part)
+        elif not kinds <= {int, float, bool}:
+            return False
+    return True
 
 
 def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read
@@ -209,12 +231,18 @@ def kind_and_body(parameters: Mapping[str, Any], content_types: Mapping[str, str
     if len(parameters) != 1:
         raise RequestError(f"a request has one body. Received: {', '.join(sorted(parameters)) or 'none'}")
     ((key, body),) = parameters.items()
-    content_type = content_types.get(key, "").split(";")[0].strip().lower() or _BODY_KEYS.get(key, "")
+    content_type = content_types.get(key, "").split(";")[0].strip().lower() or _BODY_KEYS.get(key) or _guess(body)
     if content_type not in KINDS:
         raise RequestError(
             f"the content type must be one of {', '.join(KINDS)}. Received: {content_type or 'none'}", 415
         )
     return KINDS[content_type], body
+
+
+def _guess(body: Any) -> str:
+    """The content type of a body that came without one, by its first bytes; an empty text if they tell nothing."""
+    begins = bytes(body[:64]).lstrip(b" \t\r\n") if isinstance(body, bytes | bytearray) else b""
+    return next((kind for first, kind in _BEGINNINGS.items() if begins.startswith(first)), "")
 
 
 def check(arrays: Arrays, settings: Settings) -> Arrays:
@@ -246,7 +274,7 @@ def _describe(dtype: str, shape: Sequence[int | None]) -> str:
 
 
 def _shorten(value: Any) -> str:
-    text = repr(value)
+    text = reprlib.repr(value)  # which goes neither deep nor far
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

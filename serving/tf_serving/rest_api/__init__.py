@@ -1,1 +1,1 @@
-"""The API over HTTP."""
+"""Serve the REST API over HTTP/1.1."""

@@ -1,4 +1,4 @@
-"""Bodies of REST requests and answers: limits, and gzip in both directions."""
+"""Gzip for the bodies of REST requests and answers, within limits."""
 
 from __future__ import annotations
 
@@ -7,42 +7,42 @@ from collections.abc import Callable
 
 GZIP = "gzip"
 MIN_COMPRESSED = 1400
-"""Bytes of an answer that make compressing it worth while: less fits into one packet anyway."""
+"""Smallest answer, in bytes, that is compressed: a smaller one fits into one packet anyway."""
 
 FREE = 2**20
-"""Bytes that a body of any size may decompress to: the ratio is asked for beyond them."""
+"""Bytes that any body may decompress to; the ratio limits only what goes beyond them."""
 MAX_MEMBERS = 10_000
-"""Of one gzipped body: each costs some microseconds, even if there is nothing in it."""
-_FIRST_STEP = 512  # bytes: of a piece, those after the end of a member are copied
+"""Members allowed in one gzipped body: each costs some microseconds, even an empty one."""
+_FIRST_STEP = 512  # bytes; kept small because zlib copies what follows the end of a member
 _LARGEST_STEP = 64 * 1024
-_LARGEST_PART = 2**20  # bytes made at once: what is done for nothing after a client left
+_LARGEST_PART = 2**20  # bytes made at once: the most work that is wasted after a client has left
 
-_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib.h: 16 more than the window says gzip
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib.h: adding 16 to the window bits selects gzip
 _LEVEL = 1  # numbers in JSON hardly get smaller at higher levels, which cost several times the CPU
 
 
 class BodyTooLargeError(Exception):
-    """A body has more bytes than are allowed, once decompressed."""
+    """A body is larger than allowed, as sent or decompressed."""
 
 
 class ExpectationError(Exception):
-    """A request expects what this server does not know."""
+    """A request has an Expect header that this server does not support."""
 
 
 def decompressed(body: bytes, limit: int, ratio: int, check: Callable[[], None]) -> bytes:
-    """The content of a gzipped body; nothing if it is none, as tensorflow/serving reads it.
+    """Decompress a gzipped body; return empty bytes for invalid gzip, as tensorflow/serving does.
 
-    ``check`` is called again and again, and raises if nobody wants the content any more.
+    ``check`` is called before each step, and raises if the content is no longer wanted.
 
     Raises:
-        BodyTooLargeError: more than ``limit`` bytes, or more than FREE and ``ratio`` times those of the body, or too
-            many members. No more than those are ever made.
+        BodyTooLargeError: the content exceeds ``limit`` bytes, or both FREE and ``ratio`` times the size of the body,
+            or there are too many members. Decompressing stops there.
     """
     most = min(limit, max(FREE, ratio * len(body)))
     source, size, at = memoryview(body), 0, 0
     parts: list[bytes] = []
     try:
-        for _ in range(MAX_MEMBERS):  # one after another (RFC 1952)
+        for _ in range(MAX_MEMBERS):  # a gzip file is one or more members (RFC 1952)
             if at == len(source):
                 return b"".join(parts)
             member, step = zlib.decompressobj(_GZIP_WINDOW), _FIRST_STEP
@@ -67,13 +67,13 @@ def decompressed(body: bytes, limit: int, ratio: int, check: Callable[[], None])
 
 
 def compressed(body: bytes) -> bytes:
-    """``body``, gzipped."""
+    """Compress ``body`` with gzip."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     return packer.compress(body) + packer.flush()
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header wants gzip (RFC 9110, 12.5.3)."""
+    """Return True if an Accept-Encoding header accepts gzip (RFC 9110, 12.5.3)."""
     for item in accept_encoding.split(","):
         coding, _, weight = item.partition(";")
         if coding.strip().lower() in (GZIP, "*"):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections as tensorflow/serving (libevent) treats them: in time, in order, to a clean end."""
+"""HTTP/1.1 connections with the time-outs, order of answers and closing of tensorflow/serving (libevent)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from serving.tf_serving.rest_api.message import Request, Response, html
 from serving.tf_serving.rest_api.reader import RequestReader
 
 KEEP_ALIVE_S = 3630.0
-"""How long a connection may stay silent after an answer: longer than any proxy's."""
+"""Time that a connection may stay idle after an answer: longer than the idle time-out of any proxy."""
 LINGER_S = 5.0
-"""How long a client that is refused may go on sending: it may read the answer only after that."""
-_MANY = 65_536  # bytes of a body that are not worth a copy to send them together with the head
+"""Time that a refused client may go on sending: some clients read the answer only after that."""
+_MANY = 65_536  # bytes: a larger body is not copied to join it with the head
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """``head_s`` is how many seconds a head may take, from the connection on for the first; ``max_body`` in bytes."""
+    """Limits of requests: ``head_s`` seconds for a head (the first counts from connecting), ``max_body`` bytes."""
 
     head_s: float
     max_body: int
@@ -29,7 +29,7 @@ class HttpLimits:
 
 @dataclass(slots=True)
 class Service:
-    """What the connections of a server share: ``answer`` raises nothing, ``date`` is that of answers' heads."""
+    """Shared state of a server's connections: ``answer`` raises nothing, ``date`` is the Date header of answers."""
 
     answer: Callable[[Request], Awaitable[Response]]
     limits: HttpLimits
@@ -38,22 +38,22 @@ class Service:
 
 
 class Connection(asyncio.Protocol):
-    """One connection: its requests are answered one after the other."""
+    """Answers the requests of one connection, one after the other."""
 
     _transport: asyncio.Transport
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._loop = asyncio.get_running_loop()
-        self._requests: deque[Request] = deque()  # not answered yet; the first is being answered
+        self._requests: deque[Request] = deque()  # unanswered; the first one is being answered
         self._task: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
-        self._ends = False  # after the last of the requests
-        self.deadline = math.inf  # for the client to go on
+        self._ends = False  # close after the last of the requests
+        self.deadline = math.inf  # until which the client must send more
 
     @property
     def is_receiving(self) -> bool:
-        """Whether a request has begun whose body has not arrived."""
+        """True while the body of a request is incomplete."""
         return self._reader.arriving is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
             self.deadline = min(self.deadline, self._loop.time() + self._service.limits.head_s)
 
     def _begin(self, request: Request) -> None:
-        """A request whose head has arrived."""
+        """Queue a request whose head has arrived, and start answering."""
         self.deadline = math.inf
         self._requests.append(request)
         if self._task is None:
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
     # -- the end --------------------------------------------------------------------------------------
 
     def _close(self, request: Request) -> None:
-        """Closes it after what was written; where a client may still be sending, when it has stopped."""
+        """Close the connection once all is written; if the client may still be sending, wait until it stops."""
         self._reader.drop()
         if self._ends or (request.is_complete and not self._requests):
             self._transport.close()
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Whether the connection stays open: a client that has sent all it will may still wait for its answers."""
+        """Return True to keep the connection open: a client that stopped sending may still wait for answers."""
         self._ends = True
         if self.is_receiving:
             return False
@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
         return bool(self._requests)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """Stops the work for a client that is gone, and lets its bodies go."""
+        """Stop working for a client that is gone, and free the bodies of its requests."""
         self._service.connections.discard(self)
         self._reader.drop()
         for request in self._requests:
@@ -146,17 +146,17 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def end(self) -> None:
-        """Closes the connection when what has begun on it is answered."""
+        """Close the connection once its requests are answered."""
         self._ends = True
         self._reader.end()
         if not self._requests:
             self._transport.close()
 
     def break_off(self, reason: Exception) -> None:
-        """Ends a body that has not arrived."""
+        """Fail the request whose body is still arriving, if there is one."""
         if self._reader.arriving is not None:
             self._reader.arriving.break_off(reason)
 
     def give_up(self) -> None:
-        """Closes the connection of a client that did not go on in time."""
+        """Abort the connection of a client that missed its deadline."""
         self._transport.abort()

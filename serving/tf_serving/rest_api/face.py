@@ -1,4 +1,4 @@
-"""The REST face: HTTP/1.1 with JSON bodies."""
+"""The REST API: HTTP/1.1 with JSON bodies."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from serving.tf_serving.versions.manager import Manager
 log = logging.getLogger(__name__)
 
 ANSWER_S = 0.1
-"""Beyond the time-out, for an answer that names a better reason: it passed while the request waited for a batch."""
+"""Time added to the time-out, so that a request that timed out in a batch can still report that more exact reason."""
 _JSON = "application/json"
 _CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
-_NOT_ALLOWED = ("CONNECT", "TRACE")  # the rest is answered, if only that it is malformed
+_NOT_ALLOWED = ("CONNECT", "TRACE")  # any other method gets an answer, if only "malformed request"
 
 
 @dataclass(frozen=True, slots=True)
 class RestRules:
-    """How the REST face works. ``metrics_path`` is where the metrics are, empty for nowhere."""
+    """Settings of the REST API. An empty ``metrics_path`` serves no metrics."""
 
     timeout_s: float = 30.0
     max_request_bytes: int = 2**31 - 1
@@ -58,7 +58,7 @@ class RestRules:
 
 
 class RestFace:
-    """Answers HTTP requests; predictions run in ``pool``, so that every core takes part."""
+    """Answers HTTP requests; predictions run in ``pool``, to use every core."""
 
     def __init__(self, manager: Manager, pool: ThreadPoolExecutor, rules: RestRules) -> None:
         self._manager = manager
@@ -66,7 +66,7 @@ class RestFace:
         self._rules = rules
 
     def server(self) -> HttpServer:
-        """A server of plain requests: no routing table, since the grammar of URLs is in ``urls.py``."""
+        """Make the HTTP server. It has no routing table: ``urls.py`` parses the URLs."""
         return HttpServer(self._answer, HttpLimits(self._rules.timeout_s, self._rules.max_request_bytes))
 
     async def _answer(self, request: Request) -> Response:
@@ -97,9 +97,9 @@ class RestFace:
             return html(HTTPStatus.BAD_REQUEST)
         except ExpectationError:
             return html(HTTPStatus.EXPECTATION_FAILED)
-        except ConnectionError:  # the server ends, in the middle of a body
+        except ConnectionError:  # the server is stopping, and the body is incomplete
             return self._response(request, HTTP_STATUS["CANCELLED"], b"")
-        except Exception as error:  # a fault of this server must reach its log, and the client as what it is
+        except Exception as error:  # a bug must reach the log, and the client as an internal error
             log.exception("Unexpected error")
             return self._response(request, 500, error_body(f"{type(error).__name__}: {error}"))
         return self._response(request, 200, body)
@@ -111,7 +111,7 @@ class RestFace:
                 async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
                     body = await self._infer(found, request, await self._body(request))
             except TimeoutError as error:
-                # The thread goes on to its end: TensorFlow's Python API cannot cancel one of several calls.
+                # The thread still runs to its end: TensorFlow's Python API cannot cancel a single call.
                 raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
             status = "OK"
         except ServingError as error:
@@ -130,12 +130,12 @@ class RestFace:
         return body
 
     async def _body(self, request: Request) -> bytes:
-        """The body of a request, refused before it is sent where its head says enough."""
+        """Read the body of a request; refuse it before it is sent if its head is reason enough."""
         expected = request.header(b"expect")
         if expected and not request.is_too_large:
             if expected.lower() != "100-continue":
                 raise ExpectationError
-            request.send(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1: curl waits for it
+            request.send(b"HTTP/1.1 100 Continue\r\n\r\n")  # RFC 9110, 10.1.1; curl waits for it
         return await request.body()
 
     async def _infer(self, found: Route, request: Request, body: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""One HTTP request as it arrives, and the bytes of an answer."""
+"""An HTTP request that is still arriving, and the bytes of an answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MalformedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. After one that ``closes``, the connection takes no more requests."""
+    """An answer; if it ``closes``, the connection takes no more requests."""
 
     status: int
     reason: str
@@ -28,7 +28,7 @@ class Response:
     closes: bool = False
 
     def head(self, date: str, connection: str) -> bytes:
-        """Its first line and headers; ``connection`` is the value of that header, empty for none."""
+        """Build the status line and headers; an empty ``connection`` leaves that header out."""
         lines = [
             f"HTTP/1.1 {self.status} {self.reason}",
             f"Content-Type: {self.content_type}",
@@ -42,14 +42,14 @@ class Response:
 
 
 def html(status: HTTPStatus) -> Response:
-    """A page that says no more than the status, after which the connection is closed: libevent's way to refuse."""
+    """Make a page that shows only the status and closes the connection: libevent refuses requests like this."""
     return Response(status, status.phrase, _HTML.format(status.phrase).encode(), "text/html", closes=True)
 
 
 class Request:
-    """One request, from the end of its head on; its body comes later, and is bounded.
+    """One request, made when its head is complete; its body follows, up to a limit.
 
-    ``refused`` is set where the head alone says that there will be no other answer.
+    ``refused`` is the answer if the head alone is reason to refuse the request.
     """
 
     def __init__(
@@ -65,30 +65,30 @@ class Request:
         self.target = target.decode("latin-1")
         self.headers = headers
         self.keeps_alive = False
-        self.is_complete = False  # all of the body has arrived
-        self.is_gone = False  # the client: nobody will read the answer. Read by other threads
+        self.is_complete = False  # the whole body has arrived
+        self.is_gone = False  # the client left; other threads read this
         self.refused: HTTPStatus | None = None
-        self.send = send  # for an interim answer
+        self.send = send  # sends an interim answer
         self._limit = limit
         self._body: bytes | bytearray = b""
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def header(self, name: bytes) -> str:
-        """The first header of this name, in lower case; empty if there is none."""
+        """Return the value of the first header of this name (in lower case); empty if there is none."""
         return self.headers.get(name, b"").decode("latin-1")
 
     @property
     def is_too_large(self) -> bool:
-        """Whether the head says so of the body."""
+        """True if Content-Length exceeds the limit."""
         return int(self.headers.get(b"content-length", 0)) > self._limit
 
     async def body(self) -> bytes:
-        """The whole body, which is handed over once.
+        """Return the whole body; it can be taken only once.
 
         Raises:
-            BodyTooLargeError: it is larger than the limit, or said to be.
-            Exception: the one that it was ended with.
+            BodyTooLargeError: the body, or its Content-Length, exceeds the limit.
+            Exception: the error given to :meth:`break_off`.
         """
         if self.is_too_large:
             raise BodyTooLargeError
@@ -103,7 +103,7 @@ class Request:
     # -- called by the connection ---------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
-        """The next bytes of the body."""
+        """Add the next bytes of the body."""
         if self._error is not None:
             return
         if len(self._body) + len(data) > self._limit:
@@ -112,16 +112,16 @@ class Request:
             self._body = data
         else:
             if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)  # pieces of a byte would cost forty times their size
+                self._body = bytearray(self._body)  # a list of one-byte pieces would take forty times their size
             self._body += data
 
     def complete(self) -> None:
-        """The body is whole."""
+        """Mark the body as complete."""
         self.is_complete = True
         self._wake()
 
     def break_off(self, error: Exception) -> None:
-        """The rest of the body will not come, or is not wanted."""
+        """End an incomplete body with an error: the rest will not come, or is not wanted."""
         if not self.is_complete:
             self._error = self._error or error
             self._body = b""

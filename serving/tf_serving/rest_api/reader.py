@@ -1,4 +1,4 @@
-"""Turns the bytes of a connection into HTTP/1.1 requests; llhttp parses (httptools)."""
+"""Turn the bytes of a connection into HTTP/1.1 requests, parsed by llhttp (httptools)."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from serving.tf_serving.rest_api.message import MalformedError, Request
 log = logging.getLogger(__name__)
 
 MAX_HEAD = 65_536
-"""Bytes of a head, and of what may stand between two pieces of a chunked body or after the last."""
+"""Most bytes of a head, and of what a chunked body may have between two pieces or after the last one."""
 
 
 class RequestReader:
-    """Hands each request to ``begin`` when its head is whole; the body follows. The ``on_`` methods are the parser's.
+    """Passes each request to ``begin`` when its head is complete; the body follows. The parser calls ``on_`` methods.
 
-    Bytes that are no request become one that is refused. ``max_body`` bounds bodies; ``send`` is for interim answers.
+    Malformed bytes become a request that is refused. ``max_body`` limits bodies; ``send`` sends interim answers.
     """
 
     def __init__(self, max_body: int, send: Callable[[bytes], None], begin: Callable[[Request], None]) -> None:
-        self.arriving: Request | None = None  # its body is on its way
+        self.arriving: Request | None = None  # the request whose body is still arriving
         self.is_in_head = False
-        self.listens = True  # to further bytes
-        self._is_last = False  # the request that arrives
+        self.listens = True  # False: further bytes are ignored
+        self._is_last = False  # no request may follow the one that is arriving
         self._max_body, self._send, self._begin = max_body, send, begin
         self._parser = HttpRequestParser(self)
-        self._offers = False  # the head at hand, to change to another protocol
-        self._bare = 0  # bytes of the newest pieces that ended no head and held nothing of a body
+        self._offers = False  # the head just read offers to change the protocol
+        self._bare = 0  # bytes since the last end of a head or piece of a body
 
     def feed(self, data: bytes) -> None:
-        """The next bytes of the connection."""
+        """Parse the next bytes of the connection."""
         self._bare += len(data)
         while data and self.listens:
             try:
                 self._parser.feed_data(data)
                 data = b""
             except HttpParserUpgrade as offer:
-                if not self._offers:  # CONNECT: what follows is not for this server
+                if not self._offers:  # CONNECT: the bytes that follow are not HTTP
                     self.listens = False
                     return
                 data = self._decline() + data[offer.args[0] :]
             except HttpParserError as error:
                 self._refuse(error)
         if self._bare > MAX_HEAD:
-            self._refuse(MalformedError("a head or a trailer is too large"))
+            self._refuse(MalformedError(f"a head or a trailer is larger than {MAX_HEAD} bytes"))
 
     def end(self) -> None:
-        """Takes no further request than the one that arrives."""
+        """Accept no request after the one that is arriving."""
         self._is_last = True
         self.listens = self.arriving is not None
 
     def drop(self) -> None:
-        """Takes nothing more."""
+        """Ignore everything that arrives from now on."""
         self.listens, self.arriving = False, None
 
     def _refuse(self, error: Exception) -> None:
@@ -72,7 +72,7 @@ class RequestReader:
             self._begin(request)
 
     def _decline(self) -> bytes:
-        """The head at hand without the offer to change the protocol: httptools would skip the body."""
+        """Rebuild the head without its offer to change the protocol, with which httptools would skip the body."""
         lines = [b"%s: %s\r\n" % item for item in self._headers.items() if item[0] != b"upgrade"]
         version = self._parser.get_http_version().encode()
         head = b"%s %s HTTP/%s\r\n%s\r\n" % (self._parser.get_method(), self._url, version, b"".join(lines))
@@ -93,11 +93,11 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.is_in_head:
-            return  # of a trailer
+            return  # it belongs to a trailer
         name = name.lower()
-        self._head_size += len(name) + len(value) + 4  # a colon, a blank, the end of the line
+        self._head_size += len(name) + len(value) + 4  # ": " and the end of the line
         if name == b"host" and name in self._headers:
-            raise MalformedError("two names of the server")
+            raise MalformedError("more than one Host header")
         self._headers.setdefault(name, value)
 
     def on_headers_complete(self) -> None:
@@ -107,7 +107,7 @@ class RequestReader:
             self._offers = True
             return
         if version not in ("1.1", "1.0") or self._head_size > MAX_HEAD:
-            raise MalformedError("another version of HTTP, or a head that is too large")
+            raise MalformedError(f"HTTP/{version}, or a head larger than {MAX_HEAD} bytes; HTTP/1.0 and 1.1 are served")
         if not self.listens:
             return
         request = Request(method, version, self._url, self._headers, self._max_body, self._send)

@@ -1,4 +1,4 @@
-"""A server of HTTP/1.1 requests, without routes: from listening to a graceful end."""
+"""Listen for HTTP/1.1 requests, and stop gracefully. It has no routes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from serving.tf_serving.rest_api.connection import Connection, HttpLimits, Servi
 from serving.tf_serving.rest_api.message import Request, Response
 
 UPLOAD_S = 5.0
-"""How long a body that is on its way may still take after a signal to end: a container has ten seconds in all."""
+"""Time that a body may still take after a signal to stop: a container gets ten seconds in all."""
 _BACKLOG = 128
-_CHECK_S = 0.5  # between two looks for clients that do not go on
+_CHECK_S = 0.5  # between two checks for clients that missed their deadline
 _LOOK_S = 0.02
 
 
 class HttpServer:
-    """Answers requests by ``answer``, which raises nothing."""
+    """Answers each request by calling ``answer``, which raises nothing."""
 
     def __init__(self, answer: Callable[[Request], Awaitable[Response]], limits: HttpLimits) -> None:
         self._service = Service(answer, limits)
 
     @property
     def connections(self) -> frozenset[Connection]:
-        """Those that are open."""
+        """The open connections."""
         return frozenset(self._service.connections)
 
     async def start(self, bound: socket.socket) -> None:
-        """Accepts connections from now on. Raises OSError: somebody else listens there."""
+        """Start accepting connections. Raises OSError if another process listens there."""
         self._loop = asyncio.get_running_loop()
         self._listening = await self._loop.create_server(
             lambda: Connection(self._service), sock=bound, backlog=_BACKLOG
@@ -37,7 +37,7 @@ class HttpServer:
         self._check()
 
     def _check(self) -> None:
-        """Closes what is overdue, and looks at the clock for all answers of the next moment."""
+        """Close overdue connections, and renew the date that answers carry."""
         self._service.date = formatdate(usegmt=True)
         now = self._loop.time()
         for connection in [one for one in self.connections if one.deadline < now]:
@@ -45,13 +45,13 @@ class HttpServer:
         self._timer = self._loop.call_later(_CHECK_S, self._check)
 
     async def stop(self, finish_s: float) -> None:
-        """Ends every connection: idle ones now, others when their bodies have arrived and their answers are sent."""
+        """End every connection: idle ones now, others once their bodies have arrived and their answers are sent."""
         self._listening.close()
         for connection in self.connections:
             connection.end()
         await self._until(lambda: not any(one.is_receiving for one in self.connections), UPLOAD_S)
         for connection in self.connections:
-            connection.break_off(ConnectionResetError("the server ends"))
+            connection.break_off(ConnectionResetError("the server is stopping"))
         await self._until(lambda: not self.connections, finish_s)
         self._timer.cancel()
         for connection in self.connections:

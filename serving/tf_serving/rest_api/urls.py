@@ -1,4 +1,4 @@
-"""The URLs of the REST API, to the letter of tensorflow/serving (model_servers/http_rest_api_util.cc)."""
+"""Parse the URLs of the REST API exactly as tensorflow/serving does (model_servers/http_rest_api_util.cc)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _PATTERNS = {
         _MODEL.format(name="(?:/(?P<name>[^/:]+))?") + r"(?:/(?P<method>metadata))?", re.IGNORECASE | re.ASCII
     ),
 }
-_METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
+METHODS = {"POST": ("classify", "regress", "predict"), "GET": ("metadata", "status")}
 _MAX_INT64 = 2**63 - 1
-# RFC 3986: what a URI may have in it, and in front, where a proxy was meant, the server's own name (RFC 9112, 3.2.2).
+# The characters of a URI (RFC 3986); a request meant for a proxy has scheme and server in front (RFC 9112, 3.2.2).
 _TARGET = re.compile(
     r"(?:https?://[^/?#]*+)?+((?:[a-z0-9._~!$&'()*+,;=:@/?#-]++|%[0-9a-f]{2})*+)", re.IGNORECASE | re.ASCII
 )
 
 
 class VersionError(ServingError):
-    """A version beyond 64 bits. The answer has no body: that server returns before it writes one."""
+    """A version needs more than 64 bits. The answer has no body: tensorflow/serving returns before writing one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What a URL asks for: ``method`` is predict, classify, regress, status or metadata."""
+    """A parsed URL; ``method`` is predict, classify, regress, status or metadata."""
 
     method: str
     model: str
@@ -40,16 +40,16 @@ class Route:
 
 
 def target(sent: str) -> str | None:
-    """Path and query of a request's first line, without scheme and server; None if it is no URI."""
+    """Return path and query of a request target, without scheme and server; None if it is not a URI."""
     match = _TARGET.fullmatch(sent)
     return match.group(1) if match else None
 
 
 def route(verb: str, path: str) -> Route | None:
-    """What a request asks for; ``path`` is as sent, with its query. None if it is none of this API's.
+    """Parse a request's ``path``, as sent with its query; None if it is not part of this API.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, the path begins with /v1/ but is malformed.
+        ServingError: INVALID_ARGUMENT if the path begins with /v1/ but is malformed.
     """
     if not path.lower().startswith("/v1/"):
         return None
@@ -63,8 +63,8 @@ def route(verb: str, path: str) -> Route | None:
         raise VersionError("INVALID_ARGUMENT", f"Failed to convert version: {found['version']} to numeric.")
     method = found["method"] or "status"
     if verb == "GET" and method != "metadata":
-        method = "status"  # the expression ignores case, the comparison after it does not
-    if method not in _METHODS[verb]:
+        method = "status"  # the pattern ignores case, but tensorflow/serving compares the method exactly
+    if method not in METHODS[verb]:
         raise invalid(f"Malformed request: {verb} {path}")
     if not found["name"]:
         raise invalid("Missing model name in request.")

@@ -22,8 +22,8 @@ from pipelines.paths import PATHS, path_module
 from serving.extras import install_command
 
 COMMANDS = (
-    "list", "train", "package", "verify", "serve", "predict", "run", "report", "loadtest", "loadtest-url",
-    "calibrate", "conform", "manifests", "clean",
+    "list", "train", "package", "verify", "serve", "predict", "run", "report", "clean",
+    "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
 )  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def test_no_width_loses_a_row_a_reason_or_the_recommendation(any_report: Report,
     assert text.endswith(squeezed(any_report.recommendation.reason))
 
 
-@pytest.mark.parametrize(("width", "count"), [(80, 4), (120, 2), (200, 1)])
+@pytest.mark.parametrize(("width", "count"), [(80, 3), (120, 2), (200, 1)])
 def test_as_few_tables_as_fit_and_no_line_too_long(width: int, count: int) -> None:
     report = full()
     assert len(tables(lines(report), width)) == count
@@ -66,7 +66,7 @@ def test_as_few_tables_as_fit_and_no_line_too_long(width: int, count: int) -> No
 
 def test_figures_stand_in_their_row() -> None:
     found = next(
-        line for line in printed(full(), 240).splitlines() if line.startswith("torchserve eager torchserve-rest")
+        line for line in printed(full(), 200).splitlines() if line.startswith("torchserve eager torchserve-rest")
     )
     assert found.split()[3:] == [
         "✓", "ok", "18.9", "0", "100", "99.12", "7.07", "1,693",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from models.trained import TrainedModel
@@ -13,6 +17,7 @@ from pipelines.paths import onnxruntime
 from serving.clients import Target
 from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import recipe
+from serving.wire.datatypes import NUMPY
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +49,44 @@ def targets(started: tuple[Recipe, Server]) -> dict[str, Target]:
         protocol: Target(url, "mnist_cnn", {"logits": "float32"}, launched.token())
         for protocol, url in launched.endpoints.items()
     }
+
+
+@pytest.fixture(scope="session")
+def echo_payload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that gives its inputs back: one of each datatype, ``in_FP32`` as ``out_FP32``, of shape [-1, 2]."""
+    folder = tmp_path_factory.mktemp("echo")
+    types = {name: onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)) for name, dtype in NUMPY.items()}
+
+    def tensors(side: str) -> list[onnx.ValueInfoProto]:
+        return [onnx.helper.make_tensor_value_info(f"{side}_{name}", of, ["n", 2]) for name, of in types.items()]
+
+    nodes = [onnx.helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in types]
+    graph = onnx.helper.make_graph(nodes, "echo", tensors("in"), tensors("out"))
+    (folder / "echo").mkdir()
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "echo" / "model.onnx")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def start_echo(echo_payload: Path) -> Callable[..., AbstractContextManager[Server]]:
+    """Starts a server of the echo model, in a folder, with more flags."""
+
+    def start(workdir: Path, *flags: str) -> AbstractContextManager[Server]:
+        launched = recipe(LaunchRequest("echo", echo_payload, workdir, *free_ports(2)))
+        return serve(replace(launched, argv=(*launched.argv, *flags)), workdir, timeout_s=90)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def echo(start_echo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_echo(tmp_path_factory.mktemp("closed")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_echo(start_echo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same, with the repository API."""
+    with start_echo(tmp_path_factory.mktemp("open"), "--allow_repository_api") as server:
+        yield server

@@ -25,6 +25,9 @@ SETTINGS = handler.Settings.of(
     }
 )
 ROWS = np.arange(48, dtype="float32").reshape(3, 4, 4)
+NESTED: list[object] = [0.0]
+for _ in range(100):
+    NESTED = [NESTED]
 calls: list[tuple[int, ...]] = []
 
 
@@ -122,6 +125,14 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 413, "25000000 pixels. Received: 5000x5001"),
+        (("application/json", b'{"inputs": ' + b"[" * 1100 + b"]" * 1100 + b"}"), 400, "no JSON"),
+        (("application/json", b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"), 400, "Received: {'inputs': ["),
+        (document({"inputs": {"image": NESTED}}), 400, "no array of numbers"),
+        (("application/json", b"[" * 16_000_000), 413, "4000000 values"),
+        (("application/json", b'{"inputs": {"image": [' + b"{}," * 4_000_000), 413, "4000000 values"),
+        (document({"inputs": {"image": [["x" * 100_000, *range(100_000)]]}}), 400, "no array of numbers"),
+        (document({"inputs": {"image": [["1"]]}}), 400, "no array of numbers"),
+        (document({"inputs": {"image": [[1], 1]}}), 400, "no array of numbers"),
         (("text/plain", b"1"), 415, "Received: text/plain"),
         (("", b"1"), 415, "Received: none"),
     ],
@@ -132,6 +143,18 @@ def test_what_is_refused(request_: tuple[str, Any], status: int, message: str) -
     refusal = json.loads(body)
     assert refusal["code"] == status
     assert message in refusal["message"]
+
+
+def test_without_a_content_type_a_picture_and_a_json_object_are_known() -> None:
+    pixels = np.full((4, 4), 30, "uint8")
+    for format_ in ("PNG", "JPEG"):
+        named, guessed = ask((f"image/{format_.lower()}", picture(pixels, format_)), ("", picture(pixels, format_)))
+        assert guessed == named
+        assert guessed[0] == 200
+    body = document({"inputs": {"image": ROWS.tolist()}})[1]
+    named, guessed, indented = ask(("application/json", body), ("", body), ("", b"\r\n  " + body))
+    assert guessed == indented == named
+    assert guessed[0] == 200
 
 
 def test_over_grpc_the_key_of_the_input_says_what_it_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -131,6 +133,54 @@ def test_a_bad_request_is_refused_with_the_reason(
         send(codec.call(target), codec.encode(target, inputs))
     assert refused.value.status == {GRPC: "INVALID_ARGUMENT"}.get(protocol, "400")
     assert message in str(refused.value)
+
+
+def test_a_deeply_nested_body_is_the_clients_mistake(targets: dict[str, Target]) -> None:
+    body = b'{"inputs": ' + b"[" * 1100 + b"]" * 1100 + b"}"
+    with pytest.raises(Refused, match="no JSON") as refused:
+        send(rest(targets["torchserve-rest"], "application/json"), body)
+    assert refused.value.status == "400"
+
+
+def test_curl_sends_a_picture_and_json_without_a_content_type(
+    targets: dict[str, Target], images: np.ndarray, tmp_path: Path
+) -> None:
+    """TorchServe's documented call."""
+    picture, text = tmp_path / "digit.png", tmp_path / "digit.json"
+    Image.fromarray(np.round(images[0] * 255).astype("uint8")).save(picture)
+    text.write_text(json.dumps({"inputs": {"image": images[:1].tolist()}}))
+    call = rest(targets["torchserve-rest"], "")
+    answers = [
+        json.loads(
+            subprocess.run(
+                [
+                    "curl",
+                    "-sS",
+                    "-H",
+                    f"Authorization: {call.headers['authorization']}",
+                    call.url + call.path,
+                    "-T",
+                    file,
+                ],
+                capture_output=True,
+                timeout=60,
+                check=True,
+            ).stdout
+        )
+        for file in (picture, text)
+    ]
+    assert len(answers[0]) == 5
+    assert len(answers[1]["outputs"]["logits"][0]) == 10
+
+
+@pytest.mark.parametrize("method", ["gzip", "deflate"])
+def test_compressed_bodies_are_not_inflated(targets: dict[str, Target], method: str) -> None:
+    """Neither the frontend nor the handler does it, so that a small body stays small."""
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[method]
+    call = rest(targets["torchserve-rest"], "application/json")
+    with pytest.raises(Refused) as refused:
+        send(replace(call, headers={**call.headers, "content-encoding": method}), pack(b" " * 2**27))
+    assert refused.value.status == "400"
 
 
 def test_other_bodies_are_refused(targets: dict[str, Target]) -> None:
