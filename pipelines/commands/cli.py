@@ -24,12 +24,12 @@ COMMANDS = {
     "predict": "predict:predict_command",
     "run": "run:run_command",
     "report": "report:report_command",
+    "clean": "clean:clean_command",
     "loadtest": "loadtest:loadtest_command",
     "loadtest-url": "loadtest_url:loadtest_url_command",
     "calibrate": "calibrate:calibrate_command",
     "conform": "conform:conform_command",
     "manifests": "manifests:manifests_command",
-    "clean": "clean:clean_command",
 }
 """Maps a command's name to its module under ``pipelines.commands`` and its name there, in the order of ``--help``."""
 
