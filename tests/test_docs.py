@@ -54,7 +54,7 @@ CONFORM = shown("slipway conform --rest")
 ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM]
 PLAIN = [
     line
-    for name in ("list", "train", "package", "verify", "predict", "loadtest", "run", "report", "manifests")
+    for name in ("list", "train", "package", "verify", "predict", "loadtest", "run", "report", "manifests", "clean")
     for line in shown(f"slipway {name}")
     if line not in ELSEWHERE
 ]
