@@ -47,7 +47,7 @@ def start(broken: Any, *services: str) -> str:
 def complaints(broken: Any, service: str) -> set[str]:
     """Return the distinct lines of a service's log that say what to do."""
     lines = broken("logs", "--no-log-prefix", "--no-color", service).splitlines()
-    asks = ("Package the model", "docker compose", "Put a version", "takes its place", "SLIPWAY_MEMORY")
+    asks = ("Package the model", "docker compose", "Put a version", "replaced by a complete version", "SLIPWAY_MEMORY")
     return {line.partition(" ERROR ")[2] or line for line in lines if any(word in line for word in asks)}
 
 
