@@ -82,7 +82,7 @@ def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_js
     try:
         written = faces.write_all(report, folder)
         latest = workspace.reports(model) / "latest"
-        if report.interrupted:
+        if report.interrupted and latest.exists():
             latest = folder  # an interrupted run does not replace the last whole one
         else:
             link(latest, folder)

@@ -83,6 +83,8 @@ def serve(chosen: argparse.Namespace) -> int:
             f"{error}. Package the model again: {AGAIN.format(chosen.model_name)}",
             BAD_ARGUMENTS,
         )
+    where = f"{chosen.host}, REST on port {chosen.http_port}, gRPC on port {chosen.grpc_port}"
+    print(f"open_inference: serving {chosen.model_name} on {where}", file=sys.stderr, flush=True)
     bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation)
     HostModelServer(
         chosen.host, chosen.http_port, chosen.grpc_port, bounds, has_repository=chosen.allow_repository_api

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_a_second_run_rebuilds_nothing(cli: Any, report: Report) -> None:
     assert all(row["package"] is None and row["verify"] is None for row in rows["artifacts"])
 
 
-@pytest.fixture
+@contextmanager
 def hogs() -> Iterator[None]:
     """Two processes that never rest on every processor that a test may use."""
     words = [sys.executable, "-c", "while True: pass"]
@@ -113,14 +114,17 @@ def hogs() -> Iterator[None]:
             one.wait()
 
 
-def test_beside_others_that_take_the_processors_a_run_ends_well(cli: Any, report: Report, hogs: None) -> None:
+def test_beside_others_that_take_the_processors_a_run_ends_well(cli: Any, trained: Any) -> None:
     """The paths are as good as ever; only their figures are not, and latency recommends none of them."""
-    words = ["run", "mnist_cnn", "litert:fp32", "onnxruntime:pytorch", "--duration", "1", "--budget", "4"]
-    found = cli.json(*words, timeout_s=280)
-    assert {row["status"] for row in found["rows"]} == {"ok"}
-    assert {row["measurement"] for row in found["rows"]} == {"disturbed"}
-    assert "compared by CPU time, not by latency" in found["recommendation"]["reason"]
-    assert cli(*words, "--strict", timeout_s=280).returncode == 1
+    paths = ("litert:fp32", "onnxruntime:pytorch")
+    cli.json("package", "mnist_cnn", *paths)
+    words = ["run", "mnist_cnn", *paths, "--duration", "1", "--budget", "4"]
+    with hogs():
+        found = cli.json(*words, timeout_s=280)
+        assert {row["status"] for row in found["rows"]} == {"ok"}, found["rows"]
+        assert {row["measurement"] for row in found["rows"]} == {"disturbed"}, found["rows"]
+        assert "compared by CPU time, not by latency" in found["recommendation"]["reason"]
+        assert cli(*words, "--strict", timeout_s=280).returncode == 1
 
 
 def test_two_runs_have_two_folders_and_latest_is_the_newer(cli: Any, report: Report) -> None:
@@ -214,7 +218,11 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
     assert "slipway: interrupted; everything that was started has been stopped" in errors
     assert "Traceback" not in errors
     assert nothing_left() == []
-    partial = read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")
+    base = cli.workspace / "reports" / "mnist_cnn"
+    newest = max(folder for folder in base.iterdir() if not folder.is_symlink())
+    if (base / "latest").resolve() != newest:  # an earlier whole run stays the latest
+        assert not read(base / "latest" / "report.json").interrupted
+    partial = read(newest / "report.json")
     assert partial.interrupted is True
     statuses = {(row.variant, row.protocol): row.status for row in partial.rows}
     assert statuses["pytorch", IN_PROCESS] == "ok"
@@ -260,7 +268,7 @@ def test_ctrl_c_while_training_ends_with_a_report(fresh_cli: Any, nothing_left: 
 
 
 def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: Any) -> None:
-    words = ("--repeat", "2", "--seed", "5", "--curve", "--duration", "1.2")
+    words = ("--repeat", "2", "--seed", "5", "--curve", "--duration", "1.2", "--budget", "0")
     scenarios = ("--scenario", "server", "--scenario", "single-stream")
     run = cli.json("run", "mnist_cnn", "onnxruntime:pytorch", *words, *scenarios)
     fairness = run["fairness"]
@@ -270,7 +278,8 @@ def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: A
     assert len(fairness["beats"]) == 1 + 2 * 2 + 1
     assert fairness["noisy"] == any(not check["passed"] for check in fairness["checks"])
     for row in run["rows"]:
-        assert (row["status"], row["rounds"], row["breaches"]) == ("ok", 2, []), row
+        assert (row["status"], row["breaches"]) == ("ok", []), row
+        assert row["rounds"] == 2, row
         for scenario in row["scenarios"]:
             spread = next(one for one in scenario["spreads"] if one["figure"] == "latency.p50_ms")
             assert scenario["latency"]["p50_ms"] == pytest.approx(sum(spread["values"]) / len(spread["values"]))

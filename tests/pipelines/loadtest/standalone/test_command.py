@@ -68,7 +68,7 @@ def test_what_it_says_to_people(cli, http_truth, body) -> None:
 def test_a_full_disk_costs_the_file_and_not_the_result(cli, http_truth, body, option: str) -> None:
     words = [url(http_truth, "/echo"), "--body", str(body), "--rate", "50", "--duration", "1", option, "/dev/full"]
     done = cli("loadtest-url", *words, "--json")
-    assert json.loads(done.stdout)["requests"] > 0
+    assert json.loads(done.stdout)["load"]["requests"] > 0
     assert done.returncode == 2
     assert "slipway: the result could not be written: No space left on device\n" in done.stderr
     assert Path("/dev/full").is_char_device()
