@@ -166,7 +166,7 @@ def _metrics(url: str) -> dict[str, float]:
     status, body, _ = ask(Rest(METRICS), url)
     if status != 200:
         return {}
-    lines = [line.rpartition(" ") for line in body.decode().splitlines() if not line.startswith("#")]
+    lines = [line.rpartition(" ") for line in body.decode().split("\n") if line and not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 
 
