@@ -237,6 +237,10 @@ def test_commands_and_options_in_sentences_exist(cli: Any) -> None:
     whole = cli("--help").stdout
     names = re.findall(r"^  ([a-z-]+) ", whole.partition("Commands:")[2], re.MULTILINE)
     helps = {name: cli(name, "--help").stdout for name in names}
+    servers = "".join(
+        subprocess.run([sys.executable, "-m", *words, "--help"], capture_output=True, text=True, check=False).stdout
+        for words in (["serving.tf_serving"], ["serving.open_inference", "serve"], ["serving.torchserve", "serve"])
+    )
     wrong = []
     for page in PAGES:
         if page.is_relative_to("serving"):  # their options are the servers'
@@ -244,7 +248,7 @@ def test_commands_and_options_in_sentences_exist(cli: Any) -> None:
         prose = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
         for span in re.findall(r"`((?:slipway |--|(?:serve|run|loadtest) --)[^`]*)`", prose):
             words = span.removeprefix("slipway ").split()
-            known = helps.get(words[0], "") if words[0][0] != "-" else " ".join([whole, *helps.values()])
+            known = helps.get(words[0], "") if words[0][0] != "-" else " ".join([whole, servers, *helps.values()])
             options = [word.partition("=")[0] for word in words if word.startswith("--")]
             if not known or not all(re.search(rf"{one}\b", known) for one in options if one not in OF_DOCKER):
                 wrong.append(f"{page}: {span}")
