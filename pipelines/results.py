@@ -25,7 +25,7 @@ Percentile = Literal["p50", "p90", "p99"]
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """What a field means: its description in the JSON Schema. A worker reads no schema, and imports no pydantic."""
+    """Describes a field in the JSON Schema, without pydantic: a worker reads no schema, and starts sooner."""
 
     text: str
 
@@ -58,7 +58,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far a figure scattered over the rounds of a run, in the figure's own unit.
+    """Describes how far a figure scattered over the rounds of a run, in the figure's own unit.
 
     ``low`` to ``high`` are the extremes; from five rounds on an interval that holds the median with a
     probability of ``coverage`` or more (null: the extremes). ``values`` has one value a round.

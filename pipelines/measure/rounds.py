@@ -21,7 +21,7 @@ from pipelines.results import Beat, ContainerRow, Fairness, Row, Via
 Key = tuple[str, str, str]
 ContainerKey = tuple[str, str, str, Via]
 MAX_TRIES = 5
-"""How often a disturbed row is measured again at most, within its budget."""
+"""The largest number of new tries for a disturbed row, within the budget."""
 FIRST_BEAT_S = 0.5
 """The first calibration is longer, because other processes' CPU time is counted in ticks of 10 ms."""
 

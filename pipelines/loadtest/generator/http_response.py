@@ -48,7 +48,7 @@ class ResponseReader:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def feed(self, data: bytes) -> bool:
-        """Whether the response is now complete.
+        """Take bytes of the response; return True if it is complete with them.
 
         Raises:
             BadResponseError: see there.

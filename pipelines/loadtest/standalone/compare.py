@@ -19,7 +19,7 @@ from pipelines.loadtest.statistics.percentiles import CLAIMS
 
 LATENCIES = "latencies_ns"
 MAX_BYTES = 512 * MIB
-"""Of a result on disk, and of its latencies unpacked."""
+"""The largest size of a result on disk, and of its unpacked latencies."""
 
 
 def save_result(path: Path, facts: dict[str, Any], result: Result) -> None:

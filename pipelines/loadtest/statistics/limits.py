@@ -7,9 +7,9 @@ MAX_SEND_LAG_US = 10_000.0
 MAX_SEND_LAG_SHARE = 0.1
 """Send lag is part of the latency: up to this share of the 99th percentile it does not decide the result."""
 MAX_CPU_SHARE = 0.9
-"""Of one core: a generator that needs more may be what limits the rate, and the result would be its own."""
+"""The largest share of one core: a generator that needs more may limit the rate itself."""
 MAX_STEAL_SHARE = 0.1
-"""Of the processors' time: more that others took disturbs a moment, or a load test."""
+"""The largest share of the processors' time that others may take in a sound moment, or in a sound load test."""
 
 
 def send_lag_limit_us(p99_ms: float | None) -> float:
