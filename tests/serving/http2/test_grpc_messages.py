@@ -49,7 +49,7 @@ def packed(content: bytes, flag: int = 1) -> bytes:
         (packed(gzip.compress(b"x", mtime=0), 2), b"gzip", "INTERNAL"),
         (packed(gzip.compress(b"x", mtime=0)[:-1]), b"gzip", "INTERNAL"),
         (packed(gzip.compress(b"x", mtime=0) + b"y"), b"gzip", "INTERNAL"),
-        (packed(gzip.compress(bytes(10**7, mtime=0))), b"gzip", "RESOURCE_EXHAUSTED"),
+        (packed(gzip.compress(bytes(10**7), mtime=0)), b"gzip", "RESOURCE_EXHAUSTED"),
     ],
 )
 def test_bodies_that_are_no_message(body, encoding, code):
