@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from models.trained import TrainedModel
-from pipelines.artifacts.parity import Probe, certify, compare, merge
+from pipelines.artifacts.parity import Probe, certify, compare
 from pipelines.paths import PATHS, Tolerance, path_module
 
 ROWS = 1000
@@ -73,7 +73,7 @@ def passed_by(trained: TrainedModel, change: Callable) -> set[str]:
             reference="",
             tolerance=tolerance,
             from_user=False,
-            checks=merge([call]),
+            calls=[call],
             flips=flips,
             accuracy=None,
             reference_accuracy=None,
