@@ -100,6 +100,7 @@ class Api:
     async def infer(self, request: Request) -> Response:
         model = self._find(request)
         body = await self._bodies.read(request)
+        model = self._find(request)  # again: meanwhile another release may be served
         asked = read_request(body, request.headers.get(HEADER), model.name)
         answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))
         content, length = answer.to_rest()

@@ -208,7 +208,7 @@ def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     words = dict.fromkeys(word for command in UP for word in documented(command)[2:])
     compose(*words, "--detach", "--wait", timeout_s=400)
     root = tmp_path_factory.mktemp("deployed")
-    compose("cp", "tf-serving:/artifacts", str(root / "artifacts"))
+    compose("cp", "tf-serving:/workspace/artifacts", str(root / "artifacts"))
     key = compose.inside("torchserve", "cat /keys/torchserve")
     yield Stack(compose, Workspace(root), key)
     compose("--profile", "*", "down", "--volumes", timeout_s=200)

@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONCE = ("build", "keys", "slipway", "load")
+ONCE = ("build", "rollout", "keys", "slipway", "load")
 SERVERS = tuple(name for name in SERVICES if name not in ONCE)
 PUBLISHED = {
     "tf-serving": ["8501", "8500"],
@@ -57,7 +57,7 @@ class TestEveryService:
         assert SERVICES[name]["read_only"] is True
         assert all("size=" in mount for mount in SERVICES[name]["tmpfs"])
         writable = [mount["source"] for mount in SERVICES[name].get("volumes", []) if not mount.get("read_only")]
-        own = {"build": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
+        own = {"build": ["artifacts"], "rollout": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
         own |= {"slipway": ["./reports"], "load": ["./reports"]}
         assert writable == own.get(name, [])
         assert all("docker.sock" not in str(mount) for mount in SERVICES[name].get("volumes", []))
@@ -91,7 +91,7 @@ class TestEveryService:
         service = SERVICES[name]
         if "extends" not in service:
             # A stranger may register the name: it is never pulled.
-            if name in ("slipway", "load"):
+            if name in ("slipway", "load", "rollout"):
                 assert service["image"] == SERVICES["build"]["image"]
                 assert service["pull_policy"] == "never"
                 return
