@@ -1,7 +1,7 @@
 """Releases an artifact: a numbered copy that never changes, in a folder whose pin says which number is served.
 
 An artifact's folder is a link, which the next build points elsewhere; a server that restarts would take the new one
-by chance. So servers serve releases, and change to another when it is pinned (:mod:`serving.releases`).
+by chance. So servers serve releases, and change to another when it is pinned (:mod:`serving.container.releases`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines.artifacts import store
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.files import link
-from serving.releases import PIN, is_held, pin, pinned
+from serving.container.releases import PIN, is_held, pin, pinned
 
 KEPT = 3
 """So many of the newest releases are kept, to go back to, and besides them what is pinned or served."""

@@ -65,7 +65,7 @@ def package_command(
 ) -> None:
     """Package a model through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
-    from serving.releases import pinned
+    from serving.container.releases import pinned
 
     expected = read_manifest(expect) if expect else None
     rows = _prepare(workspace, model, paths, "package", rebuild, None)

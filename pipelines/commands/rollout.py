@@ -78,7 +78,7 @@ def rollout_command(
 
 def _serves(base: Any, model: str, known: Iterable[int], url: str | None) -> Callable[[], set[int]]:
     """Return what tells which releases are served: the locks of our servers, or TensorFlow Serving at ``url``."""
-    from serving.releases import is_held
+    from serving.container.releases import is_held
 
     def held() -> set[int]:
         return {number for number in known if is_held(base / str(number))}
@@ -103,7 +103,7 @@ def _serves(base: Any, model: str, known: Iterable[int], url: str | None) -> Cal
 
 def _roll(name: str, base: Any, model: str, number: int, wait_s: int, served: Callable[[], set[int]]) -> dict[str, Any]:
     """Pin a release; return its number and that before it. Raises SlipwayError for servers that do not change."""
-    from serving.releases import pin, pinned
+    from serving.container.releases import pin, pinned
 
     before = pinned(base)
     pin(base, model, number)

@@ -56,8 +56,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def serve(chosen: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
+    from serving.container.releases import CannotSwitch, Follower, NoRelease
     from serving.launch import PortInUse, check_port
-    from serving.releases import CannotSwitch, Follower, NoRelease
 
     wrong = shortage("KServe's server", NEEDED_BYTES, memory_limit())
     if wrong is not None:

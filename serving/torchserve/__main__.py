@@ -68,8 +68,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def serve(chosen: argparse.Namespace) -> int:
     """Run the frontend until it ends; its exit code."""
+    from serving.container.releases import Follower, NoRelease
     from serving.launch import LaunchError
-    from serving.releases import Follower, NoRelease
     from serving.torchserve.frontend import Frontend, prepare
     from serving.torchserve.keys import read_key, write_keys
     from serving.torchserve.supervise import Command, Supervisor

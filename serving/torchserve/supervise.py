@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from serving.container.releases import Follower
 from serving.guard import interrupts_deferred
-from serving.releases import Follower
 from serving.torchserve.state import workers
 from serving.torchserve.versions import Versions
 

@@ -14,7 +14,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.releases import CannotSwitch
+from serving.container.releases import CannotSwitch
 from serving.torchserve.state import LOOPBACK, key, manage, workers
 
 MANIFEST = "MAR-INF/MANIFEST.json"

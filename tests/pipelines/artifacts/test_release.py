@@ -13,7 +13,7 @@ import pytest
 from pipelines.artifacts.release import KEPT, release, releases
 from pipelines.artifacts.unlinked import builds
 from pipelines.artifacts.workspace import Workspace
-from serving.releases import PIN, CannotSwitch, Follower, NoRelease, is_held, pin, pinned
+from serving.container.releases import PIN, CannotSwitch, Follower, NoRelease, is_held, pin, pinned
 
 Until = Callable[[Callable[[], bool]], bool]
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from serving.clients import Target, client
 from serving.clients.transport import send
+from serving.container.releases import pin
 from serving.launch import LOOPBACK, Recipe, free_ports, serve
 from serving.open_inference.state import is_ready
-from serving.releases import pin
 
 
 def until(condition: Callable[[], bool]) -> bool:

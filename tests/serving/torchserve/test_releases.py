@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from serving.clients import Target, client
+from serving.container.releases import pin
 from serving.launch import LOOPBACK, Recipe, free_ports, serve
-from serving.releases import pin
 from serving.torchserve.state import is_ready, key, workers
 
 
