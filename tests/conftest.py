@@ -26,8 +26,9 @@ with suppress(ModuleNotFoundError):
 from models import trained as trained_models
 from models.trained import TrainedModel
 
+HERE = Path(__file__).parent
 # Tests are no packages (importlib mode): this is how they find the modules that they share.
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(HERE))
 
 SLIPWAY = [sys.executable, "-m", "pipelines"]
 MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
@@ -109,6 +110,22 @@ def nothing_left() -> Iterator[Callable[[], list[str]]]:
     yield left
     psutil.wait_procs([p for p in psutil.process_iter() if p.pid not in before and p.ppid() == os.getpid()], timeout=5)
     assert left() == []
+
+
+FIRST = ("docker", "test_docs", "run")
+"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests of a folder to one worker, and all that need the Docker engine to one: they share fixtures."""
+    groups = {}
+    for item in items:
+        folder = item.path.stem if item.path.parent == HERE else item.path.parent.name
+        groups[item] = "docker" if item.get_closest_marker("docker") else folder
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
 
 
 @pytest.hookimpl(hookwrapper=True)

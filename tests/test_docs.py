@@ -81,7 +81,7 @@ def test_make_has_the_targets_and_demo_is_the_main_job() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"\n{line.removeprefix('make ')}: " in makefile for line in MAKE)
     assert "\ndemo: $(READY)\n\t$(BIN)/slipway run mnist_cnn\n" in makefile
-    assert "\ntest: lint\n\t$(BIN)/python -m pytest" in makefile
+    assert "\ntest: lint\n\t$(BIN)/python -m pytest " in makefile
 
 
 @pytest.mark.parametrize("line", DOCKER)

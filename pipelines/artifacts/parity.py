@@ -5,6 +5,7 @@ Every output is an array (N, classes) of raw scores (logits), row by row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -62,17 +63,30 @@ def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str,
     return {name: draw(array) for name, array in like.items()}
 
 
-def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
-    """Measure the differences of one call, over all of its outputs.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One call's differences: ``difference`` holds |received - expected| of every value, ``signal`` its squares' sum.
 
     ``max_rel`` is relative to the reference's largest magnitude in the row, because the ratio of single
-    values means nothing near zero. Raises ValueError when a shape or a name differs.
+    values means nothing near zero. ``agree`` tells for each row whether its largest output is the reference's.
     """
+
+    probe: Probe
+    difference: np.ndarray
+    signal: float
+    max_rel: float
+    cosine: float
+    agree: np.ndarray
+
+
+def compare(probe: Probe, received: Arrays) -> tuple[Compared, list[Flip]]:
+    """Measure the differences of one call, over all of its outputs. Raises ValueError if a shape or a name differs."""
     if set(received) != set(probe.expected):
         raise ValueError(f"expected outputs {sorted(probe.expected)}. Received: {sorted(received)}")
-    max_abs = max_rel = 0.0
+    max_rel = signal = 0.0
     cosine = 1.0
     agree = np.ones(probe.batch, bool)
+    differences: list[np.ndarray] = []
     flips: list[Flip] = []
     for name, want in probe.expected.items():
         got = received[name]
@@ -84,7 +98,8 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
         difference = np.abs(want64 - got64)
         # NaN compares as neither larger nor smaller, and JSON has no infinity: both count as the largest difference.
         difference = np.nan_to_num(difference, nan=FARTHEST, posinf=FARTHEST)
-        max_abs = max(max_abs, float(difference.max()))
+        differences.append(difference.ravel())
+        signal += float(np.square(want64).sum())
         scale = np.maximum(np.abs(want64).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         max_rel = max(max_rel, float(np.minimum(difference / scale, FARTHEST).max()))
         cosine = min(cosine, float(np.nan_to_num(_cosine(want64, got64), nan=-1.0).min()))
@@ -94,7 +109,12 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
             Flip(probe.set, probe.first + int(row), int(top_want[row]), int(top_got[row]), _margin(want64[row]))
             for row in np.flatnonzero(top_want != top_got)
         ]
-    return Parity(probe.set, probe.batch, probe.batch, max_abs, max_rel, cosine, float(agree.mean())), flips
+    return Compared(probe, np.concatenate(differences), signal, max_rel, cosine, agree), flips
+
+
+def sqnr_db(signal: float, noise: float) -> float | None:
+    """Return 10 log10(signal / noise), for sums of squares; None where there is no noise."""
+    return None if noise == 0 else 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -110,22 +130,27 @@ def _margin(row: np.ndarray) -> float:
     return float(first - second)
 
 
-def merge(parts: Iterable[Parity]) -> tuple[Parity, ...]:
-    """Return one entry per set and batch size: the worst difference, the mean agreement."""
-    groups: dict[tuple[SetName, int], list[Parity]] = {}
-    for part in parts:
-        groups.setdefault((part.set, part.batch), []).append(part)
-    return tuple(
-        Parity(
-            set=name,
-            batch=batch,
-            rows=sum(part.rows for part in group),
-            max_abs=max(part.max_abs for part in group),
-            max_rel=max(part.max_rel for part in group),
-            cosine=min(part.cosine for part in group),
-            top1=sum(part.top1 * part.rows for part in group) / sum(part.rows for part in group),
-        )
-        for (name, batch), group in groups.items()
+def merge(calls: Iterable[Compared]) -> tuple[Parity, ...]:
+    """Join the calls of each set and batch size: worst differences, mean agreement, the ratio of all their squares."""
+    groups: dict[tuple[SetName, int], list[Compared]] = {}
+    for call in calls:
+        groups.setdefault((call.probe.set, call.probe.batch), []).append(call)
+    return tuple(_joined(name, batch, group) for (name, batch), group in groups.items())
+
+
+def _joined(name: SetName, batch: int, calls: list[Compared]) -> Parity:
+    difference = np.concatenate([call.difference for call in calls])
+    agree = np.concatenate([call.agree for call in calls])
+    return Parity(
+        set=name,
+        batch=batch,
+        rows=len(agree),
+        max_abs=float(difference.max()),
+        p999_abs=float(np.quantile(difference, 0.999)),
+        max_rel=max(call.max_rel for call in calls),
+        sqnr_db=sqnr_db(sum(call.signal for call in calls), float(np.square(difference).sum())),
+        cosine=min(call.cosine for call in calls),
+        top1=float(agree.mean()),
     )
 
 
@@ -148,9 +173,7 @@ def certify(
     rows = sum(check.rows for check in evaluation)
     top1 = sum(check.top1 * check.rows for check in evaluation) / rows
     breaches = [
-        f"{check.set} inputs, batch {check.batch}: max abs difference {check.max_abs:.3g} > {tolerance.atol:.3g}"
-        for check in judged
-        if not check.max_abs <= tolerance.atol
+        f"{check.set} inputs, batch {check.batch}: {broken}" for check in judged for broken in _broken(check, tolerance)
     ]
     if top1 < tolerance.min_top1:
         breaches.append(f"top-1 agreement {top1:.2%} < {tolerance.min_top1:.2%} on evaluation data")
@@ -159,12 +182,15 @@ def certify(
         basis_sha256=basis_sha256,
         answers_sha256=answers_sha256,
         reference=reference,
+        min_sqnr_db=tolerance.min_sqnr_db,
         atol=tolerance.atol,
         min_top1=tolerance.min_top1,
         tolerance_source="user" if from_user else "variant",
         passed=not breaches,
         breaches=tuple(breaches),
+        sqnr_db=min((check.sqnr_db for check in judged if check.sqnr_db is not None), default=None),
         max_abs=max(check.max_abs for check in judged),
+        p999_abs=max(check.p999_abs for check in judged),
         cosine=min(check.cosine for check in judged),
         top1=top1,
         accuracy=accuracy,
@@ -172,3 +198,12 @@ def certify(
         checks=checks,
         flips=tuple(sorted(flips, key=lambda flip: -flip.margin)[:MAX_FLIPS]),
     )
+
+
+def _broken(check: Parity, tolerance: Tolerance) -> Iterator[str]:
+    """Yield a sentence for each limit of the differences that a check is outside of."""
+    floor, atol = tolerance.min_sqnr_db, tolerance.atol
+    if floor is not None and check.sqnr_db is not None and not check.sqnr_db >= floor:
+        yield f"signal to quantisation noise {check.sqnr_db:.1f} dB < {floor:g} dB"
+    if atol is not None and not check.max_abs <= atol:
+        yield f"max abs difference {check.max_abs:.3g} > {atol:.3g}"

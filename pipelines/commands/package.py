@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, plain
+from pipelines.report import numbers
 
 
 def _prepare(
@@ -104,9 +105,8 @@ def verify_command(workspace: Any, model: str, paths: tuple[str, ...], tolerance
                 click.echo(f"{row.path}:{row.variant}  {row.status}  {row.reason}")
                 continue
             click.echo(
-                f"{row.path}:{row.variant}  {row.status}  max abs difference {certificate.max_abs:.2e} (tolerance "
-                f"{certificate.atol:g}, {certificate.tolerance_source}), top-1 {certificate.top1:.2%}, "
-                f"accuracy {certificate.accuracy:.2%}"
+                f"{row.path}:{row.variant}  {row.status}  {numbers.nearness(certificate)}, "
+                f"top-1 {certificate.top1:.2%}, accuracy {certificate.accuracy:.2%}"
             )
             for breach in certificate.breaches:
                 click.echo(f"    {breach}")

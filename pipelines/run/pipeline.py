@@ -25,6 +25,7 @@ from pipelines.measure.container import unmeasured
 from pipelines.measure.rounds import Job, Measuring, key_of
 from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
+from pipelines.report import numbers
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
@@ -182,4 +183,4 @@ def share(rate: float | None, base: float | None) -> float | None:
 def _parity_note(row: ArtifactRow) -> str:
     if row.certificate is None:
         return ""
-    return f"max abs difference {row.certificate.max_abs:.1e}, top-1 {row.certificate.top1:.1%}"
+    return f"{numbers.nearness(row.certificate)}, top-1 {row.certificate.top1:.1%}"

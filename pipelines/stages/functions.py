@@ -15,12 +15,12 @@ from models import trained
 from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
-from pipelines.artifacts.parity import certify, compare, merge
+from pipelines.artifacts.parity import Compared, certify, compare, merge
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
-from pipelines.results import Flip, Parity, Scenario
+from pipelines.results import Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, parts_of
 from pipelines.stages.worker import PROGRESS
 
@@ -64,7 +64,7 @@ def verify(
     module = path_module(path)
     predict = module.load(Path(payload), 1)
     answers = reference.read(Path(model) / REFERENCE)
-    checks: list[Parity] = []
+    checks: list[Compared] = []
     flips: list[Flip] = []
     right = np.zeros(len(answers.labels), bool)
     for probe in answers.probes():
