@@ -95,6 +95,11 @@ class Compose:
     def health(self, service: str, index: int = 1) -> str:
         return str(self.container(service, index)["State"]["Health"]["Status"])
 
+    def images(self, *words: str) -> list[str]:
+        """Identifiers of the images that were built for the project."""
+        ours = f"label=com.docker.compose.project={self.project}"
+        return docker("image", "ls", "--quiet", "--filter", ours, *words).split()
+
     def left(self) -> list[str]:
         """Containers, volumes and networks of the project."""
         ours = ["--filter", f"label=com.docker.compose.project={self.project}", "--quiet"]
@@ -219,7 +224,7 @@ def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     compose("cp", "tf-serving:/artifacts", str(root / "artifacts"))
     key = compose.inside("torchserve", "cat /keys/torchserve")
     yield Stack(compose, Workspace(root), key)
-    compose("--profile", "*", "down", "--volumes", timeout_s=200)
+    compose(*documented("docker compose --profile monitor --profile load down --volumes")[2:], timeout_s=200)
     assert compose.left() == []
 
 

@@ -135,7 +135,7 @@ def test_every_dockerfile_is_built_by_one_service() -> None:
 
 
 def test_no_network_has_a_way_out() -> None:
-    """A published port needs a bridge that is not internal: one that translates no addresses, so that nobody answers."""
+    """A published port needs a bridge that is not internal: this one has no NAT, so that nobody answers."""
     assert COMPOSE["networks"] == {
         "published": {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}},
         "inside": {"internal": True},
