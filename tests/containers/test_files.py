@@ -273,12 +273,12 @@ def test_the_dashboard_shows_what_the_rules_record() -> None:
 # -- With an engine -------------------------------------------------------------------------------
 
 
-def config(*words: str, variables: dict[str, str]) -> str:
+def config(*words: str, variables: dict[str, str], settings: Path = Path(os.devnull)) -> str:
     """Return the output of ``docker compose config``, without this machine's settings."""
     ours = ("SLIPWAY_", "TF_SERVING_", "TORCHSERVE_", "OPEN_INFERENCE_", "GATEWAY_", "PROMETHEUS_", "COMPOSE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
-        ["docker", "compose", "--env-file", os.devnull, "--profile", "*", "config", *words],
+        ["docker", "compose", "--env-file", settings, "--profile", "*", "config", *words],
         cwd=ROOT,
         env={**inherited, **variables},
         capture_output=True,
@@ -288,6 +288,14 @@ def config(*words: str, variables: dict[str, str]) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("engine")
+def test_the_example_of_settings_changes_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "env"
+    whole.write_text(re.sub(r"^#(?=\w+=)", "", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    assert config(variables={}, settings=whole) == config(variables={})
 
 
 @pytest.mark.docker
