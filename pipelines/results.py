@@ -305,7 +305,7 @@ class Certificate:
 
     ``basis_sha256`` covers what it was compared with, by which code and within which tolerance;
     ``answers_sha256`` the artifact's own answers, with which answers over the wire are compared.
-    ``sqnr_db``, ``max_abs`` and ``cosine`` are the worst of the checks that the tolerance judges.
+    ``max_abs`` and ``cosine`` are the worst of the checks that the tolerance judges.
     """
 
     artifact_sha256: Annotated[str, Doc("Hash of the artifact's manifest of files: what the verdict is bound to.")]
@@ -321,7 +321,10 @@ class Certificate:
     passed: Annotated[bool, Doc("The verdict.")]
     breaches: Annotated[tuple[str, ...], Doc("Every tolerance that was broken; empty if the artifact passed.")]
     sqnr_db: Annotated[
-        float | None, Doc("Smallest sqnr_db of the checks that the tolerance judges, dB; null if nothing differs.")
+        float | None,
+        Doc(
+            "The ratio over all checks of a set, the smaller of the sets that are judged, dB; null if nothing differs."
+        ),
     ]
     max_abs: Annotated[float, Doc("Largest absolute difference of the checks that the tolerance judges.")]
     p999_abs: Annotated[float, Doc("Largest p999_abs of the checks that the tolerance judges.")]

@@ -41,7 +41,7 @@ class Tolerance:
     """How far a variant's outputs may be from the reference's before the path fails.
 
     ``min_sqnr_db`` is the smallest ratio of the reference's outputs to the differences from them, in dB,
-    10 log10(sum of squares / sum of squared differences), over the rows of one batch size; None sets no limit.
+    10 log10(sum of squares / sum of squared differences), over all probes of a set; None sets no limit.
     It is what quantisation changes by an amount that hardly depends on the seed; the largest difference is
     decided by one clipped value. ``min_top1`` is the smallest share of rows, of evaluation data, whose largest
     output is the reference's. ``judges_random`` is False for a variant calibrated on real data, whose ranges noise

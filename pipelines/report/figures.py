@@ -61,6 +61,14 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _latency("single-stream", "Single-stream latency, ms", "one request at a time", found, places),
         _row_bars("throughput", "Offline throughput, samples/s", "higher is better", found, places, _offline),
         _row_bars(
+            "cpu",
+            "CPU time a request, ms",
+            "of the server, or of the process that predicts, one request at a time; other work hardly changes it",
+            found,
+            places,
+            _server_cpu,
+        ),
+        _row_bars(
             "cold-start",
             "Cold start, s",
             "from the start of the process to its first answer; lower is better",
@@ -131,6 +139,11 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
 def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:
     scenario = line.scenario("offline")
     return (scenario.load.samples_per_s if scenario else None), numbers.figures
+
+
+def _server_cpu(line: Line) -> tuple[float | None, Callable[[float], str]]:
+    scenario = line.scenario("single-stream")
+    return (scenario.server.cpu_ms_per_request if scenario else None), numbers.figures
 
 
 def _row_bars(

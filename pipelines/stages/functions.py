@@ -15,7 +15,7 @@ from models import trained
 from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
-from pipelines.artifacts.parity import Compared, certify, compare, merge
+from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
@@ -64,13 +64,13 @@ def verify(
     module = path_module(path)
     predict = module.load(Path(payload), 1)
     answers = reference.read(Path(model) / REFERENCE)
-    checks: list[Compared] = []
+    calls: list[Compared] = []
     flips: list[Flip] = []
     right = np.zeros(len(answers.labels), bool)
     for probe in answers.probes():
         received = predict(probe.inputs)
-        check, changed = compare(probe, received)
-        checks.append(check)
+        call, changed = compare(probe, received)
+        calls.append(call)
         flips += changed
         if probe.set == "evaluation":
             rows = slice(probe.first, probe.first + probe.batch)
@@ -85,7 +85,7 @@ def verify(
         answers_sha256=store.hash_tree(answers_file),
         tolerance=tolerance_for(path, variant, atol),
         from_user=atol is not None,
-        checks=merge(checks),
+        calls=calls,
         flips=list(dict.fromkeys(flips)),
         accuracy=float(right.mean()),
         reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),

@@ -40,7 +40,7 @@ def verdict(calls: list[Compared], tolerance: Tolerance, flips: list | None = No
         reference="test",
         tolerance=tolerance,
         from_user=False,
-        checks=merge(calls),
+        calls=calls,
         flips=flips or [],
         accuracy=None,
         reference_accuracy=None,
@@ -101,7 +101,7 @@ def test_a_breach_fails_and_names_the_check() -> None:
     assert verdict([near], Tolerance(80.0)).passed
     failed = verdict([far], Tolerance(80.0))
     assert not failed.passed
-    assert failed.breaches == ("evaluation inputs, batch 4: signal to quantisation noise 68.0 dB < 80 dB",)
+    assert failed.breaches == ("evaluation inputs: signal to quantisation noise 68.0 dB < 80 dB",)
 
 
 def test_the_ratio_is_of_all_values_of_a_batch_size() -> None:
@@ -111,7 +111,18 @@ def test_the_ratio_is_of_all_values_of_a_batch_size() -> None:
     assert check.sqnr_db == pytest.approx(10 * np.log10(8 / (4 * 0.25)))
     assert (check.rows, check.max_abs) == (4, 0.5)
     assert 0.49 < check.p999_abs <= 0.5
-    assert sqnr_db(0.0, 1.0) == pytest.approx(-3076.5, abs=1)  # finite, so that JSON can hold it
+    nothing, _ = compare(probe(0 * want), {"logits": want})
+    assert sqnr_db([nothing]) < -1000  # finite, so that JSON can hold it
+
+
+def test_a_row_that_is_wrong_among_a_thousand_fails_even_a_quantised_variant() -> None:
+    want = np.random.default_rng(0).normal(size=(1000, 10)).astype(np.float32)
+    good, _ = compare(probe(want), {"logits": want})
+    bad, _ = compare(probe(want[:1]), {"logits": want[1:2]})
+    assert verdict([good], Tolerance(33.0)).passed
+    failed = verdict([good, bad], Tolerance(33.0, 0.98))
+    assert [breach.split(" dB")[0] for breach in failed.breaches if "noise" in breach]
+    assert not failed.passed
 
 
 def test_too_many_flips_fail_whatever_the_difference() -> None:

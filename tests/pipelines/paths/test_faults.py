@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from models.trained import TrainedModel
-from pipelines.artifacts.parity import Probe, certify, compare, merge
+from pipelines.artifacts.parity import Probe, certify, compare
 from pipelines.paths import PATHS, Tolerance, path_module
 
-ROWS = 1000
+ROWS = 256
 TOLERANCES = {
     f"{path}:{name}": variant.tolerance for path in PATHS for name, variant in path_module(path).CARD.variants.items()
 }
@@ -73,7 +73,7 @@ def passed_by(trained: TrainedModel, change: Callable) -> set[str]:
             reference="",
             tolerance=tolerance,
             from_user=False,
-            checks=merge([call]),
+            calls=[call],
             flips=flips,
             accuracy=None,
             reference_accuracy=None,
