@@ -73,10 +73,15 @@ def fresh_cli(tmp_path: Path) -> Cli:
 
 
 @pytest.fixture(scope="session")
-def trained(cli: Cli) -> TrainedModel:
-    """mnist_cnn, trained as the product trains it (about 20 s)."""
+def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """mnist_cnn, trained as the product trains it (about 20 s), by one worker for all."""
+    folder = cli.workspace / "artifacts" / "mnist_cnn" / "trained"
+    if os.environ.get("PYTEST_XDIST_WORKER") and not folder.exists():
+        common = Cli(tmp_path_factory.getbasetemp().parent / "trained")
+        common.json("train", "mnist_cnn")  # who comes second waits at the store's lock
+        shutil.copytree(common.workspace / "artifacts", cli.workspace / "artifacts", symlinks=True, dirs_exist_ok=True)
     cli.json("train", "mnist_cnn")
-    return trained_models.load(cli.workspace / "artifacts" / "mnist_cnn" / "trained")
+    return trained_models.load(folder)
 
 
 @pytest.fixture(scope="session")

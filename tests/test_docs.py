@@ -41,7 +41,7 @@ def shown(*starts: str, having: str = "", lacking: str = "\0") -> list[str]:
 
 
 MAKE = shown("make ")
-DOCKER = shown("docker ")
+DOCKER = shown("docker ", "TORCHSERVE_REPLICAS=")
 CURL = shown("curl ")
 SERVERS = shown("python -m serving.tf_serving ")
 CONTAINERS = shown("slipway ", having="--container")

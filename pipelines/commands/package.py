@@ -27,7 +27,7 @@ def _prepare(
     rows = []
     with Steps() as steps:
         with steps.step(f"train {model}") as step:
-            loaded, training = ensure_trained(replace(context, rebuild=False), model)
+            loaded, training = ensure_trained(replace(context, rebuild=False), model, tell=step.say)
             step.end("cached" if training.cached else "ok")
         for choice in choices:
             with steps.step(f"package and verify {choice.name}") as step:

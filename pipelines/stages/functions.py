@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from models import trained
+from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
@@ -21,13 +22,21 @@ from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, parts_of
+from pipelines.stages.worker import PROGRESS
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 
 
 def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[str, Any]:
     """Train into ``folder``; returns the content of training.json."""
-    result = trained.train(model, framework, Path(folder), lambda epoch: print(epoch, flush=True), epochs)
+
+    def tell(epoch: Epoch) -> None:
+        print(
+            f"{PROGRESS}epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.4f}, test accuracy {epoch.accuracy:.2%}",
+            flush=True,
+        )
+
+    result = trained.train(model, framework, Path(folder), tell, epochs)
     return asdict(result)
 
 

@@ -90,6 +90,7 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
     )
     logs = str(frontend.workdir / "logs")
     return argv, {
+        "CUDA_VISIBLE_DEVICES": "-1",  # else the frontend runs nvidia-smi, and says that this fails
         "OMP_NUM_THREADS": str(frontend.threads),
         "MKL_NUM_THREADS": str(frontend.threads),
         "TMPDIR": str(temporary),

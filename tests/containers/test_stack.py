@@ -117,13 +117,16 @@ def test_predict_from_inside(stack: Any, path: str) -> None:
     words = documented("docker compose run --rm slipway predict torchserve --from-test-set 0")[2:]
     words[words.index("torchserve")] = path
     said = stack.compose("run", "-T", *words[1:])
-    assert said.strip() == "test row 0: 7 100.00%  (truth: 7)"
+    assert re.fullmatch(r"test row 0: 7 \d+\.\d+%  \(truth: 7\)", said.strip())
 
 
 def test_loadtest_from_inside_and_its_report(stack: Any) -> None:
     words = ["run", "-T", *documented("docker compose run --rm slipway loadtest")[3:]]
     words += ["--duration", "2", "--scenario", "offline", "--json"]
-    report = json.loads(stack.compose(*words, timeout_s=200))
+    done = stack.compose.run(*words, timeout_s=200)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert done.stderr.splitlines()[-1] == "report: reports/mnist_cnn/latest/report.html"  # as the host knows it
     measured = {row["protocol"]: row for row in report["rows"] if row["status"] != "skipped"}
     assert set(measured) == set(PROTOCOLS)
     assert {row["status"] for row in measured.values()} == {"ok"}
@@ -131,6 +134,40 @@ def test_loadtest_from_inside_and_its_report(stack: Any) -> None:
     latest = stack.compose.folder / "reports" / "mnist_cnn" / "latest"
     assert json.loads((latest / "report.json").read_text()) == report
     assert (latest / "report.html").stat().st_uid == (stack.compose.folder / "reports").stat().st_uid
+
+
+def test_the_last_word_is_where_the_servers_are_and_what_to_do(stack: Any) -> None:
+    said = stack.compose("logs", "--no-log-prefix", "ready")
+    for protocol in ("tf-serving-rest", "tf-serving-grpc", "torchserve-rest", "torchserve-grpc"):
+        assert stack.target(protocol).url in said
+    assert said.rstrip().endswith("docker compose run --rm slipway predict torchserve --from-test-set 0")
+    # After the servers' own words: it waits until they are healthy.
+    last = {name: stack.compose("logs", "--timestamps", "--no-log-prefix", name).split("Z ")[0] for name in SERVERS}
+    ready = stack.compose("logs", "--timestamps", "--no-log-prefix", "ready").split("Z ")[0]
+    assert all(first < ready for first in last.values() if first)
+
+
+def test_a_machine_without_a_gpu_is_no_error(stack: Any) -> None:
+    logs = stack.compose("logs", "--no-log-prefix").lower()
+    assert "train mnist_cnn" in logs
+    assert "cuinit" not in logs
+    assert "nvidia-smi" not in logs
+
+
+def test_no_build_leaves_an_image_without_a_name(stack: Any) -> None:
+    assert len(stack.compose.images()) == 6
+    assert stack.compose.images("--filter", "dangling=true") == []
+
+
+def test_whoever_starts_the_engine_gets_all_servers_back(stack: Any) -> None:
+    for service in SERVERS:
+        assert stack.compose.container(service)["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+def test_another_profile_takes_no_replica_away(stack: Any) -> None:
+    before = [stack.compose.container("torchserve", index)["Id"] for index in (1, 2)]
+    stack.compose("--profile", "load", "create", "--no-build")
+    assert [stack.compose.container("torchserve", index)["Id"] for index in (1, 2)] == before
 
 
 def served(stack: Any, index: int) -> float:

@@ -10,7 +10,7 @@ from models.trained import TrainedModel
 from pipelines.artifacts.parity import Probe, certify, compare
 from pipelines.paths import PATHS, Tolerance, path_module
 
-ROWS = 1000
+ROWS = 256
 TOLERANCES = {
     f"{path}:{name}": variant.tolerance for path in PATHS for name, variant in path_module(path).CARD.variants.items()
 }
