@@ -162,24 +162,38 @@ def docker_client() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def build_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build context of the Dockerfiles, with the wheels of torch that this machine's pip is set up to find."""
-    folder = tmp_path_factory.mktemp("context")
-    for name in (".dockerignore", "constraints.txt"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "serving", folder / "serving", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "wheelhouse").mkdir()
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The content of a clone of the repository, with the wheels of torch that this machine's pip is set up to find.
+
+    All images of a session are built from it: layers that are the same are built once.
+    """
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
     settings = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     for places in re.findall(r"\.find-links='(.*)'", settings):
         for wheel in (wheel for place in places.split() for wheel in Path(place).glob("torch-*.whl")):
             shutil.copy(wheel, folder / "wheelhouse")
+    # The user who cloned it has any number; the tests may run as root.
+    if os.getuid() == 0:
+        os.chown(folder / "reports", 1234, 4321)
     return folder
 
 
 @pytest.fixture(scope="session")
-def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[str], str]]:
+def built_image(docker_client: Any, clone: Path) -> Iterator[Callable[[str], str]]:
     """Builds the image of a folder below ``serving``, as the product does, once and under a name of the tests' own."""
     from serving.container import image
 
@@ -190,7 +204,7 @@ def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[s
         if name not in said:
             said[name] = []
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(image, "ROOT", build_context)
+                patch.setattr(image, "ROOT", clone)
                 wanted = image.Image(name, "NO_VARIABLE", f"serving/{folder}/Dockerfile")
                 found = image.ensure(docker_client, wanted, said[name].append)
             assert found.size_bytes > 100e6

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -152,40 +150,6 @@ def engine() -> None:
             pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
-@pytest.fixture(scope="session")
-def clone(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The content of a clone of the repository, with this machine's wheels of torch in wheelhouse/."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    for wheel in {wheel.name: wheel for wheel in local_wheels()}.values():
-        shutil.copy2(wheel, folder / "wheelhouse")  # with its time: the engine's cache is keyed by content anyway
-    # The user who cloned it has any number; the tests may run as root.
-    if os.getuid() == 0:
-        os.chown(folder / "reports", 1234, 4321)
-    return folder
-
-
-def local_wheels() -> Iterator[Path]:
-    """Wheels of torch in the folders that this machine's pip is set up to look into."""
-    settings = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-    for folders in re.findall(r"\.find-links='(.*)'", settings):
-        for folder in filter(os.path.isdir, folders.split()):
-            yield from Path(folder).glob("torch-*.whl")
-
-
 def environment(project: str) -> dict[str, str]:
     """Images of the project's own and free ports; by variables alone, as a user would."""
     ports = {name: str(free_port()) for _, name in PUBLISHED.values()}
@@ -195,7 +159,7 @@ def environment(project: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def compose(clone: Path) -> Iterator[Compose]:
+def compose(engine: None, clone: Path) -> Iterator[Compose]:
     """The composition of the clone, built and not started; afterwards its images are removed."""
     project = f"slipway-test-{os.getpid()}"
     made = Compose(clone, project, environment(project))
