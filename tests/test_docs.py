@@ -33,7 +33,7 @@ BEFORE = {
     "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
 }
 """Maps the start of a command to the command whose result it needs."""
-OF_DOCKER = ("--scale", "--profile")
+OF_DOCKER = ("--detach", "--profile", "--scale")
 
 
 def shown(*starts: str, having: str = "", lacking: str = "\0") -> list[str]:

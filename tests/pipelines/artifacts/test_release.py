@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.artifacts.release import KEPT, release, releases
+from pipelines.artifacts.release import KEPT, release, releases, served_artifact
 from pipelines.artifacts.unlinked import builds
 from pipelines.artifacts.workspace import Workspace
 from serving.container.releases import PIN, CannotSwitch, Follower, NoRelease, is_held, pin, pinned
@@ -168,6 +168,8 @@ def test_package_releases_and_rollout_pins(cli: Any, workspace: Workspace) -> No
     target = folder.readlink()
     folder.unlink()  # as after a build of something else
     assert [build.linked for build in builds(workspace) if build.key == target.name] == [True]
+    served = served_artifact(workspace, "mnist_cnn", "onnxruntime", "pytorch")  # what its answers are compared with
+    assert served.resolve() == workspace.store / target.name
     folder.symlink_to(target)
     (base / "2").mkdir()
     rolled = [{"name": "onnxruntime:pytorch", "release": 2, "before": 1}]
