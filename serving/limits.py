@@ -1,4 +1,4 @@
-"""Read a container's memory limit from its control group, and explain a limit that is too low.
+"""Limits that several servers share, and a container's memory limit, which is read from its control group.
 
 The kernel kills a server that exceeds the limit without any log line, again after each restart. So the server
 checks the limit when it starts. Standard library only.
@@ -11,6 +11,11 @@ from pathlib import Path
 # Control groups version 2 and version 1, as seen from inside a container.
 _FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 MB = 2**20
+
+LINGER_S = 10.0
+"""Time for which a server drops what a refused client goes on sending: some clients read only after that."""
+LINGER_BYTES = 256 * MB
+"""Bytes of it that are dropped; then the connection is closed."""
 
 
 def memory_limit(files: tuple[Path, ...] = _FILES) -> int | None:

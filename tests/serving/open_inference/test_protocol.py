@@ -25,6 +25,7 @@ from starlette.requests import Request
 
 from serving.clients.transport import Call, Refused, Unreachable, send
 from serving.launch import Server
+from serving.limits import LINGER_BYTES
 from serving.open_inference import bodies, connection
 from serving.open_inference.errors import BodyError
 from serving.wire.datatypes import NUMPY
@@ -341,6 +342,56 @@ def test_what_is_no_http_gets_an_error_as_json(echo: Server, sent: bytes) -> Non
         head, _, body = received(link).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert list(json.loads(body)) == ["error"]
+
+
+def head(*lines: bytes, path: str = INFER) -> bytes:
+    return b"\r\n".join([b"POST %s HTTP/1.1" % path.encode(), b"Host: x", *lines, b"\r\n"])
+
+
+LONG = b"Content-Length: 30000000"
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize("close", [b"Connection: keep-alive", b"Connection: close"])
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        (lambda close: head(LONG, close, path="/nowhere"), 404),
+        (lambda close: head(LONG, close, path="/v2/models/other/infer"), 404),
+        (lambda close: head(LONG, close, path="/metrics"), 405),
+        (lambda close: head(LONG, close, b"Content-Encoding: br"), 415),
+        (lambda close: head(b"Content-Length: 70000000", close) + bytes(40_000_000), 413),
+        (lambda close: head(CHUNKED, close) + b"%x\r\n" % 10**8 + bytes(65 * 2**20), 413),
+        (lambda close: head(CHUNKED, close) + b"no length\r\n", 400),
+        (lambda close: head(close, b"no header"), 400),
+        (lambda close: head(close, b"X: ").rstrip() + b"x" * connection.MAX_HEAD_BYTES, 400),
+    ],
+    ids=["no path", "no model", "no method", "no coding", "length", "chunks", "no chunk", "no head", "long head"],
+)
+def test_a_client_that_sends_everything_before_it_reads_gets_the_refusal(
+    echo: Server, first: Callable[[bytes], bytes], status: int, close: bytes
+) -> None:
+    with connected(echo, first(close)) as link:
+        for _ in range(30):
+            link.sendall(bytes(10**6))
+        answer = http.client.HTTPResponse(link)
+        answer.begin()
+        assert (answer.status, list(json.loads(answer.read()))) == (status, ["error"])
+
+
+def test_a_connection_goes_on_after_a_refusal_that_came_before_the_end_of_the_body(echo: Server) -> None:
+    with connected(echo, head(LONG, path="/nowhere") + bytes(30_000_000) + LIVE) as link:
+        for status in (404, 200):
+            answer = http.client.HTTPResponse(link)
+            answer.begin()
+            answer.read()
+            assert answer.status == status
+
+
+def test_what_follows_a_refusal_is_bounded(echo: Server) -> None:
+    with connected(echo, head(b"Content-Length: %d" % 10**12, b"Content-Encoding: br")) as link, pytest.raises(OSError):
+        for _ in range(LINGER_BYTES // 10**6 + 100):
+            link.sendall(bytes(10**6))
 
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from serving.launch import LOOPBACK, free_ports
+from serving.limits import LINGER_BYTES
 
 SWITCHES = Path(__file__).parents[3] / "benchmarks" / "tf_serving" / "switches.py"
 PATH = "/v1/models/half_plus_two:predict"
@@ -203,6 +204,36 @@ def test_a_small_body_that_decompresses_to_more_than_the_limit_is_refused(limite
         connection.sendall(head(len(body)).replace(b"Host", b"Content-Encoding: gzip\r\nHost") + body)
         assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
     assert ask(limited.rest)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["Content-Length: 30000000"], 413),
+        (["Content-Length: 30000000", "Connection: close"], 413),
+        (["Content-Length: 30000000", "Expect: 200-ok"], 413),
+        (["Transfer-Encoding: gzip"], 501),
+        (["Transfer-Encoding: chunked", "", "no length"], 400),
+        (["Transfer-Encoding: chunked", "", "ffffffff"], 413),
+        (["no header"], 400),
+        (["X: " + "x" * 70_000], 400),
+    ],
+    ids=lambda value: value[-1][:20] if isinstance(value, list) else None,
+)
+def test_a_client_that_sends_everything_before_it_reads_gets_the_refusal(limited, lines, status):
+    with connect(limited.rest) as connection:
+        connection.sendall("\r\n".join([f"POST {PATH} HTTP/1.1", "Host: x", *lines]).encode())
+        connection.sendall(b"" if "no header" in lines or lines[0].startswith("X") else b"\r\n\r\n")
+        for _ in range(30):
+            connection.sendall(bytes(10**6))
+        assert connection.recv(12) == b"HTTP/1.1 %d" % status
+
+
+def test_what_follows_a_refusal_is_bounded(limited):
+    with connect(limited.rest) as connection, pytest.raises(OSError):
+        connection.sendall(head(10**12))
+        for _ in range(LINGER_BYTES // 10**6 + 100):
+            connection.sendall(bytes(10**6))
 
 
 @pytest.mark.parametrize("key", ["x", "inputs", "signature_name"])
