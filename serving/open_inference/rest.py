@@ -18,15 +18,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.open_inference.bodies import Bodies, Bounds
+from serving.open_inference.bodies import Bodies
 from serving.open_inference.dataplane import Plane, read_request
 from serving.open_inference.errors import STATUSES, BodyError
+from serving.open_inference.turns import Turns
 from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER
 
 
-def application(plane: Plane, bounds: Bounds) -> Starlette:
+def application(plane: Plane, bodies: Bodies, turns: Turns) -> Starlette:
     """The application; the repository API is part of it where ``plane`` has it."""
-    api = Api(plane, Bodies(bounds))
+    api = Api(plane, bodies, turns)
     named = "/v2/models/{model}"
     routes = [
         ("GET", "/", api.alive),
@@ -64,8 +65,8 @@ def application(plane: Plane, bounds: Bounds) -> Starlette:
 class Api:
     """The answers to all requests."""
 
-    def __init__(self, plane: Plane, bodies: Bodies) -> None:
-        self._plane, self._bodies = plane, bodies
+    def __init__(self, plane: Plane, bodies: Bodies, turns: Turns) -> None:
+        self._plane, self._bodies, self._turns = plane, bodies, turns
 
     async def alive(self, _request: Request) -> Response:
         return _json(await self._plane.live())
@@ -99,10 +100,17 @@ class Api:
 
     async def infer(self, request: Request) -> Response:
         model = self._find(request)
-        body = await self._bodies.read(request)
-        asked = read_request(body, request.headers.get(HEADER), model.name)
-        answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))
-        content, length = answer.to_rest()
+
+        async def is_wanted() -> bool:
+            return not await request.is_disconnected()
+
+        with self._bodies.share() as share:
+            body = await self._bodies.read(request, share)
+            async with self._turns.turn(is_wanted):
+                body = self._bodies.decompressed(request, body, share)
+                asked = read_request(body, request.headers.get(HEADER), model.name)
+                answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))
+                content, length = answer.to_rest()
         if length is None:
             return _json(content)
         return Response(content, media_type=CONTENT_TYPE, headers={HEADER: str(length)})

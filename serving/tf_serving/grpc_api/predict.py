@@ -84,7 +84,7 @@ class Predict:
     def _run(self, call: GrpcCall, asked: Prediction, count: Count, here: bool) -> None:
         try:
             check_is_wanted(call)
-            deadlines.begin(call.deadline)
+            deadlines.begin(call.deadline, lambda: call.is_over)
             pace = asked.signature.pace
             start = pace.clock()
             outputs = run_predict(asked)
@@ -106,6 +106,7 @@ class Predict:
             self._outbox.post(partial(self._answer, call, asked, count, waiting, start))
 
         asked.signature.check_dtypes(asked.arrays)
+        deadlines.begin(call.deadline, lambda: call.is_over)
         batcher.submit(asked.arrays, asked.wanted, call.deadline, has_run)
 
     def _answer(self, call: GrpcCall, asked: Prediction, count: Count, waiting: Waiting, start: float) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from serving.http2.connection import LINGER_S
 from serving.http2.grpc_server import Method, ServerRules
 from serving.http2.server_connection import PREFACE_S, ServerConnection
+from serving.limits import Held
 from serving.tf_serving.base.errors import invalid
 from serving.tf_serving.base.ports import PortTakenError, bound
 from serving.tf_serving.grpc_api.health import health_service
@@ -25,10 +26,11 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 class GrpcServer:
     """A gRPC server on the port and the socket in the flags, from :meth:`start` to :meth:`stop`."""
 
-    def __init__(self, methods: dict[bytes, Method], flags: Flags) -> None:
+    def __init__(self, methods: dict[bytes, Method], flags: Flags, held: Held) -> None:
         """Read the settings; opens nothing. Raises ServingError: the SSLConfig or channel arguments cannot be used."""
         offered = methods | health_service() if flags.enable_grpc_healthcheck_service else methods
-        self._rules = with_arguments(ServerRules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
+        rules = ServerRules(offered, held, max_message=MAX_MESSAGE_BYTES, max_ratio=flags.grpc_max_gzip_ratio)
+        self._rules = with_arguments(rules, flags.grpc_channel_arguments)
         self._tls = _tls(flags.ssl_config_file)
         self._flags = flags
         self._servers: list[asyncio.Server] = []

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from serving.limits import LINGER_BYTES, LINGER_S
+from serving.limits import LINGER_BYTES, LINGER_S, Held, half_of_memory
 from serving.tf_serving.rest_api.message import Request, Response, html
 from serving.tf_serving.rest_api.reader import RequestReader
 
@@ -22,10 +22,14 @@ _MANY = 65_536  # bytes: a larger body is not copied to join it with the head
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of requests: ``head_s`` seconds for a head (the first counts from connecting), ``max_body`` bytes."""
+    """Limits of requests: ``head_s`` seconds for a head (the first counts from connecting), ``max_body`` bytes.
+
+    ``held`` limits the bodies of all requests together.
+    """
 
     head_s: float
     max_body: int
+    held: Held = field(default_factory=lambda: Held(half_of_memory()))
 
 
 @dataclass(slots=True)
@@ -61,7 +65,8 @@ class RestConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._reader = RequestReader(self._service.limits.max_body, self._transport.write, self._begin)
+        limits = self._service.limits
+        self._reader = RequestReader(limits.max_body, limits.held, self._transport.write, self._begin)
         self.deadline = self._loop.time() + self._service.limits.head_s
         self._service.connections.add(self)
 
@@ -96,7 +101,7 @@ class RestConnection(asyncio.Protocol):
             del answer
             if self._writable is not None:
                 await self._writable
-            self._requests.popleft()
+            self._requests.popleft().drop()
             if closes or (self._ends and not self._requests):
                 self._close(request)
                 return
@@ -131,7 +136,7 @@ class RestConnection(asyncio.Protocol):
         if has_ended or (request.is_complete and not self._requests):
             self._transport.close()
             return
-        self._requests.clear()
+        self._drop_requests()
         self._dropped = 0
         self.deadline = self._loop.time() + (LAST_LINGER_S if self._stops else LINGER_S)
         self._transport.write_eof()
@@ -149,11 +154,15 @@ class RestConnection(asyncio.Protocol):
         """Stop working for a client that is gone, and free the bodies of its requests."""
         self._service.connections.discard(self)
         self._reader.drop()
-        for request in self._requests:
-            request.is_gone = True
-        self._requests.clear()
+        self._drop_requests()
         if self._task is not None:
             self._task.cancel()
+
+    def _drop_requests(self) -> None:
+        for request in self._requests:
+            request.is_gone = True
+            request.drop()
+        self._requests.clear()
 
     def end(self) -> None:
         """Close the connection once its requests are answered, because the server stops."""

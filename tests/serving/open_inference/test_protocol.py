@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -25,7 +26,7 @@ from starlette.requests import Request
 
 from serving.clients.transport import Call, Refused, Unreachable, send
 from serving.launch import Server
-from serving.limits import LINGER_BYTES
+from serving.limits import LINGER_BYTES, Held, Share
 from serving.open_inference import bodies, connection
 from serving.open_inference.errors import BodyError
 from serving.wire.datatypes import NUMPY
@@ -279,7 +280,22 @@ def test_bodies_have_the_bounds_of_the_flags(start_echo: Any, tmp_path: Path) ->
             links = [held.enter_context(connected(server, head + blank)) for _ in range(3)]
             (refused, *_), _, _ = select.select(links, [], [], 30)
             assert refused.recv(12) == b"HTTP/1.1 503"
+            assert refused_over_grpc(server, 1_900_000).startswith("RESOURCE_EXHAUSTED: the server may hold 4000000")
+            assert refused_over_grpc(server, 1000).startswith("NOT_FOUND")
         assert until(lambda: ask(server, "POST", INFER, blank + document())[0] == 200)
+        assert refused_over_grpc(server, 1_900_000).startswith("NOT_FOUND")
+        assert refused_over_grpc(server, 2_000_000).startswith("RESOURCE_EXHAUSTED: Received message larger than max")
+        assert refused_over_grpc(server, 1_900_000, grpc.Compression.Gzip).startswith("RESOURCE_EXHAUSTED: a gRPC mess")
+
+
+def refused_over_grpc(server: Server, size: int, compression: Any = grpc.Compression.NoCompression) -> str:
+    """The status of a request for a model that is not there, of ``size`` bytes and a few."""
+    request = pb.ModelInferRequest(model_name="none", raw_input_contents=[bytes(size)])
+    with grpc.insecure_channel("%s:%d" % address(server, "open-inference-grpc")) as channel:
+        call = channel.unary_unary(f"{SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(request.SerializeToString(), timeout=30, compression=compression)
+    return f"{refused.value.code().name}: {refused.value.details()}"
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30.0) -> bool:
@@ -304,7 +320,8 @@ def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             return await asyncio.Future()
 
         scope = {"type": "http", "method": "POST", "headers": []}
-        await bodies.Bodies(bodies.Bounds()).read(Request(scope, receive))
+        held = Held(10)
+        await bodies.Bodies(bodies.Bounds(), held).read(Request(scope, receive), Share(held))
 
     with pytest.raises(BodyError, match="did not arrive") as refused:
         asyncio.run(read())
@@ -389,9 +406,9 @@ def test_a_connection_goes_on_after_a_refusal_that_came_before_the_end_of_the_bo
 
 
 def test_what_follows_a_refusal_is_bounded(echo: Server) -> None:
-    with connected(echo, head(b"Content-Length: %d" % 10**12, b"Content-Encoding: br")) as link, pytest.raises(OSError):
-        for _ in range(LINGER_BYTES // 10**6 + 100):
-            link.sendall(bytes(10**6))
+    endless = head(b"Content-Length: %d" % 10**12, b"Content-Encoding: br")
+    with connected(echo, endless) as link, pytest.raises(ConnectionError):
+        link.sendall(bytes(LINGER_BYTES + 100 * 10**6))
 
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,6 +14,9 @@ from serving.conformance.case import case as steps
 from serving.conformance.errors import CASES
 from serving.conformance.run import Endpoint, run_case
 from serving.launch import LOOPBACK
+from serving.limits import Held, Share
+from serving.tf_serving.base.deadlines import begin
+from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.rest_api.body import (
     FREE,
     MIN_COMPRESSED,
@@ -216,7 +219,8 @@ def test_gzip_of_answers(server):
 
 
 def inflated(body: bytes, limit: int, ratio: int = 100) -> bytes:
-    return decompressed(body, limit, ratio, lambda: None)
+    begin(None)
+    return decompressed(body, limit, ratio)
 
 
 def test_gzip_that_costs_more_than_it_may():
@@ -238,14 +242,23 @@ def test_gzip_that_costs_more_than_it_may():
 def test_gzip_that_nobody_waits_for():
     calls: list[int] = []
 
-    def gone() -> None:
+    def gone() -> bool:
         calls.append(len(calls))
-        if len(calls) == 3:
-            raise ConnectionError
+        return len(calls) == 3
 
-    with pytest.raises(ConnectionError):
-        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000, gone)
+    begin(None, gone)
+    with pytest.raises(ServingError, match="CANCELLED"):
+        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000)
     assert len(calls) == 3
+
+
+def test_gzip_for_which_there_is_no_room():
+    held = Held(3 * FREE)
+    begin(None, share=Share(held))
+    with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED"):
+        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000)
+    assert 0 < held.bytes <= 3 * FREE
+    begin(None)
 
 
 def test_gzip():
