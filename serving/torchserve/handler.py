@@ -127,7 +127,11 @@ def read_json(body: Any, settings: Settings) -> Arrays:
     if not isinstance(inputs, dict):
         raise RequestError(f'the body must be {{"inputs": {{NAME: nested list}}}}. Received: {_shorten(document)}')
     declared = {tensor.name: tensor.dtype for tensor in settings.inputs}
-    return {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    arrays = {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    infinities = sum(np.count_nonzero(np.isinf(array)) for array in arrays.values() if array.dtype.kind == "f")
+    if is_text and infinities > body.count(b"Infinity"):
+        raise RequestError("a number is larger than any float64")
+    return arrays
 
 
 def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
@@ -135,11 +139,27 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
         raise RequestError(f"input {name!r} is no array of numbers. Received: {_shorten(value)}")
     try:
         array = np.asarray(value)
-        if dtype is not None and array.dtype.kind in "biuf" and np.can_cast(array.dtype, dtype, "same_kind"):
-            return array.astype(dtype)
+        if isinstance(value, list) and array.dtype.kind == "O":  # integers of over 64 bits
+            array = array.astype("float64")
     except (ValueError, OverflowError) as error:  # rows of unequal length
         raise RequestError(f"input {name!r} is no array of numbers: {error}") from error
-    return array
+    if dtype is None or array.dtype.kind not in "biuf":
+        return array
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iu":
+        limits = np.iinfo(wanted)
+        fits = not array.size or (int(array.min()) >= limits.min and int(array.max()) <= limits.max)
+    elif not np.can_cast(array.dtype, wanted, "same_kind"):
+        return array
+    else:
+        fits = True
+    with np.errstate(over="ignore"):
+        numbers = array.astype(wanted)
+    if wanted.kind == "f" and array.dtype.kind == "f":
+        fits = not (np.isinf(numbers) & np.isfinite(array)).any()
+    if not fits:
+        raise RequestError(f"input {name!r} has a number that {dtype} cannot hold")
+    return numbers
 
 
 def _holds_numbers(nested: list[Any]) -> bool:

@@ -219,11 +219,25 @@ WITH_GZIP = {"Content-Encoding": "gzip"}
         ("POST", INFER, data([2**70, 0], "INT64"), {}, 400),
         ("POST", INFER, data([2**63, 0], "INT64"), {}, 400),
         ("POST", INFER, data([[[1]], 0], "FP32"), {}, 400),
+        ("POST", INFER, data([1e39, 0], "FP32"), {}, 400),
+        ("POST", INFER, data([0, -1e39], "FP32"), {}, 400),
+        ("POST", INFER, data([70000, 0], "FP16"), {}, 400),
+        ("POST", INFER, data([0.5, 0], "FP32").replace(b"0.5", b"1e400"), {}, 400),
+        ("POST", INFER, data([1, -1], "UINT64"), {}, 400),
+        ("POST", INFER, data([1, -129], "INT8"), {}, 400),
+        ("POST", INFER, data([1.5, 0], "INT32"), {}, 400),
+        ("POST", INFER, data([1e19, 0], "INT64"), {}, 400),
+        ("POST", INFER, data(["1", "2"], "FP32"), {}, 400),
+        ("POST", INFER, data([True, 1.0], "INT16"), {}, 400),
+        ("POST", INFER, data([2, 0], "BOOL"), {}, 400),
+        ("POST", INFER, data(["x" * 100_000, *range(100_000)], "FP32"), {}, 400),
         ("POST", INFER, document().replace(b"[2, 2]", b"[%d, 2]" % 2**70), {}, 400),
         ("POST", INFER, document().replace(b"[2, 2]", b"[4611686018427387904, 2]"), {}, 400),
         ("POST", INFER, nested(100), {}, 400),
         ("POST", INFER, nested(1100), {}, 400),
         ("POST", INFER, b"[" * 16_000_000, {}, 413),
+        ("POST", INFER, b'{"a":' * 3_200_000, {}, 413),
+        ("POST", INFER, b'{"a":' * 100_000, {}, 400),
         ("POST", INFER, b'{"inputs": [' + b"{}," * 4_000_000, {}, 413),
         ("POST", INFER, b"[0" + b",0" * 8_000_000, {}, 413),
         ("POST", INFER, b"", {"Content-Length": str(10**12)}, 413),
@@ -291,7 +305,7 @@ def test_bodies_have_the_bounds_of_the_flags(start_echo: Any, tmp_path: Path) ->
 def refused_over_grpc(server: Server, size: int, compression: Any = grpc.Compression.NoCompression) -> str:
     """The status of a request for a model that is not there, of ``size`` bytes and a few."""
     request = pb.ModelInferRequest(model_name="none", raw_input_contents=[bytes(size)])
-    with grpc.insecure_channel("%s:%d" % address(server, "open-inference-grpc")) as channel:
+    with grpc.insecure_channel(":".join(map(str, address(server, "open-inference-grpc")))) as channel:
         call = channel.unary_unary(f"{SERVICE}/ModelInfer")
         with pytest.raises(grpc.RpcError) as refused:
             call(request.SerializeToString(), timeout=30, compression=compression)
