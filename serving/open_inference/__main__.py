@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from serving.limits import MB, memory_limit, shortage
+from serving.limits import MB, give_memory_back, memory_limit, shortage
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
@@ -80,6 +80,7 @@ def serve(chosen: argparse.Namespace) -> int:
     from serving.open_inference.model import OnnxModel
     from serving.open_inference.server import HostModelServer
 
+    give_memory_back()
     model = OnnxModel(chosen.model_name, chosen.model_path, chosen.threads)
     try:
         model.load()

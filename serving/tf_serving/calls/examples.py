@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.tf_serving.base.deadlines import check
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.codecs.json_base64 import decode_base64, is_base64
 from serving.tf_serving.codecs.json_text import brief, encode_text, type_name
@@ -64,6 +65,7 @@ def _texts(items: list[bytes]) -> np.ndarray:
 def _example(value: Any) -> Any:
     from tensorflow.core.example import example_pb2
 
+    check()
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -143,9 +143,13 @@ class RestFace:
         return await request.body()
 
     async def _infer(self, found: Route, request: Request, body: bytes) -> bytes:
+        # A name for the work here would make a circle with its error, and keep the body in memory.
+        return await asyncio.wrap_future(self._begin(found, request, body))
+
+    def _begin(self, found: Route, request: Request, body: bytes) -> Future[bytes]:
         work = self._pool.submit(self._infer_now, found, request, body)
         work.add_done_callback(lambda _: request.share.give_back())  # not before: a thread cannot be stopped
-        return await asyncio.wrap_future(work)
+        return work
 
     def _infer_now(self, found: Route, request: Request, body: bytes) -> bytes:
         begin(time.monotonic() + self._rules.timeout_s, lambda: request.is_gone, request.share)

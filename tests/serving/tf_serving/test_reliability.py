@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from serving.launch import LOOPBACK, free_ports
@@ -100,6 +101,10 @@ def test_connections_that_do_not_end_do_not_keep_it_from_ending(command, half_pl
         slow_body.sendall(head(50) + b'{"inst')
         uploading.sendall(head(len(BODY)).replace(PATH.encode(), path) + BODY[:5])
         assert answered(idle, path)  # so the server has read the other connections, too
+        for _ in range(8):
+            with connect(rest) as gone:
+                gone.sendall(head(len(SLOW)).replace(PATH.encode(), path) + SLOW)
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         start = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert idle.recv(1000) == b""
@@ -273,6 +278,56 @@ def test_deep_json_is_answered(server, key):
     deep = "[" * 500_000 + "]" * 500_000
     status, answer, _ = server.ask(PATH, f'{{"instances":[2.0],"{key}":{deep}}}')
     assert (status, "error" in json.loads(answer)) == ((200, False) if key == "x" else (400, True))
+
+
+SLOW = b'{"instances":[' + b"{}," * 5_000_000 + b"NaN]}"
+"""JSON that costs a second or so."""
+
+
+def cpu_s(server) -> float:
+    used = psutil.Process(server.process.pid).cpu_times()
+    return used.user + used.system
+
+
+@pytest.mark.parametrize("body", [b"[" * 16_000_000, b'{"a":' * 3_200_000, b'{"instances":' + b"[" * 16_000_000])
+def test_nesting_costs_little_and_leaves_nothing_behind(server, body):
+    process = psutil.Process(server.process.pid)
+    assert server.json(PATH, body)[0] == 400
+    before, used = process.memory_info().rss, cpu_s(server)
+    for _ in range(4):
+        status, answer = server.json(PATH, body)
+        assert (status, "nested over 1000000 levels deep" in answer["error"]) == (400, True)
+    assert cpu_s(server) - used < 4  # a tenth of what a parser in Python takes
+    assert process.memory_info().rss - before < 4 * len(body)
+
+
+@pytest.mark.parametrize("element", ["[]", "0", '"a"', '{"x":0}', "[[1]]"])
+@pytest.mark.parametrize("key", ["instances", "inputs"])
+def test_the_first_wrong_element_is_found_at_little_cost(server, key, element):
+    count = 4_000_000 // (len(element) + 1)
+    before = cpu_s(server)
+    assert server.json(PATH, f'{{"{key}":[{f"{element}," * count}[[1],2]]}}')[0] == 400
+    assert cpu_s(server) - before < 2  # half of what a look at each element takes in Python
+
+
+def test_no_work_goes_on_for_clients_that_have_left(server, until):
+    before = cpu_s(server)
+    status, answer = server.json(PATH, SLOW)
+    assert (status, "Expecting value/list" in answer["error"] or "keys must be" in answer["error"]) == (400, True)
+    once = cpu_s(server) - before
+    before = cpu_s(server)
+    for _ in range(8):
+        with connect(server.rest) as connection:
+            connection.sendall(head(len(SLOW)) + SLOW)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: server.ask(METRICS)[0] == 200 and idles(server))
+    assert cpu_s(server) - before < 5 * once
+
+
+def idles(server) -> bool:
+    """Whether the server takes next to no CPU time for a fifth of a second."""
+    process = psutil.Process(server.process.pid)
+    return process.cpu_percent(0.2) < 20
 
 
 def test_flipped_bits_of_a_grpc_request(server):
