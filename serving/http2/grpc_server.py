@@ -98,14 +98,19 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
 class Responder(Protocol):
     """The sender of a call's answer to its client. Only the event loop's thread may call it."""
 
+    def send(self, call: GrpcCall, body: bytes) -> None: ...
     def answer(self, call: GrpcCall, body: bytes) -> None: ...
     def refuse(self, call: GrpcCall, code: str, text: str) -> None: ...
 
 
 class GrpcCall:
-    """One complete request: the serialised message of a method. It must be answered exactly once."""
+    """One complete request: the serialised message of a method. It must be answered exactly once.
 
-    __slots__ = ("_answers", "body", "deadline", "is_over", "share", "stream")
+    A method that streams its answer sends messages first, and sets ``ends``: a function that ends the call, for when
+    the client has left or the connection is to end.
+    """
+
+    __slots__ = ("_answers", "body", "deadline", "ends", "has_begun", "is_over", "share", "stream")
 
     def __init__(self, answers: Responder, stream: int, body: bytes, deadline: float | None, share: Share) -> None:
         self.body = body
@@ -113,11 +118,17 @@ class GrpcCall:
         self.is_over = False  # the client has disconnected or cancelled
         self.share = share  # counts its bytes, until it is answered
         self.stream = stream
+        self.has_begun = False  # a message has been sent
+        self.ends: Callable[[], None] | None = None
         self._answers = answers
 
     def is_late(self) -> bool:
         """Return True if the deadline has passed. Check it before working on a call."""
         return self.deadline is not None and time.monotonic() > self.deadline
+
+    def send(self, body: bytes) -> None:
+        """Send a message, after which the call goes on."""
+        self._answers.send(self, body)
 
     def answer(self, body: bytes) -> None:
         """Answer with a serialised message."""

@@ -142,6 +142,8 @@ class ServerConnection(Connection[Head]):
             ping = frames.frame(frames.PING, 0, 0, _DRAIN_PING)
             self.outgoing.write(frames.goaway(_ANY_STREAM, Code.NO_ERROR) + ping)
             self._later("drain", DRAIN_S, self._take_no_more)
+            for ends in [call.ends for call in self._calls.values() if call.ends is not None]:
+                ends()
 
     def on_pong(self, payload: bytes) -> None:
         if payload == _DRAIN_PING:
@@ -191,8 +193,8 @@ class ServerConnection(Connection[Head]):
     def on_lost(self, _reason: str) -> None:
         for timer in self._timers.values():
             timer.cancel()
-        for call in self._calls.values():
-            call.is_over = True
+        for call in list(self._calls.values()):
+            self._leave(call)
         self._calls.clear()
         for call, _ in self._held:
             call.share.give_back()
@@ -378,10 +380,28 @@ class ServerConnection(Connection[Head]):
         self._forget_arriving(stream)
         call = self._calls.pop(stream, None)
         if call is not None:
-            call.is_over = True
+            self._leave(call)
         self.on_room()
 
+    def _leave(self, call: GrpcCall) -> None:
+        """Tell a call that its client has left."""
+        call.is_over = True
+        if call.ends is not None:
+            call.ends()
+
     # -- answers ------------------------------------------------------------------------------------
+
+    def send(self, call: GrpcCall, body: bytes) -> None:
+        """Send a message of an answer that goes on; a client that takes none loses the call."""
+        if call.is_over:
+            return
+        start = b""
+        if not call.has_begun:
+            start = frames.frame(frames.HEADERS, frames.END_HEADERS, call.stream, self._table_update() + _ANSWER)
+        if self.outgoing.send_part(call.stream, start, prefix(len(body)) + body):
+            call.has_begun = True
+        elif call.ends is not None:
+            call.ends()
 
     def answer(self, call: GrpcCall, body: bytes) -> None:
         """Send an answer with status OK. Does nothing if the client has disconnected."""
@@ -398,7 +418,7 @@ class ServerConnection(Connection[Head]):
         """Send an answer with another status."""
         stream = self._finished(call)
         if stream:
-            self._end_early(stream, _status_only(code, text), True)
+            self._end_early(stream, _status_only(code, text, call.has_begun), True)
 
     def _finished(self, call: GrpcCall) -> int:
         self._running -= 1
@@ -451,8 +471,8 @@ class ServerConnection(Connection[Head]):
         """Do nothing: the client closes the connection when it has its answers."""
 
 
-def _status_only(code: str, text: str) -> bytes:
-    fields = [*_HEADERS[:2], (b"grpc-status", b"%d" % CODES.index(code))]
+def _status_only(code: str, text: str, has_begun: bool = False) -> bytes:
+    fields = [*_HEADERS[: 0 if has_begun else 2], (b"grpc-status", b"%d" % CODES.index(code))]
     if text:
         fields.append((b"grpc-message", encoded_text(text)))
     return plain_block(fields)

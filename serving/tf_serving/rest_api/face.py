@@ -128,7 +128,7 @@ class RestFace:
             status = "CANCELLED"
             raise
         finally:
-            metrics.REQUESTS.add(found.model, status)
+            metrics.REQUESTS.add(metrics.label(found.model), status)
         microseconds = (time.perf_counter() - start) * 1e6
         metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
         return body

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
@@ -59,7 +60,7 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
     rest, grpc_port = free_ports(2)
     base = half_plus_two.parent
     process = command(
-        *(f"--port={grpc_port}", f"--rest_api_port={rest}"),
+        *(f"--port={grpc_port}", f"--rest_api_port={rest}", "--enable_grpc_healthcheck_service"),
         *("--model_name=half_plus_two", f"--model_base_path={base}"),
     )
     outcomes: Counter[object] = Counter()
@@ -78,7 +79,12 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
     for thread in threads:
         thread.start()
     until(lambda: sum(outcomes.values()) > 100)
-    process.send_signal(signal.SIGTERM)
+    with grpc.insecure_channel(f"{LOOPBACK}:{grpc_port}") as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+        assert next(watch) == b"\x08\x01"  # SERVING
+        process.send_signal(signal.SIGTERM)
+        assert next(watch) == b"\x08\x02"  # NOT_SERVING
+        assert watch.code() is grpc.StatusCode.UNAVAILABLE
     for thread in threads:
         thread.join(30)
     _, err = process.communicate(timeout=30)
@@ -245,7 +251,6 @@ def test_what_follows_a_refusal_is_bounded(limited):
 
 def test_all_bodies_together_are_bounded(limited, until):
     """Half-sent ones count, and what a body inflates to; over both protocols."""
-    import grpc
 
     def grpc_code(size: int) -> str:
         with limited.channel() as channel:
@@ -330,8 +335,31 @@ def idles(server) -> bool:
     return process.cpu_percent(0.2) < 20
 
 
+def test_names_of_strangers_have_no_series(server):
+    """Names of models, methods and paths that a client makes up."""
+    from tensorflow_serving.apis import predict_pb2
+
+    def series() -> set[str]:
+        lines = server.ask(METRICS)[1].decode().splitlines()
+        return {line.rpartition(" ")[0] for line in lines}
+
+    with server.channel() as channel:
+        predict = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        for number in range(300):
+            assert server.json(f"/v1/models/stranger{number}:predict", BODY)[0] == 404
+            assert server.ask(f"/v1/models/stranger{number}")[0] == 404
+            assert server.ask(f"/stranger{number}")[0] == 404
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = f"stranger{number}"
+            with pytest.raises(grpc.RpcError):
+                predict(request.SerializeToString(), timeout=30)
+            if number == 0:
+                before = series()
+    assert series() == before
+    assert not any("stranger" in line for line in before)
+
+
 def test_flipped_bits_of_a_grpc_request(server):
-    import grpc
     import numpy as np
 
     from serving.clients import Target, tf_serving_grpc

@@ -137,6 +137,27 @@ def test_health(other, server, case):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def test_watching_health(other):
+    """A client is told at once; more than a connection may have at a time leave nothing behind."""
+    with grpc.insecure_channel(f"unix:{other[1]}") as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        calls = [watch(request, timeout=60) for request in (b"", b"\x0a\x0cModelService", b"\x0a\x04slow")]
+        assert [next(call) for call in calls] == [b"\x08\x01", b"\x08\x01", b"\x08\x03"]
+        for _ in range(1100):
+            another = watch(b"", timeout=60)
+            assert next(another) == b"\x08\x01"
+            another.cancel()
+        assert calls[0].is_active()
+        late = watch(b"", timeout=0.2)
+        assert next(late) == b"\x08\x01"
+        with pytest.raises(grpc.RpcError) as caught:
+            next(late)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        for call in calls:
+            call.cancel()
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10) == b"\x08\x01"
+
+
 @pytest.mark.parametrize("case", ["K9"])
 def test_a_call_that_takes_too_long(other, case):
     status, body = other[0].json("/v1/models/slow:predict", ROWS)
