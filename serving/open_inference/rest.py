@@ -6,6 +6,9 @@ open to everybody. Here is one table of all routes.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -104,7 +107,7 @@ class Api:
         async def is_wanted() -> bool:
             return not await request.is_disconnected()
 
-        with self._bodies.share() as share:
+        with self._bodies.share() as share, _told_of_the_end():
             body = await self._bodies.read(request, share)
             async with self._turns.turn(is_wanted):
                 body = self._bodies.decompressed(request, body, share)
@@ -133,6 +136,15 @@ class Api:
 
     def _find(self, request: Request) -> Any:
         return self._plane.find(request.path_params["model"], request.path_params.get("version", ""))
+
+
+@contextmanager
+def _told_of_the_end() -> Iterator[None]:
+    """Answer a request that the server gives up to stop: uvicorn cancels it, and would answer with plain text."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise BodyError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping") from error
 
 
 def _json(content: Any, status: int = HTTPStatus.OK, headers: Any = None) -> Response:

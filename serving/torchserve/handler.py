@@ -68,7 +68,7 @@ class Settings:
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
     dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
-    behind transparent parts.
+    behind transparent parts. ``max_batch_bytes``: of all bodies of a batch.
     """
 
     format: str
@@ -77,6 +77,7 @@ class Settings:
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
     preprocessing: Mapping[str, Any]
+    max_batch_bytes: int = 128 * 2**20
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Settings:
@@ -89,6 +90,7 @@ class Settings:
             program=section["program"],
             labels=tuple(section["labels"]),
             preprocessing=section["preprocessing"],
+            max_batch_bytes=section.get("max_batch_bytes", 128 * 2**20),
             **tensors,
         )
 
@@ -307,9 +309,13 @@ def answer(
     """Status, content type and body for each request (its parameters, their content types) of a batch."""
     answers: list[tuple[int, str, bytes]] = []
     runs: dict[tuple[tuple[int, ...], ...], list[tuple[int, Kind, Arrays]]] = {}
+    room = settings.max_batch_bytes
     for index, (parameters, content_types) in enumerate(requests):
         try:
             kind, body = kind_and_body(parameters, content_types)
+            room -= len(body) if isinstance(body, bytes | bytearray) else 0
+            if room < 0:
+                raise RequestError(f"the bodies of a batch may have {settings.max_batch_bytes} bytes; try again", 503)
             arrays = check(kind.read(body, settings), settings)
         except RequestError as error:
             refusal = {"code": error.status, "type": "RequestError", "message": str(error)}

@@ -7,7 +7,9 @@ import gzip
 import http.client
 import json
 import select
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -289,9 +291,9 @@ def test_bodies_have_the_bounds_of_the_flags(start_echo: Any, tmp_path: Path) ->
         assert ask(server, "POST", INFER, blank * 2)[0] == 413
         assert ask(server, "POST", INFER, gzip.compress(blank + document()), WITH_GZIP)[0] == 413
         # Together they are bounded too: half-sent ones count until their clients are gone.
-        head = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1950000\r\n\r\n"
+        head_of_half = head(b"Content-Length: 1950000")
         with ExitStack() as held:
-            links = [held.enter_context(connected(server, head + blank)) for _ in range(3)]
+            links = [held.enter_context(connected(server, head_of_half + blank)) for _ in range(3)]
             (refused, *_), _, _ = select.select(links, [], [], 30)
             assert refused.recv(12) == b"HTTP/1.1 503"
             assert refused_over_grpc(server, 1_900_000).startswith("RESOURCE_EXHAUSTED: the server may hold 4000000")
@@ -300,6 +302,15 @@ def test_bodies_have_the_bounds_of_the_flags(start_echo: Any, tmp_path: Path) ->
         assert refused_over_grpc(server, 1_900_000).startswith("NOT_FOUND")
         assert refused_over_grpc(server, 2_000_000).startswith("RESOURCE_EXHAUSTED: Received message larger than max")
         assert refused_over_grpc(server, 1_900_000, grpc.Compression.Gzip).startswith("RESOURCE_EXHAUSTED: a gRPC mess")
+        with connected(server, head_of_half) as half, connected(server, b"") as silent:
+            leave(server, b"[" + b"0," * 900_000)
+            process = psutil.Process(server.pid)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert silent.recv(1) == b""
+            answer = http.client.HTTPResponse(half)
+            answer.begin()
+            assert (answer.status, json.loads(answer.read())) == (503, {"error": "the server is stopping"})
 
 
 def refused_over_grpc(server: Server, size: int, compression: Any = grpc.Compression.NoCompression) -> str:
@@ -340,6 +351,52 @@ def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BodyError, match="did not arrive") as refused:
         asyncio.run(read())
     assert refused.value.status == 408
+
+
+HEAVY = document().replace(b"[[3, 4], [5, 6]]", b"[" + b"0," * 3_000_000 + b"0]", 1)
+
+
+def cpu_s(server: Server) -> float:
+    used = psutil.Process(server.pid).cpu_times()
+    return float(used.user + used.system)
+
+
+def leave(server: Server, body: bytes) -> None:
+    """Send a whole request, and reset the connection."""
+    with connected(server, head(b"Content-Length: %d" % len(body)) + body) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_no_work_goes_on_for_clients_that_have_left(echo: Server) -> None:
+    before = cpu_s(echo)
+    assert ask(echo, "POST", INFER, HEAVY)[0] == 400
+    once = cpu_s(echo) - before
+    before = cpu_s(echo)
+    for _ in range(20):
+        leave(echo, HEAVY)
+    assert ask(echo, "POST", INFER, document())[0] == 200  # its turn comes after theirs
+    assert cpu_s(echo) - before < 10 * once
+
+
+def test_names_of_strangers_have_no_series(echo: Server) -> None:
+    def series() -> set[str]:
+        link = http.client.HTTPConnection(*address(echo), timeout=10)
+        link.request("GET", "/metrics")
+        lines = link.getresponse().read().decode().splitlines()
+        link.close()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+    for number in range(300):
+        name = f"stranger{number}"
+        assert ask(echo, "POST", f"/v2/models/{name}/infer", document())[0] == 404
+        assert ask(echo, "GET", f"/v2/models/echo/versions/{name}")[0] == 404
+        assert ask(echo, "GET", f"/{name}")[0] == 404
+        with pytest.raises(Refused):
+            rpc(echo, "ModelInfer", pb.ModelInferRequest(model_name=name))
+        if number == 0:
+            before = series()
+    assert series() == before
+    assert not any("stranger" in line for line in before)
 
 
 def test_hostile_bodies_leave_no_memory_behind(echo: Server) -> None:

@@ -193,6 +193,14 @@ def test_over_grpc_the_key_of_the_input_says_what_it_is() -> None:
     assert (status, json.loads(body)["message"].endswith("Received: none")) == (415, True)
 
 
+def test_the_bodies_of_a_batch_are_bounded_together() -> None:
+    kind, body = tensors(ROWS[:1])
+    settings = dataclasses.replace(SETTINGS, max_batch_bytes=2 * len(body))
+    answers = handler.answer([({"body": body}, {"body": kind})] * 3, flatten, settings)
+    assert [status for status, _, _ in answers] == [200, 200, 503]
+    assert "may have" in json.loads(answers[2][2])["message"]
+
+
 def test_one_body_a_request() -> None:
     ((status, _, body),) = handler.answer([({"body": b"", "more": b""}, {})], flatten, SETTINGS)
     assert (status, json.loads(body)["message"]) == (400, "a request has one body. Received: body, more")
