@@ -5,6 +5,7 @@ numpy would make 1e39 an infinity, 1.5 a 1 and the text "1" a 1.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,7 @@ def to_array(values: Any, datatype: str) -> np.ndarray:
 
 def _kinds(nested: Any) -> set[type]:
     """The types of the values; numpy, beside one long text, would make every value as long as that."""
-    lists, found = [nested], set()
-    while lists:
-        part = lists.pop()
-        kinds = set(map(type, part))
-        if kinds == {list}:
-            lists.extend(part)
-        else:
-            found |= kinds
-    return found
+    level = nested
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    return kinds

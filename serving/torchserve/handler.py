@@ -28,6 +28,7 @@ import logging
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -166,15 +167,10 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
 
 def _holds_numbers(nested: list[Any]) -> bool:
     """Whether there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
-    lists = [nested]
-    while lists:
-        part = lists.pop()
-        kinds = set(map(type, part))
-        if kinds == {list}:
-            lists.extend(part)
-        elif not kinds <= {int, float, bool}:
-            return False
-    return True
+    level = nested
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    return kinds <= {int, float, bool}
 
 
 def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read

@@ -65,6 +65,7 @@ class Predict:
         try:
             if not here:
                 check_is_wanted(call)  # it has waited for a thread
+            deadlines.begin(call.deadline, lambda: call.is_over, call.share)
             request = parsed(self._request_class, call.body)
             count = Count("Predict", request.model_spec.name)
             asked = read_predict(find(self._manager, request), request)
@@ -84,7 +85,7 @@ class Predict:
     def _run(self, call: GrpcCall, asked: Prediction, count: Count, here: bool) -> None:
         try:
             check_is_wanted(call)
-            deadlines.begin(call.deadline, lambda: call.is_over)
+            deadlines.begin(call.deadline, lambda: call.is_over, call.share)
             pace = asked.signature.pace
             start = pace.clock()
             outputs = run_predict(asked)
@@ -106,7 +107,6 @@ class Predict:
             self._outbox.post(partial(self._answer, call, asked, count, waiting, start))
 
         asked.signature.check_dtypes(asked.arrays)
-        deadlines.begin(call.deadline, lambda: call.is_over)
         batcher.submit(asked.arrays, asked.wanted, call.deadline, has_run)
 
     def _answer(self, call: GrpcCall, asked: Prediction, count: Count, waiting: Waiting, start: float) -> None:

@@ -252,10 +252,20 @@ def test_what_follows_a_refusal_is_bounded(limited):
 def test_all_bodies_together_are_bounded(limited, until):
     """Half-sent ones count, and what a body inflates to; over both protocols."""
 
-    def grpc_code(size: int) -> str:
+    def large_tensor() -> bytes:
+        from tensorflow_serving.apis import predict_pb2
+
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "half_plus_two"
+        request.inputs["x"].dtype = 1
+        request.inputs["x"].float_val.append(1.0)
+        request.inputs["x"].tensor_shape.dim.add(size=10**8)
+        return request.SerializeToString()
+
+    def grpc_code(sent: int | bytes) -> str:
         with limited.channel() as channel:
             try:
-                channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(bytes(size), timeout=30)
+                channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(bytes(sent), timeout=30)
             except grpc.RpcError as error:
                 return f"{error.code().name} {error.details()}"
         raise AssertionError("zeros are no request")
@@ -270,6 +280,7 @@ def test_all_bodies_together_are_bounded(limited, until):
         assert ask(limited.rest) == (200, {"predictions": [3.0]})
         assert grpc_code(200_000) == f"RESOURCE_EXHAUSTED {refusal}"
         assert grpc_code(1000).startswith("INVALID_ARGUMENT")
+        assert grpc_code(large_tensor()) == f"RESOURCE_EXHAUSTED {refusal}"
         packed = gzip.compress(large)
         with connect(limited.rest) as zipped:
             zipped.sendall(head(len(packed)).replace(b"Host", b"Content-Encoding: gzip\r\nHost") + packed)
