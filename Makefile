@@ -5,6 +5,8 @@ VENV := .venv
 READY := $(VENV)/.ready
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Much of a test's time is waiting: for servers, for timed load, for an engine. Two at a time keep two processors busy.
+WORKERS ?= 2
 EXTRAS ?= all,dev
 
 .PHONY: demo setup test lint bench figures clean help
@@ -22,7 +24,7 @@ demo: $(READY)
 	$(BIN)/slipway run mnist_cnn
 
 test: lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

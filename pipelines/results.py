@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version 2: the figures of a load test are in its parts ``load``, ``latency``, ``generator`` and ``server``, without
 the prefixes ``client_`` and ``server_`` (``server_cores`` is ``server.cores``); ``unclaimable`` has numbers in place of
-sentences; spreads name a figure with its part; ``invalid_causes`` is new."""
+sentences; spreads name a figure with its part; ``invalid_causes`` is new. Version 3: certificates are judged by
+``sqnr_db``; their ``atol`` may be null."""
 IN_PROCESS = "in-process"
 
 Status = Literal["ok", "failed", "skipped"]
@@ -288,7 +289,12 @@ class Parity:
     batch: Annotated[int, Doc("Rows in one call.")]
     rows: Annotated[int, Doc("Rows compared.")]
     max_abs: Annotated[float, Doc("Largest absolute difference of any output value.")]
+    p999_abs: Annotated[float, Doc("The absolute difference below which 99.9 % of the output values are.")]
     max_rel: Annotated[float, Doc("Largest relative difference of any output value.")]
+    sqnr_db: Annotated[
+        float | None,
+        Doc("Ratio of the reference's outputs to the differences, of the sums of squares, dB; null if none differs."),
+    ]
     cosine: Annotated[float, Doc("Cosine similarity of the outputs, smallest over the rows.")]
     top1: Annotated[float, Doc("Share (0 to 1) of rows whose largest output is the reference's.")]
 
@@ -308,12 +314,20 @@ class Certificate:
         str, Doc("Hash of the artifact's own answers, with which those over the wire are compared.")
     ]
     reference: Annotated[str, Doc("What the artifact was compared with.")]
-    atol: Annotated[float, Doc("Largest absolute difference that passes.")]
+    min_sqnr_db: Annotated[float | None, Doc("Smallest sqnr_db that passes; null if it is not limited.")]
+    atol: Annotated[float | None, Doc("Largest absolute difference that passes; null if it is not limited.")]
     min_top1: Annotated[float, Doc("Smallest share (0 to 1) of evaluation rows that must keep their largest output.")]
     tolerance_source: Annotated[Literal["variant", "user"], Doc("Who set the tolerances: the variant, or the user.")]
     passed: Annotated[bool, Doc("The verdict.")]
     breaches: Annotated[tuple[str, ...], Doc("Every tolerance that was broken; empty if the artifact passed.")]
+    sqnr_db: Annotated[
+        float | None,
+        Doc(
+            "The ratio over all checks of a set, the smaller of the sets that are judged, dB; null if nothing differs."
+        ),
+    ]
     max_abs: Annotated[float, Doc("Largest absolute difference of the checks that the tolerance judges.")]
+    p999_abs: Annotated[float, Doc("Largest p999_abs of the checks that the tolerance judges.")]
     cosine: Annotated[float, Doc("Smallest cosine similarity of the checks that the tolerance judges.")]
     top1: Annotated[float, Doc("Share (0 to 1) of evaluation rows whose largest output is the reference's.")]
     accuracy: Annotated[

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 with suppress(ModuleNotFoundError):
     # Comes with PyTorch's CUDA build. The product never has it and TensorFlow in one process, but the tests
@@ -26,8 +27,13 @@ with suppress(ModuleNotFoundError):
 from models import trained as trained_models
 from models.trained import TrainedModel
 
+HERE = Path(__file__).parent
 # Tests are no packages (importlib mode): this is how they find the modules that they share.
-sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(HERE))
+
+# On a busy machine, an example takes as long as it takes: neither its time nor that of making it up is judged.
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
 
 SLIPWAY = [sys.executable, "-m", "pipelines"]
 MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
@@ -72,10 +78,15 @@ def fresh_cli(tmp_path: Path) -> Cli:
 
 
 @pytest.fixture(scope="session")
-def trained(cli: Cli) -> TrainedModel:
-    """mnist_cnn, trained as the product trains it (about 20 s)."""
+def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """mnist_cnn, trained as the product trains it (about 20 s), by one worker for all."""
+    folder = cli.workspace / "artifacts" / "mnist_cnn" / "trained"
+    if os.environ.get("PYTEST_XDIST_WORKER") and not folder.exists():
+        common = Cli(tmp_path_factory.getbasetemp().parent / "trained")
+        common.json("train", "mnist_cnn")  # who comes second waits at the store's lock
+        shutil.copytree(common.workspace / "artifacts", cli.workspace / "artifacts", symlinks=True, dirs_exist_ok=True)
     cli.json("train", "mnist_cnn")
-    return trained_models.load(cli.workspace / "artifacts" / "mnist_cnn" / "trained")
+    return trained_models.load(folder)
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +122,22 @@ def nothing_left() -> Iterator[Callable[[], list[str]]]:
     assert left() == []
 
 
+FIRST = ("docker", "test_docs", "run")
+"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives the tests of a folder to one worker, and all that need the Docker engine to one: they share fixtures."""
+    groups = {}
+    for item in items:
+        folder = item.path.stem if item.path.parent == HERE else item.path.parent.name
+        groups[item] = "docker" if item.get_closest_marker("docker") else folder
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Turns a skip into a failure, for tests that carry a marker named in SLIPWAY_TESTS_MUST_RUN."""
@@ -140,24 +167,38 @@ def docker_client() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def build_context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The build context of the Dockerfiles, with the wheels of torch that this machine's pip is set up to find."""
-    folder = tmp_path_factory.mktemp("context")
-    for name in (".dockerignore", "constraints.txt"):
-        shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "serving", folder / "serving", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "wheelhouse").mkdir()
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The content of a clone of the repository, with the wheels of torch that this machine's pip is set up to find.
+
+    All images of a session are built from it: layers that are the same are built once.
+    """
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
     settings = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     for places in re.findall(r"\.find-links='(.*)'", settings):
         for wheel in (wheel for place in places.split() for wheel in Path(place).glob("torch-*.whl")):
             shutil.copy(wheel, folder / "wheelhouse")
+    # The user who cloned it has any number; the tests may run as root.
+    if os.getuid() == 0:
+        os.chown(folder / "reports", 1234, 4321)
     return folder
 
 
 @pytest.fixture(scope="session")
-def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[str], str]]:
+def built_image(docker_client: Any, clone: Path) -> Iterator[Callable[[str], str]]:
     """Builds the image of a folder below ``serving``, as the product does, once and under a name of the tests' own."""
     from serving.container import image
 
@@ -168,7 +209,7 @@ def built_image(docker_client: Any, build_context: Path) -> Iterator[Callable[[s
         if name not in said:
             said[name] = []
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(image, "ROOT", build_context)
+                patch.setattr(image, "ROOT", clone)
                 wanted = image.Image(name, "NO_VARIABLE", f"serving/{folder}/Dockerfile")
                 found = image.ensure(docker_client, wanted, said[name].append)
             assert found.size_bytes > 100e6

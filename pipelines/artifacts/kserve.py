@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from typing import Any
 
 from pipelines.artifacts.artifact import Manifest
+from pipelines.base.errors import UserError
 from serving.container.hardening import USER
-from serving.container.recipe import ContainerRecipe, HttpProbe
+from serving.container.recipe import ContainerRecipe, HttpProbe, Image
+from serving.extras import DISTRIBUTION
 
 CONTAINER = "kserve-container"
 """KServe's name for the container that predicts."""
@@ -20,6 +23,8 @@ MAX_REPLICAS = 3
 TARGET_CONCURRENCY = 4
 """Requests in flight per replica at which another one is started: two for each of its processors."""
 TIMEOUT_S = 60
+STARTUP_S = 600
+"""So long a server may take until it predicts for the first time."""
 
 
 def service_name(model: str, path: str) -> str:
@@ -28,8 +33,24 @@ def service_name(model: str, path: str) -> str:
 
 
 def storage_uri(base: str, manifest: Manifest) -> str:
-    """Return the payload's URI: the folders below ``base`` are those below ``artifacts`` in the workspace."""
-    return f"{base.rstrip('/')}/{manifest.model}/{manifest.path}/{manifest.variant}/payload"
+    """Return the payload's URI: the folders below ``base`` are those below ``artifacts`` in the workspace.
+
+    It is the build's own, which no other build takes over: a pod that restarts would serve what lies there.
+    """
+    return f"{base.rstrip('/')}/.store/{manifest.key}/payload"
+
+
+def tagged(image: Image) -> str:
+    """Return the image's name with a tag: of an image that is built here, slipway's version. Raises UserError."""
+    name, _, tag = image.name.rpartition(":")
+    if "@" in image.name or (name and "/" not in tag and tag != "latest"):
+        return image.name
+    if image.dockerfile is None:
+        raise UserError(
+            f"{image.variable} must name an image with a tag other than latest: all replicas of a service run the same "
+            f"version. Received: {image.name}"
+        )
+    return f"{image.name}:{version(DISTRIBUTION)}"
 
 
 def inference_service(
@@ -41,8 +62,13 @@ def inference_service(
     requests, and the last version that had all of them gets the rest.
     """
     predictor: dict[str, Any] = {
-        # In the pods' template, so that an artifact that changes under the same URI makes a new revision.
-        "annotations": {"slipway/artifact-sha256": manifest.artifact_sha256},
+        # In the pods' template, for whoever looks at a pod, and for Prometheus.
+        "annotations": {
+            "slipway/artifact-sha256": manifest.artifact_sha256,
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(recipe.metrics.port),
+            "prometheus.io/path": recipe.metrics.path,
+        },
         "minReplicas": 1,
         "maxReplicas": MAX_REPLICAS,
         "scaleMetric": "concurrency",
@@ -72,7 +98,7 @@ def inference_service(
 
 def _container(recipe: ContainerRecipe, uri: str) -> dict[str, Any]:
     rest = next(port for port in recipe.ports.values() if port.scheme == "http")
-    container: dict[str, Any] = {"name": CONTAINER, "image": recipe.image.name}
+    container: dict[str, Any] = {"name": CONTAINER, "image": tagged(recipe.image)}
     if recipe.entrypoint:
         container["command"] = list(recipe.entrypoint)
     return container | {
@@ -85,8 +111,15 @@ def _container(recipe: ContainerRecipe, uri: str) -> dict[str, Any]:
             "requests": {"cpu": "1", "memory": recipe.memory},
             "limits": {"cpu": "2", "memory": "2Gi"},
         },
+        "startupProbe": _probe(recipe, periodSeconds=5, failureThreshold=STARTUP_S // 5),
         "readinessProbe": _probe(recipe, periodSeconds=5, failureThreshold=3),
-        "livenessProbe": _probe(recipe, initialDelaySeconds=120, periodSeconds=20, failureThreshold=3),
+        # Only a connection, which the kernel accepts for a busy server: to restart it would add to its load.
+        "livenessProbe": {
+            "tcpSocket": {"port": rest.inside},
+            "timeoutSeconds": 10,
+            "periodSeconds": 20,
+            "failureThreshold": 3,
+        },
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": int(USER.partition(":")[0]),

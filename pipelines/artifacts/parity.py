@@ -5,7 +5,8 @@ Every output is an array (N, classes) of raw scores (logits), row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,17 +63,35 @@ def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str,
     return {name: draw(array) for name, array in like.items()}
 
 
-def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
-    """Measure the differences of one call, over all of its outputs.
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One call's differences: ``difference`` holds |received - expected| of every value, ``signal`` its squares' sum.
 
     ``max_rel`` is relative to the reference's largest magnitude in the row, because the ratio of single
-    values means nothing near zero. Raises ValueError when a shape or a name differs.
+    values means nothing near zero. ``agree`` tells for each row whether its largest output is the reference's.
     """
+
+    probe: Probe
+    difference: np.ndarray
+    signal: float
+    max_rel: float
+    cosine: float
+    agree: np.ndarray
+
+    @property
+    def noise(self) -> float:
+        """The sum of the squared differences."""
+        return float(np.square(self.difference).sum())
+
+
+def compare(probe: Probe, received: Arrays) -> tuple[Compared, list[Flip]]:
+    """Measure the differences of one call, over all of its outputs. Raises ValueError if a shape or a name differs."""
     if set(received) != set(probe.expected):
         raise ValueError(f"expected outputs {sorted(probe.expected)}. Received: {sorted(received)}")
-    max_abs = max_rel = 0.0
+    max_rel = signal = 0.0
     cosine = 1.0
     agree = np.ones(probe.batch, bool)
+    differences: list[np.ndarray] = []
     flips: list[Flip] = []
     for name, want in probe.expected.items():
         got = received[name]
@@ -84,7 +103,8 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
         difference = np.abs(want64 - got64)
         # NaN compares as neither larger nor smaller, and JSON has no infinity: both count as the largest difference.
         difference = np.nan_to_num(difference, nan=FARTHEST, posinf=FARTHEST)
-        max_abs = max(max_abs, float(difference.max()))
+        differences.append(difference.ravel())
+        signal += float(np.square(want64).sum())
         scale = np.maximum(np.abs(want64).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         max_rel = max(max_rel, float(np.minimum(difference / scale, FARTHEST).max()))
         cosine = min(cosine, float(np.nan_to_num(_cosine(want64, got64), nan=-1.0).min()))
@@ -94,7 +114,13 @@ def compare(probe: Probe, received: Arrays) -> tuple[Parity, list[Flip]]:
             Flip(probe.set, probe.first + int(row), int(top_want[row]), int(top_got[row]), _margin(want64[row]))
             for row in np.flatnonzero(top_want != top_got)
         ]
-    return Parity(probe.set, probe.batch, probe.batch, max_abs, max_rel, cosine, float(agree.mean())), flips
+    return Compared(probe, np.concatenate(differences), signal, max_rel, cosine, agree), flips
+
+
+def sqnr_db(calls: Sequence[Compared]) -> float | None:
+    """Return 10 log10(signal / noise), both summed over the calls; None where there is no noise."""
+    signal, noise = sum(call.signal for call in calls), sum(call.noise for call in calls)
+    return None if noise == 0 else 10 * math.log10(max(signal, np.finfo(np.float64).tiny) / noise)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -110,22 +136,27 @@ def _margin(row: np.ndarray) -> float:
     return float(first - second)
 
 
-def merge(parts: Iterable[Parity]) -> tuple[Parity, ...]:
-    """Return one entry per set and batch size: the worst difference, the mean agreement."""
-    groups: dict[tuple[SetName, int], list[Parity]] = {}
-    for part in parts:
-        groups.setdefault((part.set, part.batch), []).append(part)
-    return tuple(
-        Parity(
-            set=name,
-            batch=batch,
-            rows=sum(part.rows for part in group),
-            max_abs=max(part.max_abs for part in group),
-            max_rel=max(part.max_rel for part in group),
-            cosine=min(part.cosine for part in group),
-            top1=sum(part.top1 * part.rows for part in group) / sum(part.rows for part in group),
-        )
-        for (name, batch), group in groups.items()
+def merge(calls: Iterable[Compared]) -> tuple[Parity, ...]:
+    """Join the calls of each set and batch size: worst differences, mean agreement, the ratio of all their squares."""
+    groups: dict[tuple[SetName, int], list[Compared]] = {}
+    for call in calls:
+        groups.setdefault((call.probe.set, call.probe.batch), []).append(call)
+    return tuple(_joined(name, batch, group) for (name, batch), group in groups.items())
+
+
+def _joined(name: SetName, batch: int, calls: list[Compared]) -> Parity:
+    difference = np.concatenate([call.difference for call in calls])
+    agree = np.concatenate([call.agree for call in calls])
+    return Parity(
+        set=name,
+        batch=batch,
+        rows=len(agree),
+        max_abs=float(difference.max()),
+        p999_abs=float(np.quantile(difference, 0.999)),
+        max_rel=max(call.max_rel for call in calls),
+        sqnr_db=sqnr_db(calls),
+        cosine=min(call.cosine for call in calls),
+        top1=float(agree.mean()),
     )
 
 
@@ -137,20 +168,32 @@ def certify(
     reference: str,
     tolerance: Tolerance,
     from_user: bool,
-    checks: tuple[Parity, ...],
+    calls: Sequence[Compared],
     flips: list[Flip],
     accuracy: float | None,
     reference_accuracy: float | None,
 ) -> Certificate:
-    """Judge the checks: each one outside the tolerance is a breach."""
+    """Judge the calls: what is outside the tolerance is a breach.
+
+    The ratio is judged over all calls of a set: one row of a quantised model may be far off, and a wrong row among a
+    thousand still costs an fp32 artifact 70 dB, a quantised one its floor.
+    """
+    checks = merge(calls)
     judged = [check for check in checks if check.set == "evaluation" or tolerance.judges_random]
     evaluation = [check for check in checks if check.set == "evaluation"]
     rows = sum(check.rows for check in evaluation)
     top1 = sum(check.top1 * check.rows for check in evaluation) / rows
+    kinds = dict.fromkeys(check.set for check in judged)
+    ratios = {kind: sqnr_db([call for call in calls if call.probe.set == kind]) for kind in kinds}
     breaches = [
+        f"{kind} inputs: signal to quantisation noise {ratio:.1f} dB < {tolerance.min_sqnr_db:g} dB"
+        for kind, ratio in ratios.items()
+        if tolerance.min_sqnr_db is not None and ratio is not None and not ratio >= tolerance.min_sqnr_db
+    ]
+    breaches += [
         f"{check.set} inputs, batch {check.batch}: max abs difference {check.max_abs:.3g} > {tolerance.atol:.3g}"
         for check in judged
-        if not check.max_abs <= tolerance.atol
+        if tolerance.atol is not None and not check.max_abs <= tolerance.atol
     ]
     if top1 < tolerance.min_top1:
         breaches.append(f"top-1 agreement {top1:.2%} < {tolerance.min_top1:.2%} on evaluation data")
@@ -159,12 +202,15 @@ def certify(
         basis_sha256=basis_sha256,
         answers_sha256=answers_sha256,
         reference=reference,
+        min_sqnr_db=tolerance.min_sqnr_db,
         atol=tolerance.atol,
         min_top1=tolerance.min_top1,
         tolerance_source="user" if from_user else "variant",
         passed=not breaches,
         breaches=tuple(breaches),
+        sqnr_db=min((ratio for ratio in ratios.values() if ratio is not None), default=None),
         max_abs=max(check.max_abs for check in judged),
+        p999_abs=max(check.p999_abs for check in judged),
         cosine=min(check.cosine for check in judged),
         top1=top1,
         accuracy=accuracy,

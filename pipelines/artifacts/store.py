@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.artifacts.sources import Source, name_of, place_of
-from pipelines.base.errors import SlipwayError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.progress import say
 from pipelines.paths import version_of
 
 KEY_LENGTH = 24
 LOCK_POLL_S = 0.05
+LEAST_FREE_BYTES = 100_000_000
+"""What a build may need: a small model with its training, or the payload of a path."""
+FULL_BYTES = 1_000_000
+"""With less, a failure to write is put down to the full disk, whatever a library calls it."""
 SUMS = "SHA256SUMS"
 """Seals a folder: the hash of every file that was built, as ``sha256sum --check`` reads it."""
 ALWAYS = ("numpy", "protobuf", "safetensors")
@@ -102,8 +106,8 @@ def build(
 
     ``fill`` writes into an empty folder aside, which gets its final name when it is complete. A damaged one is built
     again, after a line that names the file and says what happens ``again``: ``litert:fp32 is packaged``. Of
-    two that want the same, the second waits and takes what the first made. Raises SlipwayError when
-    ``cancel`` is set while it waits.
+    two that want the same, the second waits and takes what the first made. Raises UserError when the disk has no
+    room for it, and SlipwayError when ``cancel`` is set while it waits.
     """
     store.mkdir(parents=True, exist_ok=True)
     final = store / key
@@ -115,6 +119,7 @@ def build(
             if damaged is None:
                 return final, True
             say(f"{damaged}: {again} again")
+        _check_space(store, LEAST_FREE_BYTES)
         aside = store / f"{key}.aside-new"
         try:
             aside.mkdir()
@@ -124,10 +129,24 @@ def build(
                 # A rename cannot replace a folder that is not empty.
                 final.rename(store / f"{key}.aside-old")
             aside.rename(final)
+        except (SlipwayError, OSError):
+            _check_space(store, FULL_BYTES)
+            raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
             shutil.rmtree(store / f"{key}.aside-old", ignore_errors=True)
     return final, False
+
+
+def _check_space(store: Path, needed: int) -> None:
+    """Raise UserError if fewer than ``needed`` bytes are free on the disk of the store."""
+    free = shutil.disk_usage(store).free
+    if free < needed:
+        raise UserError(
+            f"the disk of {store} is full: {free / 1e6:.1f} MB are free, and a build needs "
+            f"{LEAST_FREE_BYTES / 1e6:.0f} MB. "
+            "Make room; slipway clean removes builds that nothing uses"
+        )
 
 
 @contextmanager

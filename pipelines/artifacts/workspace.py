@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base.errors import UserError
+
+SHOWN_AS = "SLIPWAY_REPORTS_SHOWN_AS"
+"""The environment variable with the path of reports/ that the reader knows, where this is another: in a container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Workspace:
 
     def reports(self, model: str) -> Path:
         return self.root / "reports" / model
+
+    def shown(self, report: Path) -> Path:
+        """Return the path of a report as its reader knows it."""
+        known = os.environ.get(SHOWN_AS)
+        return Path(known, report.relative_to(self.root / "reports")) if known else report
 
     def check_writable(self) -> None:
         """Raise UserError when the workspace cannot be written to."""

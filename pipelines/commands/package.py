@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, plain
+from pipelines.report import numbers
 
 
 def _prepare(
@@ -26,7 +27,7 @@ def _prepare(
     rows = []
     with Steps() as steps:
         with steps.step(f"train {model}") as step:
-            loaded, training = ensure_trained(replace(context, rebuild=False), model)
+            loaded, training = ensure_trained(replace(context, rebuild=False), model, tell=step.say)
             step.end("cached" if training.cached else "ok")
         for choice in choices:
             with steps.step(f"package and verify {choice.name}") as step:
@@ -37,15 +38,16 @@ def _prepare(
 
 
 def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
-    """Release each valid artifact that has versions; return its version number."""
+    """Release each valid artifact; return the numbers of the releases."""
     from pipelines.artifacts.artifact import PAYLOAD
-    from pipelines.artifacts.release import release, versions
+    from pipelines.artifacts.release import release
 
     released = {}
     for row in rows:
-        payload = workspace.artifact(model, row.path, row.variant) / PAYLOAD
-        if row.status == "ok" and versions(payload):
-            released[f"{row.path}:{row.variant}"] = release(payload, workspace.releases(model, row.path, row.variant))
+        if row.status == "ok":
+            payload = workspace.artifact(model, row.path, row.variant) / PAYLOAD
+            base = workspace.releases(model, row.path, row.variant)
+            released[f"{row.path}:{row.variant}"] = release(payload, base, model)
     return released
 
 
@@ -55,7 +57,7 @@ def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
 @click.option(
     "--release",
     is_flag=True,
-    help="Copy artifacts with versions to artifacts/MODEL/PATH/releases/VARIANT; a changed one gets the next number.",
+    help="Copy artifacts to artifacts/MODEL/PATH/releases/VARIANT/NUMBER, a changed one to the next number.",
 )
 @click.option("--expect", type=click.Path(dir_okay=False, path_type=Path), help="A manifest.json to compare with.")
 def package_command(
@@ -63,6 +65,7 @@ def package_command(
 ) -> None:
     """Package a model through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
+    from serving.container.releases import pinned
 
     expected = read_manifest(expect) if expect else None
     rows = _prepare(workspace, model, paths, "package", rebuild, None)
@@ -75,7 +78,9 @@ def package_command(
                 f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {row.folder or row.reason}"
             )
         for name, number in released.items():
-            click.echo(f"{name}  released as version {number}")
+            served = pinned(workspace.releases(model, *name.split(":")))
+            then = "" if number == served else f"; {served} is served until: slipway rollout {name}"
+            click.echo(f"{name}  release {number}{then}")
         if expected:
             click.echo("\n".join(changed) or f"the same as {expect}, file by file")
 
@@ -104,9 +109,8 @@ def verify_command(workspace: Any, model: str, paths: tuple[str, ...], tolerance
                 click.echo(f"{row.path}:{row.variant}  {row.status}  {row.reason}")
                 continue
             click.echo(
-                f"{row.path}:{row.variant}  {row.status}  max abs difference {certificate.max_abs:.2e} (tolerance "
-                f"{certificate.atol:g}, {certificate.tolerance_source}), top-1 {certificate.top1:.2%}, "
-                f"accuracy {certificate.accuracy:.2%}"
+                f"{row.path}:{row.variant}  {row.status}  {numbers.nearness(certificate)}, "
+                f"top-1 {certificate.top1:.2%}, accuracy {certificate.accuracy:.2%}"
             )
             for breach in certificate.breaches:
                 click.echo(f"    {breach}")

@@ -30,7 +30,7 @@ def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> 
 
     def text() -> None:
         terminal.show(report)
-        click.echo(f"report: {folder / 'report.html'}")
+        click.echo(f"report: {workspace.shown(folder / 'report.html')}")
 
     emit(report, as_json, text)
 
@@ -46,6 +46,6 @@ def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
     if Path(name).name != name or not (folder / "report.json").exists():
         known = sorted(path.parent.name for path in base.glob("*/report.json"))
         if not known:
-            raise UserError(f"no report of {model} in {base}. Run: slipway run {model}")
+            raise UserError(f"no report of {model} in {workspace.shown(base)}. Run: slipway run {model}")
         raise unknown(f"run of {model}", name, known)
     return json_face.read(folder / "report.json"), folder.resolve()

@@ -87,6 +87,7 @@ def finish(workspace: Workspace, model: str, report: Report, folder: Path, as_js
         else:
             link(latest, folder)
     except OSError as error:
-        raise UserError(f"the report could not be written to {folder}: {error.strerror or error}") from error
-    click.echo(f"report: {latest / written['html'].name}", err=as_json)
+        shown = workspace.shown(folder)
+        raise UserError(f"the report could not be written to {shown}: {error.strerror or error}") from error
+    click.echo(f"report: {workspace.shown(latest / written['html'].name)}", err=as_json)
     end_with(report, strict=strict)

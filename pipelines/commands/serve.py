@@ -53,8 +53,8 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
             if container:
                 engine.connect().close()  # fails here if there is no engine, before a model is trained
             with Steps() as steps:
-                with steps.step(f"package and verify {choice.name}"):
-                    _, artifact = ready_artifact(context, model, choice)
+                with steps.step(f"package and verify {choice.name}") as step:
+                    _, artifact = ready_artifact(context, model, choice, step.say)
                 with steps.step(f"start the server of {choice.name}") as step:
                     server: Running
                     if container:

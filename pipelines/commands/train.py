@@ -28,7 +28,7 @@ def train_command(workspace: Any, model: str, framework: str, epochs: int | None
 
     with Steps() as steps, steps.step(f"train {model}") as step:
         context = open_context(workspace, model, "train", rebuild)
-        _, training = ensure_trained(context, model, HowTrained(framework, epochs))
+        _, training = ensure_trained(context, model, HowTrained(framework, epochs), step.say)
         step.end("cached" if training.cached else "ok")
 
     def text() -> None:

@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
 QUANTISED = (*CONVERTED, "litert-quantizer")
 
+# Floors below what five seeds of mnist_cnn gave, and above what faults in the network give (26 dB and less):
+# float16 68 dB and more, dynamic int8 45, int8 calibrated on 256 rows 36.8. tests/pipelines/paths/test_faults.py.
 CARD = Card(
     name="litert",
     title="LiteRT (TensorFlow Lite)",
     variants={
         "fp32": Variant("flatbuffer, float32", "tensorflow", CONVERTED),
-        "fp16": Variant("weights in float16, computed in float32", "tensorflow", CONVERTED, Tolerance(atol=0.05)),
+        "fp16": Variant("weights in float16, computed in float32", "tensorflow", CONVERTED, Tolerance(min_sqnr_db=60)),
         "int8-dynamic": Variant(
             "weights in int8, activations quantised as they come",
             "tensorflow",
             QUANTISED,
-            Tolerance(atol=1.0, min_top1=0.98),
+            Tolerance(min_sqnr_db=40, min_top1=0.98),
         ),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
             "tensorflow",
             QUANTISED,
-            Tolerance(atol=4.0, min_top1=0.98, judges_random=False),
+            Tolerance(min_sqnr_db=33, min_top1=0.98, judges_random=False),
         ),
     },
     extra="litert",

@@ -61,6 +61,14 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _latency("single-stream", "Single-stream latency, ms", "one request at a time", found, places),
         _row_bars("throughput", "Offline throughput, samples/s", "higher is better", found, places, _offline),
         _row_bars(
+            "cpu",
+            "CPU time a request, ms",
+            "of the server, or of the process that predicts, one request at a time; other work hardly changes it",
+            found,
+            places,
+            _server_cpu,
+        ),
+        _row_bars(
             "cold-start",
             "Cold start, s",
             "from the start of the process to its first answer; lower is better",
@@ -131,6 +139,11 @@ def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
 def _offline(line: Line) -> tuple[float | None, Callable[[float], str]]:
     scenario = line.scenario("offline")
     return (scenario.load.samples_per_s if scenario else None), numbers.figures
+
+
+def _server_cpu(line: Line) -> tuple[float | None, Callable[[float], str]]:
+    scenario = line.scenario("single-stream")
+    return (scenario.server.cpu_ms_per_request if scenario else None), numbers.figures
 
 
 def _row_bars(
@@ -235,27 +248,33 @@ def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places
 
 
 def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
-    """Plot the largest difference and the tolerance on a log axis; zero is drawn at its left end."""
+    """Plot the signal-to-quantisation-noise ratio and its floor; a mark at the right end: nothing differs."""
     rows = [(one, one.certificate) for one in artifacts if one.certificate]
     if not rows:
         return None
-    seen = [value for _, proof in rows for value in (proof.max_abs, proof.atol) if value > 0] or [1e-4]
-    low, high = min(seen) / 10, max(seen) * 2
+    seen = [value for _, proof in rows for value in (proof.sqnr_db, proof.min_sqnr_db) if value is not None]
+    high = max([100.0, *seen]) + 10
     data, words = [], []
     for place, (one, proof) in enumerate(rows):
         verdict = "passed" if proof.passed else "FAILED"
-        said = f"{numbers.scientific(proof.max_abs)}, tolerance {numbers.scientific(proof.atol)}, {verdict}"
+        ratio = "no difference" if proof.sqnr_db is None else f"{proof.sqnr_db:.1f} dB"
+        floor = "" if proof.min_sqnr_db is None else f", at least {proof.min_sqnr_db:g} dB"
+        said = f"{ratio}{floor}, largest difference {numbers.scientific(proof.max_abs)}, {verdict}"
         words.append((f"{one.path} {one.variant}", said))
-        colour = looks.colour(places[one.path])
-        x = max(proof.max_abs, low)
         hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
-        data.append(_points([x], place, colour, [11], hover, [1], ["circle" if proof.passed else "x"]))
-        data.append(_points([max(proof.atol, low)], place, "var(--ink)", [15], hover, [1], ["line-ns-open"]))
+        x = high if proof.sqnr_db is None else max(proof.sqnr_db, 0.0)
+        colour, symbol = looks.colour(places[one.path]), "circle" if proof.passed else "x"
+        data.append(_points([x], place, colour, [11], hover, [1], [symbol]))
+        if proof.min_sqnr_db is not None:
+            data.append(_points([proof.min_sqnr_db], place, "var(--ink)", [15], hover, [1], ["line-ns-open"]))
     names = [f"{one.path} {one.variant}" + ("" if proof.passed else " (failed)") for one, proof in rows]
     layout = _layout(names, axis=True)
-    layout["xaxis"] |= _log_axis(low, high, lambda value: f"{value:.0e}".replace("e-0", "e-").replace("e+00", ""))
-    note = "largest difference of any output (dot, cross if failed), tolerance (stroke); zero at the left; log scale"
-    return Figure("parity", "Parity, max abs difference", note, _label("Parity", words), data, layout)
+    layout["xaxis"] |= {"range": [-2, high + 2], "ticksuffix": " dB"}
+    note = (
+        "the reference's outputs to the differences from them (dot, cross if failed; further right is nearer: 20 dB "
+        "are a tenth), the least that passes (stroke)"
+    )
+    return Figure("parity", "Parity, signal to quantisation noise", note, _label("Parity", words), data, layout)
 
 
 def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from pipelines.results import Certificate
+
 DASH = "—"
 
 # CSI and OSC sequences, then any other escape (ECMA-48): servers colour their logs.
@@ -41,6 +43,14 @@ def whole_percent(value: float) -> str:
 def scientific(value: float) -> str:
     """Format with two significant figures and an exponent, as for tolerances: 8.6e-06."""
     return "0" if value == 0 else f"{value:.1e}"
+
+
+def nearness(proof: Certificate) -> str:
+    """Say in a few words how near an artifact is to the reference, and by which limit it was judged."""
+    ratio = "no difference" if proof.sqnr_db is None else f"SQNR {proof.sqnr_db:.1f} dB"
+    floor = "" if proof.min_sqnr_db is None else f" (at least {proof.min_sqnr_db:g})"
+    limit = "" if proof.atol is None else f" (at most {proof.atol:g}, {proof.tolerance_source})"
+    return f"{ratio}{floor}, max abs difference {scientific(proof.max_abs)}{limit}"
 
 
 def count(value: float) -> str:

@@ -12,19 +12,28 @@
     }
     return value;
   };
+  // A plot on paper has the width of its column in page.css, less the frame's padding: the window's does not count.
+  const PAPER = { narrow: 331, wide: 696 };
+  const root = document.documentElement;
   const draw = () => {
-    const style = getComputedStyle(document.documentElement);
+    const style = getComputedStyle(root);
+    const paper = root.classList.contains("paper");
     for (const figure of figures) {
       const place = document.getElementById(`plot-${figure.id}`);
-      Plotly.react(place, filled(figure.data, style), filled(figure.layout, style), {
-        displayModeBar: false,
-        responsive: true,
-      });
+      const layout = filled(figure.layout, style);
+      if (paper) layout.width = place.closest(".wide") ? PAPER.wide : PAPER.narrow;
+      Plotly.react(place, filled(figure.data, style), layout, { displayModeBar: false, responsive: !paper });
     }
-    document.documentElement.dataset.drawn = figures.length;
+    root.dataset.drawn = figures.length;
   };
-  document.documentElement.classList.add("js");
+  root.classList.add("js");
   draw();
+  for (const [event, paper] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => {
+      root.classList.toggle("paper", paper);
+      draw();
+    });
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
   // Tables: a click on a header sorts by it; cells without a value stay at the end.

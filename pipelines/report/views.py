@@ -166,8 +166,11 @@ def _load_table(name: str, found: Sequence[Line]) -> LoadTable:
 
 
 PARITY_HEADERS = (
+    Header("SQNR", "dB"),
+    Header("Least SQNR", "dB"),
     Header("Max abs diff", ""),
-    Header("Tolerance", ""),
+    Header("Limit", ""),
+    Header("99.9 % below", ""),
     Header("Cosine", ""),
     Header("Top-1", "%"),
     Header("Least top-1", "%"),
@@ -187,8 +190,11 @@ def parity_rows(artifacts: Sequence[ArtifactRow]) -> list[ParityRow]:
             continue
         flips = sorted(proof.flips, key=lambda flip: -flip.margin)
         cells = (
+            _cell(proof.sqnr_db, numbers.figures, "nothing differs"),
+            _cell(proof.min_sqnr_db, numbers.figures, "the user's limit is in its place"),
             _cell(proof.max_abs, numbers.scientific),
-            _cell(proof.atol, numbers.scientific),
+            _cell(proof.atol, numbers.scientific, "judged by SQNR"),
+            _cell(proof.p999_abs, numbers.scientific),
             _cell(proof.cosine, lambda value: f"{value:.7f}"),
             _cell(proof.top1, numbers.percent),
             _cell(proof.min_top1, numbers.percent),

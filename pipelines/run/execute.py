@@ -65,9 +65,8 @@ def _writable_folder(workspace: Workspace, model: str) -> Path:
         return _new_folder(workspace, model)
     except PermissionError as error:
         raise UserError(
-            f"the report cannot be written to {workspace.reports(model)}: {error.strerror}. "
-            f"Let user {os.getuid()} write there; with docker compose, run it as yourself: "
-            'SLIPWAY_USER="$(id -u):$(id -g)" docker compose run --rm slipway loadtest'
+            f"the report cannot be written to {workspace.shown(workspace.reports(model))}: {error.strerror}. "
+            f"Let user {os.getuid()} write there"
         ) from error
 
 

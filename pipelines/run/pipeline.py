@@ -25,6 +25,7 @@ from pipelines.measure.container import unmeasured
 from pipelines.measure.rounds import Job, Measuring, key_of
 from pipelines.measure.rows import MeasurePlan
 from pipelines.paths.choose import Choice
+from pipelines.report import numbers
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
@@ -77,7 +78,7 @@ class Run:
     def _train(self) -> TrainedModel:
         how = HowTrained(self.options.framework) if self.options.framework else None
         with self.steps.step(f"train {self.spec.name}") as step:
-            model, self.training = ensure_trained(self.context, self.spec.name, how)
+            model, self.training = ensure_trained(self.context, self.spec.name, how, step.say)
             note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
             step.end("cached" if self.training.cached else "ok", note)
         return model
@@ -182,4 +183,4 @@ def share(rate: float | None, base: float | None) -> float | None:
 def _parity_note(row: ArtifactRow) -> str:
     if row.certificate is None:
         return ""
-    return f"max abs difference {row.certificate.max_abs:.1e}, top-1 {row.certificate.top1:.1%}"
+    return f"{numbers.nearness(row.certificate)}, top-1 {row.certificate.top1:.1%}"

@@ -100,7 +100,7 @@ def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
 
 def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]:
     with Steps() as steps, steps.step(f"train {model}") as step:
-        loaded, training = ensure_trained(context, model)
+        loaded, training = ensure_trained(context, model, tell=step.say)
         step.end("cached" if training.cached else "ok")
     return _rows_of(loaded, rows)
 

@@ -65,10 +65,16 @@ class HowTrained:
     epochs: int | None = None
 
 
-def ensure_trained(context: Context, model: str, how: HowTrained | None = None) -> tuple[TrainedModel, Training]:
+def ensure_trained(
+    context: Context,
+    model: str,
+    how: HowTrained | None = None,
+    tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> tuple[TrainedModel, Training]:
     """Return the trained model; train it now if it is missing or its sources have changed.
 
-    Without ``how``, it is trained in the same way as last time. Raises MissingExtra.
+    Without ``how``, it is trained in the same way as last time. ``tell`` gets a line after each epoch.
+    Raises MissingExtra.
     """
     place = context.workspace.trained(model)
     how = how or _last(place) or HowTrained()
@@ -84,7 +90,7 @@ def ensure_trained(context: Context, model: str, how: HowTrained | None = None) 
     def fill(folder: Path) -> None:
         log = context.log(f"train-{chosen}")
         request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
-        usage.append(run_stage("train", request, log, context.cancel).usage)
+        usage.append(run_stage("train", request, log, context.cancel, tell=tell).usage)
         run_stage("refer", {"folder": str(folder)}, log, context.cancel)
         (folder / HOW).write_text(json.dumps(asdict(how)) + "\n")
 
@@ -277,12 +283,17 @@ def prepare(
     return row, made[0] if row.status == "ok" else None
 
 
-def ready_artifact(context: Context, model: str, choice: Choice) -> tuple[TrainedModel, Artifact]:
+def ready_artifact(
+    context: Context,
+    model: str,
+    choice: Choice,
+    tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> tuple[TrainedModel, Artifact]:
     """Return a packaged and verified artifact; make it now if it is missing.
 
     Raises MissingExtra with the command that installs it, SlipwayError, or UserError for a path that fails parity.
     """
-    loaded, _ = ensure_trained(context, model)
+    loaded, _ = ensure_trained(context, model, tell=tell)
     row, artifact = prepare(context, loaded, choice, None)
     if artifact is None:
         kind = UserError if row.status == "skipped" else SlipwayError

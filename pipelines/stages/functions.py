@@ -12,22 +12,31 @@ from typing import Any
 import numpy as np
 
 from models import trained
+from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
-from pipelines.artifacts.parity import certify, compare, merge
+from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
-from pipelines.results import Flip, Parity, Scenario
+from pipelines.results import Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, parts_of
+from pipelines.stages.worker import PROGRESS
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 
 
 def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[str, Any]:
     """Train into ``folder``; returns the content of training.json."""
-    result = trained.train(model, framework, Path(folder), lambda epoch: print(epoch, flush=True), epochs)
+
+    def tell(epoch: Epoch) -> None:
+        print(
+            f"{PROGRESS}epoch {epoch.number} of {epoch.of}: loss {epoch.loss:.4f}, test accuracy {epoch.accuracy:.2%}",
+            flush=True,
+        )
+
+    result = trained.train(model, framework, Path(folder), tell, epochs)
     return asdict(result)
 
 
@@ -55,13 +64,13 @@ def verify(
     module = path_module(path)
     predict = module.load(Path(payload), 1)
     answers = reference.read(Path(model) / REFERENCE)
-    checks: list[Parity] = []
+    calls: list[Compared] = []
     flips: list[Flip] = []
     right = np.zeros(len(answers.labels), bool)
     for probe in answers.probes():
         received = predict(probe.inputs)
-        check, changed = compare(probe, received)
-        checks.append(check)
+        call, changed = compare(probe, received)
+        calls.append(call)
         flips += changed
         if probe.set == "evaluation":
             rows = slice(probe.first, probe.first + probe.batch)
@@ -76,7 +85,7 @@ def verify(
         answers_sha256=store.hash_tree(answers_file),
         tolerance=tolerance_for(path, variant, atol),
         from_user=atol is not None,
-        checks=merge(checks),
+        calls=calls,
         flips=list(dict.fromkeys(flips)),
         accuracy=float(right.mean()),
         reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),

@@ -6,7 +6,9 @@ the operating system's accounting of the finished process. The parent imports no
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +33,11 @@ from serving.launch import NO_TELEMETRY, log_tail, peak_rss_bytes
 
 DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
-# Messages that a framework prints on import would bury those about the user's model.
-QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
+PROGRESS = "progress: "
+"""A stage prints a line that begins so for whoever waits for it."""
+# Messages that a framework prints on import would bury those about the user's model. For TensorFlow, a machine without
+# a GPU is an error (level 2); its errors about a model are exceptions.
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
 _OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
 _KINDS = {"user": UserError, "missing": MissingExtra, "slipway": SlipwayError}
 
@@ -55,17 +61,20 @@ def run_stage(
     cancel: threading.Event | None = None,
     threads: int | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
+    tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> StageResult:
     """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
 
     ``threads`` bounds every runtime's thread pools through their common environment variables.
+    ``tell`` gets each line of progress when the stage prints it.
 
     Raises:
         UserError, MissingExtra, SlipwayError: as the stage raised them.
         StageFailed: anything else, with the last lines of the log; also when ``cancel`` was set.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with scratch("stage") as folder, log.open("ab") as output:
+    with scratch("stage") as folder, log.open("ab") as output, log.open("rb") as printed:
+        printed.seek(0, io.SEEK_END)
         request_file, answer_file = folder / "request.json", folder / "answer.json"
         request_file.write_text(json.dumps(request))
         limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
@@ -82,7 +91,7 @@ def run_stage(
                     env={**os.environ, **QUIET, **limits, "TMPDIR": str(folder)},
                     start_new_session=True,
                 )
-            status, cpu_s = _wait(process, started, timeout_s, cancel)
+            status, cpu_s = _wait(process, started, timeout_s, cancel, lambda: _pass_on(printed, tell))
             wall_s = time.monotonic() - started
         finally:
             if process is not None:
@@ -100,11 +109,16 @@ def run_stage(
 
 
 def _wait(
-    process: subprocess.Popen[bytes], started: float, timeout_s: float, cancel: threading.Event | None
+    process: subprocess.Popen[bytes],
+    started: float,
+    timeout_s: float,
+    cancel: threading.Event | None,
+    meanwhile: Callable[[], None],
 ) -> tuple[int, float]:
     """Wait; return the exit code, and the CPU seconds of the process and of those it waited for."""
     while True:
         pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        meanwhile()
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode, used.ru_utime + used.ru_stime
@@ -113,6 +127,15 @@ def _wait(
         if time.monotonic() - started > timeout_s:
             raise StageFailed(f"stopped, because it had not finished after {timeout_s:.0f} s")
         time.sleep(POLL_S)
+
+
+def _pass_on(printed: io.BufferedReader, tell: Callable[[str], None]) -> None:
+    """Tell the lines of progress among those that were added to a log."""
+    while (line := printed.readline()).endswith(b"\n"):
+        text = line.decode(errors="replace").rstrip()
+        if text.startswith(PROGRESS):
+            tell(text.removeprefix(PROGRESS))
+    printed.seek(-len(line), io.SEEK_CUR)  # the beginning of a line
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -126,7 +149,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _kind(error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in _OWN:
         return "missing"
+    if _disk_is_full(error):
+        return "user"
     return next((kind for kind, cls in _KINDS.items() if isinstance(error, cls)), "crash")
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and _disk_is_full(error):
+        return f"{error.strerror}: {error.filename or 'where a stage writes'}. Make room, and run it again"
+    return str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
 
 
 def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
@@ -138,8 +173,7 @@ def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
         answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
     except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason
         failure = traceback.format_exc()
-        text = str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
-        answer = {"error": text, "kind": _kind(error)}
+        answer = {"error": _text(error), "kind": _kind(error)}
     # The answer first: the log may lie on a full disk.
     Path(answer_file).write_text(json.dumps(answer))
     with suppress(OSError):

@@ -63,6 +63,14 @@ class ExecProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where a server offers the metrics of Prometheus: a port in the container, and a path."""
+
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """A key that all replicas of a cluster share; ``argument`` gives the server the file ``mounted_at/key``."""
 
@@ -81,8 +89,9 @@ class ContainerRecipe:
     memory, to their mount options. ``ready`` and ``token`` are as in :class:`serving.launch.Recipe`,
     and may run commands in the container.
 
-    For a cluster: ``probe`` checks from outside or inside that the model can predict, ``memory`` is the
-    need of one replica with a small model, ``secret`` the clients' key if the server requires one.
+    For a cluster: ``probe`` checks from outside or inside that the model can predict, ``metrics`` are for its
+    Prometheus, ``memory`` is the need of one replica with a small model, ``secret`` the clients' key if the server
+    requires one.
     """
 
     server: str
@@ -93,6 +102,7 @@ class ContainerRecipe:
     payload: Path
     ready: Callable[[Inside], bool]
     probe: HttpProbe | ExecProbe
+    metrics: Metrics
     entrypoint: Sequence[str] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     tmpfs: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.container.probe import speaks_http2
-from serving.container.recipe import MODEL, ContainerRecipe, HttpProbe, Port, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, HttpProbe, Metrics, Port, image_of
 from serving.launch import LaunchRequest
 from serving.open_inference.state import is_ready
 
@@ -41,6 +41,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         env={"OMP_NUM_THREADS": str(request.threads)},
         tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108 - in the container
         probe=HttpProbe(f"/v2/models/{request.model}/ready", REST),
+        metrics=Metrics(REST, "/metrics"),
         memory="512Mi",
         ready=ready,
     )

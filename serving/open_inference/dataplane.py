@@ -25,7 +25,7 @@ from serving.open_inference.errors import BadModel, Unwanted, VersionNotFound
 from serving.wire.open_inference_binary import HEADER, split
 
 VERSION = "1"
-"""The version of each model: one file is served."""
+"""The version of a model that is no release: one file is served."""
 PLATFORM = "onnxruntime_onnx"
 
 
@@ -46,13 +46,17 @@ class Plane(DataPlane):
         return bool(models) and all(model.ready for model in models)
 
     async def model_metadata(self, model_name: str) -> dict[str, Any]:
-        return {**await super().model_metadata(model_name), "versions": [VERSION], "platform": PLATFORM}
+        return {
+            **await super().model_metadata(model_name),
+            "versions": [self.find(model_name, "").version],
+            "platform": PLATFORM,
+        }
 
     def find(self, name: str, version: str) -> Any:
         """The model; any version if ``version`` is empty. Raises ModelNotFound."""
         model = self.get_model_from_registry(name)
-        if version not in ("", VERSION):
-            raise VersionNotFound(name, version[:30], VERSION)
+        if version not in ("", model.version):
+            raise VersionNotFound(name, version[:30], model.version)
         return model
 
     async def get_model(self, name: str) -> Any:

@@ -73,14 +73,14 @@ _LOAD_ERRORS = (
 
 
 class OnnxModel(Model):
-    """One ``.onnx`` file. A free dimension of a shape is -1, as the protocol has it.
+    """One ``.onnx`` file as one ``version``. A free dimension of a shape is -1, as the protocol has it.
 
     A prediction runs on the event loop's thread: one at a time, with ``threads`` threads and no more.
     """
 
-    def __init__(self, name: str, path: Path, threads: int) -> None:
+    def __init__(self, name: str, path: Path, threads: int, version: str = VERSION) -> None:
         super().__init__(name)
-        self.path, self.threads = path, threads
+        self.path, self.threads, self.version = path, threads, version
         self.inputs: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
 
@@ -125,7 +125,7 @@ class OnnxModel(Model):
         return InferResponse(
             response_id=payload.id or "",  # KServe wants a text, the protocol only what the client gave
             model_name=self.name,
-            model_version=VERSION,
+            model_version=self.version,
             infer_outputs=[
                 self._output(name, result, raw=payload.from_grpc) for name, result in zip(wanted, results, strict=True)
             ],

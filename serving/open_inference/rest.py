@@ -109,6 +109,7 @@ class Api:
         with self._bodies.share() as share, _told_of_the_end():
             body = await self._bodies.read(request, share)
             async with self._turns.turn(is_wanted):
+                model = self._find(request)  # again: meanwhile another release may be served
                 body = self._bodies.decompressed(request, body, share)
                 asked = read_request(body, request.headers.get(HEADER), model.name)
                 answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
@@ -86,14 +86,23 @@ class HostModelServer(ModelServer):
         self.turns = Turns()
         self.dataplane = Plane(self.registered_models, has_repository)
 
-    def start(self, models: list[Model]) -> None:
-        """Serve until a signal ends it."""
+    def start(self, models: list[Model], then: Callable[[], None] = lambda: None) -> None:
+        """Serve until a signal ends it; ``then`` is called once, when :meth:`replace` may be."""
         for model in models:
             self.register_model(model)
+        asyncio.run(self._run(then))
+
+    def replace(self, model: Model) -> None:
+        """Serve ``model``, which is loaded, from now on instead of the one that has its name. For other threads."""
+        self._loop.call_soon_threadsafe(self.registered_models.update, model)
+
+    async def _run(self, then: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        then()
         self._grpc_server = HostGrpcServer(self.host, self)
         self.servers = [self.rest(), self._grpc_server.start()]
         self.register_signal_handler()
-        asyncio.run(self._serve())
+        await self._serve()
 
     def rest(self) -> Coroutine[Any, Any, None]:
         """Serves the REST API when it is awaited."""

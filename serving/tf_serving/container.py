@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.container.probe import speaks_http2
-from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Port, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Metrics, Port, image_of
 from serving.launch import LaunchRequest
 from serving.tf_serving.recipe import NATIVE, flags, is_available
 
@@ -18,6 +18,12 @@ printf 'GET /v1/models/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
 IFS= read -r -d '' -t 5 answer <&3
 [[ $answer =~ \"state\":\ *\"AVAILABLE\" ]]
 """
+METRICS_PATH = "/monitoring/prometheus/metrics"
+MONITORING = "/tmp/monitoring.config"  # noqa: S108 - in the container
+# Metrics need a file with settings. With `exec`, signals reach the program, and not a script before it.
+_START = f"""echo 'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}' > {MONITORING}
+exec "$0" "$@"
+"""
 
 
 def container(request: LaunchRequest) -> ContainerRecipe:
@@ -25,9 +31,12 @@ def container(request: LaunchRequest) -> ContainerRecipe:
     return ContainerRecipe(
         server="TF Serving",
         image=image_of(VARIABLE, GOOGLES, STAND_IN, "serving/tf_serving/Dockerfile"),
-        # Start the program directly: the image's start script would not pass signals on.
-        entrypoint=(NATIVE,),
-        command=flags(request.model, MODEL, REST, GRPC, request.threads),
+        # The image's own start script would not pass signals on.
+        entrypoint=("bash", "-c", _START, NATIVE),
+        command=(
+            *flags(request.model, MODEL, REST, GRPC, request.threads),
+            f"--monitoring_config_file={MONITORING}",
+        ),
         host=request.host,
         ports={
             "tf-serving-rest": Port("http", REST, request.rest_port),
@@ -36,5 +45,6 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         payload=request.payload,
         tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108 - in the container
         probe=ExecProbe(("bash", "-c", _ASK.replace("{rest}", str(REST)), request.model)),
+        metrics=Metrics(REST, METRICS_PATH),
         ready=lambda inside: is_available(request) and speaks_http2(request.host, request.grpc_port),  # noqa: ARG005
     )

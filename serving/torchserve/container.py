@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Inside, Port, Secret, image_of
+from serving.container.recipe import MODEL, ContainerRecipe, ExecProbe, Inside, Metrics, Port, Secret, image_of
 from serving.launch import LaunchRequest
 
 VARIABLE = "TORCHSERVE_IMAGE"
 IMAGE = "slipway/torchserve"
-REST, GRPC = 8080, 7070
+REST, GRPC, METRICS = 8080, 7070, 8082
 _PROGRAM = ("python", "-m", "serving.torchserve")
 
 
@@ -28,7 +28,14 @@ def container(request: LaunchRequest) -> ContainerRecipe:
     return ContainerRecipe(
         server="TorchServe",
         image=image_of(VARIABLE, IMAGE, IMAGE, "serving/torchserve/Dockerfile"),
-        command=("serve", host, model, f"--model_store={MODEL}/model-store", f"--threads={request.threads}"),
+        command=(
+            "serve",
+            host,
+            model,
+            f"--model_store={MODEL}/model-store",
+            f"--threads={request.threads}",
+            "--metrics_host=0.0.0.0",
+        ),
         host=request.host,
         ports={
             "torchserve-rest": Port("http", REST, request.rest_port),
@@ -39,6 +46,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         # Executable: Java loads its socket library there.
         tmpfs={"/run/torchserve": "size=512m,mode=0700,uid=10001,gid=10001,exec"},
         probe=ExecProbe((*_PROGRAM, "ready", model, host)),
+        metrics=Metrics(METRICS, "/metrics"),
         secret=Secret("slipway-torchserve", "inference", "/run/key", "--key_file=/run/key/inference"),
         ready=ready,
         token=token,

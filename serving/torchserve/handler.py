@@ -41,6 +41,7 @@ Arrays = dict[str, np.ndarray]
 Program = Callable[..., Any]
 
 TOP = 5
+VERSION_HEADER = "x-model-version"  # in containers, the number of the release
 MAX_PIXELS = 25_000_000  # a decoded picture of 75 MB; more is a bomb or a mistake
 MAX_VALUES = 4_000_000  # of a JSON body, lists counted twice: each takes 40 bytes or more once it is parsed
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"{": "application/json"}
@@ -368,6 +369,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
     for index, (status, content_type, _) in enumerate(answers):
         context.set_response_status(code=status, idx=index)
         context.set_response_content_type(index, content_type)
+        context.set_response_header(index, VERSION_HEADER, str(context.manifest["model"]["modelVersion"]))
     return [body for _, _, body in answers]
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,8 +26,11 @@ from serving.clients.transport import send
 from serving.launch import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-UP = ("docker compose --profile monitor up", "docker compose up --scale torchserve=2", "docker compose up")
-"""Commands of the documentation whose common result is the stack."""
+UP = ("docker compose --profile monitor up", "docker compose up")
+"""Commands of the documentation whose common result, with two replicas, is the stack."""
+REPLICAS = "TORCHSERVE_REPLICAS=2 docker compose up"
+EPOCHS = 2
+"""So few are enough for a model that knows digits; `up` takes the model that is trained, as it was trained."""
 PATHS = {"tf-serving": "fp32", "torchserve": "export", "onnxruntime": "pytorch"}
 PUBLISHED = {
     "tf-serving-rest": ("http", "TF_SERVING_REST_PORT"),
@@ -92,6 +93,11 @@ class Compose:
     def health(self, service: str, index: int = 1) -> str:
         return str(self.container(service, index)["State"]["Health"]["Status"])
 
+    def images(self, *words: str) -> list[str]:
+        """Identifiers of the images that were built for the project."""
+        ours = f"label=com.docker.compose.project={self.project}"
+        return docker("image", "ls", "--quiet", "--filter", ours, *words).split()
+
     def left(self) -> list[str]:
         """Containers, volumes and networks of the project."""
         ours = ["--filter", f"label=com.docker.compose.project={self.project}", "--quiet"]
@@ -144,50 +150,16 @@ def engine() -> None:
             pytest.skip(f"{' '.join(words)}: {done.stderr.strip()}")
 
 
-@pytest.fixture(scope="session")
-def clone(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The content of a clone of the repository, with this machine's wheels of torch in wheelhouse/."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    for wheel in {wheel.name: wheel for wheel in local_wheels()}.values():
-        shutil.copy2(wheel, folder / "wheelhouse")  # with its time: the engine's cache is keyed by content anyway
-    # A user who cloned it has user number 1000; the tests may run as root.
-    if os.getuid() == 0:
-        os.chown(folder / "reports", 1000, 1000)
-    return folder
-
-
-def local_wheels() -> Iterator[Path]:
-    """Wheels of torch in the folders that this machine's pip is set up to look into."""
-    settings = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, timeout=60, check=True
-    ).stdout
-    for folders in re.findall(r"\.find-links='(.*)'", settings):
-        for folder in filter(os.path.isdir, folders.split()):
-            yield from Path(folder).glob("torch-*.whl")
-
-
 def environment(project: str) -> dict[str, str]:
     """Images of the project's own and free ports; by variables alone, as a user would."""
     ports = {name: str(free_port()) for _, name in PUBLISHED.values()}
     images = {variable: f"{project}/{name}" for variable, name in IMAGES.items()}
-    user = {"SLIPWAY_USER": f"{os.getuid()}:{os.getgid()}"} if os.getuid() else {}
-    return {**images, **ports, **user, "PROMETHEUS_PORT": str(free_port()), "SLIPWAY_START_PERIOD": "300s"}
+    replicas = dict([documented(REPLICAS)[0].split("=")])
+    return {**images, **ports, **replicas, "PROMETHEUS_PORT": str(free_port())}
 
 
 @pytest.fixture(scope="session")
-def compose(clone: Path) -> Iterator[Compose]:
+def compose(engine: None, clone: Path) -> Iterator[Compose]:
     """The composition of the clone, built and not started; afterwards its images are removed."""
     project = f"slipway-test-{os.getpid()}"
     made = Compose(clone, project, environment(project))
@@ -200,18 +172,23 @@ def compose(clone: Path) -> Iterator[Compose]:
             subprocess.run(
                 ["docker", "image", "rm", f"{project}/{image}"], capture_output=True, timeout=60, check=False
             )
+        docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={project}")
 
 
 @pytest.fixture(scope="session")
 def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All servers up and healthy, TorchServe twice, Prometheus beside them."""
     words = dict.fromkeys(word for command in UP for word in documented(command)[2:])
+    trained = compose.run(*("run", "--rm", "-T", "build", "train", "mnist_cnn", "--epochs", str(EPOCHS)), timeout_s=400)
+    assert trained.returncode == 0, trained.stderr
+    assert [f"epoch {epoch} of {EPOCHS}: loss" in trained.stderr for epoch in range(1, EPOCHS + 1)] == [True] * EPOCHS
     compose(*words, "--detach", "--wait", timeout_s=400)
+    assert "train mnist_cnn  cached" in compose("logs", "build")
     root = tmp_path_factory.mktemp("deployed")
-    compose("cp", "tf-serving:/artifacts", str(root / "artifacts"))
+    compose("cp", "tf-serving:/workspace/artifacts", str(root / "artifacts"))
     key = compose.inside("torchserve", "cat /keys/torchserve")
     yield Stack(compose, Workspace(root), key)
-    compose("--profile", "*", "down", "--volumes", timeout_s=200)
+    compose(*documented("docker compose --profile monitor --profile load down --volumes")[2:], timeout_s=200)
     assert compose.left() == []
 
 

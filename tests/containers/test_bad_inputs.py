@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from documents import documented
 
 from serving.launch import free_port
 
@@ -60,9 +62,9 @@ def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
     broken("run", "--rm", "-T", "keys")
     start(broken, *SERVERS)
     says = {
-        "tf-serving": "Put a version there: /artifacts/mnist_cnn/tf-serving/releases/fp32/1/saved_model.pb",
-        "torchserve": "no model archive that can be read",
-        "open-inference": "must be an .onnx file that can be read",
+        "tf-serving": "releases/fp32/served.config. slipway package MODEL tf-serving --release writes one",
+        "torchserve": "releases/export/served.config. Package the model first",
+        "open-inference": "releases/pytorch/served.config. Package the model first",
     }
     for service, line in says.items():
         assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
@@ -72,7 +74,7 @@ def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
 
 def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until) -> None:
     damage = (
-        "truncate -s 100000 torchserve/export/payload/model-store/mnist_cnn.mar && "
+        "truncate -s 100000 torchserve/releases/export/1/model-store/mnist_cnn.mar && "
         "echo garbage > tf-serving/releases/fp32/1/saved_model.pb"
     )
     fill(broken, stack, damage)
@@ -87,7 +89,7 @@ def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until
 def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Until) -> None:
     """A complete archive with an invalid program in it: the workers' errors, then one line."""
     script = (
-        "import zipfile; name = 'torchserve/export/payload/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
+        "import zipfile; name = 'torchserve/releases/export/1/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
         "files = {each: old.read(each) for each in old.namelist()}; new = zipfile.ZipFile(name, 'w'); "
         "[new.writestr(each, b'garbage' if each.endswith('.pt2') else files[each]) for each in files]; new.close()"
     )
@@ -141,6 +143,43 @@ def test_a_port_that_is_taken(broken: Any, stack: Any, until: Until) -> None:
     assert "already" in said
     assert chosen.container("tf-serving")["State"]["Running"] is False
     assert until(lambda: broken.health("open-inference") == "healthy", 60)
+
+
+def test_ports_are_checked_before_anything_is_built(broken: Any) -> None:
+    words = documented("docker compose run --rm --service-ports check")[3:]
+    assert "The ports are free. Next: docker compose up" in broken("run", "-T", *words)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = replace(broken, env={**broken.env, "OPEN_INFERENCE_GRPC_PORT": port}).run("run", "-T", *words)
+    assert done.returncode != 0
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "Building" not in done.stdout + done.stderr
+
+
+def test_a_full_volume_is_one_line_before_a_model_is_trained(stack: Any) -> None:
+    small = ("--tmpfs", "/tmp", "--tmpfs", "/workspace/artifacts:size=8m,mode=1777")  # noqa: S108 - in the container
+    image = stack.compose.env["SLIPWAY_IMAGE"]
+    done = subprocess.run(
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--network=none",
+            "--read-only",
+            *small,
+            image,
+            "package",
+            "mnist_cnn",
+            "onnxruntime",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("slipway: the disk of /workspace/artifacts/.store is full: 8.")
+    assert "epoch" not in done.stderr
 
 
 def test_predict_says_what_is_missing(broken: Any) -> None:

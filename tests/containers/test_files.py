@@ -17,13 +17,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONCE = ("build", "keys", "slipway", "load")
+ASKS = ("slipway", "load")
+ONCE = ("build", "rollout", "keys", "ready", "check", *ASKS)
 SERVERS = tuple(name for name in SERVICES if name not in ONCE)
 PUBLISHED = {
     "tf-serving": ["8501", "8500"],
     "gateway": ["8080", "7070"],
     "open-inference": ["8000", "8001"],
     "prometheus": ["9090"],
+    "check": ["8501", "8500", "8080", "7070", "8000", "8001"],
 }
 DOCKERFILES = sorted([ROOT / "Dockerfile", *(ROOT / "serving").glob("*/Dockerfile")])
 WITH_PIP = [file for file in DOCKERFILES if "pip install" in file.read_text()]
@@ -46,18 +48,22 @@ def instructions(dockerfile: Path) -> str:
 class TestEveryService:
     def test_is_not_root_and_cannot_become_it(self, name: str) -> None:
         user, group = map(int, default(SERVICES[name]["user"]).split(":"))
-        least = 1000 if name in ("slipway", "load") else 10000  # these write the user's own ./reports
-        assert user >= least
-        assert group >= least
+        if name in ASKS:  # it becomes the owner of ./reports before it does anything
+            assert (user, group) == (0, 0)
+            assert SERVICES[name]["cap_add"] == ["SETUID", "SETGID"]
+            assert SERVICES[name]["entrypoint"][2].startswith('exec setpriv --reuid "$$(stat -c %u reports)"')
+        else:
+            assert min(user, group) >= 10000
+            assert "cap_add" not in SERVICES[name]
         assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
-        assert not {"cap_add", "privileged", "network_mode", "pid", "ipc", "devices"} & set(SERVICES[name])
+        assert not {"privileged", "network_mode", "pid", "ipc", "devices"} & set(SERVICES[name])
 
     def test_writes_to_memory_and_to_what_is_its_own(self, name: str) -> None:
         assert SERVICES[name]["read_only"] is True
         assert all("size=" in mount for mount in SERVICES[name]["tmpfs"])
         writable = [mount["source"] for mount in SERVICES[name].get("volumes", []) if not mount.get("read_only")]
-        own = {"build": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
+        own = {"build": ["artifacts"], "rollout": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
         own |= {"slipway": ["./reports"], "load": ["./reports"]}
         assert writable == own.get(name, [])
         assert all("docker.sock" not in str(mount) for mount in SERVICES[name].get("volumes", []))
@@ -69,14 +75,14 @@ class TestEveryService:
 
     def test_has_limits(self, name: str) -> None:
         service = SERVICES[name]
-        limits = {"gateway": "512m", "build": "4g"}
+        limits = {"gateway": "512m", "build": "4g", "ready": "32m"}
         assert float(default(service["cpus"])) == 2
         assert default(service["mem_limit"]) == default(service["memswap_limit"]) == limits.get(name, "2g")
         assert service["pids_limit"] == 512
         assert service["stop_grace_period"] == "30s"
         assert service["init"] is True
         assert service["logging"]["options"]["max-size"] == "10m"
-        assert service["restart"] == ("no" if name in ONCE else "on-failure:5")
+        assert service["restart"] == ("no" if name in ONCE else "unless-stopped")
 
     def test_what_serves_is_healthy_only_when_asked(self, name: str) -> None:
         if name in ONCE:
@@ -91,17 +97,24 @@ class TestEveryService:
         service = SERVICES[name]
         if "extends" not in service:
             # A stranger may register the name: it is never pulled.
-            if name in ("slipway", "load"):
-                assert service["image"] == SERVICES["build"]["image"]
+            if name == "check":
+                assert service["image"] == "python:3.11-slim-bookworm"  # the base of all, which is pulled
+                return
+            if name in (*ASKS, "ready", "rollout", "keys"):
+                assert service["image"] == SERVICES["torchserve" if name == "keys" else "build"]["image"]
                 assert service["pull_policy"] == "never"
+                assert "build" not in service  # the same image under another label would leave one without a name
                 return
             assert service["pull_policy"] == "build"
             assert (ROOT / service["build"].get("dockerfile", "Dockerfile")) in DOCKERFILES
             return
         folder = (ROOT / default(service["extends"]["file"].split("$")[0])).parent
         pulled = yaml.safe_load((folder / "image.yml").read_text())["services"][name]
-        assert set(pulled) == {"image"}  # no stand-in is built under its name
+        assert pulled["pull_policy"] == "missing"
         assert re.search(r":v?\d+\.\d+\.\d+$", pulled["image"])
+        assert pulled["build"]["args"] == {
+            "IMAGE": pulled["image"]
+        }  # which the Dockerfile refuses, and says what to do
         built = yaml.safe_load((folder / "image.set.yml").read_text())["services"][name]
         assert default(built["pull_policy"]) == "build"
         assert folder / "Dockerfile" in DOCKERFILES
@@ -109,6 +122,59 @@ class TestEveryService:
     def test_starts_after_the_build_where_it_reads_artifacts(self, name: str) -> None:
         if name in ("tf-serving", "torchserve", "open-inference"):
             assert SERVICES[name]["depends_on"]["build"] == {"condition": "service_completed_successfully"}
+
+
+def test_every_dockerfile_is_built_by_one_service() -> None:
+    built = [service["build"] for service in SERVICES.values() if "build" in service]
+    built += [
+        yaml.safe_load((ROOT / "serving" / name / "image.set.yml").read_text())["services"][service]["build"]
+        for name, service in (("tf_serving", "tf-serving"), ("prometheus", "prometheus"))
+    ]
+    names = sorted(one.get("dockerfile", "Dockerfile") for one in built)
+    assert names == sorted(str(file.relative_to(ROOT)) for file in DOCKERFILES)
+
+
+def test_no_network_has_a_way_out() -> None:
+    """A published port needs a bridge that is not internal: this one has no NAT, so that nobody answers."""
+    assert COMPOSE["networks"] == {
+        "published": {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}},
+        "inside": {"internal": True},
+    }
+    assert all(SERVICES[name]["networks"] for name in SERVICES)
+    with_ports = {name for name in SERVICES if "ports" in SERVICES[name]}
+    reached = {name for name in SERVICES if "published" in SERVICES[name]["networks"]}
+    assert reached == with_ports | {*ASKS, "rollout"}
+
+
+def test_the_first_to_check_and_the_last_to_speak_know_all_servers() -> None:
+    servers = ("tf-serving", "gateway", "open-inference")
+    ports = [port.rpartition(":")[0] for name in servers for port in SERVICES[name]["ports"]]
+    assert [port.rpartition(":")[0] for port in SERVICES["check"]["ports"]] == ports
+    ready = SERVICES["ready"]
+    assert ready["depends_on"] == {name: {"condition": "service_healthy"} for name in servers}
+    (said,) = ready["command"]
+    assert all(f"://{port}" in said for port in ports)
+    assert SERVICES["gateway"]["depends_on"] == {"torchserve": {"condition": "service_healthy"}}
+
+
+def test_the_example_of_settings_has_every_variable_with_its_default() -> None:
+    files = [ROOT / "docker-compose.yml", *(ROOT / "serving").glob("*/image*.yml")]
+    used = [found for file in files for found in re.findall(r"(?<!\$)\$\{(\w+)(?::?[-+]([^}]*))?\}", file.read_text())]
+    defaults = {name: value for name, value in used if value and value != ".set"}
+    shown = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert shown == {name: defaults.get(name, "") for name, _ in used}
+
+
+def test_no_service_is_merged_from_more_than_two_others() -> None:
+    """To know a service, a reader looks at `hardened` and at one other place."""
+    text = (ROOT / "docker-compose.yml").read_text().partition("\nvolumes:\n")[0]
+    blocks = re.split(r"^(?=x-|  \w)", text, flags=re.MULTILINE)
+    merged = {block.split(":")[0].strip(): re.findall(r"^ +<<: \*(\w+)$", block, re.MULTILINE) for block in blocks}
+    assert merged["x-client"] == ["hardened"]
+    for name, service in SERVICES.items():
+        first = [one for one in merged[name] if one != "health"]
+        assert first == (["client"] if name in ASKS else ["hardened"])
+        assert name not in ASKS or "extends" not in service
 
 
 def test_the_key_of_torchserve_is_a_secret_and_the_repository_has_none() -> None:
@@ -207,12 +273,12 @@ def test_the_dashboard_shows_what_the_rules_record() -> None:
 # -- With an engine -------------------------------------------------------------------------------
 
 
-def config(*words: str, variables: dict[str, str]) -> str:
+def config(*words: str, variables: dict[str, str], settings: Path = Path(os.devnull)) -> str:
     """Return the output of ``docker compose config``, without this machine's settings."""
     ours = ("SLIPWAY_", "TF_SERVING_", "TORCHSERVE_", "OPEN_INFERENCE_", "GATEWAY_", "PROMETHEUS_", "COMPOSE_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
-        ["docker", "compose", "--env-file", os.devnull, "--profile", "*", "config", *words],
+        ["docker", "compose", "--env-file", settings, "--profile", "*", "config", *words],
         cwd=ROOT,
         env={**inherited, **variables},
         capture_output=True,
@@ -226,6 +292,14 @@ def config(*words: str, variables: dict[str, str]) -> str:
 
 @pytest.mark.docker
 @pytest.mark.usefixtures("engine")
+def test_the_example_of_settings_changes_nothing(tmp_path: Path) -> None:
+    whole = tmp_path / "env"
+    whole.write_text(re.sub(r"^#(?=\w+=)", "", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    assert config(variables={}, settings=whole) == config(variables={})
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("variables", [{}, STAND_INS], ids=["default", "stand-in"])
 class TestConfig:
     def test_one_variable_takes_the_stand_in(self, variables: dict[str, str]) -> None:
@@ -233,12 +307,17 @@ class TestConfig:
         defaults = {"tf-serving": "tensorflow/serving:2.20.0", "prometheus": "prom/prometheus:v3.5.0"}
         for name, variable in (("tf-serving", "TF_SERVING_IMAGE"), ("prometheus", "PROMETHEUS_IMAGE")):
             assert services[name]["image"] == variables.get(variable, defaults[name])
-            assert ("build" in services[name]) == bool(variables)
-            assert services[name].get("pull_policy") == ("build" if variables else None)
-        own = {name: service["image"] for name, service in services.items() if name not in defaults}
+            assert services[name]["pull_policy"] == ("build" if variables else "missing")
+        own = {name: service["image"] for name, service in services.items() if name not in (*defaults, "check")}
         assert set(own.values()) == {
             f"slipway/{name}" for name in ("slipway", "torchserve", "gateway", "open-inference")
         }
+
+    def test_replicas_are_a_setting_that_no_other_command_takes_back(self, variables: dict[str, str]) -> None:
+        for count in (1, 2):
+            wanted = {"TORCHSERVE_REPLICAS": str(count)} if count > 1 else {}
+            services = json.loads(config("--format", "json", variables={**variables, **wanted}))["services"]
+            assert services["torchserve"]["deploy"]["replicas"] == count
 
     def test_compose_lint_is_content(self, variables: dict[str, str], tmp_path: Path) -> None:
         merged = tmp_path / "docker-compose.yml"
@@ -284,3 +363,20 @@ def test_a_stand_in_never_bears_the_originals_name(compose: Any) -> None:
         done = wrong.run("--profile", "monitor", "build", service)
         assert done.returncode != 0
         assert f"{variable.removesuffix('IMAGE')}PULL_POLICY=missing" in done.stdout + done.stderr
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(1800)
+def test_without_a_registry_the_error_names_the_variable(compose: Any, tmp_path: Path) -> None:
+    """The file for Google's image, with a registry that nobody has: compose pulls in vain."""
+    override = tmp_path / "no-registry.yml"
+    for service, image, variable in (
+        ("tf-serving", "registry.invalid/tensorflow/serving:2.20.0", "TF_SERVING_IMAGE=slipway/tf-serving"),
+        ("prometheus", "registry.invalid/prom/prometheus:v3.5.0", "PROMETHEUS_IMAGE=slipway/prometheus"),
+    ):
+        override.write_text(json.dumps({"services": {service: {"image": image, "build": {"args": {"IMAGE": image}}}}}))
+        originals = {name: value for name, value in compose.env.items() if not variable.startswith(name)}
+        alone = type(compose)(compose.folder, compose.project, originals)
+        done = alone.run("-f", "docker-compose.yml", "-f", str(override), "create", "--no-recreate", service)
+        assert done.returncode != 0
+        assert variable in done.stderr.splitlines()[-1], done.stderr

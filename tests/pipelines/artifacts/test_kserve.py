@@ -98,7 +98,7 @@ def packaged(cli: Any, trained: Any) -> dict[str, Any]:
 
 def without_hashes(text: str) -> str:
     """Leave out hashes: the same training gives the same weights only on the same kind of processor."""
-    return re.sub(r"\b[0-9a-f]{64}\b", "SHA256", text)
+    return re.sub(r"\b[0-9a-f]{24}\b", "KEY", re.sub(r"\b[0-9a-f]{64}\b", "SHA256", text))
 
 
 def test_the_committed_examples_are_what_the_command_writes(packaged: dict[str, str]) -> None:
@@ -122,13 +122,38 @@ class TestEveryExample:
         environment = {one.name: one.value for one in container.env}
         path = name.removesuffix(".yaml").removesuffix("-canary")
         variant = list(path_module(path).CARD.variants)[name.endswith("-canary.yaml")]
-        assert environment["STORAGE_URI"] == f"pvc://slipway-artifacts/mnist_cnn/{path}/{variant}/payload"
+        assert re.fullmatch(r"pvc://slipway-artifacts/\.store/[0-9a-f]{24}/payload", environment["STORAGE_URI"])
+        assert service.metadata.annotations["slipway/artifact"] == f"mnist_cnn {path}:{variant}"
         assert len(container.ports) == 1  # more, Knative refuses
-        for probe in (container.readiness_probe, container.liveness_probe):
+        for probe in (container.startup_probe, container.readiness_probe):
             asked = probe._exec.command if probe._exec else [probe.http_get.path]
             assert any("mnist_cnn" in word for word in asked)
             if probe.http_get:
                 assert probe.http_get.port == container.ports[0].container_port
+
+    def test_it_has_time_to_start_and_a_busy_server_is_left_alone(self, name: str) -> None:
+        """A probe that asks for the model fails when the server is overloaded: it takes requests away, no more."""
+        (container,) = fits(self.read(name)).spec.predictor.containers
+        startup, liveness = container.startup_probe, container.liveness_probe
+        assert startup.period_seconds * startup.failure_threshold >= 600
+        assert liveness.initial_delay_seconds is None
+        assert liveness._exec is liveness.http_get is None
+        assert liveness.tcp_socket.port == container.ports[0].container_port
+
+    def test_prometheus_is_told_where_the_metrics_are(self, name: str) -> None:
+        predictor = fits(self.read(name)).spec.predictor
+        said = predictor.annotations
+        path = name.removesuffix(".yaml").removesuffix("-canary")
+        assert said["prometheus.io/scrape"] == "true"
+        assert (int(said["prometheus.io/port"]), said["prometheus.io/path"]) == {
+            "tf-serving": (8501, "/monitoring/prometheus/metrics"),
+            "torchserve": (8082, "/metrics"),
+            "onnxruntime": (8080, "/metrics"),
+        }[path]
+
+    def test_its_image_has_a_tag(self, name: str) -> None:
+        (container,) = fits(self.read(name)).spec.predictor.containers
+        assert re.search(r":v?\d+(\.\d+)+$", container.image)
 
     def test_it_may_do_nothing_but_serve(self, name: str) -> None:
         service = fits(self.read(name))
@@ -217,8 +242,17 @@ class TestCommand:
         manifest = yaml.safe_load((tmp_path / "k" / "torchserve.yaml").read_text())
         (container,) = manifest["spec"]["predictor"]["containers"]
         assert container["image"] == "registry.invalid/torchserve:7"
-        assert container["env"][0]["value"] == "s3://b/models/mnist_cnn/torchserve/export/payload"
+        key = (cli.workspace / "artifacts" / "mnist_cnn" / "torchserve" / "export").readlink().name
+        assert container["env"][0]["value"] == f"s3://b/models/.store/{key}/payload"
         fits(manifest)
+
+    @pytest.mark.usefixtures("packaged")
+    @pytest.mark.parametrize("image", ["registry.invalid:5000/torchserve", "registry.invalid/torchserve:latest"])
+    def test_an_image_without_a_version_is_refused(self, cli: Any, image: str) -> None:
+        done = cli("manifests", "mnist_cnn", env={**os.environ, "TORCHSERVE_IMAGE": image})
+        assert done.returncode == 2
+        assert "TORCHSERVE_IMAGE must name an image with a tag other than latest" in done.stderr
+        assert done.stderr.endswith(f"Received: {image}\n")
 
     @pytest.mark.usefixtures("packaged")
     def test_an_output_that_is_a_file_is_refused(self, cli: Any, tmp_path: Path) -> None:

@@ -14,23 +14,25 @@ from pipelines.artifacts.parity import (
     BATCHES,
     FARTHEST,
     PROBE_ROWS,
+    Compared,
     Probe,
     certify,
     chunks,
     compare,
     merge,
     random_inputs,
+    sqnr_db,
 )
 from pipelines.artifacts.reference import Reference
 from pipelines.paths import Tolerance
-from pipelines.results import Certificate, Parity
+from pipelines.results import Certificate
 
 
 def probe(expected: np.ndarray, name: str = "evaluation") -> Probe:
     return Probe(name, len(expected), 0, {}, {"logits": expected})  # type: ignore[arg-type]
 
 
-def verdict(checks: list[Parity], tolerance: Tolerance, flips: list | None = None) -> Certificate:
+def verdict(calls: list[Compared], tolerance: Tolerance, flips: list | None = None) -> Certificate:
     return certify(
         artifact_sha256="a" * 64,
         basis_sha256="b" * 64,
@@ -38,7 +40,7 @@ def verdict(checks: list[Parity], tolerance: Tolerance, flips: list | None = Non
         reference="test",
         tolerance=tolerance,
         from_user=False,
-        checks=tuple(checks),
+        calls=calls,
         flips=flips or [],
         accuracy=None,
         reference_accuracy=None,
@@ -47,15 +49,18 @@ def verdict(checks: list[Parity], tolerance: Tolerance, flips: list | None = Non
 
 def test_equal_outputs_have_no_difference() -> None:
     logits = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 5.0]], np.float32)
-    check, flips = compare(probe(logits), {"logits": logits.copy()})
-    assert (check.max_abs, check.max_rel, check.top1, flips) == (0.0, 0.0, 1.0, [])
+    call, flips = compare(probe(logits), {"logits": logits.copy()})
+    (check,) = merge([call])
+    assert (check.max_abs, check.p999_abs, check.max_rel, check.sqnr_db, check.top1) == (0.0, 0.0, 0.0, None, 1.0)
+    assert flips == []
     assert check.cosine == pytest.approx(1.0)
 
 
 def test_a_flip_carries_the_reference_margin() -> None:
     want = np.array([[1.0, 2.0, 2.5], [9.0, 0.0, 0.0]], np.float32)
     got = np.array([[1.0, 2.6, 2.5], [9.0, 0.0, 0.0]], np.float32)
-    check, flips = compare(probe(want), {"logits": got})
+    call, flips = compare(probe(want), {"logits": got})
+    (check,) = merge([call])
     assert check.top1 == 0.5
     assert check.max_abs == pytest.approx(0.6, abs=1e-6)
     assert check.max_rel == pytest.approx(0.6 / 2.5, abs=1e-6)
@@ -69,11 +74,12 @@ def test_a_value_that_is_no_number_is_the_farthest_and_survives_json(bad: float)
     want = np.ones((2, 3), np.float32)
     got = want.copy()
     got[1, 1] = bad
-    check, _ = compare(probe(want), {"logits": got})
-    assert check.max_abs == pytest.approx(FARTHEST)
-    certificate = verdict([check], Tolerance(atol=1e30))
-    assert not certificate.passed
-    json.dumps(asdict(certificate), allow_nan=False)
+    call, _ = compare(probe(want), {"logits": got})
+    assert call.difference.max() == pytest.approx(FARTHEST)
+    for tolerance in (Tolerance(None, atol=1e30), Tolerance(0.0)):
+        certificate = verdict([call], tolerance)
+        assert not certificate.passed
+        json.dumps(asdict(certificate), allow_nan=False)
 
 
 def test_other_names_and_shapes_are_errors_that_say_so() -> None:
@@ -85,20 +91,45 @@ def test_other_names_and_shapes_are_errors_that_say_so() -> None:
 
 
 def test_a_breach_fails_and_names_the_check() -> None:
-    want = np.eye(4, dtype=np.float32)
+    want = np.eye(4, dtype=np.float32)  # its squares' mean is 1/4
     near, _ = compare(probe(want), {"logits": want + np.float32(5e-5)})
     far, _ = compare(probe(want), {"logits": want + np.float32(2e-4)})
-    assert verdict([near], Tolerance(atol=1e-4)).passed
-    failed = verdict([far], Tolerance(atol=1e-4))
+    assert verdict([near], Tolerance(None, atol=1e-4)).passed
+    failed = verdict([far], Tolerance(None, atol=1e-4))
     assert not failed.passed
     assert failed.breaches == ("evaluation inputs, batch 4: max abs difference 0.0002 > 0.0001",)
+    assert verdict([near], Tolerance(80.0)).passed
+    failed = verdict([far], Tolerance(80.0))
+    assert not failed.passed
+    assert failed.breaches == ("evaluation inputs: signal to quantisation noise 68.0 dB < 80 dB",)
+
+
+def test_the_ratio_is_of_all_values_of_a_batch_size() -> None:
+    want = np.ones((2, 2), np.float32)
+    calls = [compare(probe(want), {"logits": want + np.array(off, np.float32)})[0] for off in (0.0, 0.5)]
+    (check,) = merge(calls)
+    assert check.sqnr_db == pytest.approx(10 * np.log10(8 / (4 * 0.25)))
+    assert (check.rows, check.max_abs) == (4, 0.5)
+    assert 0.49 < check.p999_abs <= 0.5
+    nothing, _ = compare(probe(0 * want), {"logits": want})
+    assert sqnr_db([nothing]) < -1000  # finite, so that JSON can hold it
+
+
+def test_a_row_that_is_wrong_among_a_thousand_fails_even_a_quantised_variant() -> None:
+    want = np.random.default_rng(0).normal(size=(1000, 10)).astype(np.float32)
+    good, _ = compare(probe(want), {"logits": want})
+    bad, _ = compare(probe(want[:1]), {"logits": want[1:2]})
+    assert verdict([good], Tolerance(33.0)).passed
+    failed = verdict([good, bad], Tolerance(33.0, 0.98))
+    assert [breach.split(" dB")[0] for breach in failed.breaches if "noise" in breach]
+    assert not failed.passed
 
 
 def test_too_many_flips_fail_whatever_the_difference() -> None:
     want = np.array([[0.0, 1e-6]] * 50, np.float32)
     got = want[:, ::-1].copy()
     check, flips = compare(probe(want), {"logits": got})
-    certificate = verdict([check], Tolerance(atol=1.0, min_top1=0.98), flips)
+    certificate = verdict([check], Tolerance(None, 0.98, atol=1.0), flips)
     assert not certificate.passed
     assert certificate.breaches == ("top-1 agreement 0.00% < 98.00% on evaluation data",)
 
@@ -107,22 +138,22 @@ def test_random_inputs_are_judged_only_where_the_variant_says_so() -> None:
     want = np.eye(4, dtype=np.float32)
     good, _ = compare(probe(want), {"logits": want})
     noise, _ = compare(probe(want, "random"), {"logits": want + 3})
-    assert not verdict([good, noise], Tolerance(atol=1.0)).passed
-    lenient = verdict([good, noise], Tolerance(atol=1.0, judges_random=False))
+    assert not verdict([good, noise], Tolerance(None, atol=1.0)).passed
+    lenient = verdict([good, noise], Tolerance(None, judges_random=False, atol=1.0))
     assert lenient.passed
     assert lenient.max_abs == 0.0
 
 
 def test_merge_keeps_the_worst_and_weighs_the_agreement() -> None:
-    parts = [
-        Parity("evaluation", 2, 2, 0.1, 0.2, 0.99, 1.0),
-        Parity("evaluation", 2, 2, 0.3, 0.1, 0.98, 0.5),
-        Parity("evaluation", 8, 8, 0.5, 0.1, 0.97, 1.0),
+    want = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
+    swapped = np.array([[2.0, 0.0], [3.0, 2.0]], np.float32)
+    calls = [
+        compare(probe(want[rows]), {"logits": swapped[rows]})[0] for rows in (slice(0, 1), slice(0, 2), slice(1, 2))
     ]
-    assert merge(parts) == (
-        Parity("evaluation", 2, 4, 0.3, 0.2, 0.98, 0.75),
-        Parity("evaluation", 8, 8, 0.5, 0.1, 0.97, 1.0),
-    )
+    one, two = merge(calls)
+    assert (one.batch, one.rows, one.max_abs, one.max_rel, one.top1) == (1, 2, 3.0, 1.5, 0.5)
+    assert (two.batch, two.rows, two.max_abs, two.top1) == (2, 2, 3.0, 0.5)
+    assert one.cosine == two.cosine == pytest.approx(2 / np.sqrt(13))
 
 
 @given(st.integers(1, 60), st.lists(st.integers(1, 16), max_size=8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.artifacts import store
+from pipelines.base.errors import SlipwayError, UserError
 
 
 def whole(folder: Path) -> bool:
@@ -50,6 +52,23 @@ def test_a_folder_that_is_not_whole_is_built_again(tmp_path: Path) -> None:
     _, cached = store.build(tmp_path, "key", fill, "it is built")
     assert not cached
     assert whole(folder)
+
+
+def test_a_full_disk_is_one_line_before_anything_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LEAST_FREE_BYTES", shutil.disk_usage(tmp_path).total + 1)
+    with pytest.raises(UserError, match=r"the disk of \S+ is full: [\d.]+ MB are free, and a build needs"):
+        store.build(tmp_path, "key", pytest.fail, "it is built")
+    assert [path.name for path in tmp_path.iterdir()] == ["key.lock"]
+
+
+@pytest.mark.parametrize("error", [SlipwayError("I/O error"), OSError("cannot write")])
+def test_a_failure_on_a_full_disk_is_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(_folder: Path) -> None:
+        monkeypatch.setattr(store, "FULL_BYTES", shutil.disk_usage(tmp_path).total + 1)
+        raise error
+
+    with pytest.raises(UserError, match="is full"):
+        store.build(tmp_path, "key", fail, "it is built")
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -370,14 +370,14 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGE)
-def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any, name: str) -> None:
+def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any) -> None:
     fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
-    (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(DAMAGE[name])
-    again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
-    assert json.loads(again.stdout)["cached"] is False
-    (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
-    assert said.endswith(f"/{name} is not as it was built (sha256 differs): mnist_cnn is trained again")
+    for name, damage in DAMAGE.items():
+        (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(damage)
+        again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
+        assert json.loads(again.stdout)["cached"] is False
+        (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
+        assert said.endswith(f"/{name} is not as it was built (sha256 differs): mnist_cnn is trained again")
     assert fresh_cli.json("train", "mnist_cnn", "--epochs", "1")["cached"] is True
 
 

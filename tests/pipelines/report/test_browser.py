@@ -79,6 +79,36 @@ def test_plots_follow_the_colour_scheme(pages: dict[str, Path]) -> None:
         assert page.problems == []
 
 
+PAPER_PX = 718
+"""The width of A4 less the margins of page.css, 190 mm at 96 dots an inch."""
+
+
+def test_paper_has_the_plots_in_light_colours_and_every_column(pages: dict[str, Path]) -> None:
+    with Page(width=PAPER_PX, scheme="dark") as page:
+        for name in ("full", "many", "contained"):
+            page.open(pages[name])
+            page.send(
+                "Emulation.setEmulatedMedia",
+                media="print",
+                features=[{"name": "prefers-color-scheme", "value": "dark"}],
+            )
+            page.value("dispatchEvent(new Event('beforeprint'))")
+            assert (
+                page.value("getComputedStyle(document.documentElement).getPropertyValue('--ink').trim()") == "#191d22"
+            )
+            wide = "[...document.querySelectorAll('.box, .plot, figure')].filter((one) => one.clientWidth &&"
+            cut = page.value(f"{wide} one.scrollWidth > one.clientWidth + 1).map((one) => one.outerHTML.slice(0, 200))")
+            assert cut == [], name
+            assert page.value("document.documentElement.scrollWidth") <= PAPER_PX, name
+            assert page.value(CLASHES) == [], name
+            shown = "[...document.querySelectorAll('.plot svg.main-svg')].filter((one) => one.clientWidth > 300).length"
+            assert page.value(shown) >= page.value("document.querySelectorAll('.plot').length") > 0, name
+            page.value("dispatchEvent(new Event('afterprint'))")
+            page.scheme("dark")
+            assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
+            assert page.problems == [], name
+
+
 def test_a_click_on_a_header_sorts(pages: dict[str, Path]) -> None:
     cells = "[...document.querySelectorAll('#key table tbody tr')].map((row) => row.cells[9].dataset.v)"
     with Page() as page:

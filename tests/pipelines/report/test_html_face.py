@@ -108,7 +108,7 @@ def test_a_reader_without_scripts_or_eyes_gets_everything(full_report: Report) -
     assert tags.count("caption") == tags.count("table")
     assert "noscript" in tags
     plots = [a for tag, a in read.tags if tag == "div" and a.get("class") == "plot"]
-    assert len(plots) == 9
+    assert len(plots) == 10
     assert all(plot["role"] == "img" and len(plot["aria-label"]) > 40 for plot in plots)
 
 

@@ -25,6 +25,16 @@ def echo(value):
     print("to the log")
     return {"value": value}
 
+def work(file):
+    for line in ("progress: epoch 1", "a framework's line", "progress: epoch 2"):
+        print(line, flush=True)
+        while line.startswith("progress") and open(file).read() != line:
+            time.sleep(0.01)
+
+def fill_the_disk():
+    with open("/dev/full", "w") as file:
+        file.write("x")
+
 def burn(megabytes, seconds):
     block = bytearray(megabytes * 1024 * 1024)
     for index in range(0, len(block), 4096):
@@ -83,6 +93,28 @@ def test_a_stage_returns_its_value_and_its_output_goes_to_the_log(log: Path) -> 
     outcome = run_stage("echo", {"value": [1, "two", None]}, log)
     assert outcome.value == {"value": [1, "two", None]}
     assert log.read_text() == "to the log\n"
+
+
+def test_progress_is_told_while_the_stage_runs(log: Path, tmp_path: Path) -> None:
+    """The stage goes on only when its line has arrived; of an older run's lines, none is told."""
+    seen = tmp_path / "seen"
+    seen.touch()
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        seen.write_text(f"progress: {line}")
+
+    log.parent.mkdir()
+    log.write_text("progress: of an older run\n")
+    run_stage("work", {"file": str(seen)}, log, tell=tell, timeout_s=30)
+    assert told == ["epoch 1", "epoch 2"]
+
+
+def test_a_full_disk_is_one_line_for_the_user(log: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        run_stage("fill_the_disk", {}, log)
+    assert str(caught.value) == "No space left on device: where a stage writes. Make room, and run it again"
 
 
 def test_usage_is_that_of_the_stage_alone(log: Path) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from serving.container import ownership
-from serving.container.recipe import CannotStart, ContainerRecipe, ExecProbe, Image, Inside, Port
+from serving.container.recipe import CannotStart, ContainerRecipe, ExecProbe, Image, Inside, Metrics, Port
 from serving.container.server import ContainerServer, serve_container
 from serving.launch import LOOPBACK, LaunchError, PortInUse, free_port
 
@@ -53,6 +53,7 @@ def recipe(
         ports={"web": Port("http", 8000, port or free_port())},
         payload=folder,
         probe=ExecProbe(("true",)),
+        metrics=Metrics(8000, "/metrics"),
         tmpfs={"/tmp": "size=16m,mode=1777"},  # noqa: S108 - in the container
         ready=ready,
     )

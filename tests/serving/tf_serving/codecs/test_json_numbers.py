@@ -140,7 +140,7 @@ _regular = st.lists(st.integers(1, 4), min_size=1, max_size=4).flatmap(
 _irregular = st.recursive(_leaf | st.none() | st.booleans() | st.text(max_size=3), st.lists, max_leaves=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     _regular | st.lists(_irregular, max_size=4),
     st.sampled_from(["float", "double", "int32", "int64", "uint8", "uint64", "string"]),
@@ -152,7 +152,7 @@ def test_both_ways_agree(value, dtype, indent, rows):
     same(body, infos(dtype, "x"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_regular, st.data())
 def test_a_changed_byte_changes_nothing_between_them(value, data):
     body = bytearray(json.dumps({"instances": value}).encode())

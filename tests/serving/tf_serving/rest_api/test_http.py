@@ -63,9 +63,9 @@ def answer_of(text: bytes) -> tuple[int, str, bytes]:
         (request(head="Content-Type: ;;;=\r\n"),),
         (request(head="Content-Type: text/plain; charset=none\r\n"),),
         (request(path="/v1/models/half%5Fplus%5ftwo/versions/000123:predict"),),
-        (request(gzip.compress(BODY), "Content-Encoding: x-gzip\r\n"),),
-        (request(gzip.compress(BODY[:5]) + gzip.compress(BODY[5:]), "Content-Encoding: gzip\r\n"),),
-        (request(head=f"{CHUNKED}Content-Encoding: gzip\r\n", body=chunks(gzip.compress(BODY))),),
+        (request(gzip.compress(BODY, mtime=0), "Content-Encoding: x-gzip\r\n"),),
+        (request(gzip.compress(BODY[:5], mtime=0) + gzip.compress(BODY[5:], mtime=0), "Content-Encoding: gzip\r\n"),),
+        (request(head=f"{CHUNKED}Content-Encoding: gzip\r\n", body=chunks(gzip.compress(BODY, mtime=0))),),
         tuple(request()[index : index + 1] for index in range(len(request()))),
     ],
     ids=lambda parts: repr(parts[0][-60:]) if len(parts) == 1 else "byte by byte",
@@ -155,7 +155,13 @@ def test_a_version_beyond_64_bits_has_an_empty_answer(server, version, rest):
 
 @pytest.mark.parametrize(
     "body",
-    [gzip.compress(BODY)[:-5], gzip.compress(BODY)[:-8] + bytes(8), BODY, b"", gzip.compress(b"")],
+    [
+        gzip.compress(BODY, mtime=0)[:-5],
+        gzip.compress(BODY, mtime=0)[:-8] + bytes(8),
+        BODY,
+        b"",
+        gzip.compress(b"", mtime=0),
+    ],
     ids=["truncated", "wrong checksum", "not compressed", "nothing", "nothing, compressed"],
 )
 def test_gzip_that_is_none(server, body):
