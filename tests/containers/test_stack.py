@@ -211,7 +211,7 @@ def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any, until: Unt
     def ready() -> bool:
         return stack.compose.run("exec", "-T", "torchserve", "sh", "-c", READY).returncode == 0
 
-    assert until(ready, 60)
+    assert until(ready, 120)
     with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
         assert until(lambda: seen["right"] > 50, 60)
         seen.slowest_s = 0.0
