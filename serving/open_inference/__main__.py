@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from serving.limits import MB, memory_limit, shortage
+from serving.limits import MB, give_memory_back, memory_limit, shortage
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
@@ -36,9 +36,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--http_port", default=8080, type=int)
     parser.add_argument("--grpc_port", default=8081, type=int)
     parser.add_argument("--threads", default=1, type=int, help="compute threads of one prediction")
-    parser.add_argument("--max_body_bytes", default=64 * MB, type=int, help="of a REST body, received or decompressed")
+    parser.add_argument("--max_body_bytes", default=64 * MB, type=int, help="of a body, received or decompressed")
     parser.add_argument(
-        "--max_inflation", default=100, type=int, help="a REST body may be decompressed to so many times its size"
+        "--max_inflation", default=100, type=int, help="a body may be decompressed to so many times its size"
+    )
+    parser.add_argument(
+        "--max_held_bytes", type=int, help="of all bodies at a time, half-sent ones too (default: two of the largest)"
     )
     parser.add_argument(
         "--allow_repository_api",
@@ -48,7 +51,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     if chosen.command == "serve" and chosen.model_path is None and chosen.releases is None:
         parser.error("serve needs --model_path=FILE.onnx or --releases=FOLDER. Received: neither")
-    for name in ("threads", "max_body_bytes", "max_inflation"):
+    if chosen.max_held_bytes is None:
+        chosen.max_held_bytes = 2 * chosen.max_body_bytes
+    for name in ("threads", "max_body_bytes", "max_inflation", "max_held_bytes"):
         if getattr(chosen, name) < 1:
             parser.error(f"--{name} must be 1 or more. Received: {getattr(chosen, name)}")
     return chosen
@@ -86,6 +91,7 @@ def serve(chosen: argparse.Namespace) -> int:
     from serving.open_inference.model import OnnxModel
     from serving.open_inference.server import HostModelServer
 
+    give_memory_back()
     version = str(follower.number) if follower else VERSION
     model = OnnxModel(chosen.model_name, path, chosen.threads, version)
     try:
@@ -97,7 +103,7 @@ def serve(chosen: argparse.Namespace) -> int:
         )
     where = f"{chosen.host}, REST on port {chosen.http_port}, gRPC on port {chosen.grpc_port}"
     print(f"open_inference: serving {chosen.model_name} on {where}", file=sys.stderr, flush=True)
-    bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation)
+    bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation, chosen.max_held_bytes)
     server = HostModelServer(
         chosen.host, chosen.http_port, chosen.grpc_port, bounds, has_repository=chosen.allow_repository_api
     )

@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY, Histogram
 from serving.open_inference.dataplane import VERSION
 from serving.open_inference.errors import BadModel
 from serving.open_inference.session import open_session
+from serving.open_inference.values import to_array
 from serving.wire.datatypes import DATATYPES, NUMPY
 
 # ONNX Runtime names its types after C++: "tensor(float)".
@@ -158,6 +159,8 @@ class OnnxModel(Model):
                 f"Received: {tensor.datatype[:MAX_NAME]} of shape {short(shape)}"
             )
         try:
+            if tensor._raw_data is None:  # as KServe asks it; no method does
+                return to_array(tensor._data, tensor.datatype).reshape(shape)
             array: np.ndarray = tensor.as_numpy()
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(

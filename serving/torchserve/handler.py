@@ -28,6 +28,7 @@ import logging
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Settings:
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
     dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
-    behind transparent parts.
+    behind transparent parts. ``max_batch_bytes``: of all bodies of a batch.
     """
 
     format: str
@@ -78,6 +79,7 @@ class Settings:
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
     preprocessing: Mapping[str, Any]
+    max_batch_bytes: int = 128 * 2**20
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Settings:
@@ -90,6 +92,7 @@ class Settings:
             program=section["program"],
             labels=tuple(section["labels"]),
             preprocessing=section["preprocessing"],
+            max_batch_bytes=section.get("max_batch_bytes", 128 * 2**20),
             **tensors,
         )
 
@@ -128,7 +131,11 @@ def read_json(body: Any, settings: Settings) -> Arrays:
     if not isinstance(inputs, dict):
         raise RequestError(f'the body must be {{"inputs": {{NAME: nested list}}}}. Received: {_shorten(document)}')
     declared = {tensor.name: tensor.dtype for tensor in settings.inputs}
-    return {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    arrays = {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    infinities = sum(np.count_nonzero(np.isinf(array)) for array in arrays.values() if array.dtype.kind == "f")
+    if is_text and infinities > body.count(b"Infinity"):
+        raise RequestError("a number is larger than any float64")
+    return arrays
 
 
 def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
@@ -136,24 +143,35 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
         raise RequestError(f"input {name!r} is no array of numbers. Received: {_shorten(value)}")
     try:
         array = np.asarray(value)
-        if dtype is not None and array.dtype.kind in "biuf" and np.can_cast(array.dtype, dtype, "same_kind"):
-            return array.astype(dtype)
+        if isinstance(value, list) and array.dtype.kind == "O":  # integers of over 64 bits
+            array = array.astype("float64")
     except (ValueError, OverflowError) as error:  # rows of unequal length
         raise RequestError(f"input {name!r} is no array of numbers: {error}") from error
-    return array
+    if dtype is None or array.dtype.kind not in "biuf":
+        return array
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iu":
+        limits = np.iinfo(wanted)
+        fits = not array.size or (int(array.min()) >= limits.min and int(array.max()) <= limits.max)
+    elif not np.can_cast(array.dtype, wanted, "same_kind"):
+        return array
+    else:
+        fits = True
+    with np.errstate(over="ignore"):
+        numbers = array.astype(wanted)
+    if wanted.kind == "f" and array.dtype.kind == "f":
+        fits = not (np.isinf(numbers) & np.isfinite(array)).any()
+    if not fits:
+        raise RequestError(f"input {name!r} has a number that {dtype} cannot hold")
+    return numbers
 
 
 def _holds_numbers(nested: list[Any]) -> bool:
     """Whether there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
-    lists = [nested]
-    while lists:
-        part = lists.pop()
-        kinds = set(map(type, part))
-        if kinds == {list}:
-            lists.extend(part)
-        elif not kinds <= {int, float, bool}:
-            return False
-    return True
+    level = nested
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    return kinds <= {int, float, bool}
 
 
 def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read
@@ -288,9 +306,13 @@ def answer(
     """Status, content type and body for each request (its parameters, their content types) of a batch."""
     answers: list[tuple[int, str, bytes]] = []
     runs: dict[tuple[tuple[int, ...], ...], list[tuple[int, Kind, Arrays]]] = {}
+    room = settings.max_batch_bytes
     for index, (parameters, content_types) in enumerate(requests):
         try:
             kind, body = kind_and_body(parameters, content_types)
+            room -= len(body) if isinstance(body, bytes | bytearray) else 0
+            if room < 0:
+                raise RequestError(f"the bodies of a batch may have {settings.max_batch_bytes} bytes; try again", 503)
             arrays = check(kind.read(body, settings), settings)
         except RequestError as error:
             refusal = {"code": error.status, "type": "RequestError", "message": str(error)}

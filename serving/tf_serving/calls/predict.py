@@ -6,12 +6,14 @@ model_servers/get_model_status_impl.cc) and of tensorflow/cc/saved_model/util.cc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from serving.tf_serving.base.deadlines import hold
 from serving.tf_serving.base.dtypes import dtype_name
 from serving.tf_serving.base.errors import CODES, ServingError, invalid
 from serving.tf_serving.codecs.predict_request import PredictRequest
@@ -153,6 +155,8 @@ def _proto_inputs(signature: Signature, given: Mapping[str, Any]) -> dict[str, n
     for alias, info in signature.inputs.items():
         if alias in given:
             proto = given[alias]
+            if not proto.tensor_content:  # few values may stand for many
+                hold(max(0, math.prod(dim.size for dim in proto.tensor_shape.dim)) * info.numpy.itemsize)
             try:
                 arrays[alias] = (
                     to_array(proto, info.dtype, info.numpy) if proto.dtype == info.enum else _other_dtype(proto)

@@ -108,7 +108,7 @@ def code_of(channel, method: str, body: bytes) -> tuple[str, str]:
 
 @pytest.mark.parametrize("method", list(requests()))
 def test_every_message_has_a_proper_answer(channel, method):
-    @settings(max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=250, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def ask(data):
         request = fill(data.draw, requests()[method]())
@@ -152,7 +152,7 @@ def tensors():
 def test_every_tensor_has_a_proper_answer(channel, model, signature, name):
     from tensorflow_serving.apis import predict_pb2
 
-    @settings(max_examples=120, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=120, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(tensors())
     def ask(proto):
         request = predict_pb2.PredictRequest()
