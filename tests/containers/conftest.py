@@ -93,11 +93,6 @@ class Compose:
     def health(self, service: str, index: int = 1) -> str:
         return str(self.container(service, index)["State"]["Health"]["Status"])
 
-    def images(self, *words: str) -> list[str]:
-        """Identifiers of the images that were built for the project."""
-        ours = f"label=com.docker.compose.project={self.project}"
-        return docker("image", "ls", "--quiet", "--filter", ours, *words).split()
-
     def left(self) -> list[str]:
         """Containers, volumes and networks of the project."""
         ours = ["--filter", f"label=com.docker.compose.project={self.project}", "--quiet"]

@@ -23,7 +23,7 @@ Until = Callable[[Callable[[], bool], float], bool]
 def broken(stack: Any) -> Iterator[Any]:
     """Another project with the same images and volumes of its own, empty; nothing is started."""
     ports = {name: str(free_port()) for name in stack.compose.env if name.endswith("_PORT")}
-    env = {**stack.compose.env, **ports, "SLIPWAY_START_PERIOD": "1s"}
+    env = {**stack.compose.env, **ports, "SLIPWAY_START_PERIOD": "1s", "TORCHSERVE_REPLICAS": "1"}
     made = replace(stack.compose, project=f"{stack.compose.project}-broken", env=env)
     try:
         yield made
@@ -157,7 +157,7 @@ def test_ports_are_checked_before_anything_is_built(broken: Any) -> None:
 
 
 def test_a_full_volume_is_one_line_before_a_model_is_trained(stack: Any) -> None:
-    small = ("--tmpfs", "/tmp", "--tmpfs", "/workspace/artifacts:size=8m,mode=1777")  # noqa: S108 - in the container
+    small = ("--tmpfs", "/tmp", "--tmpfs", "/workspace/artifacts:size=8m,uid=10001")  # noqa: S108 - in the container
     image = stack.compose.env["SLIPWAY_IMAGE"]
     done = subprocess.run(
         [

@@ -198,6 +198,11 @@ class TestEveryDockerfile:
         text = dockerfile.read_text()
         assert not re.search(r"^# *syntax|<<|--link|https?://|index-url", text, re.MULTILINE)
 
+    def test_its_name_is_no_reason_to_install_anything_anew(self, dockerfile: Path) -> None:
+        """An argument is part of the key of each step after it: only a stage that installs nothing may have one."""
+        stages = re.split(r"^FROM ", instructions(dockerfile), flags=re.MULTILINE)
+        assert not [stage for stage in stages if "ARG " in stage and " install " in stage]
+
     def test_compiles_what_it_copies_after_what_it_installs(self, dockerfile: Path) -> None:
         text = instructions(dockerfile)
         copied = re.search(r"^COPY (?!--from)(?!.*/java )", text, re.MULTILINE)

@@ -155,11 +155,6 @@ def test_a_machine_without_a_gpu_is_no_error(stack: Any) -> None:
     assert "nvidia-smi" not in logs
 
 
-def test_no_build_leaves_an_image_without_a_name(stack: Any) -> None:
-    assert len(stack.compose.images()) == 6
-    assert stack.compose.images("--filter", "dangling=true") == []
-
-
 def test_whoever_starts_the_engine_gets_all_servers_back(stack: Any) -> None:
     for service in SERVERS:
         assert stack.compose.container(service)["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
