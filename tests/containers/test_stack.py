@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import subprocess
-import threading
 import time
 import urllib.parse
 import urllib.request
