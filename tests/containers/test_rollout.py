@@ -139,7 +139,7 @@ def roll_out(stack: Any, command: str, until: Until, before: tuple[str, str], af
         watched_replicas(stack) as replicas,
     ):
         assert until(lambda: ours[before[1]] > 50 and googles["right"] > 50 and len(replicas) == 2, 60)
-        stack.compose(*words[:2], "-T", *words[2:], timeout_s=400)
+        stack.compose(*words[:2], "-T", *words[2:], timeout_s=600)
         assert releases(stack) == all_serve(after[0])
         at_end = ours[before[1]]
         was = ours[after[1]], googles["right"]
@@ -156,9 +156,9 @@ def test_a_new_release_waits_until_it_is_rolled_out(second: Any, until: Until) -
     for service, index in REPLICAS:
         starts = second.compose.container(service, index)["RestartCount"]
         second.compose.run("exec", "-T", "--index", str(index), service, "sh", "-c", KILL)
-        assert until(lambda: second.compose.container(service, index)["RestartCount"] > starts, 60)  # noqa: B023
+        assert until(lambda: second.compose.container(service, index)["RestartCount"] > starts, 120)  # noqa: B023
     for service, index in REPLICAS:
-        assert until(lambda: second.compose.health(service, index) == "healthy", 90)  # noqa: B023
+        assert until(lambda: second.compose.health(service, index) == "healthy", 300)  # noqa: B023
     assert releases(second) == all_serve("1")
 
 
@@ -166,8 +166,8 @@ def test_a_roll_out_loses_no_request_and_is_kept(second: Any, until: Until) -> N
     roll_out(second, "docker compose run --rm rollout", until, ("1", "right"), ("2", "of the other model"))
     starts = second.compose.container("torchserve", 2)["RestartCount"]
     second.compose.run("exec", "-T", "--index", "2", "torchserve", "sh", "-c", KILL)
-    assert until(lambda: second.compose.container("torchserve", 2)["RestartCount"] > starts, 60)
-    assert until(lambda: second.compose.health("torchserve", 2) == "healthy", 90)
+    assert until(lambda: second.compose.container("torchserve", 2)["RestartCount"] > starts, 120)
+    assert until(lambda: second.compose.health("torchserve", 2) == "healthy", 300)
     assert releases(second) == all_serve("2")
 
 

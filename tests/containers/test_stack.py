@@ -200,13 +200,13 @@ def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any, until: Unt
         assert set(seen) == {"right"}, seen
 
 
-def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any, until: Until, record_property: Any) -> None:
+def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any, until: Until) -> None:
     """Requests that wait for the worker go to the other replica, and not to the worker that TorchServe starts anew."""
 
     def ready() -> bool:
         return stack.compose.run("exec", "-T", "torchserve", "sh", "-c", READY).returncode == 0
 
-    assert until(ready, 60)
+    assert until(ready, 120)
     with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
         assert until(lambda: seen["right"] > 50, 60)
         seen.slowest_s = 0.0
@@ -217,8 +217,7 @@ def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any, until: Unt
         was = seen["right"]
         assert until(lambda: seen["right"] > was + 50, 60)
     assert set(seen) == {"right"}, seen
-    record_property("longest_stall_s", seen.slowest_s)
-    record_property("worker_back_s", back_s)
+    print(f"longest request {seen.slowest_s:.2f} s, of {back_s:.1f} s without a worker")
     assert seen.slowest_s < back_s / 2, f"a request waited {seen.slowest_s:.1f} s, of {back_s:.1f} s without a worker"
 
 
