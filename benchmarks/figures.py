@@ -235,6 +235,25 @@ def _tool_line(row: dict[str, Any], truth: dict[str, Any]) -> str:
     return f"{head} {' | '.join(cells)} | {number(row['answered_per_s'])} |"
 
 
+def bodies_table(results: dict[str, Any]) -> str:
+    """Returns the CPU time for a megabyte of each body, and the status that answered it, on each server."""
+    servers = results["servers"]
+    lines = [f"| body | {' | '.join(servers)} |", f"|---|{'--:|' * len(servers)}"]
+    for rows in zip(*servers.values(), strict=True):
+        cells = [f"{row['cpu_s_per_mb']:.3f} ({', '.join(map(str, row['status']))})" for row in rows]
+        lines.append(f"| {rows[0]['what']} | {' | '.join(cells)} |")
+    machine = results["machine"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"CPU seconds for each megabyte that was sent, with the answer's status in brackets: medians of "
+            f"{results['runs']} bodies of {results['megabytes']} MB by `{results['command']}` on "
+            f"{results['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}.",
+        ]
+    )
+
+
 INPUTS = {"mnist_cnn": "28x28", "pictures": "224x224x3"}
 
 
@@ -319,6 +338,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "rows": ("main_job.json", rows_table),
     "cost": ("main_job.json", cost_table),
     "tf-serving": ("tf_serving.json", tf_serving_table),
+    "bodies": ("bodies.json", bodies_table),
     "containers": ("containers.json", containers_table),
     "loadtest": ("loadtest.json", loadtest_table),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),

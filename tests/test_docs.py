@@ -26,14 +26,13 @@ from documents import COMMANDS, PAGES, ROOT, label
 from pipelines.loadtest.truth.start import ground_truth
 from serving.launch import free_port
 
-ATTEMPTS = 3
 CONFORMANCE = "/tmp/conformance"  # noqa: S108 - the folder that the pages name
 BEFORE = {
     "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
     "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
 }
 """Maps the start of a command to the command whose result it needs."""
-OF_DOCKER = ("--scale", "--profile")
+OF_DOCKER = ("--detach", "--profile", "--scale")
 
 
 def shown(*starts: str, having: str = "", lacking: str = "\0") -> list[str]:
@@ -150,19 +149,25 @@ def test_the_commands_for_containers_work(
 
 @pytest.mark.parametrize("line", LOAD)
 def test_a_load_test_works(cli: Any, tmp_path: Path, line: str) -> None:
-    """Against the server with known latencies. As in a run, a test that a busy machine spoilt is measured again."""
+    """Against the server with known latencies. A busy machine may make the result invalid, but no answer wrong."""
     (tmp_path / "requests").mkdir()
     for name in ("request.json", "requests/1.json", "requests/2.json"):
         (tmp_path / name).write_text("{}")
     short = ["--budget", "30"] if "--find-rate" in line else []
-    for _ in range(ATTEMPTS):
-        with ground_truth("grpc" if "grpc://" in line else "http") as server:
-            words = [re.sub(r"^(http|grpc)://.*", f"{server.url}/serial/1", word) for word in shlex.split(line)[1:]]
-            done = cli(*words, *short, cwd=tmp_path)
-        if done.returncode != 1:
-            break
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout
+    with ground_truth("grpc" if "grpc://" in line else "http") as server:
+        words = [re.sub(r"^(http|grpc)://.*", f"{server.url}/serial/1", word) for word in shlex.split(line)[1:]]
+        done = cli(*words, *short, cwd=tmp_path)
+    assert done.returncode in (0, 1), done.stderr
+    if "--json" in words:
+        found = json.loads(done.stdout)
+        assert (found["load"]["errors"], found["match_share"]) == (0, 1.0)
+        assert done.returncode == 0 or set(found["invalid_causes"]) <= {"machine", "server"}
+    elif "--find-rate" in words:
+        assert re.search(
+            r"^p99 <= 20 ms up to [\d.,]+ requests/s|^no rate with p99 <= 20 ms was found: ", done.stdout, re.M
+        )
+    else:
+        assert ", 0 errors, 100.00% of " in done.stdout
 
 
 @pytest.mark.parametrize("line", CALIBRATE)

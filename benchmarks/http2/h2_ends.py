@@ -16,6 +16,7 @@ from serving.http2.frames import DEFAULT_WINDOW
 from serving.http2.grpc_messages import message, prefix
 from serving.http2.grpc_server import GrpcCall, read_head
 from serving.http2.server_connection import WINDOW
+from serving.limits import Share
 
 
 class H2End(asyncio.Protocol):
@@ -64,7 +65,7 @@ class H2Server(H2End):
         elif isinstance(event, h2.events.StreamEnded):
             request = self._arriving.pop(event.stream_id)
             body = message(b"".join(request.pieces), request.head.encoding)
-            RULES.methods[request.head.path](GrpcCall(self, event.stream_id, body, None))
+            RULES.methods[request.head.path](GrpcCall(self, event.stream_id, body, None, Share(RULES.held)))
 
     def answer(self, call: GrpcCall, body: bytes) -> None:
         self.http2.send_headers(call.stream, HEAD)

@@ -14,6 +14,7 @@ from serving.http2 import frames
 from serving.http2.grpc_messages import CONTENT_TYPE, ENCODINGS, message, prefix
 from serving.http2.grpc_server import GrpcCall, Head, ServerRules, read_head
 from serving.http2.server_connection import MAX_ARRIVING, MAX_UNSENT, STREAM_WINDOW, WINDOW
+from serving.limits import Share
 
 RULES = ServerRules({PATH: lambda call: call.answer(ANSWER)})
 HEAD = ((b":status", b"200"), (b"content-type", CONTENT_TYPE), (b"grpc-accept-encoding", ENCODINGS))
@@ -64,7 +65,7 @@ class MinimalServer(asyncio.Protocol):
     def begin(self, stream: int) -> None:
         request = self.arriving.pop(stream)
         body = message(b"".join(request.pieces), request.head.encoding, self.rules.max_message)
-        call = self.calls[stream] = GrpcCall(self, stream, body, None)
+        call = self.calls[stream] = GrpcCall(self, stream, body, None, Share(self.rules.held))
         self.rules.methods[request.head.path](call)
 
     def answer(self, call: GrpcCall, body: bytes) -> None:
@@ -130,7 +131,7 @@ class BoundedServer(MinimalServer):
         body = request.pieces[0] if len(request.pieces) == 1 else b"".join(request.pieces)
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         content = message(body, head.encoding, self.rules.max_message)
-        call = self.calls[stream] = GrpcCall(self, stream, content, deadline)
+        call = self.calls[stream] = GrpcCall(self, stream, content, deadline, Share(self.rules.held))
         self._running += 1
         assert self.http2.queued_body_size() <= MAX_UNSENT
         assert not call.is_late()

@@ -137,9 +137,9 @@ def _digest_of_json(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def find(workspace: Workspace, model: str, path: str, variant: str) -> Artifact:
-    """The packaged artifact. Raises UserError when there is none, or when its files were changed."""
-    folder = workspace.artifact(model, path, variant)
+def find(workspace: Workspace, model: str, path: str, variant: str, place: Path | None = None) -> Artifact:
+    """The packaged artifact, or that at ``place``. Raises UserError when there is none, or when files were changed."""
+    folder = place or workspace.artifact(model, path, variant)
     damaged = store.damage(folder) if folder.exists() else "it is not packaged"
     if damaged is not None:
         raise UserError(f"no {path}:{variant} of {model}: {damaged}. Run: slipway package {model} {path}:{variant}")

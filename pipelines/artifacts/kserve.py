@@ -33,8 +33,11 @@ def service_name(model: str, path: str) -> str:
 
 
 def storage_uri(base: str, manifest: Manifest) -> str:
-    """Return the payload's URI: the folders below ``base`` are those below ``artifacts`` in the workspace."""
-    return f"{base.rstrip('/')}/{manifest.model}/{manifest.path}/{manifest.variant}/payload"
+    """Return the payload's URI: the folders below ``base`` are those below ``artifacts`` in the workspace.
+
+    It is the build's own, which no other build takes over: a pod that restarts would serve what lies there.
+    """
+    return f"{base.rstrip('/')}/.store/{manifest.key}/payload"
 
 
 def tagged(image: Image) -> str:
@@ -59,7 +62,7 @@ def inference_service(
     requests, and the last version that had all of them gets the rest.
     """
     predictor: dict[str, Any] = {
-        # In the pods' template, so that an artifact that changes under the same URI makes a new revision.
+        # In the pods' template, for whoever looks at a pod, and for Prometheus.
         "annotations": {
             "slipway/artifact-sha256": manifest.artifact_sha256,
             "prometheus.io/scrape": "true",

@@ -1,8 +1,7 @@
-"""Releases the versions of an artifact, one after the other, into a folder that a server watches.
+"""Releases an artifact: a numbered copy that never changes, in a folder whose pin says which number is served.
 
-TF Serving serves the largest number below a model's base path, and changes to a new one without
-dropping a request. An artifact itself is always version 1 and its folder never changes, so each
-change becomes the next number here.
+An artifact's folder is a link, which the next build points elsewhere; a server that restarts would take the new one
+by chance. So servers serve releases, and change to another when it is pinned (:mod:`serving.container.releases`).
 """
 
 from __future__ import annotations
@@ -12,37 +11,52 @@ import shutil
 from pathlib import Path
 
 from pipelines.artifacts import store
-from pipelines.base.errors import SlipwayError
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.files import link
+from serving.container.releases import PIN, is_held, pin, pinned
 
 KEPT = 3
-"""The number of versions that are kept: the newest, and those to go back to."""
+"""So many of the newest releases are kept, to go back to, and besides them what is pinned or served."""
+ARTIFACT = ".artifact"
+"""The ending of a release's link to the artifact that it is a copy of: its certificate and answers are there."""
 
 
-def release(payload: Path, base: Path) -> int:
-    """Return the version below ``base`` with the content of ``payload``; make a new one unless the newest has it.
+def release(payload: Path, base: Path, model: str) -> int:
+    """Return the number below ``base`` of a copy of ``payload``; make the next one unless the newest is a copy.
 
-    ``payload`` belongs to an artifact, and has one numbered folder. A version appears whole or not at all.
-    Raises SlipwayError for a payload without versions.
+    ``payload`` belongs to an artifact. Of one with a numbered folder, as TensorFlow Serving has it, that is copied.
+    A release appears whole or not at all; the first one is pinned.
     """
-    (source,) = versions(payload)[-1:] or (None,)
-    if source is None:
-        raise SlipwayError(f"only a payload with numbered version folders can be released. Received: {payload}")
+    (source,) = releases(payload)[-1:] or (payload,)
     base.mkdir(parents=True, exist_ok=True)
-    known = versions(base)
-    if known and store.hash_tree(known[-1]) == store.hash_tree(source):
-        return int(known[-1].name)
-    number = int(known[-1].name) + 1 if known else 1
-    aside = base / f".aside-{os.getpid()}"
-    try:
-        shutil.copytree(source, aside)
-        aside.rename(base / str(number))
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    for old in versions(base)[:-KEPT]:
-        shutil.rmtree(old)
+    known = releases(base)
+    number = int(known[-1].name) if known else 0
+    if not known or store.hash_tree(known[-1]) != store.hash_tree(source):
+        number += 1
+        aside = base / f".aside-{os.getpid()}"
+        try:
+            shutil.copytree(source, aside)
+            aside.rename(base / str(number))
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    link(base / f"{number}{ARTIFACT}", payload.parent.resolve())
+    if not (base / PIN).exists():
+        pin(base, model, number)
+    for old in releases(base)[:-KEPT]:
+        if int(old.name) != pinned(base) and not is_held(old):
+            shutil.rmtree(old)
+            old.with_suffix(ARTIFACT).unlink(missing_ok=True)
     return number
 
 
-def versions(folder: Path) -> list[Path]:
+def releases(folder: Path) -> list[Path]:
     """List the numbered folders below ``folder``, smallest number first."""
     return sorted((place for place in folder.iterdir() if place.name.isdecimal()), key=lambda place: int(place.name))
+
+
+def served_artifact(workspace: Workspace, model: str, path: str, variant: str) -> Path:
+    """Return the place of the artifact behind the pinned release; where nothing was released, of the one packaged."""
+    base = workspace.releases(model, path, variant)
+    if not (base / PIN).exists():
+        return workspace.artifact(model, path, variant)
+    return base / f"{pinned(base)}{ARTIFACT}"

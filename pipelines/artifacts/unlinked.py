@@ -1,4 +1,4 @@
-"""The store's builds that no model and no variant links to any more: how large they are, and their removal."""
+"""The store's builds that no model, variant or release links to any more: how large they are, and their removal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.artifacts.release import ARTIFACT
 from pipelines.artifacts.workspace import Workspace
 
 MOST_FILES = 20_000
@@ -60,7 +61,8 @@ def remove(workspace: Workspace, build: Build) -> bool:
 
 
 def _linked(workspace: Workspace) -> set[str]:
-    places = [*workspace.artifacts.glob("*/trained"), *workspace.artifacts.glob("*/*/*")]
+    patterns = ("*/trained", "*/*/*", f"*/*/releases/*/*{ARTIFACT}")
+    places = itertools.chain.from_iterable(map(workspace.artifacts.glob, patterns))
     return {place.readlink().name for place in places if place.is_symlink()}
 
 

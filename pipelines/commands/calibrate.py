@@ -23,12 +23,18 @@ def calibrate_command(_workspace: Any, as_json: bool) -> None:
 
     def text() -> None:
         for check in checks:
-            truth = f"truth {check.truth:.6g}, " if check.truth is not None else ""
+            right = f"at most {check.limit:.4g}"
+            if check.truth is not None:
+                right = f"right is {check.truth:.6g}" + (f" ± {check.limit:.2g}" if check.limit else "")
             mark = "pass" if check.passed else "FAIL"
-            click.echo(
-                f"{mark}  {check.transport:<5} {check.name:<18} {check.measured:<10.6g} {truth}limit {check.limit:.4g}"
-            )
-        click.echo("calibration passed" if passed else "calibration failed: this machine is too noisy right now")
+            click.echo(f"{mark}  {check.transport:<5} {check.name:<18} {check.measured:<10.6g} {right}")
+        failed = sum(not check.passed for check in checks)
+        click.echo(
+            "calibration passed"
+            if passed
+            else f"calibration failed: {failed} of {len(checks)} checks; do not trust load tests while it fails. "
+            "Try again when the machine does nothing else"
+        )
 
     rows = [{**asdict(check), "passed": check.passed} for check in checks]
     emit({"passed": passed, "checks": rows}, as_json, text)

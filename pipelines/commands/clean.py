@@ -32,7 +32,7 @@ def _age(_ctx: click.Context, option: click.Parameter, text: str) -> float:
 )
 @click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be removed.")
 def clean_command(workspace: Any, age_s: float, dry_run: bool, as_json: bool) -> None:
-    """Remove the builds in artifacts/.store that no model and no variant links to any more.
+    """Remove the builds in artifacts/.store that no model, no variant and no release links to.
 
     Stop servers first that still serve an older build than the one that is linked now.
     """

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "train:train_command",
     "package": "package:package_command",
     "verify": "package:verify_command",
+    "rollout": "rollout:rollout_command",
     "serve": "serve:serve_command",
     "predict": "predict:predict_command",
     "run": "run:run_command",

@@ -15,8 +15,9 @@ from pipelines.commands.base import command, emit
 from pipelines.commands.url_options import UrlOptions, url_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from pipelines.fairness.surroundings import Surroundings
     from pipelines.loadtest.curve import Subject
     from pipelines.loadtest.generator.live import Glance
     from pipelines.loadtest.settings import LoadSettings
@@ -42,7 +43,9 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
 
     Exit code 1 if the result is invalid.
     """
+    from pipelines.fairness.surroundings import Surroundings
     from pipelines.loadtest.curve import SHARES, curve
+    from pipelines.loadtest.request import complete
     from pipelines.loadtest.standalone.compare import compare, load_result
     from pipelines.loadtest.standalone.display import Display
     from pipelines.loadtest.standalone.find_rate import find_rate
@@ -58,12 +61,13 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
         raise UserError("--find-rate and --p99-target-ms go together. Received: one of them. Give both.")
     _check_writable(options)
     subject.reach()
+    surroundings = Surroundings(complete(subject.call))
     with ExitStack() as stack:
         exporter = stack.enter_context(exporting(options.prometheus_port))
         display = stack.enter_context(Display(_shown(url)))
         if options.p99_target_ms is not None:
-            found = find_rate(subject, settings, options.p99_target_ms, options.budget, display.say)
-            _end_search(found, as_json)
+            found, scenarios = find_rate(subject, settings, options.p99_target_ms, options.budget, display.say)
+            _end_search(found, _disturbed(surroundings, scenarios), as_json)
 
         def watcher(share: float, glance: Glance | None) -> None:
             exporter.update(glance)
@@ -71,7 +75,8 @@ def loadtest_url_command(_workspace: Any, url: str, as_json: bool, **chosen: Any
 
         points = curve(subject, settings, settings.duration_s / len(SHARES), display.say) if options.curve else ()
         result = run(subject, settings, options.repeat, watcher)
-        result = replace(result, whole=replace(result.whole, curve=points))
+        notes = (*result.notes, *_disturbed(surroundings, result.runs))
+        result = replace(result, whole=replace(result.whole, curve=points), notes=notes)
     ratios = compare(result, base) if base is not None else {}
     facts = _facts(url, settings, result, ratios)
     # Shown before it is written: a full disk costs the files, not what was measured.
@@ -94,17 +99,29 @@ def _shown(url: str) -> str:
 
 def _subject(url: str, options: UrlOptions) -> Subject:
     from pipelines.loadtest.curve import Subject
-    from pipelines.loadtest.standalone.target import parse_target, read_bodies
+    from pipelines.loadtest.request import Tls
+    from pipelines.loadtest.standalone.target import Wishes, body_files, content_type, parse_target, read_bodies
     from pipelines.run.addresses import read_token
 
     headers = list(options.headers)
     if options.token_file:
         headers.append(f"Authorization: Bearer {read_token(options.token_file)}")
-    bodies = read_bodies(options.bodies)
-    expected = read_bodies(options.expected) if options.expected else []
+    files = body_files(options.bodies)
+    bodies = read_bodies(files)
+    expected = read_bodies(body_files(options.expected)) if options.expected else []
     if expected and len(expected) != len(bodies):
         raise UserError(f"--expect needs an answer for each body. Received: {len(expected)} for {len(bodies)} bodies.")
-    return Subject(parse_target(url, headers, options.allow_remote), bodies, expected)
+    ca, cert, key = (str(one.absolute()) if one else None for one in (options.ca, options.cert, options.key))
+    wishes = Wishes(
+        headers,
+        options.allow_remote,
+        options.method,
+        options.success,
+        tuple(map(content_type, files)),
+        Tls("", ca, cert, key, options.insecure),
+        options.unix_socket,
+    )
+    return Subject(parse_target(url, wishes), bodies, expected)
 
 
 def _settings(options: UrlOptions) -> LoadSettings:
@@ -195,7 +212,15 @@ def _write_files(url: str, options: UrlOptions, facts: dict[str, Any], result: R
         write_page(_shown(url), result, options.page)
 
 
-def _end_search(found: SearchResult, as_json: bool) -> None:
+def _disturbed(surroundings: Surroundings, scenarios: Sequence[Scenario]) -> tuple[str, ...]:
+    """Return a note if the machine was too noisy for exact figures; the checks are those of a run."""
+    from pipelines.report.fairness_view import disturbances
+
+    found = disturbances(surroundings.checks(scenarios))
+    return (f"the machine was noisy, so figures may be off: {'; '.join(found)}",) if found else ()
+
+
+def _end_search(found: SearchResult, notes: Sequence[str], as_json: bool) -> None:
     """Print the result of a search, and exit: with 1 if no rate was confirmed."""
     from pipelines.report import load_text
 
@@ -210,10 +235,11 @@ def _end_search(found: SearchResult, as_json: bool) -> None:
         "closed_loop_per_s": found.capacity_per_s,
         "seconds": found.seconds,
         "note": found.note,
+        "notes": notes,
         "curve": [asdict(point) for point in found.curve()],
         "probes": [asdict(probe) for probe in found.probes],
     }
-    emit(facts, as_json, lambda: load_text.show_search(found))
+    emit(facts, as_json, lambda: load_text.show_search(found, notes))
     if found.interrupted:
         click.echo("slipway: interrupted; the probes so far are kept", err=True)
         sys.exit(INTERRUPTED)

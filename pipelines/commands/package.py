@@ -38,15 +38,16 @@ def _prepare(
 
 
 def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
-    """Release each valid artifact that has versions; return its version number."""
+    """Release each valid artifact; return the numbers of the releases."""
     from pipelines.artifacts.artifact import PAYLOAD
-    from pipelines.artifacts.release import release, versions
+    from pipelines.artifacts.release import release
 
     released = {}
     for row in rows:
-        payload = workspace.artifact(model, row.path, row.variant) / PAYLOAD
-        if row.status == "ok" and versions(payload):
-            released[f"{row.path}:{row.variant}"] = release(payload, workspace.releases(model, row.path, row.variant))
+        if row.status == "ok":
+            payload = workspace.artifact(model, row.path, row.variant) / PAYLOAD
+            base = workspace.releases(model, row.path, row.variant)
+            released[f"{row.path}:{row.variant}"] = release(payload, base, model)
     return released
 
 
@@ -56,7 +57,7 @@ def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
 @click.option(
     "--release",
     is_flag=True,
-    help="Copy artifacts with versions to artifacts/MODEL/PATH/releases/VARIANT; a changed one gets the next number.",
+    help="Copy artifacts to artifacts/MODEL/PATH/releases/VARIANT/NUMBER, a changed one to the next number.",
 )
 @click.option("--expect", type=click.Path(dir_okay=False, path_type=Path), help="A manifest.json to compare with.")
 def package_command(
@@ -64,6 +65,7 @@ def package_command(
 ) -> None:
     """Package a model through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
+    from serving.container.releases import pinned
 
     expected = read_manifest(expect) if expect else None
     rows = _prepare(workspace, model, paths, "package", rebuild, None)
@@ -76,7 +78,9 @@ def package_command(
                 f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {row.folder or row.reason}"
             )
         for name, number in released.items():
-            click.echo(f"{name}  released as version {number}")
+            served = pinned(workspace.releases(model, *name.split(":")))
+            then = "" if number == served else f"; {served} is served until: slipway rollout {name}"
+            click.echo(f"{name}  release {number}{then}")
         if expected:
             click.echo("\n".join(changed) or f"the same as {expect}, file by file")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ class UrlOptions:
     bodies: tuple[Path, ...]
     expected: tuple[Path, ...]
     headers: tuple[str, ...]
+    method: str | None
+    success: tuple[int, int] | None
+    ca: Path | None
+    cert: Path | None
+    key: Path | None
+    insecure: bool
+    unix_socket: Path | None
     token_file: Path | None
     arrivals: str
     trace: Path | None
@@ -47,6 +55,16 @@ class UrlOptions:
     hdr: Path | None
     prometheus_port: int | None
     allow_remote: bool
+
+
+def _statuses(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Return the first and the last status of a range."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"([2-5]\d\d)(?:-([2-5]\d\d))?", value)
+    if found is None or int(found[2] or found[1]) < int(found[1]):
+        raise click.BadParameter("give a status, or a range of them, from 200 to 599: 404 or 200-399.")
+    return int(found[1]), int(found[2] or found[1])
 
 
 _OPTIONS = (
@@ -84,6 +102,23 @@ _OPTIONS = (
         metavar="'NAME: VALUE'",
         help="An HTTP header or gRPC metadata; may be repeated.",
     ),
+    click.option(
+        "--method",
+        metavar="NAME",
+        callback=lambda _context, _parameter, value: value and value.upper(),
+        help="The HTTP method (default: POST with --body, GET without).",
+    ),
+    click.option(
+        "--success",
+        metavar="STATUS[-STATUS]",
+        callback=_statuses,
+        help="HTTP statuses that count as success (default: 200-299).",
+    ),
+    click.option("--ca", type=_FILE, help="Trust the authorities whose certificates are in this file (PEM)."),
+    click.option("--cert", type=_FILE, help="Show this certificate to the server (PEM)."),
+    click.option("--key", type=_FILE, help="The private key of --cert, if it is not in the same file."),
+    click.option("--insecure", is_flag=True, help="Trust any certificate of the server."),
+    click.option("--unix-socket", type=_FILE, help="Connect to this socket; the address says the host and path only."),
     click.option("--token-file", type=_FILE, help="A file with the server's bearer token."),
     click.option(
         "--arrivals",

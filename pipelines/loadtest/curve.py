@@ -8,13 +8,15 @@ from pathlib import Path
 
 from pipelines.base.errors import SlipwayError
 from pipelines.base.files import scratch
+from pipelines.loadtest.generator.carrier import NoAnswerError, ask
 from pipelines.loadtest.generator.live import Glance
+from pipelines.loadtest.generator.transport import check_call
 from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.recording import Recording, load_recording
+from pipelines.loadtest.request import complete
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.results import CurvePoint, Scenario
-from serving.clients import Call, ProtocolError
-from serving.clients.transport import Unreachable, send
+from serving.clients import Call
 
 CAPACITY_S = 1.5
 CAPACITY_CONCURRENCY = 8
@@ -44,13 +46,17 @@ class Subject:
         return answer == self.known.setdefault(index, answer)
 
     def reach(self) -> None:
-        """Sends some bodies once. Raises SlipwayError when the server does not answer, or refuses them."""
-        for index, body in enumerate(self.bodies[:PROBED]):
-            try:
-                self.known[index] = send(self.call, body, REACH_S)
-            except (Unreachable, ProtocolError) as error:
-                line = " ".join(str(error).split())[:300]
-                raise SlipwayError(f"the server did not answer the first request: {line}") from error
+        """Sends some bodies once, as the test will. Raises SlipwayError if an answer does not come, or is no success.
+
+        Raises UserError for a call that cannot be sent.
+        """
+        call = complete(self.call)
+        check_call(call)
+        try:
+            self.known.update(enumerate(ask(call, self.bodies[:PROBED], REACH_S)))
+        except NoAnswerError as error:
+            line = " ".join(str(error).split())[:300]
+            raise SlipwayError(f"the server did not answer the first request: {line}") from error
 
 
 def once(subject: Subject, settings: LoadSettings, watcher: Watcher | None = None) -> tuple[Scenario, Recording | None]:
@@ -143,4 +149,4 @@ def uninterrupted(found: Scenario) -> Scenario:
 
 
 def _ms(value: float | None) -> str:
-    return "not claimable" if value is None else f"{value:.3g} ms"
+    return "unknown (too few answers)" if value is None else f"{value:.3g} ms"

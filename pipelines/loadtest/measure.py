@@ -15,11 +15,13 @@ from pathlib import Path
 from pipelines.base.errors import UserError
 from pipelines.loadtest.conditions import TickSampler, governor
 from pipelines.loadtest.generator.live import Glance, View
+from pipelines.loadtest.generator.open_files import check_open_files
 from pipelines.loadtest.generator.transport import check_call
 from pipelines.loadtest.plan.plan import Plan, save_plan
 from pipelines.loadtest.plan.schedule import nothing_due, schedule_of
 from pipelines.loadtest.plan.trace import read_trace
 from pipelines.loadtest.recording import RECORDING, load_blobs, load_recording
+from pipelines.loadtest.request import complete
 from pipelines.loadtest.settings import MAX_REQUESTS, LoadSettings
 from pipelines.loadtest.statistics.stolen import Tick
 from pipelines.loadtest.statistics.summary import nothing_measured, summarise
@@ -68,12 +70,15 @@ def measure(
     when this function is left, however it is left.
 
     Raises:
-        UserError: no bodies, an invalid trace, or a call whose address, path or headers cannot be used.
+        UserError: no bodies, an invalid trace, a call whose address, path or headers cannot be used, or more
+            requests in flight than connections that a process may have open.
         Interrupted: for KeyboardInterrupt, with ``keep_partial`` and if anything was recorded.
     """
     if not bodies:
         raise UserError("nothing to send. Received: no request bodies. Give at least one.")
+    call = complete(call)
     check_call(call)
+    check_open_files(call, settings)
     schedule = nothing_due()
     if settings.scenario == "server":
         trace_ns = read_trace(settings.trace) if settings.arrivals == "trace" and settings.trace else None

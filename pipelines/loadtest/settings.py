@@ -54,27 +54,27 @@ class LoadSettings:
     def __post_init__(self) -> None:
         if self.scenario not in get_args(ScenarioName):
             raise unknown("scenario", self.scenario, get_args(ScenarioName))
-        _within("duration_s", self.duration_s, 0.01, MAX_SECONDS)
-        _within("warmup_s", self.warmup_s, 0.0, MAX_SECONDS)
-        _within("timeout_s", self.timeout_s, 0.001, MAX_SECONDS)
-        _within("batch", self.batch, 1, 1_000_000)
-        _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
-        _within("seed", self.seed, 0, 2**63 - 1)
-        _within("min_duration_s", self.min_duration_s, 0.0, MAX_SECONDS)
-        _within("min_requests", self.min_requests, 0, MAX_REQUESTS)
+        _within("the duration", self.duration_s, 0.01, MAX_SECONDS)
+        _within("the warm-up", self.warmup_s, 0.0, MAX_SECONDS)
+        _within("the timeout", self.timeout_s, 0.001, MAX_SECONDS)
+        _within("the batch", self.batch, 1, 1_000_000)
+        _within("the concurrency", self.concurrency, 1, MAX_CONCURRENCY)
+        _within("the seed", self.seed, 0, 2**63 - 1)
+        _within("the least duration", self.min_duration_s, 0.0, MAX_SECONDS)
+        _within("the least number of requests", self.min_requests, 0, MAX_REQUESTS)
         if self.requests is not None:
-            _within("requests", self.requests, 1, MAX_REQUESTS)
+            _within("the number of requests", self.requests, 1, MAX_REQUESTS)
         if self.arrivals not in get_args(Arrivals):
             raise unknown("arrivals", self.arrivals, get_args(Arrivals))
         if self.scenario == "server" and self.arrivals == "trace":
             if self.trace is None:
-                raise UserError("arrivals of a trace need its file. Received: none. Name one with seconds, one a line.")
+                raise UserError("a trace needs its file. Received: none. Name one with seconds, one a line.")
         elif self.scenario == "server":
             if self.rate_per_s is None:
-                raise UserError("the server scenario needs rate_per_s. Received: none. Name the requests per second.")
+                raise UserError("the server scenario has no rate. Received: none. Give the requests per second.")
             # The Poisson count stays below its mean by a wide margin of its standard deviation.
             most = 0.9 * MAX_REQUESTS / (self.warmup_s + self.duration_s)
-            _within("rate_per_s", self.rate_per_s, 0.001, MAX_REQUESTS if self.requests else most)
+            _within("the rate", self.rate_per_s, 0.001, MAX_REQUESTS if self.requests else most)
 
     @property
     def outstanding(self) -> int:

@@ -45,14 +45,19 @@ def banner(report: Report) -> str | None:
     fairness = report.fairness
     if fairness is None or not fairness.noisy:
         return None
-    failed = [
-        f"{one.check.name} {one.measured} (limit {one.limit})" for one in check_rows(fairness) if not one.check.passed
+    failed = "; ".join(disturbances(fairness.checks))
+    return f"The machine was too noisy to compare rows: {failed}. Run it again on a quiet machine."
+
+
+def disturbances(checks: Sequence[NoiseCheck]) -> list[str]:
+    """Name what was above its limit, and how far."""
+    return [
+        f"{one.check.name} {one.measured} (limit {one.limit})" for one in check_rows(checks) if not one.check.passed
     ]
-    return f"The machine was too noisy to compare rows: {'; '.join(failed)}. Run it again on a quiet machine."
 
 
-def check_rows(fairness: Fairness) -> list[CheckRow]:
-    return [CheckRow(one, _amount(one, one.measured), _amount(one, one.limit)) for one in fairness.checks]
+def check_rows(checks: Sequence[NoiseCheck]) -> list[CheckRow]:
+    return [CheckRow(one, _amount(one, one.measured), _amount(one, one.limit)) for one in checks]
 
 
 def _amount(check: NoiseCheck, value: float | None) -> str:

@@ -77,7 +77,7 @@ def render(report: Report) -> str:
         loads=views.load_tables(found),
         noise=fairness_view.banner(report),
         fairness=fairness_view.sentences(report),
-        checks=fairness_view.check_rows(report.fairness) if report.fairness else [],
+        checks=fairness_view.check_rows(report.fairness.checks) if report.fairness else [],
         threads=fairness_view.thread_rows(report, [*found, *in_container]),
         thread_columns=fairness_view.COLUMNS,
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -59,12 +59,15 @@ def _ratio_text(ratio: Interval | str) -> str:
     return ratio if isinstance(ratio, str) else f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f})"
 
 
-def show_search(found: SearchResult) -> None:
+def show_search(found: SearchResult, notes: Sequence[str] = ()) -> None:
+    """Prints the rates of a search, the notes, and the rate that was found."""
     for point in found.curve():
         mark = "held" if point.held else "failed"
         click.echo(f"  {point.offered_per_s:10,.1f}/s  p50 {_text(point.p50_ms)}  p99 {_text(point.p99_ms)} ms  {mark}")
+    for text in notes:
+        click.echo(f"  note: {text}")
     if found.rate_per_s is None:
-        click.echo(f"no rate holds p99 <= {found.target_ms:g} ms: {found.note}")
+        click.echo(f"no rate with p99 <= {found.target_ms:g} ms was found: {found.note}")
     else:
         state = "confirmed by a longer run" if found.confirmed else f"NOT CONFIRMED: {found.note}"
         click.echo(f"p99 <= {found.target_ms:g} ms up to {found.rate_per_s:,.1f} requests/s, {state}")

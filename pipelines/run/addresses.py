@@ -15,6 +15,7 @@ from typing import get_args
 from models import trained
 from models.trained import TrainedModel
 from pipelines.artifacts.artifact import Artifact, find, read_certificate
+from pipelines.artifacts.release import served_artifact
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import read_bounded
@@ -124,7 +125,8 @@ def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
 
 def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artifact, Certificate]:
     """The artifact of the workspace that is served, and its certificate. Raises UserError."""
-    artifact = find(workspace, model, choice.card.name, choice.variant)
+    named = model, choice.card.name, choice.variant
+    artifact = find(workspace, *named, served_artifact(workspace, *named))
     try:
         certificate = read_certificate(artifact.folder)
     except (OSError, ValueError) as error:

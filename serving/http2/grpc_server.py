@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
 from serving.http2.grpc_messages import CONTENT_TYPE, timeout_s
 from serving.http2.header_blocks import Fields
+from serving.limits import Held, Share, half_of_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +98,37 @@ def _problem(fields: Fields, given: Mapping[bytes, bytes], is_trailing: bool) ->
 class Responder(Protocol):
     """The sender of a call's answer to its client. Only the event loop's thread may call it."""
 
+    def send(self, call: GrpcCall, body: bytes) -> None: ...
     def answer(self, call: GrpcCall, body: bytes) -> None: ...
     def refuse(self, call: GrpcCall, code: str, text: str) -> None: ...
 
 
 class GrpcCall:
-    """One complete request: the serialised message of a method. It must be answered exactly once."""
+    """One complete request: the serialised message of a method. It must be answered exactly once.
 
-    __slots__ = ("_answers", "body", "deadline", "is_over", "stream")
+    A method that streams its answer sends messages first, and sets ``ends``: a function that ends the call, for when
+    the client has left or the connection is to end.
+    """
 
-    def __init__(self, answers: Responder, stream: int, body: bytes, deadline: float | None) -> None:
+    __slots__ = ("_answers", "body", "deadline", "ends", "has_begun", "is_over", "share", "stream")
+
+    def __init__(self, answers: Responder, stream: int, body: bytes, deadline: float | None, share: Share) -> None:
         self.body = body
         self.deadline = deadline  # on the monotonic clock
         self.is_over = False  # the client has disconnected or cancelled
+        self.share = share  # counts its bytes, until it is answered
         self.stream = stream
+        self.has_begun = False  # a message has been sent
+        self.ends: Callable[[], None] | None = None
         self._answers = answers
 
     def is_late(self) -> bool:
         """Return True if the deadline has passed. Check it before working on a call."""
         return self.deadline is not None and time.monotonic() > self.deadline
+
+    def send(self, body: bytes) -> None:
+        """Send a message, after which the call goes on."""
+        self._answers.send(self, body)
 
     def answer(self, body: bytes) -> None:
         """Answer with a serialised message."""
@@ -132,10 +145,15 @@ Method = Callable[[GrpcCall], None]
 
 @dataclass(frozen=True, slots=True)
 class ServerRules:
-    """The methods by path, and the limits of a server; sizes in bytes, times in seconds."""
+    """The methods by path, and the limits of a server; sizes in bytes, times in seconds.
+
+    ``held`` limits the requests of all connections together.
+    """
 
     methods: Mapping[bytes, Method]
+    held: Held = field(default_factory=lambda: Held(half_of_memory()))
     max_streams: int = 1000
     max_message: int = 2**31 - 1
+    max_ratio: int = 100  # of a message's decompressed to compressed size, beyond 1 MiB
     max_idle_s: float | None = None
     max_age_s: float | None = None

@@ -76,6 +76,16 @@ class Outgoing:
         self._ready[stream] = None
         self.go_on()
 
+    def send_part(self, stream: int, head: bytes, body: bytes) -> bool:
+        """Send frames and one DATA frame of an answer that goes on; False if the windows have no room for it."""
+        size, granted = len(body), self._granted.get(stream, 0)
+        if self.waiting or size > min(self._window, self._initial + granted, self.largest_frame):
+            return False
+        self._window -= size
+        self._granted[stream] = granted - size
+        self.write(head + frames.head(frames.DATA, 0, stream, size) + body)
+        return True
+
     def widen(self, size: int) -> None:
         """Widen the window of the connection. Raises Http2Error: ``size`` is 0 or too large."""
         self._window += size

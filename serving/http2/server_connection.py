@@ -26,6 +26,7 @@ from serving.http2.grpc_messages import (
 )
 from serving.http2.grpc_server import GrpcCall, Head, Method, ServerRules, read_head
 from serving.http2.header_blocks import plain_block
+from serving.limits import Share
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class _Request:
     head: Head
     method: Method
     arrived: float
+    share: Share
     pieces: list[bytes | bytearray] = field(default_factory=list)
     size: int = 0
     declared: int = -1  # size of the message, once its prefix has arrived
@@ -140,6 +142,8 @@ class ServerConnection(Connection[Head]):
             ping = frames.frame(frames.PING, 0, 0, _DRAIN_PING)
             self.outgoing.write(frames.goaway(_ANY_STREAM, Code.NO_ERROR) + ping)
             self._later("drain", DRAIN_S, self._take_no_more)
+            for ends in [call.ends for call in self._calls.values() if call.ends is not None]:
+                ends()
 
     def on_pong(self, payload: bytes) -> None:
         if payload == _DRAIN_PING:
@@ -189,10 +193,14 @@ class ServerConnection(Connection[Head]):
     def on_lost(self, _reason: str) -> None:
         for timer in self._timers.values():
             timer.cancel()
-        for call in self._calls.values():
-            call.is_over = True
+        for call in list(self._calls.values()):
+            self._leave(call)
         self._calls.clear()
+        for call, _ in self._held:
+            call.share.give_back()
         self._held.clear()
+        for request in self._arriving.values():
+            request.share.give_back()
         self._arriving.clear()
 
     # -- requests -----------------------------------------------------------------------------------
@@ -214,7 +222,7 @@ class ServerConnection(Connection[Head]):
         elif (method := self._rules.methods.get(parsed.path)) is None:
             self._end_early(stream, _status_only("UNIMPLEMENTED", "Method not found!"), ends)
         else:
-            request = self._arriving[stream] = _Request(parsed, method, time.monotonic())
+            request = self._arriving[stream] = _Request(parsed, method, time.monotonic(), Share(self._rules.held))
             if ends:
                 self._arrived(stream, request)
 
@@ -245,7 +253,10 @@ class ServerConnection(Connection[Head]):
         self._arriving_bytes += len(data)
         if request.declared < 0 and size >= PREFIX_BYTES:
             request.declared = declared_size(data if len(pieces) == 1 else b"".join(pieces))
-        if request.declared > self._rules.max_message:
+        if not request.share.add(len(data)):
+            self._forget_arriving(stream)
+            self._end_early(stream, _status_only("RESOURCE_EXHAUSTED", self._rules.held.refusal), ends)
+        elif request.declared > self._rules.max_message:
             text = f"Received message larger than max ({request.declared} vs. {self._rules.max_message})"
             self._forget_arriving(stream)
             self._end_early(stream, _status_only("RESOURCE_EXHAUSTED", text), ends)
@@ -262,6 +273,7 @@ class ServerConnection(Connection[Head]):
         request = self._arriving.pop(stream, None)
         if request is not None:
             self._arriving_bytes -= request.size
+            request.share.give_back()
             self._open_withheld()
 
     def _open_withheld(self) -> None:
@@ -273,28 +285,38 @@ class ServerConnection(Connection[Head]):
         self._arriving_bytes -= request.size
         if self.incoming.withheld:
             self._open_withheld()
-        head, pieces = request.head, request.pieces
+        head, pieces, share = request.head, request.pieces, request.share
         if head.size is not None and head.size != request.size:  # 8.1.1
+            share.give_back()
             raise StreamError(stream, Code.PROTOCOL_ERROR, "a body whose length differs from content-length")
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         deadline = None if head.timeout_s is None else request.arrived + head.timeout_s
         if body[:1] == b"\1" and len(body) > MOST_UNPACKED_HERE:
-            self._unpack(GrpcCall(self, stream, b"", deadline), request, body)
+            self._unpack(GrpcCall(self, stream, b"", deadline, share), request, body)
             return
         try:
-            content = message(body, head.encoding, self._rules.max_message)
+            content = message(body, head.encoding, self._rules.max_message, self._rules.max_ratio)
         except MessageError as error:
+            share.give_back()
             self._end_early(stream, _status_only(error.code, str(error)), True)
             return
-        call = self._calls[stream] = GrpcCall(self, stream, content, deadline)
+        call = self._calls[stream] = GrpcCall(self, stream, content, deadline, share)
         self._running += 1
         self._begin_or_hold(call, request)
 
     def _unpack(self, call: GrpcCall, request: _Request, body: bytes | bytearray) -> None:
-        """Decompress a message in another thread, because it may become a thousand times as long."""
+        """Decompress a message in another thread, because it may become many times as long."""
         self._calls[call.stream] = call
         self._running += 1
-        work = self._loop.run_in_executor(None, message, body, request.head.encoding, self._rules.max_message)
+
+        def grow(size: int) -> None:
+            if call.is_over or call.is_late():
+                raise MessageError("CANCELLED", "nobody waits for the answer")
+            if not call.share.add(size):
+                raise MessageError("RESOURCE_EXHAUSTED", self._rules.held.refusal)
+
+        rules, encoding = self._rules, request.head.encoding
+        work = self._loop.run_in_executor(None, message, body, encoding, rules.max_message, rules.max_ratio, grow)
 
         def unpacked(done: asyncio.Future[bytes]) -> None:
             error = done.exception()
@@ -324,6 +346,7 @@ class ServerConnection(Connection[Head]):
             method(call)
         except Exception:
             log.exception("Unexpected error in %s", method)
+            call.share.give_back()
             if self._calls.get(call.stream) is call:
                 call.fail("INTERNAL", "an unexpected error; see the server's log")
 
@@ -331,7 +354,7 @@ class ServerConnection(Connection[Head]):
         while self._held and not self._is_paused and self.outgoing.unsent <= MAX_UNSENT:
             call, method = self._held.popleft()
             if call.is_over:
-                self._running -= 1
+                self._finished(call)
             else:
                 self._begin(call, method)
         if self._stage is _Stage.LAST:
@@ -357,10 +380,28 @@ class ServerConnection(Connection[Head]):
         self._forget_arriving(stream)
         call = self._calls.pop(stream, None)
         if call is not None:
-            call.is_over = True
+            self._leave(call)
         self.on_room()
 
+    def _leave(self, call: GrpcCall) -> None:
+        """Tell a call that its client has left."""
+        call.is_over = True
+        if call.ends is not None:
+            call.ends()
+
     # -- answers ------------------------------------------------------------------------------------
+
+    def send(self, call: GrpcCall, body: bytes) -> None:
+        """Send a message of an answer that goes on; a client that takes none loses the call."""
+        if call.is_over:
+            return
+        start = b""
+        if not call.has_begun:
+            start = frames.frame(frames.HEADERS, frames.END_HEADERS, call.stream, self._table_update() + _ANSWER)
+        if self.outgoing.send_part(call.stream, start, prefix(len(body)) + body):
+            call.has_begun = True
+        elif call.ends is not None:
+            call.ends()
 
     def answer(self, call: GrpcCall, body: bytes) -> None:
         """Send an answer with status OK. Does nothing if the client has disconnected."""
@@ -377,11 +418,13 @@ class ServerConnection(Connection[Head]):
         """Send an answer with another status."""
         stream = self._finished(call)
         if stream:
-            self._end_early(stream, _status_only(code, text), True)
+            self._end_early(stream, _status_only(code, text, call.has_begun), True)
 
     def _finished(self, call: GrpcCall) -> int:
         self._running -= 1
         self._used = time.monotonic()
+        call.body = b""
+        call.share.give_back()
         return 0 if call.is_over or self._calls.pop(call.stream, None) is None else call.stream
 
     def _end_early(self, stream: int, block: bytes, request_ended: bool) -> None:
@@ -428,8 +471,8 @@ class ServerConnection(Connection[Head]):
         """Do nothing: the client closes the connection when it has its answers."""
 
 
-def _status_only(code: str, text: str) -> bytes:
-    fields = [*_HEADERS[:2], (b"grpc-status", b"%d" % CODES.index(code))]
+def _status_only(code: str, text: str, has_begun: bool = False) -> bytes:
+    fields = [*_HEADERS[: 0 if has_begun else 2], (b"grpc-status", b"%d" % CODES.index(code))]
     if text:
         fields.append((b"grpc-message", encoded_text(text)))
     return plain_block(fields)

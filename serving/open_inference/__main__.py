@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from serving.limits import MB, memory_limit, shortage
+from serving.limits import MB, give_memory_back, memory_limit, shortage
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
@@ -27,14 +27,21 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.open_inference", usage=USAGE, allow_abbrev=False)
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", required=True, help="name of the model in the protocol's paths")
-    parser.add_argument("--model_path", type=Path, help="the .onnx file")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model_path", type=Path, help="the .onnx file")
+    source.add_argument(
+        "--releases", type=Path, metavar="FOLDER", help="releases to serve the pinned one of: NUMBER/MODEL/model.onnx"
+    )
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--http_port", default=8080, type=int)
     parser.add_argument("--grpc_port", default=8081, type=int)
     parser.add_argument("--threads", default=1, type=int, help="compute threads of one prediction")
-    parser.add_argument("--max_body_bytes", default=64 * MB, type=int, help="of a REST body, received or decompressed")
+    parser.add_argument("--max_body_bytes", default=64 * MB, type=int, help="of a body, received or decompressed")
     parser.add_argument(
-        "--max_inflation", default=100, type=int, help="a REST body may be decompressed to so many times its size"
+        "--max_inflation", default=100, type=int, help="a body may be decompressed to so many times its size"
+    )
+    parser.add_argument(
+        "--max_held_bytes", type=int, help="of all bodies at a time, half-sent ones too (default: two of the largest)"
     )
     parser.add_argument(
         "--allow_repository_api",
@@ -42,9 +49,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="open the model repository API: whoever reaches the server may unload the model",
     )
     chosen = parser.parse_args(argv)
-    if chosen.command == "serve" and chosen.model_path is None:
-        parser.error("serve needs --model_path=FILE.onnx. Received: none")
-    for name in ("threads", "max_body_bytes", "max_inflation"):
+    if chosen.command == "serve" and chosen.model_path is None and chosen.releases is None:
+        parser.error("serve needs --model_path=FILE.onnx or --releases=FOLDER. Received: neither")
+    if chosen.max_held_bytes is None:
+        chosen.max_held_bytes = 2 * chosen.max_body_bytes
+    for name in ("threads", "max_body_bytes", "max_inflation", "max_held_bytes"):
         if getattr(chosen, name) < 1:
             parser.error(f"--{name} must be 1 or more. Received: {getattr(chosen, name)}")
     return chosen
@@ -52,14 +61,20 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def serve(chosen: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
+    from serving.container.releases import CannotSwitch, Follower, NoRelease
     from serving.launch import PortInUse, check_port
 
     wrong = shortage("KServe's server", NEEDED_BYTES, memory_limit())
     if wrong is not None:
         return _say(wrong, BAD_ARGUMENTS)
-    if not chosen.model_path.is_file() or not os.access(chosen.model_path, os.R_OK):
+    try:
+        follower = Follower(chosen.releases) if chosen.releases else None
+    except NoRelease as error:
+        return _say(f"{error}. Package the model first: {AGAIN.format(chosen.model_name)}", BAD_ARGUMENTS)
+    path = _model_file(follower.folder, chosen.model_name) if follower else chosen.model_path
+    if not path.is_file() or not os.access(path, os.R_OK):
         return _say(
-            f"--model_path must be an .onnx file that can be read. Received: {chosen.model_path}. "
+            f"the model must be an .onnx file that can be read. Received: {path}. "
             f"Package the model first: {AGAIN.format(chosen.model_name)}",
             BAD_ARGUMENTS,
         )
@@ -71,11 +86,14 @@ def serve(chosen: argparse.Namespace) -> int:
         return _say(str(error), BAD_ARGUMENTS)
     # After the arguments: KServe takes seconds to import, and reads the command line itself.
     from serving.open_inference.bodies import Bounds
+    from serving.open_inference.dataplane import VERSION
     from serving.open_inference.errors import BadModel
     from serving.open_inference.model import OnnxModel
     from serving.open_inference.server import HostModelServer
 
-    model = OnnxModel(chosen.model_name, chosen.model_path, chosen.threads)
+    give_memory_back()
+    version = str(follower.number) if follower else VERSION
+    model = OnnxModel(chosen.model_name, path, chosen.threads, version)
     try:
         model.load()
     except BadModel as error:
@@ -85,11 +103,25 @@ def serve(chosen: argparse.Namespace) -> int:
         )
     where = f"{chosen.host}, REST on port {chosen.http_port}, gRPC on port {chosen.grpc_port}"
     print(f"open_inference: serving {chosen.model_name} on {where}", file=sys.stderr, flush=True)
-    bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation)
-    HostModelServer(
+    bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation, chosen.max_held_bytes)
+    server = HostModelServer(
         chosen.host, chosen.http_port, chosen.grpc_port, bounds, has_repository=chosen.allow_repository_api
-    ).start([model])
+    )
+
+    def switch(number: int, folder: Path) -> None:
+        new = OnnxModel(chosen.model_name, _model_file(folder, chosen.model_name), chosen.threads, str(number))
+        try:
+            new.load()
+        except BadModel as error:
+            raise CannotSwitch(str(error)) from error
+        server.replace(new)
+
+    server.start([model], (lambda: follower.follow(switch)) if follower else (lambda: None))
     return 0
+
+
+def _model_file(release: Path, model: str) -> Path:
+    return release / model / "model.onnx"
 
 
 def ready(chosen: argparse.Namespace) -> int:

@@ -32,12 +32,22 @@ class TooManyValues(Exception):
     """A request would be many times as large once it is parsed."""
 
 
+class Closed(Exception):
+    """A method is not open to clients."""
+
+
+class Unwanted(Exception):
+    """The client has left, or its time is up."""
+
+
 STATUSES: dict[type[Exception], tuple[HTTPStatus, StatusCode]] = {
     InvalidInput: (HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT),
     ModelNotFound: (HTTPStatus.NOT_FOUND, StatusCode.NOT_FOUND),
     ModelNotReady: (HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE),
     ServerNotReady: (HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE),
     TooManyValues: (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED),
+    Closed: (HTTPStatus.NOT_FOUND, StatusCode.UNIMPLEMENTED),
+    Unwanted: (HTTPStatus.REQUEST_TIMEOUT, StatusCode.CANCELLED),
     # The answer cannot be told: FP16 has no form in JSON.
     InferenceError: (HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT),
 }

@@ -18,6 +18,7 @@ from serving.open_inference.dataplane import VERSION
 from serving.open_inference.errors import BadModel
 from serving.open_inference.session import open_session
 from serving.wire.datatypes import DATATYPES, NUMPY
+from serving.wire.open_inference_json import to_array
 
 # ONNX Runtime names its types after C++: "tensor(float)".
 _ONNX_TYPES = {f"tensor({name})": datatype for name, datatype in DATATYPES.items()} | {
@@ -72,14 +73,14 @@ _LOAD_ERRORS = (
 
 
 class OnnxModel(Model):
-    """One ``.onnx`` file. A free dimension of a shape is -1, as the protocol has it.
+    """One ``.onnx`` file as one ``version``. A free dimension of a shape is -1, as the protocol has it.
 
     A prediction runs on the event loop's thread: one at a time, with ``threads`` threads and no more.
     """
 
-    def __init__(self, name: str, path: Path, threads: int) -> None:
+    def __init__(self, name: str, path: Path, threads: int, version: str = VERSION) -> None:
         super().__init__(name)
-        self.path, self.threads = path, threads
+        self.path, self.threads, self.version = path, threads, version
         self.inputs: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
 
@@ -124,7 +125,7 @@ class OnnxModel(Model):
         return InferResponse(
             response_id=payload.id or "",  # KServe wants a text, the protocol only what the client gave
             model_name=self.name,
-            model_version=VERSION,
+            model_version=self.version,
             infer_outputs=[
                 self._output(name, result, raw=payload.from_grpc) for name, result in zip(wanted, results, strict=True)
             ],
@@ -158,6 +159,8 @@ class OnnxModel(Model):
                 f"Received: {tensor.datatype[:MAX_NAME]} of shape {short(shape)}"
             )
         try:
+            if tensor._raw_data is None:  # as KServe asks it; no method does
+                return to_array(tensor._data, tensor.datatype).reshape(shape)
             array: np.ndarray = tensor.as_numpy()
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(

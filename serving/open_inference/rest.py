@@ -6,6 +6,9 @@ open to everybody. Here is one table of all routes.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -18,15 +21,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.open_inference.bodies import Bodies, Bounds
-from serving.open_inference.dataplane import Plane, read_request
+from serving.open_inference.bodies import Bodies
+from serving.open_inference.dataplane import Plane, Turns, read_request
 from serving.open_inference.errors import STATUSES, BodyError
 from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER
 
 
-def application(plane: Plane, bounds: Bounds) -> Starlette:
+def application(plane: Plane, bodies: Bodies, turns: Turns) -> Starlette:
     """The application; the repository API is part of it where ``plane`` has it."""
-    api = Api(plane, Bodies(bounds))
+    api = Api(plane, bodies, turns)
     named = "/v2/models/{model}"
     routes = [
         ("GET", "/", api.alive),
@@ -64,8 +67,8 @@ def application(plane: Plane, bounds: Bounds) -> Starlette:
 class Api:
     """The answers to all requests."""
 
-    def __init__(self, plane: Plane, bodies: Bodies) -> None:
-        self._plane, self._bodies = plane, bodies
+    def __init__(self, plane: Plane, bodies: Bodies, turns: Turns) -> None:
+        self._plane, self._bodies, self._turns = plane, bodies, turns
 
     async def alive(self, _request: Request) -> Response:
         return _json(await self._plane.live())
@@ -99,10 +102,18 @@ class Api:
 
     async def infer(self, request: Request) -> Response:
         model = self._find(request)
-        body = await self._bodies.read(request)
-        asked = read_request(body, request.headers.get(HEADER), model.name)
-        answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))
-        content, length = answer.to_rest()
+
+        async def is_wanted() -> bool:
+            return not await request.is_disconnected()
+
+        with self._bodies.share() as share, _told_of_the_end():
+            body = await self._bodies.read(request, share)
+            async with self._turns.turn(is_wanted):
+                model = self._find(request)  # again: meanwhile another release may be served
+                body = self._bodies.decompressed(request, body, share)
+                asked = read_request(body, request.headers.get(HEADER), model.name)
+                answer, _ = await self._plane.infer(model.name, asked, dict(request.headers))
+                content, length = answer.to_rest()
         if length is None:
             return _json(content)
         return Response(content, media_type=CONTENT_TYPE, headers={HEADER: str(length)})
@@ -125,6 +136,15 @@ class Api:
 
     def _find(self, request: Request) -> Any:
         return self._plane.find(request.path_params["model"], request.path_params.get("version", ""))
+
+
+@contextmanager
+def _told_of_the_end() -> Iterator[None]:
+    """Answer a request that the server gives up to stop: uvicorn cancels it, and would answer with plain text."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        raise BodyError(HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping") from error
 
 
 def _json(content: Any, status: int = HTTPStatus.OK, headers: Any = None) -> Response:

@@ -8,56 +8,66 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Coroutine
-from concurrent import futures
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import grpc
 import uvicorn
 from kserve import Model, ModelServer
 from kserve.logging import KSERVE_LOG_CONFIG, configure_logging
-from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
-from kserve.protocol.grpc.server import GRPCServer
 
-from serving.open_inference.bodies import Bounds
+from serving.http2.grpc_server import ServerRules
+from serving.http2.server_connection import ServerConnection
+from serving.limits import Held
+from serving.open_inference.bodies import Bodies, Bounds
 from serving.open_inference.connection import TimedConnection
-from serving.open_inference.dataplane import Plane
+from serving.open_inference.dataplane import Plane, Turns
 from serving.open_inference.rest import application
-from serving.open_inference.rpc import Servicer, Statuses
-from serving.wire.addresses import host_port
+from serving.open_inference.rpc import methods
 
-MAX_MESSAGE_BYTES = 64 * 2**20  # a batch of 16 pictures of 224x224 in float32 is 10 MB; KServe's own limit is 8 MB
 STOP_GRACE_S = 5
+_LOOK_S = 0.02
 
 
-class HostGrpcServer(GRPCServer):
-    """KServe's gRPC service on ``host``, without its line of log a request."""
+class HostGrpcServer:
+    """The protocol's gRPC service on ``host``."""
 
     def __init__(self, host: str, server: HostModelServer) -> None:
-        super().__init__(server.grpc_port, server.dataplane, None, kwargs={}, grace_period=server.grace_period)
-        self.address = host_port(host, server.grpc_port)
+        self._where = (host, server.grpc_port)
+        self._server, self._grace_s = server, server.grace_period
+        self._alive: set[ServerConnection] = set()
+        self._over = asyncio.Event()
 
-    async def start(self, max_workers: int) -> None:
-        self._server = grpc.aio.server(
-            futures.ThreadPoolExecutor(max_workers),
-            interceptors=(Statuses(),),
-            options=(
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.so_reuseport", 0),  # a port in use is an error, not a share of somebody's requests
-            ),
+    async def start(self) -> None:
+        """Serve until :meth:`stop`."""
+        server = self._server
+        rules = ServerRules(
+            methods(server.dataplane, server.turns),
+            server.held,
+            max_message=server.bounds.size,
+            max_ratio=server.bounds.ratio,
         )
-        servicer = Servicer(self._data_plane)
-        grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, self._server)
-        self._server.add_insecure_port(self.address)
-        await self._server.start()
-        await self._server.wait_for_termination()
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(lambda: ServerConnection(rules, self._alive), *self._where)
+        await self._over.wait()
+
+    async def stop(self, _signal: int | None = None) -> None:
+        """Take no more calls, and give those that run the time of grace."""
+        self._listening.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._grace_s
+        while self._alive and loop.time() < deadline:
+            for connection in list(self._alive):  # on each pass, because a new one may have been accepted
+                connection.drain()
+            await asyncio.sleep(_LOOK_S)
+        for connection in list(self._alive):
+            connection.transport.abort()
+        self._over.set()
 
 
 class HostModelServer(ModelServer):
     """KServe's server with REST and gRPC on ``host``. SIGTERM stops both.
 
-    ``bounds`` are those of REST bodies. ``has_repository``: whoever reaches the server may unload its models.
+    ``bounds`` are those of requests. ``has_repository``: whoever reaches the server may unload its models.
     """
 
     def __init__(
@@ -72,21 +82,32 @@ class HostModelServer(ModelServer):
             grace_period=STOP_GRACE_S,
         )
         self.host, self.bounds = host, bounds or Bounds()
+        self.held = Held(self.bounds.together)
+        self.turns = Turns()
         self.dataplane = Plane(self.registered_models, has_repository)
 
-    def start(self, models: list[Model]) -> None:
-        """Serve until a signal ends it."""
+    def start(self, models: list[Model], then: Callable[[], None] = lambda: None) -> None:
+        """Serve until a signal ends it; ``then`` is called once, when :meth:`replace` may be."""
         for model in models:
             self.register_model(model)
+        asyncio.run(self._run(then))
+
+    def replace(self, model: Model) -> None:
+        """Serve ``model``, which is loaded, from now on instead of the one that has its name. For other threads."""
+        self._loop.call_soon_threadsafe(self.registered_models.update, model)
+
+    async def _run(self, then: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        then()
         self._grpc_server = HostGrpcServer(self.host, self)
-        self.servers = [self.rest(), self._grpc_server.start(self.max_threads)]
+        self.servers = [self.rest(), self._grpc_server.start()]
         self.register_signal_handler()
-        asyncio.run(self._serve())
+        await self._serve()
 
     def rest(self) -> Coroutine[Any, Any, None]:
         """Serves the REST API when it is awaited."""
         config = uvicorn.Config(
-            application(self.dataplane, self.bounds),
+            application(self.dataplane, Bodies(self.bounds, self.held), self.turns),
             self.host,
             self.http_port,
             http=TimedConnection,

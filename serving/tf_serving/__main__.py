@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _serve(flags: Flags) -> int:
-    from serving.limits import memory_limit, shortage
+    from serving.limits import give_memory_back, memory_limit, shortage
     from serving.tf_serving.base.ports import PortTakenError, check_port
 
     wrong = shortage("TensorFlow", NEEDED_BYTES, memory_limit())
@@ -46,6 +46,7 @@ def _serve(flags: Flags) -> int:
             check_port(flags.bind_address, port)  # before TensorFlow is imported, which takes seconds
     except PortTakenError as error:
         return _say(str(error), CANNOT_LISTEN)
+    give_memory_back()
     _set_up_tensorflow(flags)
     from serving.tf_serving.server import run
     from serving.tf_serving.settings.models import model_configs

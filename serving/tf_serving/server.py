@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from serving.limits import Held, half_of_memory
 from serving.tf_serving.base.ports import bound, taken
 from serving.tf_serving.base.workers import Outbox, Workers
 from serving.tf_serving.calls.warmup import warm_up
@@ -52,11 +53,12 @@ async def run(flags: Flags, models: Models | None) -> None:
     batching = batching_parameters(flags.enable_batching, flags.batching_parameters_file)
     flags = _with_threads(flags, batching)
     manager = Manager(models, _loader(flags, batching), _rules(flags))
-    rest_rules = _rest_rules(flags)
+    held = Held(flags.max_held_request_bytes or half_of_memory())
+    rest_rules = _rest_rules(flags, held)
     grpc_face = None
     if flags.port or flags.grpc_socket_path:
         workers, outbox = Workers(flags.grpc_max_threads, "grpc"), Outbox(loop)
-        grpc_face = GrpcServer(services(manager, flags, workers, outbox), flags)
+        grpc_face = GrpcServer(services(manager, flags, workers, outbox), flags, held)
         await grpc_face.start()
         where = host_port(flags.bind_address, flags.port)
         log.info("Running gRPC ModelServer at %s %s", where, flags.grpc_socket_path)
@@ -125,7 +127,7 @@ def _rules(flags: Flags) -> VersionRules:
     )
 
 
-def _rest_rules(flags: Flags) -> RestRules:
+def _rest_rules(flags: Flags, held: Held) -> RestRules:
     return RestRules(
         flags.rest_api_timeout_in_ms / 1000,
         flags.rest_api_max_request_bytes,
@@ -133,6 +135,7 @@ def _rest_rules(flags: Flags) -> RestRules:
         flags.rest_api_enable_cors_support,
         metrics_path(flags.monitoring_config_file),
         flags.enable_signature_method_name_check,
+        held,
     )
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from serving.limits import MB, memory_limit, shortage
@@ -22,6 +24,7 @@ BAD_ARGUMENTS = 2
 NOT_READY = 1
 NEEDED_BYTES = 600 * MB  # frontend, worker and a small model: 585 MB at their peak
 CLASSES = Path("/opt/slipway/java")  # where the Dockerfile puts what it compiles
+AGAIN = "slipway package {} torchserve; with docker compose: docker compose run --rm build"
 USAGE = "%(prog)s {serve,ready,token,key} [--FLAG=VALUE ...]"
 
 
@@ -30,7 +33,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m serving.torchserve", usage=USAGE, allow_abbrev=False)
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", help="the model, and the stem of its archive's name")
-    parser.add_argument("--model_store", type=Path, help="folder that holds MODEL_NAME.mar")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--model_store", type=Path, help="folder that holds MODEL_NAME.mar")
+    source.add_argument(
+        "--releases", type=Path, metavar="FOLDER", help="releases to serve the pinned one of: NUMBER/model-store"
+    )
     parser.add_argument("--workdir", default=Path.cwd(), type=Path, help="folder for what it writes (default: here)")
     parser.add_argument("--host", default=LOOPBACK, help="address of the inference ports")
     parser.add_argument("--http_port", default=8080, type=int)
@@ -54,22 +61,29 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"key needs --key_file=FILE once. Received: {len(chosen.key_file)}")
     if chosen.command in ("serve", "ready") and not chosen.model_name:
         parser.error(f"{chosen.command} needs --model_name=NAME. Received: none")
-    if chosen.command == "serve" and chosen.model_store is None:
-        parser.error("serve needs --model_store=FOLDER. Received: none")
+    if chosen.command == "serve" and chosen.model_store is None and chosen.releases is None:
+        parser.error("serve needs --model_store=FOLDER or --releases=FOLDER. Received: neither")
     return chosen
 
 
 def serve(chosen: argparse.Namespace) -> int:
     """Run the frontend until it ends; its exit code."""
+    from serving.container.releases import Follower, NoRelease
     from serving.launch import LaunchError
     from serving.torchserve.frontend import Frontend, prepare
     from serving.torchserve.keys import read_key, write_keys
-    from serving.torchserve.supervise import Supervisor
+    from serving.torchserve.supervise import Command, Supervisor
+    from serving.torchserve.versions import Versions
 
     names = ("host", "http_port", "grpc_port", "management_port", "metrics_port", "grpc_management_port", "threads")
     given = {"rest_port" if name == "http_port" else name: getattr(chosen, name) for name in names}
     workdir = chosen.workdir.resolve()
-    archive = chosen.model_store / f"{chosen.model_name}.mar"
+    try:
+        follower = Follower(chosen.releases) if chosen.releases else None
+    except NoRelease as error:
+        return _say(f"{error}. Package the model first: {AGAIN.format(chosen.model_name)}", BAD_ARGUMENTS)
+    store = follower.folder / "model-store" if follower else chosen.model_store
+    archive = store / f"{chosen.model_name}.mar"
     wrong = shortage("TorchServe", NEEDED_BYTES, memory_limit()) or _unusable(archive)
     if wrong is not None:
         return _say(wrong, BAD_ARGUMENTS)
@@ -77,27 +91,38 @@ def serve(chosen: argparse.Namespace) -> int:
         return _say(f"--workdir must be a folder that can be written to. Received: {workdir}", BAD_ARGUMENTS)
     try:
         keys = write_keys(workdir, read_key(chosen.key_file)) if chosen.key_file else None
-        frontend = Frontend(
-            chosen.model_name,
-            chosen.model_store.resolve(),
-            workdir,
-            metrics_host=chosen.metrics_host,
-            keys=keys,
-            classes=CLASSES if keys else None,
-            **given,
-        )
-        argv, environment = prepare(frontend)
     except LaunchError as error:
         return _say(str(error), BAD_ARGUMENTS)
+    own = workdir / "store"
+    versions = Versions(chosen.model_name, own, workdir, chosen.http_port, chosen.management_port)
+    frontend = Frontend(
+        chosen.model_name,
+        own if follower else store.resolve(),
+        workdir,
+        metrics_host=chosen.metrics_host,
+        keys=keys,
+        classes=CLASSES if keys else None,
+        **given,
+    )
+
+    def command() -> Command:
+        shutil.rmtree(workdir / "tmp", ignore_errors=True)  # what a frontend before this one has unpacked
+        if follower is not None:
+            shutil.rmtree(own, ignore_errors=True)
+            versions.add(follower.folder, follower.number)
+        argv, environment = prepare(replace(frontend, release=follower.number if follower else None))
+        return argv, {**os.environ, **environment}
+
     listen = None if chosen.ready_port is None else (chosen.host, chosen.ready_port)
-    supervisor = Supervisor(chosen.model_name, workdir, chosen.management_port)
-    return supervisor.run(argv, {**os.environ, **environment}, listen)
+    try:
+        return Supervisor(versions, follower).run(command, listen)
+    except LaunchError as error:
+        return _say(str(error), BAD_ARGUMENTS)
 
 
 def _unusable(archive: Path) -> str | None:
     """What is wrong with a model archive, None if it can be read to its end."""
-    model = archive.stem
-    again = f"slipway package {model} torchserve; with docker compose: docker compose run --rm build"
+    again = AGAIN.format(archive.stem)
     if not os.access(archive, os.R_OK):
         return f"no model archive that can be read. Received: {archive}. Package the model first: {again}"
     try:

@@ -33,7 +33,8 @@ class Frontend:
 
     The inference ports are on ``host``; the management port on the loopback address, whatever
     ``host`` is. Everything that it writes is in ``workdir``, where it must run. With
-    ``metrics_host`` it offers Prometheus' metrics there. With ``keys`` (a file of
+    ``metrics_host`` it offers Prometheus' metrics there. With ``release`` the archive is ``RELEASE.mar``, and
+    the management API may change it. With ``keys`` (a file of
     :mod:`serving.torchserve.keys`) and ``classes``, the folder of the class that reads it, its keys
     are given; else it makes its own.
     """
@@ -49,6 +50,7 @@ class Frontend:
     grpc_management_port: int
     threads: int = 1
     metrics_host: str | None = None
+    release: int | None = None
     keys: Path | None = None
     classes: Path | None = None
 
@@ -101,6 +103,8 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
 def _settings(frontend: Frontend) -> str:
     return Template((_HERE / "config.properties").read_text()).safe_substitute(
         model=frontend.model,
+        archive=frontend.model if frontend.release is None else frontend.release,
+        model_api="false" if frontend.release is None else "true",
         host=_written(frontend.host),
         grpc_host=frontend.host,
         loopback=LOOPBACK,

@@ -28,6 +28,7 @@ import logging
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ Arrays = dict[str, np.ndarray]
 Program = Callable[..., Any]
 
 TOP = 5
+VERSION_HEADER = "x-model-version"  # in containers, the number of the release
 MAX_PIXELS = 25_000_000  # a decoded picture of 75 MB; more is a bomb or a mistake
 MAX_VALUES = 4_000_000  # of a JSON body, lists counted twice: each takes 40 bytes or more once it is parsed
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"{": "application/json"}
@@ -47,7 +49,10 @@ _BODY_KEYS = {"data": "application/octet-stream", "json": "application/json", "i
 
 
 class RequestError(Exception):
-    """A request that the client must change; ``status`` is its HTTP code."""
+    """A request that the client must change; ``status`` is its HTTP code.
+
+    Not 413, which TorchServe takes for a worker without memory: it answers 507, and gateways ask again.
+    """
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -68,7 +73,7 @@ class Settings:
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
     dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
-    behind transparent parts.
+    behind transparent parts. ``max_batch_bytes``: of all bodies of a batch.
     """
 
     format: str
@@ -77,6 +82,7 @@ class Settings:
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
     preprocessing: Mapping[str, Any]
+    max_batch_bytes: int = 128 * 2**20
 
     @classmethod
     def of(cls, section: Mapping[str, Any]) -> Settings:
@@ -89,6 +95,7 @@ class Settings:
             program=section["program"],
             labels=tuple(section["labels"]),
             preprocessing=section["preprocessing"],
+            max_batch_bytes=section.get("max_batch_bytes", 128 * 2**20),
             **tensors,
         )
 
@@ -117,7 +124,7 @@ def read_json(body: Any, settings: Settings) -> Arrays:
     """The arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
     is_text = isinstance(body, bytes | bytearray)
     if is_text and body.count(b",") + 2 * (body.count(b"[") + body.count(b"{")) > MAX_VALUES:
-        raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more", 413)
+        raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more")
     try:
         # TorchServe's worker has decoded the body already, unless decode_input_request is off.
         document = json.loads(body) if is_text else body
@@ -127,7 +134,11 @@ def read_json(body: Any, settings: Settings) -> Arrays:
     if not isinstance(inputs, dict):
         raise RequestError(f'the body must be {{"inputs": {{NAME: nested list}}}}. Received: {_shorten(document)}')
     declared = {tensor.name: tensor.dtype for tensor in settings.inputs}
-    return {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    arrays = {name: _numbers(name, value, declared.get(name)) for name, value in inputs.items()}
+    infinities = sum(np.count_nonzero(np.isinf(array)) for array in arrays.values() if array.dtype.kind == "f")
+    if is_text and infinities > body.count(b"Infinity"):
+        raise RequestError("a number is larger than any float64")
+    return arrays
 
 
 def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
@@ -135,24 +146,35 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
         raise RequestError(f"input {name!r} is no array of numbers. Received: {_shorten(value)}")
     try:
         array = np.asarray(value)
-        if dtype is not None and array.dtype.kind in "biuf" and np.can_cast(array.dtype, dtype, "same_kind"):
-            return array.astype(dtype)
+        if isinstance(value, list) and array.dtype.kind == "O":  # integers of over 64 bits
+            array = array.astype("float64")
     except (ValueError, OverflowError) as error:  # rows of unequal length
         raise RequestError(f"input {name!r} is no array of numbers: {error}") from error
-    return array
+    if dtype is None or array.dtype.kind not in "biuf":
+        return array
+    wanted = np.dtype(dtype)
+    if wanted.kind in "iu" and array.dtype.kind in "iu":
+        limits = np.iinfo(wanted)
+        fits = not array.size or (int(array.min()) >= limits.min and int(array.max()) <= limits.max)
+    elif not np.can_cast(array.dtype, wanted, "same_kind"):
+        return array
+    else:
+        fits = True
+    with np.errstate(over="ignore"):
+        numbers = array.astype(wanted)
+    if wanted.kind == "f" and array.dtype.kind == "f":
+        fits = not (np.isinf(numbers) & np.isfinite(array)).any()
+    if not fits:
+        raise RequestError(f"input {name!r} has a number that {dtype} cannot hold")
+    return numbers
 
 
 def _holds_numbers(nested: list[Any]) -> bool:
     """Whether there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
-    lists = [nested]
-    while lists:
-        part = lists.pop()
-        kinds = set(map(type, part))
-        if kinds == {list}:
-            lists.extend(part)
-        elif not kinds <= {int, float, bool}:
-            return False
-    return True
+    level = nested
+    while (kinds := set(map(type, level))) == {list}:
+        level = list(chain.from_iterable(level))
+    return kinds <= {int, float, bool}
 
 
 def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read
@@ -177,9 +199,7 @@ def read_picture(body: Any, settings: Settings) -> Arrays:
     try:
         with Image.open(io.BytesIO(bytes(body)), formats=("PNG", "JPEG")) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise RequestError(
-                    f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}", 413
-                )
+                raise RequestError(f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}")
             picture = _on_ground(ImageOps.exif_transpose(opened), rule["ground"])
             picture = picture.convert("L" if rule["channels"] == 1 else "RGB")
     except UnidentifiedImageError as error:
@@ -287,9 +307,13 @@ def answer(
     """Status, content type and body for each request (its parameters, their content types) of a batch."""
     answers: list[tuple[int, str, bytes]] = []
     runs: dict[tuple[tuple[int, ...], ...], list[tuple[int, Kind, Arrays]]] = {}
+    room = settings.max_batch_bytes
     for index, (parameters, content_types) in enumerate(requests):
         try:
             kind, body = kind_and_body(parameters, content_types)
+            room -= len(body) if isinstance(body, bytes | bytearray) else 0
+            if room < 0:
+                raise RequestError(f"the bodies of a batch may have {settings.max_batch_bytes} bytes; try again", 503)
             arrays = check(kind.read(body, settings), settings)
         except RequestError as error:
             refusal = {"code": error.status, "type": "RequestError", "message": str(error)}
@@ -346,6 +370,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
     for index, (status, content_type, _) in enumerate(answers):
         context.set_response_status(code=status, idx=index)
         context.set_response_content_type(index, content_type)
+        context.set_response_header(index, VERSION_HEADER, str(context.manifest["model"]["modelVersion"]))
     return [body for _, _, body in answers]
 
 

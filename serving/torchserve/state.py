@@ -24,8 +24,8 @@ def key(workdir: Path, kind: str) -> str:
         raise OSError(f"{KEY_FILE} is not complete yet") from error
 
 
-def workers(model: str, management_port: int, workdir: Path) -> list[dict[str, Any]]:
-    """The model's workers as the management API describes them (``pid``, ``status``); none if it has none.
+def manage(method: str, path: str, management_port: int, workdir: Path) -> tuple[int, str]:
+    """Ask the management API; the status and the text of its answer.
 
     Raises:
         OSError: nothing answers yet.
@@ -33,14 +33,24 @@ def workers(model: str, management_port: int, workdir: Path) -> list[dict[str, A
     connection = http.client.HTTPConnection(LOOPBACK, management_port, timeout=_TIMEOUT_S)
     try:
         headers = {"Authorization": f"Bearer {key(workdir, 'management')}"}
-        connection.request("GET", f"/models/{model}", headers=headers)
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
-        body = response.read()
+        return response.status, response.read().decode()
     except http.client.HTTPException as error:
         raise OSError(f"TorchServe's management API: {error}") from error
     finally:
         connection.close()
-    if response.status != http.HTTPStatus.OK:
+
+
+def workers(model: str, management_port: int, workdir: Path, version: int | None = None) -> list[dict[str, Any]]:
+    """The workers of the model, or of one version, as the management API describes them; none if it has none.
+
+    Raises:
+        OSError: nothing answers yet.
+    """
+    path = f"/models/{model}" + (f"/{version}" if version is not None else "")
+    status, body = manage("GET", path, management_port, workdir)
+    if status != http.HTTPStatus.OK:
         return []
     found: list[dict[str, Any]] = json.loads(body)[0]["workers"]
     return found

@@ -180,7 +180,7 @@ def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     compose(*words, "--detach", "--wait", timeout_s=400)
     assert "train mnist_cnn  cached" in compose("logs", "build")
     root = tmp_path_factory.mktemp("deployed")
-    compose("cp", "tf-serving:/artifacts", str(root / "artifacts"))
+    compose("cp", "tf-serving:/workspace/artifacts", str(root / "artifacts"))
     key = compose.inside("torchserve", "cat /keys/torchserve")
     yield Stack(compose, Workspace(root), key)
     compose(*documented("docker compose --profile monitor --profile load down --volumes")[2:], timeout_s=200)

@@ -62,9 +62,9 @@ def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
     broken("run", "--rm", "-T", "keys")
     start(broken, *SERVERS)
     says = {
-        "tf-serving": "Put a version there: /artifacts/mnist_cnn/tf-serving/releases/fp32/1/saved_model.pb",
-        "torchserve": "no model archive that can be read",
-        "open-inference": "must be an .onnx file that can be read",
+        "tf-serving": "releases/fp32/served.config. slipway package MODEL tf-serving --release writes one",
+        "torchserve": "releases/export/served.config. Package the model first",
+        "open-inference": "releases/pytorch/served.config. Package the model first",
     }
     for service, line in says.items():
         assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
@@ -74,7 +74,7 @@ def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
 
 def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until) -> None:
     damage = (
-        "truncate -s 100000 torchserve/export/payload/model-store/mnist_cnn.mar && "
+        "truncate -s 100000 torchserve/releases/export/1/model-store/mnist_cnn.mar && "
         "echo garbage > tf-serving/releases/fp32/1/saved_model.pb"
     )
     fill(broken, stack, damage)
@@ -89,7 +89,7 @@ def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until
 def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Until) -> None:
     """A complete archive with an invalid program in it: the workers' errors, then one line."""
     script = (
-        "import zipfile; name = 'torchserve/export/payload/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
+        "import zipfile; name = 'torchserve/releases/export/1/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
         "files = {each: old.read(each) for each in old.namelist()}; new = zipfile.ZipFile(name, 'w'); "
         "[new.writestr(each, b'garbage' if each.endswith('.pt2') else files[each]) for each in files]; new.close()"
     )

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ASKS = ("slipway", "load")
-ONCE = ("build", "keys", "ready", "check", *ASKS)
+ONCE = ("build", "rollout", "keys", "ready", "check", *ASKS)
 SERVERS = tuple(name for name in SERVICES if name not in ONCE)
 PUBLISHED = {
     "tf-serving": ["8501", "8500"],
@@ -63,7 +63,7 @@ class TestEveryService:
         assert SERVICES[name]["read_only"] is True
         assert all("size=" in mount for mount in SERVICES[name]["tmpfs"])
         writable = [mount["source"] for mount in SERVICES[name].get("volumes", []) if not mount.get("read_only")]
-        own = {"build": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
+        own = {"build": ["artifacts"], "rollout": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
         own |= {"slipway": ["./reports"], "load": ["./reports"]}
         assert writable == own.get(name, [])
         assert all("docker.sock" not in str(mount) for mount in SERVICES[name].get("volumes", []))
@@ -100,7 +100,7 @@ class TestEveryService:
             if name == "check":
                 assert service["image"] == "python:3.11-slim-bookworm"  # the base of all, which is pulled
                 return
-            if name in (*ASKS, "ready", "keys"):
+            if name in (*ASKS, "ready", "rollout", "keys"):
                 assert service["image"] == SERVICES["torchserve" if name == "keys" else "build"]["image"]
                 assert service["pull_policy"] == "never"
                 assert "build" not in service  # the same image under another label would leave one without a name
@@ -143,7 +143,7 @@ def test_no_network_has_a_way_out() -> None:
     assert all(SERVICES[name]["networks"] for name in SERVICES)
     with_ports = {name for name in SERVICES if "ports" in SERVICES[name]}
     reached = {name for name in SERVICES if "published" in SERVICES[name]["networks"]}
-    assert reached == with_ports | set(ASKS)
+    assert reached == with_ports | {*ASKS, "rollout"}
 
 
 def test_the_first_to_check_and_the_last_to_speak_know_all_servers() -> None:

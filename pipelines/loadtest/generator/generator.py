@@ -18,15 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.loadtest.generator.carrier import new_event_loop, transport_of
 from pipelines.loadtest.generator.live import open_view
+from pipelines.loadtest.generator.open_files import in_flight_limit, raise_limit
 from pipelines.loadtest.generator.priority import settle
 from pipelines.loadtest.generator.sockets import switched_on
-from pipelines.loadtest.generator.transport import Finished, Transport
 from pipelines.loadtest.generator.wakeup import alarm
 from pipelines.loadtest.plan.plan import Plan, load_plan
 from pipelines.loadtest.plan.schedule import NS_PER_S
 from pipelines.loadtest.recording import Outcome, Recorder, Recording, save_blobs, save_recording
-from pipelines.loadtest.settings import MAX_IN_FLIGHT, MAX_REQUESTS
+from pipelines.loadtest.settings import MAX_REQUESTS
 from serving.guard import tie_to_parent
 
 LEAD_NS = 20_000_000
@@ -36,7 +37,6 @@ BURST = 32
 SWEEP_S = 0.05
 ERROR_PAUSE_S = 0.01
 """Pause of a closed loop after an error: a server that is down refuses thousands of connections a second."""
-SPARE_FILES = 64
 
 
 class Sender:
@@ -48,7 +48,7 @@ class Sender:
         self.recorder = recorder
         self.in_flight_limit = in_flight_limit
         self._loop = asyncio.get_running_loop()
-        self._transport = _transport(plan, self._finished)
+        self._transport = transport_of(plan.call, plan.bodies, self._finished)
         self._timeout_ns = int(plan.settings.timeout_s * NS_PER_S)
         self._in_flight: dict[int, int] = {}  # request -> time of sending; dicts keep the order of sending
         self._next: Callable[[bool], None] | None = None  # a closed loop's action when a request has ended
@@ -230,42 +230,11 @@ class Sender:
         return self._finish(start_ns, stop_ns, cpu_s)
 
 
-def _transport(plan: Plan, finished: Finished) -> Transport:
-    if plan.call.url.startswith("grpc://"):
-        from pipelines.loadtest.generator.grpc import GrpcTransport
-
-        return GrpcTransport(plan.call, plan.bodies, finished)
-    from pipelines.loadtest.generator.http import HttpTransport
-
-    return HttpTransport(plan.call, plan.bodies, finished)
-
-
-def in_flight_limit() -> int:
-    """Returns how many requests may be unanswered: limited by the connections that this process may have open."""
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return min(MAX_IN_FLIGHT, 500)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_IN_FLIGHT + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return MAX_IN_FLIGHT if soft == resource.RLIM_INFINITY else max(1, min(MAX_IN_FLIGHT, soft - SPARE_FILES))
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:  # it does not exist for Windows
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 def main(folder: Path) -> None:
     plan = load_plan(folder, sys.stdin.read())
     tie_to_parent(plan.parent_pid)  # a caller that is killed leaves no generator behind, either
-    limit = in_flight_limit()
+    raise_limit()
+    limit = in_flight_limit(plan.call)
     recorder: Recorder[bytes] = Recorder(MAX_REQUESTS, open_view(folder, MAX_REQUESTS))
     cpus, priority = settle()
 

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import urlsplit
 
-from pipelines.loadtest.generator.sockets import StampedTransport, connect, resolve
+from pipelines.loadtest.generator.connector import Connector
+from pipelines.loadtest.generator.sockets import StampedTransport
 from pipelines.loadtest.generator.transport import MAX_ARRIVING, TOO_MUCH, Finished
 from pipelines.loadtest.recording import Outcome
-from serving.clients import Call
+from pipelines.loadtest.request import UrlCall
 from serving.http2 import frames
 from serving.http2.connection import Connection
 from serving.http2.frames import Code, Http2Error, StreamError, code_name
@@ -60,18 +60,17 @@ class _Stream:
 class GrpcTransport:
     """Sends all requests over one HTTP/2 connection; makes another one when it is lost."""
 
-    def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
-        address = urlsplit(call.url)
-        self._where = resolve(address.hostname or "", address.port or 80)
+    def __init__(self, call: UrlCall, bodies: Sequence[bytes], finished: Finished) -> None:
+        self._connector = Connector(call, "h2")
         self.fields = [
             (b":method", b"POST"),
-            (b":scheme", b"http"),
+            (b":scheme", b"https" if call.tls else b"http"),
             (b":path", call.path.encode("ascii")),
-            (b":authority", address.netloc.encode("ascii")),
+            (b":authority", call.authority.encode("ascii")),
             (b"te", b"trailers"),
             (b"content-type", CONTENT_TYPE),
             (b"user-agent", b"slipway-loadtest"),
-            *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in call.headers.items()),
+            *((name.lower().encode("ascii"), value.encode("ascii")) for name, value in call.fields),
         ]
         self.messages = [prefix(len(body)) + body for body in bodies]
         self._loop = asyncio.get_running_loop()
@@ -98,7 +97,7 @@ class GrpcTransport:
 
     async def _connect(self) -> None:
         try:
-            await connect(self._loop, _GrpcConnection(self), self._where)
+            await self._connector.connect(_GrpcConnection(self))
         except OSError as error:
             self._fail_waiting(f"cannot connect: {error.strerror or error}")
         finally:
@@ -316,6 +315,8 @@ class _GrpcConnection(Connection[_Answer]):
         self._channel.drop(self, text)
 
     def on_lost(self, reason: str) -> None:
+        if not self.has_settings:
+            reason = f"{reason} (does the server speak HTTP/2?)"
         self._is_draining = True
         done_ns = time.monotonic_ns()
         streams, self._streams = self._streams, {}

@@ -8,35 +8,43 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
+from itertools import repeat
 from typing import cast
-from urllib.parse import urlsplit
 
+from pipelines.loadtest.generator.connector import Connector
 from pipelines.loadtest.generator.http_response import BadResponseError, ResponseReader
-from pipelines.loadtest.generator.sockets import StampedTransport, connect, resolve
+from pipelines.loadtest.generator.sockets import StampedTransport
 from pipelines.loadtest.generator.transport import MAX_ARRIVING, TOO_MUCH, Finished
 from pipelines.loadtest.recording import Outcome
-from serving.clients import Call
+from pipelines.loadtest.request import WITH_BODY, UrlCall
 
 _IDLE = -1
 
 
-def request_bytes(call: Call, body: bytes) -> bytes:
-    """One POST request. The call has passed :func:`pipelines.loadtest.generator.transport.check_call`."""
-    host = next((value for name, value in call.headers.items() if name.lower() == "host"), urlsplit(call.url).netloc)
-    lines = [f"POST {call.path} HTTP/1.1", f"Host: {host}"]
+def request_bytes(call: UrlCall, body: bytes, content_type: str = "") -> bytes:
+    """Returns one request. The call has passed :func:`pipelines.loadtest.generator.transport.check_call`."""
+    given = {name.lower(): value for name, value in call.fields}
+    lines = [f"{call.method} {call.path} HTTP/1.1", f"Host: {given.get('host', call.authority)}"]
     own = ("host", "content-length", "transfer-encoding")
-    lines += [f"{name}: {value}" for name, value in call.headers.items() if name.lower() not in own]
-    lines.append(f"Content-Length: {len(body)}")
+    lines += [f"{name}: {value}" for name, value in call.fields if name.lower() not in own]
+    if content_type and "content-type" not in given:
+        lines.append(f"Content-Type: {content_type}")
+    if body or call.method in WITH_BODY:
+        lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
 
 
 class HttpTransport:
     """A connection for each request in flight; the one that was used last is used next."""
 
-    def __init__(self, call: Call, bodies: Sequence[bytes], finished: Finished) -> None:
-        address = urlsplit(call.url)
-        self._where = resolve(address.hostname or "", address.port or 80)
-        self._requests = [request_bytes(call, body) for body in bodies]
+    def __init__(self, call: UrlCall, bodies: Sequence[bytes], finished: Finished) -> None:
+        self._connector = Connector(call, "http/1.1")
+        types = call.content_types or repeat("")
+        self._requests = [request_bytes(call, body, one) for body, one in zip(bodies, types, strict=False)]
+        lowest, highest = call.success
+        self.success = range(lowest, highest + 1)
+        self.with_bodies = call.method != "HEAD"  # answers have some
         self._loop = asyncio.get_running_loop()
         self._busy: dict[int, _HttpConnection | asyncio.Task[None]] = {}
         self.idle: list[_HttpConnection] = []
@@ -54,7 +62,7 @@ class HttpTransport:
     async def _open(self, index: int) -> None:
         try:
             connection = _HttpConnection(self)
-            await connect(self._loop, connection, self._where)
+            await self._connector.connect(connection)
         except OSError as error:
             self.finish(index, Outcome.BROKEN, time.monotonic_ns(), b"", f"cannot connect: {_text(error)}")
             return
@@ -85,7 +93,7 @@ class _HttpConnection(asyncio.Protocol):
 
     def __init__(self, pool: HttpTransport) -> None:
         self._pool = pool
-        self._reader = ResponseReader()
+        self._reader = ResponseReader(pool.with_bodies)
         self._index = _IDLE
         self._transport: StampedTransport
         self._lost = False
@@ -144,11 +152,10 @@ class _HttpConnection(asyncio.Protocol):
             self._pool.idle.append(self)
         else:
             self._transport.close()
-        if status == 200:
+        if status in self._pool.success:
             self._pool.finish(index, Outcome.ANSWERED, done_ns, body, "", first_ns)
         else:
-            text = body[:200].decode("utf-8", "replace")
-            self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {text}")
+            self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {_said(status, body)}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
@@ -169,6 +176,16 @@ class _HttpConnection(asyncio.Protocol):
     def _leave_pool(self) -> None:
         if self in self._pool.idle:
             self._pool.idle.remove(self)
+
+
+def _said(status: int, body: bytes) -> str:
+    """Returns the words of an answer that is no success; a page of HTML says no more than the status' name."""
+    if 300 <= status < 400:
+        return "redirects are not followed"
+    known = status in list(HTTPStatus)
+    if known and (not body or body.lstrip()[:1] == b"<"):
+        return HTTPStatus(status).phrase
+    return body[:200].decode("utf-8", "replace")
 
 
 def _text(error: BaseException) -> str:

@@ -23,9 +23,13 @@ class ResponseReader:
     ``reusable`` says whether the connection may carry another request. The ``on_`` methods are the parser's to call.
     """
 
-    __slots__ = ("_bare", "_framing", "_parser", "_parts", "_size", "complete", "on_body", "reusable", "status")
+    __slots__ = (
+        "_bare", "_framing", "_parser", "_parts", "_size", "_with_bodies", "complete", "on_body", "reusable", "status"
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, with_bodies: bool = True) -> None:
+        """``with_bodies`` is False for answers to HEAD, which end with their head, whatever length it tells."""
+        self._with_bodies = with_bodies
         self._parts: list[bytes] = []
         self.on_body = self._parts.append  # no frame of Python: most of the bytes pass here
         self.reusable = False
@@ -33,7 +37,7 @@ class ResponseReader:
 
     def reset(self) -> None:
         """Makes it ready for the next response."""
-        if not self.reusable:
+        if not self.reusable or not self._with_bodies:
             self._parser = HttpResponseParser(self)  # the last one takes nothing after the end of a connection
         self.status = 0
         self.complete = False
@@ -114,7 +118,7 @@ class ResponseReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) == 14 and name.lower() == b"content-length":
-            if int(value) > MAX_BODY:
+            if int(value) > MAX_BODY and self._with_bodies:
                 raise BadResponseError(f"the answer has {int(value):,} bytes; the limit is {MAX_BODY:,}")
         elif len(name) == 17 and name.lower() == b"transfer-encoding":
             if value.strip().lower() != b"chunked":
@@ -131,6 +135,7 @@ class ResponseReader:
         if status >= 200:
             self.status = status
             self.reusable = self._parser.should_keep_alive()
+            self.complete = not self._with_bodies
 
     def on_message_complete(self) -> None:
         if self.status:

@@ -22,6 +22,8 @@ NS_PER_S = 1_000_000_000
 READ_BYTES = 256 * 1024
 HIGH_WATER = 64 * 1024
 """Unsent bytes above which the protocol is asked to pause; it may go on at a quarter of them."""
+FULL_S = 0.002
+"""The time after which the queue of a Unix socket is tried again."""
 MOST_PIECES = 512
 """Pieces of one sendmsg(2); Linux takes 1,024."""
 STAMPS = 37  # SO_TIMESTAMPING of <asm-generic/socket.h>; Python has no name for it
@@ -45,7 +47,8 @@ class StampedTransport(asyncio.Transport):
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, protocol: asyncio.Protocol) -> None:
         super().__init__({"socket": sock, "peername": _peer(sock)})
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stamps = ask_for_stamps(sock)
         self.received_ns = 0
         self._loop, self._sock, self._protocol = loop, sock, protocol
@@ -257,14 +260,30 @@ async def connect(loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol, w
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        await loop.sock_connect(sock, address)
+        if family == socket.AF_UNIX:
+            await _connect_unix(sock, address)
+        else:
+            await loop.sock_connect(sock, address)
     except OSError as error:
         sock.close()
-        raise OSError(error.errno, os.strerror(error.errno or 0)) from error  # event loops word it differently
+        if error.errno is None:  # the path of a Unix socket is too long
+            raise
+        raise OSError(error.errno, os.strerror(error.errno)) from error  # event loops word it differently
     except BaseException:
         sock.close()
         raise
     return StampedTransport(loop, sock, protocol)
+
+
+async def _connect_unix(sock: socket.socket, path: str) -> None:
+    """Connects to a Unix socket; waits while its queue is full, which the kernel does not announce. Raises OSError."""
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            await asyncio.sleep(FULL_S)
+        else:
+            return
 
 
 def listen(

@@ -121,7 +121,8 @@ def _judged(whole: Scenario, subject: Subject) -> tuple[Scenario, tuple[str, ...
         else:
             notes.append(f"{wrong} from the first answer to the same body: give the right ones with --expect")
     if whole.load.distinct_inputs == 1:
-        notes.append("one body for all requests: a cache of the server may have answered; give several with --body")
+        more = "; give several with --body" if any(subject.bodies) else ""
+        notes.append(f"all requests are the same, so a cache of the server may have answered them{more}")
     if whole.load.closed_loop and whole.name != "offline":
         notes.append("a closed loop waits for a slow server and hides its stalls: do not judge tail latency by it")
     return whole, tuple(notes)

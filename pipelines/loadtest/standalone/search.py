@@ -29,6 +29,9 @@ CONFIRM_S = 8.0
 MAX_SPOILT = 6
 BESIDE_S = 1.0
 """A probe takes at least this much longer, to start and end the generator. If it takes more, the last probe tells."""
+TOO_HIGH = "the lowest rate that the budget allows to measure misses the target: raise --budget or --p99-target-ms"
+NOT_CONFIRMED = "the budget left no time for the longer run that confirms the rate: raise --budget"
+NONE_HELD = "the budget was over before a rate held the target: raise --budget"
 FEWEST = 700
 """Requests of a probe: 1.5 times as many as the 99th percentile needs."""
 
@@ -123,7 +126,7 @@ class Search:
                 rate = min(low * step, self.max_rate_per_s) if low else min(rate / step, self._guess())
                 step = step**2 if step < 2 else step
             if rate * self.budget_s < FEWEST:
-                return self._found(None, False, True, low, high, "no rate that can be measured in this time holds it")
+                return self._found(None, False, True, low, high, TOO_HIGH)
         complete = bool(low and ((high and high / low <= CLOSE) or low >= self.max_rate_per_s))
         return self._confirmed(low, high, complete)
 
@@ -167,17 +170,17 @@ class Search:
 
     def _confirmed(self, low: float | None, high: float | None, complete: bool) -> SearchResult:
         if low is None:
-            return self._found(None, False, complete, low, high, "the time was over before any rate held it")
+            return self._found(None, False, complete, low, high, NONE_HELD)
         rate = self._fitted(low) / MARGIN if low < self.max_rate_per_s else low
         for _ in range(TRIES):
             if self._left() < self._cost(rate, CONFIRM_S):
-                return self._found(rate, False, complete, low, high, "no time was left to confirm it")
+                return self._found(rate, False, complete, low, high, NOT_CONFIRMED)
             if self._passes(rate, CONFIRM_S):
                 rate, high = self._raised(rate, high)
                 note = "at the highest rate that may be offered" if rate >= self.max_rate_per_s else ""
                 return self._found(rate, True, complete, rate, high, note)
             high, rate = rate, rate / CLOSE
-        return self._found(rate, False, complete, None, high, "longer runs did not hold it")
+        return self._found(rate, False, complete, None, high, "longer runs missed the target")
 
     def _raised(self, rate: float, high: float | None) -> tuple[float, float | None]:
         """Uses the time that is left for longer runs between a confirmed rate and the lowest that failed.

@@ -53,7 +53,7 @@ def median_interval(values: Sequence[float]) -> Interval | str:
     them and covers 93.75 %.
     """
     if len(values) < MIN_RUNS:
-        return f"no interval: {len(values)} of {MIN_RUNS} runs"
+        return f"an interval needs {MIN_RUNS} runs, had {len(values)}"
     ordered, outside, rank = sorted(values), 0.0, 0
     while True:
         more = outside + 2 * math.comb(len(ordered), rank) / 2 ** len(ordered)
@@ -83,11 +83,11 @@ def ratio_interval(runs: Sequence[np.ndarray], base: Sequence[np.ndarray], per_m
 def _centre_and_spread(runs: Sequence[np.ndarray], per_mille: int) -> tuple[float, float, float, float] | str:
     """Returns (log of the percentile of all, its standard error, degrees of freedom, nominal level), or why not."""
     if len(runs) < MIN_RUNS:
-        return f"no interval: {len(runs)} of {MIN_RUNS} runs"
+        return f"an interval needs {MIN_RUNS} runs, had {len(runs)}"
     fewest = min(len(run) for run in runs)
     nominal = next((level for count, level in NOMINAL if fewest >= count), None)
     if nominal is None:
-        return f"no interval: {fewest:,} of {NOMINAL[-1][0]:,} answers in the shortest run"
+        return f"an interval needs {NOMINAL[-1][0]:,} answers in each run, had {fewest:,}: test longer"
     own = [float(run[rank_of(per_mille, len(run))]) for run in runs]
     if min(own) <= 0:
         return "no interval: a latency of zero"

@@ -55,7 +55,7 @@ class Counted:
 def _too_few(c: Counted) -> str | None:
     if c.answered >= MIN_ANSWERS:
         return None
-    return f"too few answers: {c.answered} of the {MIN_ANSWERS} that a median needs: test longer"
+    return f"too few answers: a median needs {MIN_ANSWERS}, had {c.answered}: test longer"
 
 
 def _too_many_errors(c: Counted) -> str | None:
@@ -68,7 +68,10 @@ def _too_many_errors(c: Counted) -> str | None:
 def _in_flight_limit(c: Counted) -> str | None:
     if not c.not_sent:
         return None
-    return f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} were already in flight, the limit"
+    return (
+        f"{c.not_sent:,} requests were not sent: {c.in_flight_limit:,} others were unanswered (limit): "
+        "test at a lower rate"
+    )
 
 
 def _sent_late(c: Counted) -> str | None:
@@ -85,7 +88,7 @@ def _fell_behind(c: Counted) -> str | None:
         return None
     return (
         f"the server did not keep up: {c.ended_in_window:,} requests ended while {c.requests:,} were due "
-        f"(limit {MIN_RATE_SHARE:.0%}): offer less"
+        f"(limit {MIN_RATE_SHARE:.0%}): test at a lower rate"
     )
 
 
@@ -94,7 +97,7 @@ def _too_busy(c: Counted) -> str | None:
         return None
     return (
         f"the load generator used {c.cpu_share:.0%} of a core (limit {MAX_CPU_SHARE:.0%}): "
-        "the rate may be limited by the generator: offer less"
+        "the server may be faster than that: test at a lower rate or concurrency"
     )
 
 
@@ -105,12 +108,12 @@ def _stolen(c: Counted) -> str | None:
 
 
 def _too_short(c: Counted) -> str | None:
-    if c.duration_s >= c.min_duration_s - 1e-6 and c.requests >= c.min_requests:
-        return None
-    return (
-        f"too short: {c.requests:,} requests in {c.duration_s:.3g} s, "
-        f"at least {c.min_requests:,} in {c.min_duration_s:g} s are required: test longer"
-    )
+    missing = []
+    if c.duration_s < c.min_duration_s - 1e-6:
+        missing.append(f"{c.min_duration_s:g} s are required, it took {c.duration_s:.3g} s")
+    if c.requests < c.min_requests:
+        missing.append(f"{c.min_requests:,} requests are required, there were {c.requests:,}")
+    return f"too short: {' and '.join(missing)}: test longer" if missing else None
 
 
 def _interrupted(c: Counted) -> str | None:

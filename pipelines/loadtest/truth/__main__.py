@@ -7,7 +7,8 @@ import gc
 import sys
 from importlib import import_module
 
-from pipelines.loadtest.generator.generator import in_flight_limit, new_event_loop
+from pipelines.loadtest.generator.carrier import new_event_loop
+from pipelines.loadtest.generator.open_files import raise_limit
 from pipelines.loadtest.generator.priority import settle
 
 KINDS = ("http", "grpc")
@@ -20,7 +21,7 @@ def main(words: list[str]) -> int:
         return 2
     serve = import_module(f"pipelines.loadtest.truth.{words[0]}_server").serve
     port, host = int(words[1]) if words[1:] else 0, words[2] if words[2:] else LOOPBACK
-    in_flight_limit()  # a generator may open this many connections
+    raise_limit()  # a generator may open this many connections
     settle(place=0)  # away from the generator, where there are two processors
     gc.collect()
     gc.freeze()

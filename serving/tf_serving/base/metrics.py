@@ -1,9 +1,8 @@
 """Count events and durations, and write them as a page in Prometheus' text format.
 
 Names are converted as in tensorflow/serving (util/prometheus_exporter.cc): ``/tensorflow/serving/request_count``
-becomes ``:tensorflow:serving:request_count``. Each combination of label values has its own cell. A metric has
-at most :data:`MAX_CELLS` cells; further combinations share one cell labelled "other", because clients can send
-any model name.
+becomes ``:tensorflow:serving:request_count``. Each combination of label values has its own cell. Clients can send
+any model name, so names that are not served share one cell (:func:`label`).
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-MAX_CELLS = 1000
 CONTENT_TYPE = "text/plain"
 
 _BAD_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
@@ -47,11 +45,7 @@ class Metric(ABC):
 
     def _cell(self, values: tuple[str, ...]) -> list[float]:
         cell = self._cells.get(values)
-        if cell is None:
-            if len(self._cells) >= MAX_CELLS:
-                values = ("other",) * len(self.labels)
-            cell = self._cells.setdefault(values, [0] * self.size)
-        return cell
+        return self._cells.setdefault(values, [0] * self.size) if cell is None else cell
 
     def lines(self) -> list[str]:
         """Write the metric as lines of Prometheus' text format."""
@@ -108,6 +102,16 @@ class Histogram(Metric):
         return [*found, f"{self.name}_sum{{{labels}}} {cell[-1]}", f"{self.name}_count{{{labels}}} {count}"]
 
 
+def know(models: Iterable[str]) -> None:
+    """Give the requests to these models cells of their own."""
+    _MODELS.update(models)
+
+
+def label(model: str) -> str:
+    """Return the label of the requests to a model: its name, an empty text if there has been no such model."""
+    return model if model in _MODELS else ""
+
+
 def page() -> str:
     """Write every metric, sorted by name."""
     with _REGISTRY_LOCK:
@@ -127,6 +131,7 @@ def _label_name(name: str) -> str:
 
 _REGISTRY: dict[str, Metric] = {}
 _REGISTRY_LOCK = threading.Lock()
+_MODELS: set[str] = set()
 
 REQUESTS = Counter("/tensorflow/serving/request_count", "model_name", "status")
 REQUEST_LATENCY = Histogram("/tensorflow/serving/request_latency", "model_name", "API", "entrypoint", limits=LATENCY_US)

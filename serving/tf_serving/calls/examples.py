@@ -7,13 +7,16 @@ serialised example: parsing the two together merges their features.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from serving.tf_serving.base.deadlines import check
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.codecs.json_base64 import decode_base64, is_base64
 from serving.tf_serving.codecs.json_text import brief, encode_text, type_name
+from serving.tf_serving.codecs.json_to_tensors import too_large_for
 
 _KINDS = {"int64": "int64_list", "float": "float_list", "bytes": "bytes_list"}
 
@@ -62,6 +65,7 @@ def _texts(items: list[bytes]) -> np.ndarray:
 def _example(value: Any) -> Any:
     from tensorflow.core.example import example_pb2
 
+    check()
     if not isinstance(value, dict):
         raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()
@@ -84,8 +88,12 @@ def _fill(feature: Any, name: str, items: list[Any]) -> None:
         first = kind
         values.append(value)
     if first == "float":
-        with np.errstate(over="ignore"):  # a too large number becomes infinity, as for tensors
-            values = np.array(values).astype(np.float32).tolist()
+        with np.errstate(over="ignore"):
+            floats = np.array(values).astype(np.float32).tolist()
+        for value, single in zip(values, floats, strict=True):
+            if math.isinf(single) and not math.isinf(value):
+                raise too_large_for(value, "float")
+        values = floats
     if first is not None:
         getattr(feature, _KINDS[first]).value.extend(values)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from serving.tf_serving.base.deadlines import hold
 from serving.tf_serving.base.dtypes import dtype_name
 from serving.tf_serving.base.errors import CODES, ServingError, invalid
 from serving.tf_serving.codecs.predict_request import PredictRequest
@@ -155,7 +156,7 @@ def _proto_inputs(signature: Signature, given: Mapping[str, Any]) -> dict[str, n
             proto = given[alias]
             try:
                 arrays[alias] = (
-                    to_array(proto, info.dtype, info.numpy) if proto.dtype == info.enum else _other_dtype(proto)
+                    to_array(proto, info.dtype, info.numpy, hold) if proto.dtype == info.enum else _other_dtype(proto)
                 )
             except TensorParsingError as error:
                 raise invalid(f"tensor parsing error: {alias}") from error
@@ -184,7 +185,7 @@ def _other_dtype(proto: Any) -> np.ndarray:
         numpy = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
     except (TypeError, KeyError) as error:  # an unknown dtype, or one without values, such as DT_RESOURCE
         raise TensorParsingError(f"dtype {proto.dtype} is not supported") from error
-    return to_array(proto, dtype_name(proto.dtype), numpy)
+    return to_array(proto, dtype_name(proto.dtype), numpy, hold)
 
 
 def _wanted(signature: Signature, output_filter: Sequence[str]) -> list[str]:

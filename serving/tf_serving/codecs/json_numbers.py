@@ -75,8 +75,10 @@ class Numbers:
             limits = np.iinfo(info.numpy)
             if values.min() < limits.min or values.max() > limits.max:
                 return None
-        with np.errstate(over="ignore"):  # the API turns a too large number into infinity
-            return values.astype(info.numpy, copy=False).reshape(shape)
+        with np.errstate(over="ignore"):
+            array = values.astype(info.numpy, copy=False).reshape(shape)
+        # simdjson reads no infinities: this one was a number that is too large for the dtype.
+        return None if kind == "d" and np.isinf(array).any() else array
 
     def _tokens(self) -> bytes:
         # Translate the whole body at once: a slice would copy megabytes.

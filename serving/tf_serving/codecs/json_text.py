@@ -1,7 +1,7 @@
-"""Parse JSON like TensorFlow Serving: NaN and Infinity are numbers, depth is unlimited, trailing text is ignored.
+"""Parse JSON like TensorFlow Serving: NaN and Infinity are numbers, values may be deep, trailing text is ignored.
 
-``orjson`` reads nearly every body. A body that it refuses goes to the standard library. If that refuses it too
-(because of deep nesting, or an error to report), the parser in this module reads it, with its own stack.
+``orjson`` reads nearly every body. A body that it refuses goes to the standard library, deep ones in plies
+(``json_depth.py``). Time is linear in the size of the body, whatever is in it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,32 @@ from __future__ import annotations
 import json
 import math
 import re
-from json.decoder import scanstring  # type: ignore[attr-defined]  # JSONDecoder's own function for strings
 from typing import Any
 
 import orjson
 
+from serving.tf_serving.base.deadlines import check, hold, leaving
 from serving.tf_serving.base.errors import ServingError, invalid
+from serving.tf_serving.codecs import json_depth
 
 BRIEF_CHARACTERS = 256
 
+VALUE_BYTES = 64
+"""Memory that a parsed value takes, about."""
+
 _SPACE = re.compile(r"[ \t\n\r]*")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_WORDS = {"true": True, "false": False, "null": None, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_WORDS |= {"-NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}  # RapidJSON accepts these, too
-_WORD = re.compile("|".join(_WORDS))
+_MAY_BE_A_WORD = re.compile(r"-NaN|Inf(?!inity)")
+_WORDS = re.compile(r'"(?:[^"\\]|\\.)*+"|-NaN|Inf(?:inity)?+', re.DOTALL)
+_OTHER_WORDS = {"Inf": "Infinity", "-NaN": "NaN"}  # RapidJSON accepts these, too
+_NO_COMMA = "Expecting ',' delimiter"
+_PROBLEMS = {
+    "Expecting value": "Invalid value.",
+    "Expecting property name enclosed in double quotes": "Missing a name for object member.",
+    "Expecting ':' delimiter": "Missing a colon after a name of object member.",
+    "Unterminated string starting at": "Missing a closing quotation mark in string.",
+    "Invalid \\uXXXX escape": "Incorrect hex digit after \\u escape in string.",
+    "Invalid control character at": "Invalid encoding in string.",
+}
 _KEYS = {key: f'"{key}"'.encode() for key in ("signature_name", "instances", "inputs", "examples", "context")}
 _TYPES = {type(None): "Null", dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
@@ -32,11 +44,14 @@ def parse(body: bytes) -> Any:
 
     An integer that does not fit in 64 bits is read as a float. If a request repeats a key, its first value
     counts, as in RapidJSON. Bytes of a string that are not UTF-8 become lone surrogates ("surrogateescape"),
-    so that :func:`encode_text` restores them.
+    so that :func:`encode_text` restores them. Of a document of over ``json_depth.PLY`` levels, the deep values
+    may be 0.
 
     Raises:
-        ServingError: INVALID_ARGUMENT with the offset of the first error.
+        ServingError: INVALID_ARGUMENT with the offset of the first error; another code, if the answer is not wanted
+            any more, or there is no room for the values.
     """
+    hold(VALUE_BYTES * (body.count(b",") + body.count(b"[") + body.count(b"{")))
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -44,52 +59,48 @@ def parse(body: bytes) -> Any:
     else:
         if not _may_have_twins(body, value):
             return value
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    try:
-        return _DECODER.raw_decode(text, _skip(text, 0))[0]
-    except (RecursionError, ValueError):
-        return parse_deep(text)
-
-
-def parse_deep(text: str) -> Any:
-    """Parse like :func:`parse`, without recursion and in Python only."""
-    position = _skip(text, 0)
-    if position == len(text):
+    if not body.strip(b" \t\n\r"):
         raise invalid("JSON Parse error: The document is empty.")
-    containers: list[Any] = []  # the open lists and objects, the innermost last
-    keys: list[str] = []  # for each open object, the key whose value comes next
-    while True:
-        position = _skip(text, position)
-        char = text[position : position + 1]
-        value: Any
-        if char in ("[", "{") and char:
-            inside = _skip(text, position + 1)
-            if text[inside : inside + 1] != {"[": "]", "{": "}"}[char]:
-                containers.append([] if char == "[" else {})
-                position = position + 1 if char == "[" else _key(text, inside, keys)
-                continue
-            value, position = [] if char == "[" else {}, inside + 1
-        else:
-            value, position = _scalar(text, position)
-        while containers:
-            position = _skip(text, position)
-            char = text[position : position + 1]
-            top = containers[-1]
-            if isinstance(top, list):
-                top.append(value)
-                closing, expected = "]", "Missing a comma or ] after an array element."
-            else:
-                top.setdefault(keys.pop(), value)
-                closing, expected = "}", "Missing a comma or } after an object member."
-            if char == closing:
-                value, position = containers.pop(), position + 1
-            elif char == ",":
-                position = position + 1 if closing == "]" else _key(text, _skip(text, position + 1), keys)
-                break
-            else:
-                raise _error(expected, position)
-        else:
-            return value
+    check()
+    if json_depth.depth(body) <= json_depth.PLY:
+        return _parse(body)
+    shallow = json_depth.plies(body)
+    if shallow is None:
+        raise _not_ended(body)
+    return _parse(shallow)[0]
+
+
+def _parse(body: bytes) -> Any:
+    """Parse a document that is not deep."""
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    if _MAY_BE_A_WORD.search(text):
+        text = _WORDS.sub(lambda found: _OTHER_WORDS.get(found.group(), found.group()), text)
+    try:
+        return _decoder().raw_decode(text, _skip(text, 0))[0]
+    except json.JSONDecodeError as error:
+        position = len(text[: error.pos].encode("utf-8", "surrogateescape"))
+        problem = _PROBLEMS.get(error.msg, "Invalid escape character in string.")
+        if error.msg == _NO_COMMA:
+            problem = _missing_comma(body[:position])
+        raise _error(problem, position) from error
+    except _TooBigError as error:
+        raise _error("Number too big to be stored in double.", max(0, body.find(str(error).encode()))) from error
+
+
+def _not_ended(body: bytes) -> ServingError:
+    """Make the error for a document that ends before its last bracket is closed."""
+    last = body.rstrip(b" \t\n\r")[-1:]
+    if last == b"{":
+        return _error("Missing a name for object member.", len(body))
+    if last in (b"[", b",", b":"):
+        return _error("Invalid value.", len(body))
+    return _error(_missing_comma(body), len(body))
+
+
+def _missing_comma(before: bytes) -> str:
+    if json_depth.container_at(before) == "{":
+        return "Missing a comma or } after an object member."
+    return "Missing a comma or ] after an array element."
 
 
 def encode_text(text: str) -> bytes:
@@ -145,68 +156,50 @@ def _scalar_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _integer(text: str) -> int | float:
-    if len(text) <= 20:
-        value = int(text)
-        if -(2**63) <= value < 2**64:
-            return value
-    return float(text)
-
-
 def _may_have_twins(body: bytes, value: Any) -> bool:
     """Return True if a key of a request may be repeated: orjson keeps its last value, but the first counts."""
     return isinstance(value, dict) and any(key in value and body.count(text) > 1 for key, text in _KEYS.items())
 
 
-def _first_of_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        members.clear()
-        for key, value in pairs:
-            members.setdefault(key, value)
-    return members
+def _decoder() -> json.JSONDecoder:
+    """Make a decoder that stops when the client of the thread's request has left."""
+    is_gone = leaving()
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if is_gone():
+            check()
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            found.clear()
+            for key, value in pairs:
+                found.setdefault(key, value)
+        return found
+
+    def integer(text: str) -> int | float:
+        if len(text) <= 20:
+            value = int(text)
+            if -(2**63) <= value < 2**64:
+                return value
+        return decimal(text)
+
+    def decimal(text: str) -> float:
+        if is_gone():
+            check()
+        value = float(text)
+        if math.isinf(value):
+            raise _TooBigError(text)
+        return value
+
+    return json.JSONDecoder(parse_int=integer, parse_float=decimal, object_pairs_hook=members)
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_first_of_twins)
+class _TooBigError(Exception):
+    """A number is larger than any double; the text is the number."""
 
 
 def _skip(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
-
-
-def _key(text: str, position: int, keys: list[str]) -> int:
-    if text[position : position + 1] != '"':
-        raise _error("Missing a name for object member.", position)
-    key, position = _string(text, position)
-    position = _skip(text, position)
-    if text[position : position + 1] != ":":
-        raise _error("Missing a colon after a name of object member.", position)
-    keys.append(key)
-    return position + 1
-
-
-def _string(text: str, position: int) -> tuple[str, int]:
-    try:
-        return scanstring(text, position + 1, True)
-    except json.JSONDecodeError as error:
-        problems = {
-            "Unterminated string starting at": "Missing a closing quotation mark in string.",
-            "Invalid \\uXXXX escape": "Incorrect hex digit after \\u escape in string.",
-            "Invalid control character at": "Invalid encoding in string.",
-        }
-        raise _error(problems.get(error.msg, "Invalid escape character in string."), error.pos) from error
-
-
-def _scalar(text: str, position: int) -> tuple[Any, int]:
-    if text[position : position + 1] == '"':
-        return _string(text, position)
-    if match := _WORD.match(text, position):
-        return _WORDS[match.group()], match.end()
-    if match := _NUMBER.match(text, position):
-        number = match.group()
-        return (_integer(number) if number.lstrip("-").isdigit() else float(number)), match.end()
-    raise _error("Invalid value.", position)
 
 
 def _error(problem: str, position: int) -> ServingError:

@@ -7,7 +7,7 @@ the first wrong value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -85,7 +85,7 @@ def _rows(rows: list[Any], inputs: Mapping[str, TensorInfo]) -> Arrays:
             "as per tensorinfo_map"
         )
     are_objects = _is_object(rows[0])
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows if dict in set(map(type, rows)) else ()):
         if are_objects and not _is_object(row):
             raise invalid(f"Expecting object but got list at item {index} of input list")
         if are_objects and row.keys() != inputs.keys():
@@ -117,22 +117,26 @@ def _batch(elements: list[Any], info: TensorInfo, key: str) -> np.ndarray:
         return dense(elements, info)
     except ServingError as error:
         whole = error.code, error.message  # keeping the error itself would keep this frame and the body in memory
-    size, shape = -1, ""
-    for index, element in enumerate(elements):
-        try:
-            array = dense(element, info)
-            text = f"[{','.join(map(str, array.shape))}]"
-            if index == 0:
-                size, shape = array.size, text
-            if array.size != size:
-                raise invalid(f"Expecting tensor size: {size} but got: {array.size}")
-            if text != shape:
-                raise invalid(f"Expecting shape {shape} but got: {text}")
-        except ServingError as error:
-            raise ServingError(
-                error.code, f"Failed to process element: {index}{key} of 'instances' list. Error: {error}"
-            ) from error
+    index = 0
+    try:
+        first = dense(elements[0], info)
+        found = _first(elements, lambda part: _fit(part, first.shape, info))
+        if found is not None:
+            index = found
+            element = dense(elements[found], info)
+            if element.size != first.size:
+                raise invalid(f"Expecting tensor size: {first.size} but got: {element.size}")
+            if element.shape != first.shape:
+                raise invalid(f"Expecting shape {_shape_text(first)} but got: {_shape_text(element)}")
+    except ServingError as error:
+        raise ServingError(
+            error.code, f"Failed to process element: {index}{key} of 'instances' list. Error: {error}"
+        ) from error
     raise ServingError(*whole)
+
+
+def _shape_text(array: np.ndarray) -> str:
+    return f"[{','.join(map(str, array.shape))}]"
 
 
 def dense(value: Any, info: TensorInfo) -> np.ndarray:
@@ -166,8 +170,13 @@ def dense(value: Any, info: TensorInfo) -> np.ndarray:
 def _floats(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
     if not set(map(type, leaves)) <= {int, float}:
         return None
-    with np.errstate(over="ignore"):  # the API turns a too large number into infinity
-        return np.array(leaves, np.float64).astype(info.numpy, copy=False)
+    doubles = np.array(leaves, np.float64)
+    with np.errstate(over="ignore"):
+        array = doubles.astype(info.numpy, copy=False)
+    too_large = np.flatnonzero(np.isinf(array) & np.isfinite(doubles))
+    if too_large.size:
+        raise too_large_for(leaves[too_large[0]], info.dtype)
+    return array
 
 
 def _integers(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
@@ -197,6 +206,11 @@ _LEAVES: dict[str, Callable[[list[Any], TensorInfo], np.ndarray | None]] = {
 }
 
 
+def too_large_for(value: float, dtype: str) -> ServingError:
+    """Make the error for a number that would become infinity."""
+    return invalid(f"Cannot convert JSON value: {brief(value)} to {dtype} without loss of precision.")
+
+
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and not is_base64(value)
 
@@ -210,32 +224,62 @@ def _first_offender(value: Any, info: TensorInfo) -> ServingError:
         if not inner:
             break
         inner = inner[0]
-    walk: list[Iterator[Any]] = [iter([value])]  # the lists that contain the current value
-    while walk:
-        try:
-            item = next(walk[-1])
-        except StopIteration:
-            walk.pop()
-            continue
-        level = len(walk) - 1
-        if isinstance(item, list):
-            if level >= len(shape):
-                return invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
-            if len(item) != shape[level]:
-                return invalid(
-                    f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {shape[level]}"
-                )
-            walk.append(iter(item))
-        elif level != len(shape):
+    item, level = value, 0
+    while isinstance(item, list):
+        if level >= len(shape):
+            return invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
+        if len(item) != shape[level]:
             return invalid(
-                f"JSON Value: {brief(item)} found at incorrect level: {level + 1} in the JSON DOM. "
-                f"Expected at level: {len(shape)}"
+                f"Encountered list at unexpected size: {len(item)} at level: {level} expected size: {shape[level]}"
             )
-        elif info.dtype not in _LEAVES:
-            return _unsupported(item, info)
-        elif _LEAVES[info.dtype]([item], info) is None:
-            return invalid(f"JSON Value: {brief(item)} Type: {type_name(item)} is not of expected type: {info.dtype}")
-    return invalid(f"JSON Value: {brief(value)} does not fit the input {info.name}")
+        level += 1
+        index = _first(item, lambda part: _fit(part, shape[level:], info))  # noqa: B023 - called at once
+        if index is None:
+            return invalid(f"JSON Value: {brief(value)} does not fit the input {info.name}")
+        item = item[index]
+    if level != len(shape):
+        return invalid(
+            f"JSON Value: {brief(item)} found at incorrect level: {level + 1} in the JSON DOM. "
+            f"Expected at level: {len(shape)}"
+        )
+    if info.dtype not in _LEAVES:
+        return _unsupported(item, info)
+    try:
+        _LEAVES[info.dtype]([item], info)
+    except ServingError as error:
+        return error
+    return invalid(f"JSON Value: {brief(item)} Type: {type_name(item)} is not of expected type: {info.dtype}")
+
+
+def _first(items: list[Any], fit: Callable[[list[Any]], bool]) -> int | None:
+    """Find the first item that does not fit, by halves: a check of many items at once costs little for each."""
+    if fit(items):
+        return None
+    start, end = 0, len(items)
+    while end - start > 1:
+        middle = (start + end) // 2
+        if fit(items[start:middle]):
+            start = middle
+        else:
+            end = middle
+    return start
+
+
+def _fit(items: list[Any], shape: Sequence[int], info: TensorInfo) -> bool:
+    """Return True if each item is of this shape, with values of the input's dtype."""
+    level = items
+    for size in shape:
+        if not level:
+            return True
+        if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
+            return False
+        level = list(chain.from_iterable(level))
+    if not level:
+        return True
+    try:
+        return info.dtype in _LEAVES and _LEAVES[info.dtype](level, info) is not None
+    except ServingError:
+        return False
 
 
 def _unsupported(value: Any, info: TensorInfo) -> ServingError:

@@ -65,6 +65,7 @@ class Predict:
         try:
             if not here:
                 check_is_wanted(call)  # it has waited for a thread
+            deadlines.begin(call.deadline, lambda: call.is_over, call.share)
             request = parsed(self._request_class, call.body)
             count = Count("Predict", request.model_spec.name)
             asked = read_predict(find(self._manager, request), request)
@@ -84,7 +85,7 @@ class Predict:
     def _run(self, call: GrpcCall, asked: Prediction, count: Count, here: bool) -> None:
         try:
             check_is_wanted(call)
-            deadlines.begin(call.deadline)
+            deadlines.begin(call.deadline, lambda: call.is_over, call.share)
             pace = asked.signature.pace
             start = pace.clock()
             outputs = run_predict(asked)

@@ -69,7 +69,7 @@ class Count:
     __slots__ = ("_api", "_model", "_start")
 
     def __init__(self, api: str, model: str) -> None:
-        self._api, self._model, self._start = api, model, time.perf_counter()
+        self._api, self._model, self._start = api, metrics.label(model), time.perf_counter()
 
     def end(self, status: str) -> None:
         """Record that the request ended with this status code."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from serving.http2.connection import LINGER_S
 from serving.http2.grpc_server import Method, ServerRules
 from serving.http2.server_connection import PREFACE_S, ServerConnection
+from serving.limits import Held
 from serving.tf_serving.base.errors import invalid
 from serving.tf_serving.base.ports import PortTakenError, bound
-from serving.tf_serving.grpc_api.health import health_service
+from serving.tf_serving.grpc_api.health import Health
 from serving.tf_serving.settings.channel import with_arguments
 from serving.tf_serving.settings.flags import Flags
 from serving.tf_serving.settings.text_proto import read_text
@@ -25,10 +26,12 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 class GrpcServer:
     """A gRPC server on the port and the socket in the flags, from :meth:`start` to :meth:`stop`."""
 
-    def __init__(self, methods: dict[bytes, Method], flags: Flags) -> None:
+    def __init__(self, methods: dict[bytes, Method], flags: Flags, held: Held) -> None:
         """Read the settings; opens nothing. Raises ServingError: the SSLConfig or channel arguments cannot be used."""
-        offered = methods | health_service() if flags.enable_grpc_healthcheck_service else methods
-        self._rules = with_arguments(ServerRules(offered, max_message=MAX_MESSAGE_BYTES), flags.grpc_channel_arguments)
+        self._health = Health()
+        offered = methods | self._health.methods() if flags.enable_grpc_healthcheck_service else methods
+        rules = ServerRules(offered, held, max_message=MAX_MESSAGE_BYTES, max_ratio=flags.grpc_max_gzip_ratio)
+        self._rules = with_arguments(rules, flags.grpc_channel_arguments)
         self._tls = _tls(flags.ssl_config_file)
         self._flags = flags
         self._servers: list[asyncio.Server] = []
@@ -65,6 +68,7 @@ class GrpcServer:
         """Stop listening; returns when all running requests are answered, or the time is over."""
         for server in self._servers:
             server.close()
+        self._health.stop()
         deadline = asyncio.get_running_loop().time() + seconds
         while self._alive and asyncio.get_running_loop().time() < deadline:
             for connection in list(self._alive):  # on each pass, because a new one may have been accepted

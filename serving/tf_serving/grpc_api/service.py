@@ -136,7 +136,7 @@ def _method(request_class: Any, answer: Answer, workers: Workers, outbox: Outbox
 
     def ask(call: GrpcCall) -> bytes:
         check_is_wanted(call)
-        deadlines.begin(call.deadline)
+        deadlines.begin(call.deadline, lambda: call.is_over, call.share)
         body: bytes = answer(parsed(request_class, call.body)).SerializeToString()
         return body
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+
+from serving.tf_serving.base.deadlines import check, hold
 
 GZIP = "gzip"
 MIN_COMPRESSED = 1400
@@ -29,14 +30,13 @@ class ExpectationError(Exception):
     """A request has an Expect header that this server does not support."""
 
 
-def decompressed(body: bytes, limit: int, ratio: int, check: Callable[[], None]) -> bytes:
+def decompressed(body: bytes, limit: int, ratio: int) -> bytes:
     """Decompress a gzipped body; return empty bytes for invalid gzip, as tensorflow/serving does.
-
-    ``check`` is called before each step, and raises if the content is no longer wanted.
 
     Raises:
         BodyTooLargeError: the content exceeds ``limit`` bytes, or both FREE and ``ratio`` times the size of the body,
             or there are too many members. Decompressing stops there.
+        ServingError: the content is no longer wanted, or there is no room for it.
     """
     most = min(limit, max(FREE, ratio * len(body)))
     source, size, at = memoryview(body), 0, 0
@@ -59,6 +59,7 @@ def decompressed(body: bytes, limit: int, ratio: int, check: Callable[[], None])
                 size += len(part)
                 if size > most:
                     raise BodyTooLargeError
+                hold(len(part))
                 parts.append(part)
             at -= len(member.unused_data)
     except zlib.error:

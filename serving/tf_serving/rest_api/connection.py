@@ -9,22 +9,27 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
+from serving.limits import LINGER_BYTES, LINGER_S, Held, half_of_memory
 from serving.tf_serving.rest_api.message import Request, Response, html
 from serving.tf_serving.rest_api.reader import RequestReader
 
 KEEP_ALIVE_S = 3630.0
 """Time that a connection may stay idle after an answer: longer than the idle time-out of any proxy."""
-LINGER_S = 5.0
-"""Time that a refused client may go on sending: some clients read the answer only after that."""
+LAST_LINGER_S = 1.0
+"""LINGER_S while the server stops."""
 _MANY = 65_536  # bytes: a larger body is not copied to join it with the head
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of requests: ``head_s`` seconds for a head (the first counts from connecting), ``max_body`` bytes."""
+    """Limits of requests: ``head_s`` seconds for a head (the first counts from connecting), ``max_body`` bytes.
+
+    ``held`` limits the bodies of all requests together.
+    """
 
     head_s: float
     max_body: int
+    held: Held = field(default_factory=lambda: Held(half_of_memory()))
 
 
 @dataclass(slots=True)
@@ -49,6 +54,8 @@ class RestConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._ends = False  # close after the last of the requests
+        self._stops = False  # the server stops
+        self._dropped = -1  # bytes after the last request; -1 while there may be more requests
         self.deadline = math.inf  # until which the client must send more
 
     @property
@@ -58,11 +65,17 @@ class RestConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._reader = RequestReader(self._service.limits.max_body, self._transport.write, self._begin)
+        limits = self._service.limits
+        self._reader = RequestReader(limits.max_body, limits.held, self._transport.write, self._begin)
         self.deadline = self._loop.time() + self._service.limits.head_s
         self._service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._dropped >= 0:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._transport.abort()
+            return
         self._reader.feed(data)
         if self._reader.is_in_head and not self._requests:
             self.deadline = min(self.deadline, self._loop.time() + self._service.limits.head_s)
@@ -88,7 +101,7 @@ class RestConnection(asyncio.Protocol):
             del answer
             if self._writable is not None:
                 await self._writable
-            self._requests.popleft()
+            self._requests.popleft().drop()
             if closes or (self._ends and not self._requests):
                 self._close(request)
                 return
@@ -119,17 +132,19 @@ class RestConnection(asyncio.Protocol):
     def _close(self, request: Request) -> None:
         """Close the connection once all is written; if the client may still be sending, wait until it stops."""
         self._reader.drop()
-        if self._ends or (request.is_complete and not self._requests):
+        has_ended = self._ends and not self._stops  # the client sends no more
+        if has_ended or (request.is_complete and not self._requests):
             self._transport.close()
             return
-        self._requests.clear()
-        self.deadline = self._loop.time() + LINGER_S
+        self._drop_requests()
+        self._dropped = 0
+        self.deadline = self._loop.time() + (LAST_LINGER_S if self._stops else LINGER_S)
         self._transport.write_eof()
         self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Return True to keep the connection open: a client that stopped sending may still wait for answers."""
-        self._ends = True
+        self._ends, self._stops = True, False
         if self.is_receiving:
             return False
         self._reader.end()
@@ -139,17 +154,24 @@ class RestConnection(asyncio.Protocol):
         """Stop working for a client that is gone, and free the bodies of its requests."""
         self._service.connections.discard(self)
         self._reader.drop()
-        for request in self._requests:
-            request.is_gone = True
-        self._requests.clear()
+        self._drop_requests()
         if self._task is not None:
             self._task.cancel()
 
+    def _drop_requests(self) -> None:
+        for request in self._requests:
+            request.is_gone = True
+            request.drop()
+        self._requests.clear()
+
     def end(self) -> None:
-        """Close the connection once its requests are answered."""
-        self._ends = True
+        """Close the connection once its requests are answered, because the server stops."""
+        if not self._ends:
+            self._ends = self._stops = True
         self._reader.end()
-        if not self._requests:
+        if self._dropped >= 0:
+            self.deadline = min(self.deadline, self._loop.time() + LAST_LINGER_S)
+        elif not self._requests:
             self._transport.close()
 
     def break_off(self, reason: Exception) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from serving.limits import Held, half_of_memory
 from serving.tf_serving.base import metrics
-from serving.tf_serving.base.deadlines import begin
+from serving.tf_serving.base.deadlines import begin, check
 from serving.tf_serving.base.errors import HTTP_REASON, HTTP_STATUS, ServingError
 from serving.tf_serving.calls import inference
 from serving.tf_serving.calls import predict as handlers
@@ -47,7 +48,7 @@ _NOT_ALLOWED = ("CONNECT", "TRACE")  # any other method gets an answer, if only 
 
 @dataclass(frozen=True, slots=True)
 class RestRules:
-    """Settings of the REST API. An empty ``metrics_path`` serves no metrics."""
+    """Settings of the REST API. An empty ``metrics_path`` serves no metrics; ``held`` limits all bodies together."""
 
     timeout_s: float = 30.0
     max_request_bytes: int = 2**31 - 1
@@ -55,6 +56,7 @@ class RestRules:
     with_cors: bool = False
     metrics_path: str = ""
     check_method: bool = False
+    held: Held = field(default_factory=lambda: Held(half_of_memory()))
 
 
 class RestFace:
@@ -67,7 +69,8 @@ class RestFace:
 
     def server(self) -> HttpServer:
         """Make the HTTP server. It has no routing table: ``urls.py`` parses the URLs."""
-        return HttpServer(self._answer, HttpLimits(self._rules.timeout_s, self._rules.max_request_bytes))
+        rules = self._rules
+        return HttpServer(self._answer, HttpLimits(rules.timeout_s, rules.max_request_bytes, rules.held))
 
     async def _answer(self, request: Request) -> Response:
         if request.method in _NOT_ALLOWED:
@@ -111,7 +114,8 @@ class RestFace:
                 async with asyncio.timeout(self._rules.timeout_s + ANSWER_S):
                     body = await self._infer(found, request, await self._body(request))
             except TimeoutError as error:
-                # The thread still runs to its end: TensorFlow's Python API cannot cancel a single call.
+                # The thread ends at its next check: TensorFlow's Python API cannot cancel a single call.
+                request.is_gone = True
                 raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification") from error
             status = "OK"
         except ServingError as error:
@@ -124,7 +128,7 @@ class RestFace:
             status = "CANCELLED"
             raise
         finally:
-            metrics.REQUESTS.add(found.model, status)
+            metrics.REQUESTS.add(metrics.label(found.model), status)
         microseconds = (time.perf_counter() - start) * 1e6
         metrics.REQUEST_LATENCY.observe(found.model, found.method, "REST", value=microseconds)
         return body
@@ -139,21 +143,19 @@ class RestFace:
         return await request.body()
 
     async def _infer(self, found: Route, request: Request, body: bytes) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._infer_now, found, request, body)
+        # A name for the work here would make a circle with its error, and keep the body in memory.
+        return await asyncio.wrap_future(self._begin(found, request, body))
+
+    def _begin(self, found: Route, request: Request, body: bytes) -> Future[bytes]:
+        work = self._pool.submit(self._infer_now, found, request, body)
+        work.add_done_callback(lambda _: request.share.give_back())  # not before: a thread cannot be stopped
+        return work
 
     def _infer_now(self, found: Route, request: Request, body: bytes) -> bytes:
-        deadline = time.monotonic() + self._rules.timeout_s
-        begin(deadline)
-
-        def check() -> None:
-            if request.is_gone:
-                raise ServingError("CANCELLED", "the client is gone")
-            if time.monotonic() > deadline:
-                raise ServingError("DEADLINE_EXCEEDED", "Timed out waiting for notification")
-
+        begin(time.monotonic() + self._rules.timeout_s, lambda: request.is_gone, request.share)
         check()
         if GZIP in request.header(b"content-encoding").lower():
-            body = decompressed(body, self._rules.max_request_bytes, self._rules.max_gzip_ratio, check)
+            body = decompressed(body, self._rules.max_request_bytes, self._rules.max_gzip_ratio)
         model = (found.model, found.version, found.label)
         if found.method == "predict":
             return handlers.predict_json(self._manager, *model, body)

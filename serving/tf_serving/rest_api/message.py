@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from serving.limits import Share
+from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.rest_api.body import BodyTooLargeError
 
 _HTML = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
@@ -49,7 +51,8 @@ def html(status: HTTPStatus) -> Response:
 class Request:
     """One request, made when its head is complete; its body follows, up to a limit.
 
-    ``refused`` is the answer if the head alone is reason to refuse the request.
+    ``refused`` is the answer if the head alone is reason to refuse the request. ``share`` counts its bytes; who takes
+    the body gives them back.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Request:
         headers: dict[bytes, bytes],
         limit: int,
         send: Callable[[bytes], None],
+        share: Share,
     ) -> None:
         self.method, self.version = method, version
         self.target = target.decode("latin-1")
@@ -69,7 +73,9 @@ class Request:
         self.is_gone = False  # the client left; other threads read this
         self.refused: HTTPStatus | None = None
         self.send = send  # sends an interim answer
+        self.share = share
         self._limit = limit
+        self._is_taken = False
         self._body: bytes | bytearray = b""
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -98,6 +104,7 @@ class Request:
         if self._error is not None:
             raise self._error
         body, self._body = self._body, b""
+        self._is_taken = True
         return bytes(body)
 
     # -- called by the connection ---------------------------------------------------------------------
@@ -108,6 +115,8 @@ class Request:
             return
         if len(self._body) + len(data) > self._limit:
             self.break_off(BodyTooLargeError())
+        elif not self.share.add(len(data)):
+            self.break_off(ServingError("RESOURCE_EXHAUSTED", self.share.held.refusal))
         elif not self._body:
             self._body = data
         else:
@@ -124,8 +133,14 @@ class Request:
         """End an incomplete body with an error: the rest will not come, or is not wanted."""
         if not self.is_complete:
             self._error = self._error or error
-            self._body = b""
+            self.drop()
             self._wake()
+
+    def drop(self) -> None:
+        """Let the body go, unless it has been taken."""
+        if not self._is_taken:
+            self._body = b""
+            self.share.give_back()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

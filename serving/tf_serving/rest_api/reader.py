@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from serving.limits import Held, Share
 from serving.tf_serving.rest_api.message import MalformedError, Request
 
 log = logging.getLogger(__name__)
@@ -19,15 +20,18 @@ MAX_HEAD = 65_536
 class RequestReader:
     """Passes each request to ``begin`` when its head is complete; the body follows. The parser calls ``on_`` methods.
 
-    Malformed bytes become a request that is refused. ``max_body`` limits bodies; ``send`` sends interim answers.
+    Malformed bytes become a request that is refused. ``max_body`` limits bodies, ``held`` all bodies of the server
+    together; ``send`` sends interim answers.
     """
 
-    def __init__(self, max_body: int, send: Callable[[bytes], None], begin: Callable[[Request], None]) -> None:
+    def __init__(
+        self, max_body: int, held: Held, send: Callable[[bytes], None], begin: Callable[[Request], None]
+    ) -> None:
         self.arriving: Request | None = None  # the request whose body is still arriving
         self.is_in_head = False
         self.listens = True  # False: further bytes are ignored
         self._is_last = False  # no request may follow the one that is arriving
-        self._max_body, self._send, self._begin = max_body, send, begin
+        self._max_body, self._held, self._send, self._begin = max_body, held, send, begin
         self._parser = HttpRequestParser(self)
         self._offers = False  # the head just read offers to change the protocol
         self._bare = 0  # bytes since the last end of a head or piece of a body
@@ -67,7 +71,7 @@ class RequestReader:
         if arriving is not None:
             arriving.break_off(MalformedError())
         else:
-            request = Request("", "1.1", b"", {}, 0, self._send)
+            request = Request("", "1.1", b"", {}, 0, self._send, Share(self._held))
             request.refused = HTTPStatus.BAD_REQUEST
             self._begin(request)
 
@@ -110,7 +114,8 @@ class RequestReader:
             raise MalformedError(f"HTTP/{version}, or a head larger than {MAX_HEAD} bytes; HTTP/1.0 and 1.1 are served")
         if not self.listens:
             return
-        request = Request(method, version, self._url, self._headers, self._max_body, self._send)
+        share = Share(self._held)
+        request = Request(method, version, self._url, self._headers, self._max_body, self._send, share)
         request.keeps_alive = self._parser.should_keep_alive()
         if request.header(b"transfer-encoding").strip().lower() not in ("", "chunked"):
             request.refused = HTTPStatus.NOT_IMPLEMENTED

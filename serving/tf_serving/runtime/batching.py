@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from serving.tf_serving.base import metrics
-from serving.tf_serving.base.deadlines import deadline
+from serving.tf_serving.base.deadlines import deadline, leaving
 from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.runtime.padding import to_common_shape
@@ -105,9 +105,13 @@ class Batcher:
         for _ in arrays:
             INPUT_BATCH_SIZE.observe(value=size)
         waiting = Waiting(wanted, ended)
+        is_gone = leaving()
+
+        def task(part: Arrays, rows: int) -> Task:
+            return Task(part, rows, limit, waiting.task_ended, is_gone)
 
         def split(room: int) -> Sequence[Task]:
-            return waiting.consist_of(self._split(arrays, size, room, limit, waiting.task_ended))
+            return waiting.consist_of(self._split(arrays, size, room, task))
 
         self._scheduler.submit(self._queue(wanted), size, split)
         return waiting
@@ -120,28 +124,33 @@ class Batcher:
             queue = self._queues.setdefault(key, made)
         return queue
 
-    def _split(
-        self, arrays: Arrays, size: int, room: int, limit: float | None, ended: Callable[[], None]
-    ) -> list[Task]:
+    def _split(self, arrays: Arrays, size: int, room: int, task: Callable[[Arrays, int], Task]) -> list[Task]:
         parameters = self._scheduler.parameters
         if size <= room or not parameters.enable_large_batch_splitting:
-            return [Task(arrays, size, limit, ended)]
+            return [task(arrays, size)]
         tasks, start = [], 0
         while start < size:
             stop = min(size, start + (room if start == 0 and room else parameters.max_execution_batch_size))
             part = {alias: array[start:stop] for alias, array in arrays.items()}
-            tasks.append(Task(part, stop - start, limit, ended))
+            tasks.append(task(part, stop - start))
             start = stop
         return tasks
 
     def _process(self, tasks: Sequence[Task], wanted: Sequence[str]) -> None:
+        alive = []
+        for task in tasks:
+            if task.is_gone():
+                task.error = ServingError("CANCELLED", "the client is gone")
+            else:
+                alive.append(task)
         try:
-            self._answer(tasks, wanted)
+            if alive:
+                self._answer(alive, wanted)
         except ServingError as error:
-            for task in tasks:
+            for task in alive:
                 task.error = error
         except Exception as error:  # noqa: BLE001 - a model's exception must not end the scheduler's thread
-            for task in tasks:
+            for task in alive:
                 task.error = ServingError("INTERNAL", f"{type(error).__name__}: {error}")
         finally:
             for task in tasks:

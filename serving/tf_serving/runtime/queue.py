@@ -22,12 +22,20 @@ _FULL = "The batch scheduling queue to which this task was submitted is full; "
 
 
 class Task:
-    """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is set."""
+    """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is set.
 
-    __slots__ = ("arrays", "deadline", "ended", "enqueued", "error", "has_begun", "outputs", "size")
+    ``is_gone`` tells whether nobody waits for it any more.
+    """
+
+    __slots__ = ("arrays", "deadline", "ended", "enqueued", "error", "has_begun", "is_gone", "outputs", "size")
 
     def __init__(
-        self, arrays: Mapping[str, np.ndarray], size: int, deadline: float | None, ended: Callable[[], None]
+        self,
+        arrays: Mapping[str, np.ndarray],
+        size: int,
+        deadline: float | None,
+        ended: Callable[[], None],
+        is_gone: Callable[[], bool] = lambda: False,
     ) -> None:
         self.arrays = arrays
         self.size = size
@@ -37,6 +45,7 @@ class Task:
         self.error: ServingError | None = None
         self.has_begun = False
         self.ended = ended
+        self.is_gone = is_gone
 
 
 class Batch:

@@ -1,4 +1,4 @@
-"""Parse the command line: tensorflow_model_server's flags, ``--bind_address``, and limits of REST bodies.
+"""Parse the command line: tensorflow_model_server's flags, ``--bind_address``, and limits of bodies.
 
 Names, meanings and defaults are those of tensorflow/serving (model_servers/main.cc), with one exception: a
 prediction computes on one thread by default, because requests run in parallel.
@@ -52,6 +52,7 @@ class Flags:
     tensorflow_intra_op_parallelism: int = 1
     tensorflow_inter_op_parallelism: int = -1
     grpc_max_threads: int = _THREADS
+    grpc_max_gzip_ratio: int = 100
     grpc_channel_arguments: str = ""
     ssl_config_file: str = ""
     enable_grpc_healthcheck_service: bool = False
@@ -59,6 +60,7 @@ class Flags:
     rest_api_timeout_in_ms: int = 30_000
     rest_api_max_request_bytes: int = 2**31 - 1
     rest_api_max_gzip_ratio: int = 100
+    max_held_request_bytes: int = 0
     rest_api_enable_cors_support: bool = False
     monitoring_config_file: str = ""
     version: bool = False
@@ -90,6 +92,7 @@ _HELP = {
     "tensorflow_intra_op_parallelism": "threads of one operation, 0 for one per core",
     "tensorflow_inter_op_parallelism": "parallel operations, 0 for one per core, -1 to use the request's thread only",
     "grpc_max_threads": "gRPC requests processed at the same time",
+    "grpc_max_gzip_ratio": "largest ratio of a gRPC message's decompressed to compressed size, beyond 1 MiB",
     "grpc_channel_arguments": "comma-separated settings of the gRPC server, such as grpc.max_connection_age_ms=2000",
     "ssl_config_file": "file with an SSLConfig in protobuf's text format: gRPC speaks TLS (REST never does)",
     "enable_grpc_healthcheck_service": "also answer grpc.health.v1.Health",
@@ -97,6 +100,7 @@ _HELP = {
     "rest_api_timeout_in_ms": "milliseconds allowed for one REST request, and for its body to arrive",
     "rest_api_max_request_bytes": "largest body of a REST request in bytes, compressed or not",
     "rest_api_max_gzip_ratio": "largest ratio of a body's decompressed to compressed size, beyond 1 MiB",
+    "max_held_request_bytes": "bytes of all requests held together, REST and gRPC, 0 for half of the memory",
     "rest_api_enable_cors_support": "allow web pages of other origins to call the REST API",
     "monitoring_config_file": "file with a MonitoringConfig in protobuf's text format; turns metrics on",
     "version": "print the version and exit",
@@ -104,6 +108,7 @@ _HELP = {
 _AT_LEAST = {
     "tensorflow_inter_op_parallelism": -1,
     "grpc_max_threads": 1,
+    "grpc_max_gzip_ratio": 1,
     "rest_api_num_threads": 1,
     "rest_api_timeout_in_ms": 1,
     "rest_api_max_request_bytes": 1,
@@ -115,6 +120,7 @@ _AT_MOST = {
     "rest_api_port": 65535,
     "load_retry_interval_micros": 2**63 - 1,
     "rest_api_max_request_bytes": 2**63 - 1,
+    "max_held_request_bytes": 2**63 - 1,
 }
 
 WITHOUT_EFFECT = {

@@ -58,7 +58,11 @@ def read_config(path: str) -> Models | None:
         text = Path(path).read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise ServingError("NOT_FOUND", f"cannot read --model_config_file: {reason}. Received: {path}") from error
+        raise ServingError(
+            "NOT_FOUND",
+            f"cannot read --model_config_file: {reason}. Received: {path}. slipway package MODEL tf-serving --release "
+            "writes one; with docker compose: docker compose run --rm build",
+        ) from error
     return parse_config(text, path)
 
 

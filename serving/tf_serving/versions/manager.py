@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from serving.tf_serving.base import metrics
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.runtime.servable import Servable
 from serving.tf_serving.settings.models import ModelConfig, Models, validated
@@ -42,6 +43,7 @@ class Manager:
         self._loader = Loader(load, self._states, rules.retries)
         self._is_configured = models is not None
         self._models: Models = validated(models or ())
+        metrics.know(model.name for model in self._models)
         self._labels = assign(self._models, {}, self._is_available, rules.labels)
         self._configuring = threading.Lock()
         self._done: Models = ()  # the last configuration that was fully applied
@@ -121,6 +123,7 @@ class Manager:
             for model in new:
                 if not self._loader.serving.get(model.name):
                     self._states.forget(model.name)
+            metrics.know(model.name for model in new)
             self._labels, self._models, self._is_configured = labels, models, True
             self._wake.set()
             self._states.wait(lambda: self._is_stopping or self._is_settled(models, new))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from pipelines.fairness.machine import Reading, beat, foreign_share, load_average, read
-from pipelines.fairness.processes import Seen, Watch, tree
+from pipelines.fairness.processes import Seen, Watch, cpu_seconds, tree
 
 BURN = """
 import ctypes, hashlib, sys, threading
@@ -100,23 +100,32 @@ def test_a_process_that_has_ended_is_passed_over() -> None:
 def test_what_a_process_used_stays_used_when_it_ends() -> None:
     with burner(1) as one:
         with burner(1) as other:
-            watch = Watch([*tree(one), *tree(other)])
-            start = time.monotonic_ns()
-            while time.monotonic_ns() - start < 0.4e9:
+            processes = [*tree(one), *tree(other)]
+            watch = Watch(processes)
+            watch.look()
+            start, before = time.monotonic_ns(), sum(cpu_seconds(processes).values())
+            used = 0.0
+            while used < 0.4:
                 watch.look()
                 time.sleep(0.02)
+                used = sum(cpu_seconds(processes).values()) - before
         watch.look()
         watch.look()
-        seen = watch.seen(start + 10**7, time.monotonic_ns())
+        stop = time.monotonic_ns()
+        seen = watch.seen(start + 10**7, stop)
     assert seen.cores is not None
     # Two that spun, on one processor or on two; that one has ended takes nothing away.
-    assert seen.cores > 0.3
+    assert seen.cores * (stop - start) / 1e9 > 0.7 * used
 
 
 def test_foreign_work_is_told_from_our_own() -> None:
-    with burner(1) as ours, burner(1):
+    with burner(1) as ours, burner(1) as other:
+        theirs, used = tree(other), 0.0
+        started = sum(cpu_seconds(theirs).values())
         before = read(ours)
-        time.sleep(0.6)
+        while used < 0.3:
+            time.sleep(0.02)
+            used = sum(cpu_seconds(theirs).values()) - started
         after = read(ours)
     cpus = psutil.cpu_count()
     share = foreign_share(before, after)
@@ -125,7 +134,7 @@ def test_foreign_work_is_told_from_our_own() -> None:
     assert share is not None
     assert own <= 1.1 / cpus
     assert share == pytest.approx(busy - own, abs=1e-9)
-    assert share > 0.1 / cpus
+    assert share * (after.all_s - before.all_s) > 0.7 * used
 
 
 def test_what_has_ended_stays_ours() -> None:

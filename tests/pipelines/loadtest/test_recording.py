@@ -20,10 +20,10 @@ from pipelines.loadtest.recording import (
     save_blobs,
     save_recording,
 )
+from pipelines.loadtest.request import Tls, UrlCall
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import summarise
 from pipelines.results import Cause
-from serving.clients import Call
 
 
 @given(st.integers(0, 500), st.integers(1, 40), st.randoms(use_true_random=False))
@@ -103,7 +103,14 @@ def test_error_examples_are_few_and_short() -> None:
 
 
 def test_a_plan_survives_its_files_and_its_token_is_in_none(tmp_path: Path) -> None:
-    call = Call("http://127.0.0.1:1", "/path", {"Authorization": "Bearer a-secret-token"})
+    call = UrlCall(
+        "https://127.0.0.1:1",
+        "/path",
+        method="PUT",
+        fields=(("Authorization", "Bearer a-secret-token"), ("X", "1"), ("X", "2")),
+        content_types=("a/b", "c/d"),
+        tls=Tls("localhost", key="key.pem"),
+    )
     settings = LoadSettings("server", rate_per_s=3.0)
     schedule = schedule_of(settings)
     plan = Plan(call, [b"one", b"two"], settings, schedule, 42)
@@ -137,7 +144,7 @@ def test_a_summary_of_known_times() -> None:
     assert scenario.generator.cpu_us_per_request == pytest.approx(1000)
     assert not scenario.valid
     assert scenario.invalid_because is not None
-    assert "too few answers: 6" in scenario.invalid_because
+    assert "a median needs 8, had 6" in scenario.invalid_because
     assert scenario.invalid_causes[0] is Cause.TEST
 
 

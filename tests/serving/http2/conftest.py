@@ -41,7 +41,7 @@ class EchoServer:
             b"/t.T/Fail": lambda call: call.fail("DATA_LOSS", call.body.decode()),
             b"/t.T/Raise": lambda call: call.body.no_such_attribute,
         }
-        self.rules = ServerRules(methods, **rules)
+        self.rules = ServerRules(methods, **{"max_ratio": 2000, **rules})
         self.loop = uvloop.new_event_loop()
         self.port = 0
         started = threading.Event()
@@ -225,6 +225,7 @@ def unharmed(server: EchoServer) -> Iterator[EchoServer]:
     process = psutil.Process()
     until(lambda: not server.alive)
     server.begun.clear()
+    before = server.rules.held.bytes  # of calls that a test before has left unanswered
     files = process.num_fds()
     yield server
     with Peer(server.port) as peer:
@@ -232,3 +233,4 @@ def unharmed(server: EchoServer) -> Iterator[EchoServer]:
         assert peer.wait_for(hf.DataFrame).data == prefix(5) + b"hello"
     until(lambda: not server.alive)
     until(lambda: process.num_fds() <= files)
+    assert server.rules.held.bytes == before + sum(call.share.bytes for call in server.begun)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 import time
+import zlib
+from urllib.parse import unquote
 
 import psutil
 import pytest
-from hpack import Encoder
+from hpack import Decoder, Encoder
 from hyperframe import frame as hf
 
 from serving.http2 import budget, connection, frames, server_connection
@@ -35,6 +37,7 @@ from serving.http2.frames import (
 )
 from serving.http2.grpc_messages import prefix
 from serving.http2.header_blocks import plain_block
+from serving.limits import Held
 
 REQUEST = [
     (b":method", b"POST"),
@@ -423,6 +426,48 @@ def test_a_message_over_the_limit(tools):
         tools.until(lambda: not server.alive)
 
 
+def test_requests_of_all_connections_together_are_bounded(tools):
+    """Half-sent ones count until their clients are gone; an answer lets its request go."""
+    with tools.serving(held=Held(500_000)) as server:
+        half = frame(HEADERS, END_HEADERS, 1, BLOCK) + frame(DATA, 0, 1, prefix(10**6) + bytes(200_000))
+        with tools.Peer(server.port) as first, tools.Peer(server.port) as second, tools.Peer(server.port) as third:
+            for peer in (first, second):
+                peer.send(half)
+                assert peer.is_alive()
+            third.send(half)
+            refusal = Decoder().decode(third.wait_for(hf.HeadersFrame, 1).data)
+            assert dict(refusal)["grpc-status"] == "8"
+            assert "may hold 500000 bytes" in unquote(dict(refusal)["grpc-message"])
+            third.send(tools.request(3, bytes(1000)))
+            assert third.wait_for(hf.DataFrame, 3)
+            third.send(tools.request(5, bytes(1000), "/t.T/Wait"))
+            tools.until(lambda: server.begun)
+            first.socket.close()
+            tools.until(lambda: server.rules.held.bytes < 300_000)
+        tools.until(lambda: server.rules.held.bytes == 1000 + 5)  # the method has not answered yet
+        server.ask(lambda: server.begun[0].answer(b""))
+        assert server.rules.held.bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "held", "text"), [(10**9, 2**30, "of over 97"), (10**8, 5 * 10**6, "may hold 5000000")]
+)
+def test_a_message_that_decompresses_to_more_than_it_may(tools, size, held, text):
+    packed = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = b"".join(packed.compress(bytes(10**7)) for _ in range(size // 10**7)) + packed.flush()
+    block = plain_block([*REQUEST, (b"grpc-encoding", b"gzip")])
+    with tools.serving(held=Held(held), max_ratio=100) as server, tools.Peer(server.port) as peer:
+        peer.send(frame(HEADERS, END_HEADERS, 1, block))
+        content = struct.pack(">BL", 1, len(body)) + body
+        for start in range(0, len(content), 10**6):
+            part = content[start : start + 10**6]
+            peer.send(frame(DATA, 0 if start + 10**6 < len(content) else END_STREAM, 1, part))
+        answer = dict(Decoder().decode(peer.wait_for(hf.HeadersFrame, 1).data))
+        assert answer["grpc-status"] == "8"
+        assert text in unquote(answer["grpc-message"])
+        assert server.rules.held.bytes == 0
+
+
 def test_answers_that_nobody_takes(unharmed, tools, monkeypatch):
     """The client's windows, of HTTP/2 or of TCP, stay closed: memory is bounded, and other clients are served."""
     monkeypatch.setattr(server_connection, "MAX_UNSENT", 2**25)
@@ -513,4 +558,4 @@ def test_half_closed_sockets(unharmed, tools):
         assert peer.error() == "answered"
         assert peer.read() is None
         tools.until(lambda: not unharmed.alive)
-    assert unharmed.begun.pop().is_over
+    assert unharmed.begun[-1].is_over

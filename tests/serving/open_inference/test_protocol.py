@@ -7,7 +7,9 @@ import gzip
 import http.client
 import json
 import select
+import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import psutil
 import pytest
@@ -25,6 +28,7 @@ from starlette.requests import Request
 
 from serving.clients.transport import Call, Refused, Unreachable, send
 from serving.launch import Server
+from serving.limits import LINGER_BYTES, Held, Share
 from serving.open_inference import bodies, connection
 from serving.open_inference.errors import BodyError
 from serving.wire.datatypes import NUMPY
@@ -217,11 +221,25 @@ WITH_GZIP = {"Content-Encoding": "gzip"}
         ("POST", INFER, data([2**70, 0], "INT64"), {}, 400),
         ("POST", INFER, data([2**63, 0], "INT64"), {}, 400),
         ("POST", INFER, data([[[1]], 0], "FP32"), {}, 400),
+        ("POST", INFER, data([1e39, 0], "FP32"), {}, 400),
+        ("POST", INFER, data([0, -1e39], "FP32"), {}, 400),
+        ("POST", INFER, data([70000, 0], "FP16"), {}, 400),
+        ("POST", INFER, data([0.5, 0], "FP32").replace(b"0.5", b"1e400"), {}, 400),
+        ("POST", INFER, data([1, -1], "UINT64"), {}, 400),
+        ("POST", INFER, data([1, -129], "INT8"), {}, 400),
+        ("POST", INFER, data([1.5, 0], "INT32"), {}, 400),
+        ("POST", INFER, data([1e19, 0], "INT64"), {}, 400),
+        ("POST", INFER, data(["1", "2"], "FP32"), {}, 400),
+        ("POST", INFER, data([True, 1.0], "INT16"), {}, 400),
+        ("POST", INFER, data([2, 0], "BOOL"), {}, 400),
+        ("POST", INFER, data(["x" * 100_000, *range(100_000)], "FP32"), {}, 400),
         ("POST", INFER, document().replace(b"[2, 2]", b"[%d, 2]" % 2**70), {}, 400),
         ("POST", INFER, document().replace(b"[2, 2]", b"[4611686018427387904, 2]"), {}, 400),
         ("POST", INFER, nested(100), {}, 400),
         ("POST", INFER, nested(1100), {}, 400),
         ("POST", INFER, b"[" * 16_000_000, {}, 413),
+        ("POST", INFER, b'{"a":' * 3_200_000, {}, 413),
+        ("POST", INFER, b'{"a":' * 100_000, {}, 400),
         ("POST", INFER, b'{"inputs": [' + b"{}," * 4_000_000, {}, 413),
         ("POST", INFER, b"[0" + b",0" * 8_000_000, {}, 413),
         ("POST", INFER, b"", {"Content-Length": str(10**12)}, 413),
@@ -273,12 +291,36 @@ def test_bodies_have_the_bounds_of_the_flags(start_echo: Any, tmp_path: Path) ->
         assert ask(server, "POST", INFER, blank * 2)[0] == 413
         assert ask(server, "POST", INFER, gzip.compress(blank + document()), WITH_GZIP)[0] == 413
         # Together they are bounded too: half-sent ones count until their clients are gone.
-        head = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1950000\r\n\r\n"
+        head_of_half = head(b"Content-Length: 1950000")
         with ExitStack() as held:
-            links = [held.enter_context(connected(server, head + blank)) for _ in range(3)]
+            links = [held.enter_context(connected(server, head_of_half + blank)) for _ in range(3)]
             (refused, *_), _, _ = select.select(links, [], [], 30)
             assert refused.recv(12) == b"HTTP/1.1 503"
+            assert refused_over_grpc(server, 1_900_000).startswith("RESOURCE_EXHAUSTED: the server may hold 4000000")
+            assert refused_over_grpc(server, 1000).startswith("NOT_FOUND")
         assert until(lambda: ask(server, "POST", INFER, blank + document())[0] == 200)
+        assert refused_over_grpc(server, 1_900_000).startswith("NOT_FOUND")
+        assert refused_over_grpc(server, 2_000_000).startswith("RESOURCE_EXHAUSTED: Received message larger than max")
+        assert refused_over_grpc(server, 1_900_000, grpc.Compression.Gzip).startswith("RESOURCE_EXHAUSTED: a gRPC mess")
+        with connected(server, head_of_half) as half, connected(server, b"") as silent:
+            leave(server, b"[" + b"0," * 900_000)
+            process = psutil.Process(server.pid)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert silent.recv(1) == b""
+            answer = http.client.HTTPResponse(half)
+            answer.begin()
+            assert (answer.status, json.loads(answer.read())) == (503, {"error": "the server is stopping"})
+
+
+def refused_over_grpc(server: Server, size: int, compression: Any = grpc.Compression.NoCompression) -> str:
+    """The status of a request for a model that is not there, of ``size`` bytes and a few."""
+    request = pb.ModelInferRequest(model_name="none", raw_input_contents=[bytes(size)])
+    with grpc.insecure_channel(":".join(map(str, address(server, "open-inference-grpc")))) as channel:
+        call = channel.unary_unary(f"{SERVICE}/ModelInfer")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(request.SerializeToString(), timeout=30, compression=compression)
+    return f"{refused.value.code().name}: {refused.value.details()}"
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30.0) -> bool:
@@ -303,11 +345,58 @@ def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             return await asyncio.Future()
 
         scope = {"type": "http", "method": "POST", "headers": []}
-        await bodies.Bodies(bodies.Bounds()).read(Request(scope, receive))
+        held = Held(10)
+        await bodies.Bodies(bodies.Bounds(), held).read(Request(scope, receive), Share(held))
 
     with pytest.raises(BodyError, match="did not arrive") as refused:
         asyncio.run(read())
     assert refused.value.status == 408
+
+
+HEAVY = document().replace(b"[[3, 4], [5, 6]]", b"[" + b"0," * 3_000_000 + b"0]", 1)
+
+
+def cpu_s(server: Server) -> float:
+    used = psutil.Process(server.pid).cpu_times()
+    return float(used.user + used.system)
+
+
+def leave(server: Server, body: bytes) -> None:
+    """Send a whole request, and reset the connection."""
+    with connected(server, head(b"Content-Length: %d" % len(body)) + body) as link:
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_no_work_goes_on_for_clients_that_have_left(echo: Server) -> None:
+    before = cpu_s(echo)
+    assert ask(echo, "POST", INFER, HEAVY)[0] == 400
+    once = cpu_s(echo) - before
+    before = cpu_s(echo)
+    for _ in range(20):
+        leave(echo, HEAVY)
+    assert ask(echo, "POST", INFER, document())[0] == 200  # its turn comes after theirs
+    assert cpu_s(echo) - before < 10 * once
+
+
+def test_names_of_strangers_have_no_series(echo: Server) -> None:
+    def series() -> set[str]:
+        link = http.client.HTTPConnection(*address(echo), timeout=10)
+        link.request("GET", "/metrics")
+        lines = link.getresponse().read().decode().splitlines()
+        link.close()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+    for number in range(300):
+        name = f"stranger{number}"
+        assert ask(echo, "POST", f"/v2/models/{name}/infer", document())[0] == 404
+        assert ask(echo, "GET", f"/v2/models/echo/versions/{name}")[0] == 404
+        assert ask(echo, "GET", f"/{name}")[0] == 404
+        with pytest.raises(Refused):
+            rpc(echo, "ModelInfer", pb.ModelInferRequest(model_name=name))
+        if number == 0:
+            before = series()
+    assert series() == before
+    assert not any("stranger" in line for line in before)
 
 
 def test_hostile_bodies_leave_no_memory_behind(echo: Server) -> None:
@@ -341,6 +430,56 @@ def test_what_is_no_http_gets_an_error_as_json(echo: Server, sent: bytes) -> Non
         head, _, body = received(link).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert list(json.loads(body)) == ["error"]
+
+
+def head(*lines: bytes, path: str = INFER) -> bytes:
+    return b"\r\n".join([b"POST %s HTTP/1.1" % path.encode(), b"Host: x", *lines, b"\r\n"])
+
+
+LONG = b"Content-Length: 30000000"
+CHUNKED = b"Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize("close", [b"Connection: keep-alive", b"Connection: close"])
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        (lambda close: head(LONG, close, path="/nowhere"), 404),
+        (lambda close: head(LONG, close, path="/v2/models/other/infer"), 404),
+        (lambda close: head(LONG, close, path="/metrics"), 405),
+        (lambda close: head(LONG, close, b"Content-Encoding: br"), 415),
+        (lambda close: head(b"Content-Length: 70000000", close) + bytes(40_000_000), 413),
+        (lambda close: head(CHUNKED, close) + b"%x\r\n" % 10**8 + bytes(65 * 2**20), 413),
+        (lambda close: head(CHUNKED, close) + b"no length\r\n", 400),
+        (lambda close: head(close, b"no header"), 400),
+        (lambda close: head(close, b"X: ").rstrip() + b"x" * connection.MAX_HEAD_BYTES, 400),
+    ],
+    ids=["no path", "no model", "no method", "no coding", "length", "chunks", "no chunk", "no head", "long head"],
+)
+def test_a_client_that_sends_everything_before_it_reads_gets_the_refusal(
+    echo: Server, first: Callable[[bytes], bytes], status: int, close: bytes
+) -> None:
+    with connected(echo, first(close)) as link:
+        for _ in range(30):
+            link.sendall(bytes(10**6))
+        answer = http.client.HTTPResponse(link)
+        answer.begin()
+        assert (answer.status, list(json.loads(answer.read()))) == (status, ["error"])
+
+
+def test_a_connection_goes_on_after_a_refusal_that_came_before_the_end_of_the_body(echo: Server) -> None:
+    with connected(echo, head(LONG, path="/nowhere") + bytes(30_000_000) + LIVE) as link:
+        for status in (404, 200):
+            answer = http.client.HTTPResponse(link)
+            answer.begin()
+            answer.read()
+            assert answer.status == status
+
+
+def test_what_follows_a_refusal_is_bounded(echo: Server) -> None:
+    endless = head(b"Content-Length: %d" % 10**12, b"Content-Encoding: br")
+    with connected(echo, endless) as link, pytest.raises(ConnectionError):
+        link.sendall(bytes(LINGER_BYTES + 100 * 10**6))
 
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"

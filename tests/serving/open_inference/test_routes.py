@@ -10,8 +10,9 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from routes import documented, filled, grpc_status
 
 from serving.launch import Server
-from serving.open_inference.bodies import Bounds
-from serving.open_inference.dataplane import Plane
+from serving.limits import Held
+from serving.open_inference.bodies import Bodies, Bounds
+from serving.open_inference.dataplane import Plane, Turns
 from serving.open_inference.rest import application
 
 TABLE = documented("Open Inference")
@@ -20,7 +21,9 @@ TABLE = documented("Open Inference")
 def test_the_table_has_every_route() -> None:
     found = {
         ("REST", f"{verb} {route.path}")
-        for route in application(Plane(ModelRepository(), has_repository=True), Bounds()).routes
+        for route in application(
+            Plane(ModelRepository(), has_repository=True), Bodies(Bounds(), Held(1)), Turns()
+        ).routes
         for verb in route.methods - {"HEAD"}  # the same without its body
     }
     service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]

@@ -20,7 +20,7 @@ _json = st.recursive(
 _requests = st.dictionaries(st.sampled_from(["instances", "inputs", "signature_name", "examples"]), _json, min_size=1)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(_requests, st.sampled_from(["half_plus_two", "echo"]), st.sampled_from(["predict", "classify", "regress"]))
 def test_every_json_body_has_a_proper_answer(server, request_body, model, method):
     sent = json.dumps(request_body)

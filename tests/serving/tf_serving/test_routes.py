@@ -11,7 +11,7 @@ from typing import Any
 from routes import documented, filled, grpc_status
 
 from serving.tf_serving.base.workers import Outbox, Workers
-from serving.tf_serving.grpc_api.health import health_service
+from serving.tf_serving.grpc_api.health import Health
 from serving.tf_serving.grpc_api.service import services
 from serving.tf_serving.rest_api.urls import METHODS, route
 from serving.tf_serving.settings.flags import Flags
@@ -31,7 +31,7 @@ def no_model(name: str, version: int, folder: Path) -> Any:
 async def grpc_methods() -> set[str]:
     manager = Manager(None, no_model, VersionRules(1, Retries(0, 0), LabelRules(False, False)))
     offered = services(manager, Flags(), Workers(1, "unused"), Outbox(asyncio.get_running_loop()))
-    return {path.decode() for path in offered | health_service()}
+    return {path.decode() for path in offered | Health().methods()}
 
 
 def test_the_table_has_every_route() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -124,12 +125,16 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         (("image/png", b"no picture"), 400, "the body is no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
-        (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 413, "25000000 pixels. Received: 5000x5001"),
+        (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 400, "25000000 pixels. Received: 5000x5001"),
         (("application/json", b'{"inputs": ' + b"[" * 1100 + b"]" * 1100 + b"}"), 400, "no JSON"),
         (("application/json", b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"), 400, "Received: {'inputs': ["),
         (document({"inputs": {"image": NESTED}}), 400, "no array of numbers"),
-        (("application/json", b"[" * 16_000_000), 413, "4000000 values"),
-        (("application/json", b'{"inputs": {"image": [' + b"{}," * 4_000_000), 413, "4000000 values"),
+        (("application/json", b"[" * 16_000_000), 400, "4000000 values"),
+        (("application/json", b'{"inputs": {"image": [' + b"{}," * 4_000_000), 400, "4000000 values"),
+        (("application/json", b'{"a":' * 3_200_000), 400, "4000000 values"),
+        (("application/json", b'{"a":' * 100_000), 400, "no JSON"),
+        (document({"inputs": {"image": [[[1e39] * 4] * 4]}}), 400, "'image' has a number that float32 cannot hold"),
+        (("application/json", b'{"inputs": {"image": [1e400]}}'), 400, "larger than any float64"),
         (document({"inputs": {"image": [["x" * 100_000, *range(100_000)]]}}), 400, "no array of numbers"),
         (document({"inputs": {"image": [["1"]]}}), 400, "no array of numbers"),
         (document({"inputs": {"image": [[1], 1]}}), 400, "no array of numbers"),
@@ -143,6 +148,30 @@ def test_what_is_refused(request_: tuple[str, Any], status: int, message: str) -
     refusal = json.loads(body)
     assert refusal["code"] == status
     assert message in refusal["message"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "numbers", "fits"),
+    [
+        ("uint8", [0, 255], True),
+        ("uint8", [0, 256], False),
+        ("uint8", [-1], False),
+        ("int32", [3_000_000_000], False),
+        ("int64", [2**63], False),
+        ("int64", [2**63 - 1], True),
+        ("float32", [3.4028235e38, 1e-300, 2**64], True),
+        ("float32", [-1e39], False),
+        ("float16", [70000.0], False),
+    ],
+)
+def test_numbers_that_the_dtype_cannot_hold_are_refused(dtype: str, numbers: list[float], fits: bool) -> None:
+    settings = dataclasses.replace(SETTINGS, inputs=(handler.Tensor("x", dtype, (None,)),))
+    body = document({"inputs": {"x": numbers}})[1]
+    if fits:
+        assert handler.read_json(body, settings)["x"].tolist() == np.array(numbers, dtype).tolist()
+    else:
+        with pytest.raises(handler.RequestError, match=f"'x' has a number that {dtype} cannot hold"):
+            handler.read_json(body, settings)
 
 
 def test_without_a_content_type_a_picture_and_a_json_object_are_known() -> None:
@@ -162,6 +191,14 @@ def test_over_grpc_the_key_of_the_input_says_what_it_is() -> None:
     assert np.array_equal(safetensors.numpy.load(body)["logits"], ROWS.reshape(3, 16))
     ((status, body),) = ask(("", tensors(ROWS)[1]), key="other")
     assert (status, json.loads(body)["message"].endswith("Received: none")) == (415, True)
+
+
+def test_the_bodies_of_a_batch_are_bounded_together() -> None:
+    kind, body = tensors(ROWS[:1])
+    settings = dataclasses.replace(SETTINGS, max_batch_bytes=2 * len(body))
+    answers = handler.answer([({"body": body}, {"body": kind})] * 3, flatten, settings)
+    assert [status for status, _, _ in answers] == [200, 200, 503]
+    assert "may have" in json.loads(answers[2][2])["message"]
 
 
 def test_one_body_a_request() -> None:

@@ -6,9 +6,12 @@ import http.client
 import importlib.util
 import json
 import re
+import socket
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,3 +136,34 @@ def test_grpc_keeps_to_it(everything: Everything, port: str, route: str) -> None
     assert everything.call(port, route, None).startswith("PERMISSION_DENIED")
     assert everything.call(port, route, other).startswith("PERMISSION_DENIED")
     assert not everything.call(port, route, own).startswith(("PERMISSION_DENIED", "UNIMPLEMENTED"))
+
+
+def test_names_of_strangers_have_no_series(everything: Everything) -> None:
+    """Names of models, versions, methods and paths that a client with the key makes up."""
+
+    def series() -> set[str]:
+        lines = everything.ask("metrics", "GET /metrics", None)[1].splitlines()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
+
+    for number in range(300):
+        for route in (f"/predictions/stranger{number}", f"/predictions/mnist_cnn/stranger{number}", f"/x{number}"):
+            assert everything.ask("inference", f"POST {route}", "inference")[0] in (404, 405)
+        if number == 0:
+            before = series()
+    assert series() == before
+    assert not any("stranger" in line for line in before)
+
+
+def test_the_frontend_outlives_half_sent_bodies(everything: Everything) -> None:
+    """It has 128 MB for what arrives, and refuses others while these are full."""
+    bearer = f"Authorization: Bearer {key(everything.workdir, 'inference')}"
+    head = f"POST /predictions/mnist_cnn HTTP/1.1\r\nHost: x\r\n{bearer}\r\nContent-Length: 40000000\r\n\r\n"
+    with ExitStack() as held:
+        for _ in range(5):
+            link = held.enter_context(socket.create_connection((LOOPBACK, everything.ports["inference"]), timeout=2))
+            with suppress(OSError):  # dropped
+                link.sendall(head.encode() + bytes(39_000_000))
+    deadline = time.monotonic() + 30
+    while everything.ask("inference", "GET /ping", None)[0] != 200 and time.monotonic() < deadline:
+        pass  # until the frontend has seen that they are gone
+    assert everything.ask("inference", "POST /predictions/mnist_cnn", "inference")[0] == 415

@@ -22,6 +22,7 @@ import pytest
 from pipelines.loadtest.generator.grpc import GrpcTransport
 from pipelines.loadtest.generator.transport import TOO_MUCH
 from pipelines.loadtest.recording import Outcome
+from pipelines.loadtest.request import complete
 from serving.clients import Call
 from serving.http2 import connection, frames, outgoing
 from serving.http2.frames import END_HEADERS, END_STREAM, PREFACE, frame, settings
@@ -42,7 +43,7 @@ class Caller:
         self.ended: dict[int, tuple[Outcome, bytes, str]] = {}
         self.port = port
         call = Call(f"grpc://{LOOPBACK}:{port}", path, headers or {})
-        self.transport = GrpcTransport(call, bodies, self._finished)
+        self.transport = GrpcTransport(complete(call), bodies, self._finished)
         self.then: Callable[[], None] = lambda: None
 
     def _finished(

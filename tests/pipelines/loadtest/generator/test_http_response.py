@@ -10,6 +10,7 @@ from pipelines.base.errors import UserError
 from pipelines.loadtest.generator.http import request_bytes
 from pipelines.loadtest.generator.http_response import MAX_BODY, MAX_HEAD, BadResponseError, ResponseReader
 from pipelines.loadtest.generator.transport import check_call
+from pipelines.loadtest.request import UrlCall, complete
 from serving.clients import Call
 
 CASES = [
@@ -170,16 +171,40 @@ def test_a_body_is_bounded_as_it_comes(head: bytes) -> None:
 
 def test_a_request_is_framed() -> None:
     call = Call("http://127.0.0.1:80", "/v1/x:predict", {"Content-Type": "a/b", "content-length": "9"})
-    head, _, body = request_bytes(call, b"\r\n\r\nbody").partition(b"\r\n\r\n")
+    head, _, body = request_bytes(complete(call), b"\r\n\r\nbody").partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     assert first == "POST /v1/x:predict HTTP/1.1"
     assert lines == ["Host: 127.0.0.1:80", "Content-Type: a/b", "Content-Length: 8"]
     assert body == b"\r\n\r\nbody"
 
 
+def test_every_field_is_sent_and_the_users_content_type_wins() -> None:
+    call = UrlCall("http://h:1", "/x", method="GET", fields=(("A", "1"), ("A", "2")), authority="host:1")
+    assert request_bytes(call, b"") == b"GET /x HTTP/1.1\r\nHost: host:1\r\nA: 1\r\nA: 2\r\n\r\n"
+    put = UrlCall("http://h:1", "/x", method="PUT", fields=(("host", "other"),), authority="host:1")
+    assert request_bytes(put, b"", "a/b") == (
+        b"PUT /x HTTP/1.1\r\nHost: other\r\nContent-Type: a/b\r\nContent-Length: 0\r\n\r\n"
+    )
+    own = UrlCall("http://h:1", "/x", fields=(("content-TYPE", "c/d"),), authority="host:1")
+    assert b"\r\ncontent-TYPE: c/d\r\nContent-Length: 1" in request_bytes(own, b"x", "a/b")
+    assert b"a/b" not in request_bytes(own, b"x", "a/b")
+
+
+def test_the_answer_to_head_ends_with_its_head() -> None:
+    reader = ResponseReader(with_bodies=False)
+    for status in (200, 404):
+        assert not reader.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        assert reader.feed(b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\n\r\n" % (status, 2 * MAX_BODY))
+        assert (reader.status, reader.body, reader.reusable) == (status, b"", True)
+        reader.reset()
+
+
 @pytest.mark.parametrize(
     "call",
     [
+        UrlCall("http://h:1", "/x", method="GET /y"),
+        UrlCall("http://h:1", "/x", method="CONNECT"),
+        UrlCall("http://h:1", "/x", content_types=("a\r\nb: c",)),
         Call("http://h:1", "/x", {"A": "secret\r\nC: d"}),
         Call("http://h:1", "/x", {"A b": "secret"}),
         Call("http://h:1", "/x", {"": "secret"}),
@@ -190,5 +215,5 @@ def test_a_request_is_framed() -> None:
 )
 def test_a_request_cannot_be_split(call: Call) -> None:
     with pytest.raises(UserError, match="not a ") as caught:
-        check_call(call)
+        check_call(complete(call))
     assert "secret" not in str(caught.value)

@@ -14,5 +14,5 @@ def test_percentiles_of_ten_million_samples() -> None:
     done = subprocess.run([sys.executable, str(LARGE)], capture_output=True, text=True, check=True, timeout=120)
     found = json.loads(done.stdout)
     assert found["p99"] == found["exact"]
-    assert found["seconds"] <= 4.0  # promised is one second of a machine that does nothing else
+    assert found["cpu_s"] <= 4.0  # promised is one second; others that share a core slow it down
     assert found["megabytes"] <= 400

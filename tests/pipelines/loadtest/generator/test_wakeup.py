@@ -32,7 +32,7 @@ def test_rings_at_the_moment_and_never_before(kind) -> None:
 
     late = asyncio.run(late_us())
     assert min(late) >= 0
-    assert sorted(late)[2] < 20_000
+    assert sorted(late)[2] < 50_000  # not at the time that was set before
 
 
 @pytest.mark.parametrize("kind", KINDS)

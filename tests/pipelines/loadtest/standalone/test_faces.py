@@ -62,7 +62,7 @@ def test_a_result_survives_its_file_and_can_be_compared(tmp_path) -> None:
     assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(again, found.latencies_ms, strict=True))
     ratios = compare(found, again)
     assert ratios["p99_ms"].value == pytest.approx(1.0, abs=1e-4)
-    assert compare(result(scenario(), 3), again)["p50_ms"] == "no interval: 3 of 5 runs"
+    assert compare(result(scenario(), 3), again)["p50_ms"] == "an interval needs 5 runs, had 3"
 
 
 @pytest.mark.parametrize(

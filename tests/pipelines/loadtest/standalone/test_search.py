@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.loadtest.plan.schedule import NS_PER_S, poisson_arrivals
 from pipelines.loadtest.standalone.queueing import queue_p99_s, sojourn_s, typical_seed, utilisation_for
-from pipelines.loadtest.standalone.search import Search, SearchResult, Trial
+from pipelines.loadtest.standalone.search import NONE_HELD, NOT_CONFIRMED, Search, SearchResult, Trial
 
 SERVICE_S = 0.002
 CAPACITY = 1 / SERVICE_S
@@ -71,7 +71,7 @@ def test_finds_the_truth_in_time(seed: int, capacity: float) -> None:
     found = search(Simulated(noise=0.003, seed=seed), capacity_per_s=capacity, seed=seed)
     assert found.rate_per_s == pytest.approx(truth_per_s(20.0), rel=0.03)
     # Noise, or a capacity that is 3 % off, may leave no time for it: then that is said.
-    assert found.confirmed or found.note == "no time was left to confirm it"
+    assert found.confirmed or found.note == NOT_CONFIRMED
     assert found.seconds <= 60
 
 
@@ -127,7 +127,7 @@ def test_spoilt_probes_do_not_count() -> None:
 def test_a_target_that_nothing_holds() -> None:
     found = search(Simulated(), target_ms=1.0)
     assert found.rate_per_s is None
-    assert found.note
+    assert found.note == NONE_HELD
     assert found.seconds < 150
 
 

@@ -65,9 +65,12 @@ def test_an_interval_of_a_ratio_covers_it() -> None:
 
 def test_why_there_is_none() -> None:
     long, short = np.arange(1.0, 2_001), np.arange(1.0, 1_000)
-    assert percentile_interval([long] * 4, 990) == "no interval: 4 of 5 runs"
-    assert percentile_interval([long] * 4 + [short], 990) == "no interval: 999 of 2,000 answers in the shortest run"
-    assert ratio_interval([long] * 5, [long] * 2, 990) == "the base: no interval: 2 of 5 runs"
+    assert percentile_interval([long] * 4, 990) == "an interval needs 5 runs, had 4"
+    assert (
+        percentile_interval([long] * 4 + [short], 990)
+        == "an interval needs 2,000 answers in each run, had 999: test longer"
+    )
+    assert ratio_interval([long] * 5, [long] * 2, 990) == "the base: an interval needs 5 runs, had 2"
     assert percentile_interval([np.zeros(3_000)] * 5, 500) == "no interval: a latency of zero"
 
 
@@ -91,4 +94,4 @@ def test_the_median_of_a_skewed_figure_is_within_its_interval(runs: int) -> None
 def test_the_interval_of_five_is_their_range_and_of_four_there_is_none() -> None:
     interval = median_interval([3.0, 1.0, 2.0, 9.0, 4.0])
     assert interval == Interval(3.0, 1.0, 9.0, 0.9375)
-    assert median_interval([1.0, 2.0]) == "no interval: 2 of 5 runs"
+    assert median_interval([1.0, 2.0]) == "an interval needs 5 runs, had 2"

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from serving.tf_serving.base import metrics
-from serving.tf_serving.base.metrics import MAX_CELLS, Counter, Histogram, exponential
+from serving.tf_serving.base.metrics import Counter, Histogram, exponential
 
 
 @pytest.fixture(autouse=True)
@@ -38,15 +38,11 @@ def test_histogram():
     ]
 
 
-def test_names_that_clients_make_up_are_bounded():
-    counter = Counter("/n", "model_name")
-    for number in range(MAX_CELLS + 50):
-        counter.add(f"model{number}")
-    lines = counter.lines()
-    assert len(lines) == 1 + MAX_CELLS + 1
-    assert ':n{model_name="other"} 50' in lines
-    counter.add("model0")
-    assert ':n{model_name="model0"} 2' in counter.lines()
+def test_models_that_are_not_there_have_one_label(monkeypatch):
+    monkeypatch.setattr(metrics, "_MODELS", set())
+    metrics.know(["served"])
+    assert {metrics.label(name) for name in ("a", "b", "")} == {""}
+    assert metrics.label("served") == "served"
 
 
 def test_threads():

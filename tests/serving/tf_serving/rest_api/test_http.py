@@ -182,9 +182,8 @@ def test_other_codings_are_not_known(server):
         ('{"instances":[2.0],"instances":[4.0]}', {"predictions": [3.0]}),
         ('{"inputs":{"x":1.0,"x":NaN},"a":1,"a":2}', {"outputs": 2.5}),
         ('{"instances":[Inf,-Inf,Infinity]}', {"predictions": [math.inf, -math.inf, math.inf]}),
-        (f'{{"instances":[{"9" * 400},-{"9" * 5000}]}}', {"predictions": [math.inf, -math.inf]}),
     ],
-    ids=["first of two keys", "first of two names", "Inf", "long integers"],
+    ids=["first of two keys", "first of two names", "Inf"],
 )
 def test_odd_json(server, body, answer):
     assert server.json(PREDICT, body) == (200, answer)

@@ -103,6 +103,37 @@ def test_a_client_that_sends_all_before_it_reads_gets_the_refusal(refused: bytes
     go(answer, client)
 
 
+def test_a_client_that_is_still_sending_gets_the_answer_when_the_server_stops():
+    async def run() -> None:
+        server = HttpServer(refuse, HttpLimits(30.0, 10**8))
+        listening = bound(LOOPBACK, 0)
+        await server.start(listening)
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(LOOPBACK, listening.getsockname()[1])
+            writer.write(GET.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 30000000\r\n\r\n"))
+            await begun.wait()
+            stopping = asyncio.create_task(server.stop(5.0))
+            while not any(one._ends for one in server.connections):
+                await asyncio.sleep(0)
+            goes_on.set()
+            for _ in range(20):
+                writer.write(bytes(10**6))
+                await writer.drain()
+            assert (await reader.read()).startswith(b"HTTP/1.1 413 ")
+            writer.close()
+            await stopping
+            assert not server.connections
+
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def refuse(_: Request) -> Response:
+        begun.set()
+        await goes_on.wait()
+        return Response(413, "Too Large", b"no", "text/plain", closes=True)
+
+    asyncio.run(run())
+
+
 def test_answers_that_nobody_reads_are_not_made():
     made = 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -172,10 +171,9 @@ def test_a_full_queue_refuses(padded, until, case):
             until(lambda taken=taken: metric(padded, "input_batch_size_count") == taken + 1)
             if waiting == 0:
                 until(lambda runs=runs: metric(padded, "processed_batch_size_count") == runs + 1)
-        start = time.monotonic()
         ((status, answer),) = together(padded, four)
-        assert time.monotonic() - start < SLOW_S
         assert status == 503
+        assert not any(future.done() for future in answers[1:])  # it was refused while they wait
         assert "The batch scheduling queue to which this task was submitted is full" in answer["error"]
         assert {future.result()[0][0] for future in answers} == {200}
 

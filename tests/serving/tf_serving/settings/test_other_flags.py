@@ -14,6 +14,9 @@ from serving.conformance.case import case as steps
 from serving.conformance.errors import CASES
 from serving.conformance.run import Endpoint, run_case
 from serving.launch import LOOPBACK
+from serving.limits import Held, Share
+from serving.tf_serving.base.deadlines import begin
+from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.rest_api.body import (
     FREE,
     MIN_COMPRESSED,
@@ -134,6 +137,27 @@ def test_health(other, server, case):
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def test_watching_health(other):
+    """A client is told at once; more than a connection may have at a time leave nothing behind."""
+    with grpc.insecure_channel(f"unix:{other[1]}") as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        calls = [watch(request, timeout=60) for request in (b"", b"\x0a\x0cModelService", b"\x0a\x04slow")]
+        assert [next(call) for call in calls] == [b"\x08\x01", b"\x08\x01", b"\x08\x03"]
+        for _ in range(1100):
+            another = watch(b"", timeout=60)
+            assert next(another) == b"\x08\x01"
+            another.cancel()
+        assert calls[0].is_active()
+        late = watch(b"", timeout=0.2)
+        assert next(late) == b"\x08\x01"
+        with pytest.raises(grpc.RpcError) as caught:
+            next(late)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        for call in calls:
+            call.cancel()
+        assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10) == b"\x08\x01"
+
+
 @pytest.mark.parametrize("case", ["K9"])
 def test_a_call_that_takes_too_long(other, case):
     status, body = other[0].json("/v1/models/slow:predict", ROWS)
@@ -216,7 +240,8 @@ def test_gzip_of_answers(server):
 
 
 def inflated(body: bytes, limit: int, ratio: int = 100) -> bytes:
-    return decompressed(body, limit, ratio, lambda: None)
+    begin(None)
+    return decompressed(body, limit, ratio)
 
 
 def test_gzip_that_costs_more_than_it_may():
@@ -238,14 +263,23 @@ def test_gzip_that_costs_more_than_it_may():
 def test_gzip_that_nobody_waits_for():
     calls: list[int] = []
 
-    def gone() -> None:
+    def gone() -> bool:
         calls.append(len(calls))
-        if len(calls) == 3:
-            raise ConnectionError
+        return len(calls) == 3
 
-    with pytest.raises(ConnectionError):
-        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000, gone)
+    begin(None, gone)
+    with pytest.raises(ServingError, match="CANCELLED"):
+        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000)
     assert len(calls) == 3
+
+
+def test_gzip_for_which_there_is_no_room():
+    held = Held(3 * FREE)
+    begin(None, share=Share(held))
+    with pytest.raises(ServingError, match="RESOURCE_EXHAUSTED"):
+        decompressed(compressed(bytes(10 * FREE)), 2**31, 10_000)
+    assert 0 < held.bytes <= 3 * FREE
+    begin(None)
 
 
 def test_gzip():
