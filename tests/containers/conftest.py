@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 UP = ("docker compose --profile monitor up", "docker compose up")
 """Commands of the documentation whose common result, with two replicas, is the stack."""
 REPLICAS = "TORCHSERVE_REPLICAS=2 docker compose up"
-EPOCHS = 2
-"""So few are enough for a model that knows digits; `up` takes the model that is trained, as it was trained."""
+EPOCHS = 1
+"""One is enough for a model that knows digits; `up` takes the model that is trained, as it was trained."""
 PATHS = {"tf-serving": "fp32", "torchserve": "export", "onnxruntime": "pytorch"}
 PUBLISHED = {
     "tf-serving-rest": ("http", "TF_SERVING_REST_PORT"),
@@ -174,9 +174,9 @@ def compose(engine: None, clone: Path) -> Iterator[Compose]:
 def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """All servers up and healthy, TorchServe twice, Prometheus beside them."""
     words = dict.fromkeys(word for command in UP for word in documented(command)[2:])
-    trained = compose.run(*("run", "--rm", "-T", "build", "train", "mnist_cnn", "--epochs", str(EPOCHS)), timeout_s=400)
+    trained = compose.run(*("run", "--rm", "-T", "build", "train", "mnist_cnn", "--epochs", str(EPOCHS)), timeout_s=900)
     assert trained.returncode == 0, trained.stderr
-    assert [f"epoch {epoch} of {EPOCHS}: loss" in trained.stderr for epoch in range(1, EPOCHS + 1)] == [True] * EPOCHS
+    assert f"epoch {EPOCHS} of {EPOCHS}: loss" in trained.stderr
     compose(*words, "--detach", "--wait", timeout_s=400)
     assert "train mnist_cnn  cached" in compose("logs", "build")
     root = tmp_path_factory.mktemp("deployed")
