@@ -32,8 +32,8 @@ from serving.guard import interrupts_deferred
 START_AND_SAVE_S = 60.0
 """Seconds for the generator to start, import and write its files, on a busy machine."""
 PROGRESS_S = 0.1
-STOP_S = 15.0
-"""Seconds for an interrupted generator to write what it has, on a busy machine."""
+STOP_S = 5.0
+"""Seconds for an interrupted generator to write what it has."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -9,6 +9,9 @@ request, a model that was unloaded.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from reprlib import repr as short
 from typing import Any
 
@@ -18,7 +21,7 @@ from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.infer_type import RequestedOutput
 
 from serving.open_inference.bodies import check_values
-from serving.open_inference.errors import BadModel, VersionNotFound
+from serving.open_inference.errors import BadModel, Unwanted, VersionNotFound
 from serving.wire.open_inference_binary import HEADER, split
 
 VERSION = "1"
@@ -73,6 +76,26 @@ class Plane(DataPlane):
     def unload(self, name: str) -> None:
         """Let the model's memory go, until it is loaded again. Raises ModelNotFound."""
         self.get_model_from_registry(name).unload()
+
+
+class Turns:
+    """One turn at a time, in the order of asking, for requests that compute.
+
+    A prediction occupies the event loop. Without turns, all requests that have arrived would run before the loop hears
+    of the clients that have left meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, is_wanted: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+        """Wait for a turn, and take it. Raises Unwanted if nobody waits for the answer by then."""
+        async with self._lock:
+            await asyncio.sleep(0)  # the loop hears of clients that have left
+            if not await is_wanted():
+                raise Unwanted("nobody waits for the answer")
+            yield
 
 
 def read_request(body: bytes, length: str | None, model_name: str) -> InferRequest:

@@ -17,8 +17,8 @@ from prometheus_client import REGISTRY, Histogram
 from serving.open_inference.dataplane import VERSION
 from serving.open_inference.errors import BadModel
 from serving.open_inference.session import open_session
-from serving.open_inference.values import to_array
 from serving.wire.datatypes import DATATYPES, NUMPY
+from serving.wire.open_inference_json import to_array
 
 # ONNX Runtime names its types after C++: "tensor(float)".
 _ONNX_TYPES = {f"tensor({name})": datatype for name, datatype in DATATYPES.items()} | {

@@ -22,9 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.open_inference.bodies import Bodies
-from serving.open_inference.dataplane import Plane, read_request
+from serving.open_inference.dataplane import Plane, Turns, read_request
 from serving.open_inference.errors import STATUSES, BodyError
-from serving.open_inference.turns import Turns
 from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER
 
 

@@ -18,9 +18,8 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 
 from serving.http2.grpc_server import GrpcCall, Method
 from serving.open_inference.bodies import check_count
-from serving.open_inference.dataplane import Plane
+from serving.open_inference.dataplane import Plane, Turns
 from serving.open_inference.errors import STATUSES, Closed
-from serving.open_inference.turns import Turns
 
 MAX_TEXT = 1024
 """Characters of an error that are sent."""

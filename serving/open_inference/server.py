@@ -20,10 +20,9 @@ from serving.http2.server_connection import ServerConnection
 from serving.limits import Held
 from serving.open_inference.bodies import Bodies, Bounds
 from serving.open_inference.connection import TimedConnection
-from serving.open_inference.dataplane import Plane
+from serving.open_inference.dataplane import Plane, Turns
 from serving.open_inference.rest import application
 from serving.open_inference.rpc import methods
-from serving.open_inference.turns import Turns
 
 STOP_GRACE_S = 5
 _LOOK_S = 0.02

@@ -49,7 +49,10 @@ _BODY_KEYS = {"data": "application/octet-stream", "json": "application/json", "i
 
 
 class RequestError(Exception):
-    """A request that the client must change; ``status`` is its HTTP code."""
+    """A request that the client must change; ``status`` is its HTTP code.
+
+    Not 413, which TorchServe takes for a worker without memory: it answers 507, and gateways ask again.
+    """
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -121,7 +124,7 @@ def read_json(body: Any, settings: Settings) -> Arrays:
     """The arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
     is_text = isinstance(body, bytes | bytearray)
     if is_text and body.count(b",") + 2 * (body.count(b"[") + body.count(b"{")) > MAX_VALUES:
-        raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more", 413)
+        raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more")
     try:
         # TorchServe's worker has decoded the body already, unless decode_input_request is off.
         document = json.loads(body) if is_text else body
@@ -196,9 +199,7 @@ def read_picture(body: Any, settings: Settings) -> Arrays:
     try:
         with Image.open(io.BytesIO(bytes(body)), formats=("PNG", "JPEG")) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise RequestError(
-                    f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}", 413
-                )
+                raise RequestError(f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}")
             picture = _on_ground(ImageOps.exif_transpose(opened), rule["ground"])
             picture = picture.convert("L" if rule["channels"] == 1 else "RGB")
     except UnidentifiedImageError as error:

@@ -7,6 +7,7 @@ for values in ``float_val``. Most clients send values in that field, and TensorF
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,14 @@ class TensorParsingError(Exception):
     """The message is not a tensor."""
 
 
-def to_array(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
+def _accept(_size: int) -> None:
+    """Accept any size."""
+
+
+def to_array(proto: Any, dtype: str, numpy: np.dtype[Any], grow: Callable[[int], None] = _accept) -> np.ndarray:
     """Read the array of a message of type ``dtype``; strings give an object array of bytes.
+
+    ``grow`` is called with the size of an array that is larger than its message, and may raise an error of its own.
 
     As in TensorFlow (Tensor::FromProto), ``tensor_content`` takes precedence. Missing repeated values are
     copies of the last one, or zero if there are none.
@@ -66,7 +73,7 @@ def to_array(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
         if dtype == "string" or len(proto.tensor_content) != count * numpy.itemsize:
             raise TensorParsingError(f"tensor_content does not fill {shape} of {dtype}")
         return np.frombuffer(proto.tensor_content, numpy).reshape(shape)
-    return _fill(_values(proto, dtype, numpy), count, numpy).reshape(shape)
+    return _fill(_values(proto, dtype, numpy), count, numpy, grow).reshape(shape)
 
 
 def _values(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
@@ -87,12 +94,12 @@ def _values(proto: Any, dtype: str, numpy: np.dtype[Any]) -> np.ndarray:
     return np.array(values, np.int64 if numpy.kind == "i" else np.uint64).astype(numpy)
 
 
-def _fill(values: np.ndarray, count: int, numpy: np.dtype[Any]) -> np.ndarray:
+def _fill(values: np.ndarray, count: int, numpy: np.dtype[Any], grow: Callable[[int], None]) -> np.ndarray:
     if len(values) == count:
         return values
     if len(values) > count:
         return values[:count]
-    # A message of a few bytes can declare a huge tensor: memory is the only limit, as in TensorFlow.
+    grow(count * numpy.itemsize)  # a message of a few bytes can declare a huge tensor
     filler: Any = values[-1] if len(values) else (b"" if numpy.hasobject else 0)
     try:
         array = np.full(count, filler, numpy)

@@ -315,6 +315,8 @@ class _GrpcConnection(Connection[_Answer]):
         self._channel.drop(self, text)
 
     def on_lost(self, reason: str) -> None:
+        if not self.has_settings:
+            reason = f"{reason} (does the server speak HTTP/2?)"
         self._is_draining = True
         done_ns = time.monotonic_ns()
         streams, self._streams = self._streams, {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from itertools import repeat
 from typing import cast
 
@@ -154,9 +155,7 @@ class _HttpConnection(asyncio.Protocol):
         if status in self._pool.success:
             self._pool.finish(index, Outcome.ANSWERED, done_ns, body, "", first_ns)
         else:
-            text = body[:200].decode("utf-8", "replace")
-            why = "redirects are not followed" if 300 <= status < 400 else text
-            self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {why}")
+            self._pool.finish(index, Outcome.REFUSED, done_ns, b"", f"HTTP {status}: {_said(status, body)}")
 
     def connection_lost(self, error: Exception | None) -> None:
         self._lost = True
@@ -177,6 +176,16 @@ class _HttpConnection(asyncio.Protocol):
     def _leave_pool(self) -> None:
         if self in self._pool.idle:
             self._pool.idle.remove(self)
+
+
+def _said(status: int, body: bytes) -> str:
+    """Returns the words of an answer that is no success; a page of HTML says no more than the status' name."""
+    if 300 <= status < 400:
+        return "redirects are not followed"
+    known = status in list(HTTPStatus)
+    if known and (not body or body.lstrip()[:1] == b"<"):
+        return HTTPStatus(status).phrase
+    return body[:200].decode("utf-8", "replace")
 
 
 def _text(error: BaseException) -> str:

@@ -6,7 +6,6 @@ model_servers/get_model_status_impl.cc) and of tensorflow/cc/saved_model/util.cc
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -155,11 +154,9 @@ def _proto_inputs(signature: Signature, given: Mapping[str, Any]) -> dict[str, n
     for alias, info in signature.inputs.items():
         if alias in given:
             proto = given[alias]
-            if not proto.tensor_content:  # few values may stand for many
-                hold(max(0, math.prod(dim.size for dim in proto.tensor_shape.dim)) * info.numpy.itemsize)
             try:
                 arrays[alias] = (
-                    to_array(proto, info.dtype, info.numpy) if proto.dtype == info.enum else _other_dtype(proto)
+                    to_array(proto, info.dtype, info.numpy, hold) if proto.dtype == info.enum else _other_dtype(proto)
                 )
             except TensorParsingError as error:
                 raise invalid(f"tensor parsing error: {alias}") from error
@@ -188,7 +185,7 @@ def _other_dtype(proto: Any) -> np.ndarray:
         numpy = np.dtype(tf.dtypes.as_dtype(proto.dtype).as_numpy_dtype)
     except (TypeError, KeyError) as error:  # an unknown dtype, or one without values, such as DT_RESOURCE
         raise TensorParsingError(f"dtype {proto.dtype} is not supported") from error
-    return to_array(proto, dtype_name(proto.dtype), numpy)
+    return to_array(proto, dtype_name(proto.dtype), numpy, hold)
 
 
 def _wanted(signature: Signature, output_filter: Sequence[str]) -> list[str]:

@@ -12,9 +12,8 @@ from routes import documented, filled, grpc_status
 from serving.launch import Server
 from serving.limits import Held
 from serving.open_inference.bodies import Bodies, Bounds
-from serving.open_inference.dataplane import Plane
+from serving.open_inference.dataplane import Plane, Turns
 from serving.open_inference.rest import application
-from serving.open_inference.turns import Turns
 
 TABLE = documented("Open Inference")
 

@@ -11,7 +11,9 @@ from pipelines.loadtest.measure import Interrupted, measure
 from pipelines.loadtest.recording import load_recording
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.limits import MAX_CPU_SHARE
+from pipelines.loadtest.truth.clock import read_lateness
 from pipelines.results import Cause
+from serving.clients.transport import send
 
 
 def right(bodies: list[bytes]):
@@ -121,10 +123,11 @@ def test_an_interrupt_keeps_what_there_is(truth, bodies, tmp_path, scenario: str
 
 
 def test_an_interrupt_within_the_warm_up(http_truth, bodies, tmp_path) -> None:
-    def interrupt(share: float) -> None:
-        if share > 0.03:
+    def interrupt(_: float) -> None:
+        if read_lateness(send(http_truth.call("/late"), b"")).answers:  # it has begun
             raise KeyboardInterrupt
 
+    late_ms(http_truth)
     settings = LoadSettings("server", 10.0, 10.0, rate_per_s=50.0)
     with pytest.raises(Interrupted) as caught:
         measure(http_truth.call("/echo/1"), bodies, right(bodies), settings, tmp_path, interrupt, keep_partial=True)

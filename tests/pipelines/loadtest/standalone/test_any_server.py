@@ -128,9 +128,11 @@ def test_answers_that_are_a_success(plain: tuple[str, type[Handler]], path: str)
 
 
 def test_another_status_counts_as_success_on_request(plain: tuple[str, type[Handler]]) -> None:
-    with pytest.raises(SlipwayError, match="did not answer the first request: HTTP 404"):
-        go(f"{plain[0]}/404")
     check_answers(go(f"{plain[0]}/404", wishes=Wishes(success=(200, 404))))
+    for method, path, why in (("POST", "/404", "404: no page$"), ("GET", "/404", "404: Not Found$")):
+        wishes = Wishes(method=method, content_types=("a/b",) if method == "POST" else ())
+        with pytest.raises(SlipwayError, match=f"did not answer the first request: HTTP {why}"):
+            go(plain[0] + path, b"no page" if method == "POST" else b"", wishes=wishes)
     with pytest.raises(SlipwayError, match="did not answer the first request: HTTP 301: redirects are not followed"):
         go(f"{plain[0]}/301")
     with pytest.raises(SlipwayError, match="did not answer the first request: HTTP 200"):
@@ -249,7 +251,9 @@ def test_the_trust_in_a_server(secure: tuple[int, Tls], pki: Pki) -> None:
         check_answers(go(url, wishes=Wishes(tls=replace(tls, cert=str(pki.client), key=None))))
 
 
-def test_a_server_without_tls_is_told(plain: tuple[str, type[Handler]]) -> None:
+def test_a_server_of_another_protocol_is_told(plain: tuple[str, type[Handler]]) -> None:
+    with pytest.raises(SlipwayError, match=r"did not answer the first request: .*does the server speak HTTP/2"):
+        go(plain[0].replace("http", "grpc") + "/a.B/Echo")
     with pytest.raises(SlipwayError, match=r"did not answer the first request: .*does the server speak TLS"):
         go(plain[0].replace("http", "https"))
 

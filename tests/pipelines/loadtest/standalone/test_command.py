@@ -51,7 +51,11 @@ def test_any_server(cli, truth, body) -> None:
     assert all(set(names) <= set(found[part]) for part, names in KEYS.items())
     assert (found["load"]["errors"], found["match_share"]) == (0, 1.0)
     assert (found["invalid_because"] is None) == found["valid"]
-    assert 5 <= found["latency"]["p50_ms"] <= found["latency"]["p99_ms"] <= found["latency"]["max_ms"]
+    latency = found["latency"]
+    assert 5 <= latency["p50_ms"] <= latency["max_ms"]
+    # What the hypervisor disturbed is in no percentile: then there may be too few for this one.
+    assert (latency["p99_ms"] is None) == any(one["percentile"] == "p99" for one in latency["unclaimable"])
+    assert latency["p50_ms"] <= (latency["p99_ms"] or latency["max_ms"]) <= latency["max_ms"]
     assert found["load"]["requests"] / found["load"]["duration_s"] == pytest.approx(200, rel=0.15)
 
 
@@ -59,7 +63,10 @@ def test_a_percentile_that_is_not_claimable_is_null_and_said(cli, http_truth, bo
     found = go(cli, url(http_truth, "/echo"), "--body", str(body), "--rate", "100", "--requests", "212")
     assert found["load"]["requests"] == 212
     assert found["latency"]["p99_ms"] is None
-    assert found["latency"]["unclaimable"] == [{"percentile": "p99", "samples": 212, "needed": 459}]
+    (missing,) = found["latency"]["unclaimable"]
+    assert (missing["percentile"], missing["needed"]) == ("p99", 459)
+    # What the hypervisor disturbed does not count.
+    assert missing["samples"] == 212 or (found["generator"]["cut_share"] and missing["samples"] < 212)
 
 
 def test_what_it_says_to_people(cli, http_truth, body) -> None:

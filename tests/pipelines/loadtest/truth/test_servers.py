@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from busy_machine import late_ms
+from busy_machine import late_ms, latencies_ms
 
+from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import load_recording
 from pipelines.loadtest.settings import LoadSettings
@@ -51,17 +52,17 @@ def test_latencies_are_those_that_are_promised(truth, bodies, tmp_path) -> None:
 def test_a_stall_on_demand_is_the_whole_servers(http_truth, bodies, tmp_path) -> None:
     stalled: list[int] = []
 
-    def stall(share: float) -> None:
-        if share > 0.5 and not stalled:
+    def stall(glance: Glance | None) -> None:
+        if glance is not None and glance.answered > 50 and not stalled:
             stalled.append(post(http_truth.url, "/stall-now/400", b"")[0])
 
     settings = LoadSettings("server", 2.0, 0.0, rate_per_s=100.0)
     late_ms(http_truth)
-    found = measure(http_truth.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, tmp_path, stall)
+    found = measure(http_truth.call("/echo/1"), bodies, lambda i, a: a == bodies[i], settings, tmp_path, watch=stall)
     assert stalled == [200]
-    assert found.latency.max_ms is not None
-    assert found.generator.send_lag_max_us is not None
-    assert 330 < found.latency.max_ms < 500 + late_ms(http_truth) + found.generator.send_lag_max_us / 1000
+    recording = load_recording(tmp_path)
+    lag_ms = (recording.sent - recording.intended).max() / 1e6
+    assert 330 < latencies_ms(tmp_path).max() < 500 + late_ms(http_truth) + lag_ms
     assert found.match_share == 1.0
 
 

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 PROPER = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED", "OUT_OF_RANGE"}
+PROPER |= {"RESOURCE_EXHAUSTED"}  # a tensor of more bytes than the server may hold
 NAMES = ("half_plus_two", "half_plus_two_tf1", "echo", "counter", "none", "", "x", "inputs", "default")
 NAMES += ("serving_default", "regress_x_to_y", "classify_x_to_y", "float", "string", "half", "complex64")
 NAMES += ("signature_def", "tensorflow/serving/regress", "tensorflow/serving/classify")
-# Between these are sizes that fit in memory and fill it: memory is the only limit, as in TensorFlow.
+# Between these are sizes that the server holds.
 SIZES = (0, 1, 1, 1, 2, 3, -1, 1000, 2**50, 2**62, 2**63 - 1, -(2**63))
 WHOLE = (0, 1, 2, 123, 124, -1, 2**31 - 1, -(2**31))
 

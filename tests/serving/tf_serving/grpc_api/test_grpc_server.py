@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from serving.launch import LOOPBACK, free_port
+from serving.limits import Held
 from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.base.workers import Outbox, Workers
 from serving.tf_serving.grpc_api.reply import MAX_MESSAGE, check_is_wanted, fail
@@ -25,7 +26,7 @@ def test_stop_waits_for_the_calls_that_run_and_no_longer():
     async def test() -> None:
         loop, port = asyncio.get_running_loop(), free_port()
         methods = {b"/t.T/Later": lambda call: loop.call_later(0.5, call.answer, bytes(3_000_000))}
-        server = GrpcServer(methods, Flags(port=port))
+        server = GrpcServer(methods, Flags(port=port), Held(2**30))
         await server.start()
         silent = await asyncio.open_connection(LOOPBACK, port)
         async with grpc.aio.insecure_channel(f"{LOOPBACK}:{port}") as channel:
@@ -49,7 +50,7 @@ def test_stop_waits_for_the_calls_that_run_and_no_longer():
 def test_stop_has_a_limit():
     async def test() -> None:
         port = free_port()
-        server = GrpcServer({b"/t.T/Never": [].append}, Flags(port=port))
+        server = GrpcServer({b"/t.T/Never": [].append}, Flags(port=port), Held(2**30))
         await server.start()
         async with grpc.aio.insecure_channel(f"{LOOPBACK}:{port}") as channel:
             running = asyncio.ensure_future(channel.unary_unary("/t.T/Never")(b"", timeout=LIMIT_S))
