@@ -26,7 +26,7 @@ ANSWER_S = 5.0
     "--wait",
     "wait_s",
     type=click.IntRange(1),
-    default=300,
+    default=600,
     show_default=True,
     metavar="S",
     help="Seconds until servers that do not change are an error; the release before is pinned again then.",

@@ -139,7 +139,7 @@ def roll_out(stack: Any, command: str, until: Until, before: tuple[str, str], af
         watched_replicas(stack) as replicas,
     ):
         assert until(lambda: ours[before[1]] > 50 and googles["right"] > 50 and len(replicas) == 2, 60)
-        stack.compose(*words[:2], "-T", *words[2:], timeout_s=600)
+        stack.compose(*words[:2], "-T", *words[2:], timeout_s=700)
         assert releases(stack) == all_serve(after[0])
         at_end = ours[before[1]]
         was = ours[after[1]], googles["right"]
