@@ -7,7 +7,6 @@ serialised example: parsing the two together merges their features.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from serving.tf_serving.base.deadlines import check
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.codecs.json_base64 import decode_base64, is_base64
 from serving.tf_serving.codecs.json_text import brief, encode_text, type_name
-from serving.tf_serving.codecs.json_to_tensors import too_large_for
 
 _KINDS = {"int64": "int64_list", "float": "float_list", "bytes": "bytes_list"}
 
@@ -88,12 +86,8 @@ def _fill(feature: Any, name: str, items: list[Any]) -> None:
         first = kind
         values.append(value)
     if first == "float":
-        with np.errstate(over="ignore"):
-            floats = np.array(values).astype(np.float32).tolist()
-        for value, single in zip(values, floats, strict=True):
-            if math.isinf(single) and not math.isinf(value):
-                raise too_large_for(value, "float")
-        values = floats
+        with np.errstate(over="ignore"):  # a too large number becomes infinity, as for tensors
+            values = np.array(values).astype(np.float32).tolist()
     if first is not None:
         getattr(feature, _KINDS[first]).value.extend(values)
 

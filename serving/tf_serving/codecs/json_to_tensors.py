@@ -170,13 +170,8 @@ def dense(value: Any, info: TensorInfo) -> np.ndarray:
 def _floats(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
     if not set(map(type, leaves)) <= {int, float}:
         return None
-    doubles = np.array(leaves, np.float64)
-    with np.errstate(over="ignore"):
-        array = doubles.astype(info.numpy, copy=False)
-    too_large = np.flatnonzero(np.isinf(array) & np.isfinite(doubles))
-    if too_large.size:
-        raise too_large_for(leaves[too_large[0]], info.dtype)
-    return array
+    with np.errstate(over="ignore"):  # the API turns what a double holds and a float does not into infinity
+        return np.array(leaves, np.float64).astype(info.numpy, copy=False)
 
 
 def _integers(leaves: list[Any], info: TensorInfo) -> np.ndarray | None:
@@ -204,11 +199,6 @@ _LEAVES: dict[str, Callable[[list[Any], TensorInfo], np.ndarray | None]] = {
     "bool": _booleans,
     "string": _strings,
 }
-
-
-def too_large_for(value: float, dtype: str) -> ServingError:
-    """Make the error for a number that would become infinity."""
-    return invalid(f"Cannot convert JSON value: {brief(value)} to {dtype} without loss of precision.")
 
 
 def _is_object(value: Any) -> bool:

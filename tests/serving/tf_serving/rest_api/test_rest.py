@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import socket
 
@@ -29,7 +30,7 @@ def error_of(body: dict) -> str:
         ('{"instances":[1.0,2.0]} trailing bytes', {"predictions": [2.5, 3.0]}),
         ('\ufeff {"instances":[1.0,2.0]}', {"predictions": [2.5, 3.0]}),
         ('{"instances":[3e38,1e-300]}', {"predictions": [1.5e38, 2.0]}),
-        ('{"instances":[1e39]}', None),
+        ('{"instances":[1e300,-1e39,1e-300]}', {"predictions": [math.inf, -math.inf, 2.0]}),
         ('{"instances":[1e400]}', None),
     ],
 )
