@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 with suppress(ModuleNotFoundError):
     # Comes with PyTorch's CUDA build. The product never has it and TensorFlow in one process, but the tests
@@ -122,20 +123,42 @@ def nothing_left() -> Iterator[Callable[[], list[str]]]:
     assert left() == []
 
 
-FIRST = ("docker", "test_docs", "run")
+DOCKER = (
+    "containers/",
+    "pipelines/measure/test_container.py",
+    "serving/container/",
+    "test_docs.py::test_the_commands_f",
+)
+"""Where the tests are that need the engine: one worker runs them all, so that every image is built once."""
+FIRST = ("docker", "test_docs.py", "pipelines/run")
 """Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def group_of(nodeid: str) -> str:
+    """Name the group of a test: all tests of a folder share its fixtures, so that one worker runs them."""
+    place = nodeid.removeprefix("tests/")
+    file = place.partition("::")[0]
+    return "docker" if place.startswith(DOCKER) else file.rpartition("/")[0] or file
+
+
+class ByGroup(LoadScopeScheduling):
+    """Gives each group of tests to one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByGroup:
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives the tests of a folder to one worker, and all that need the Docker engine to one: they share fixtures."""
-    groups = {}
-    for item in items:
-        folder = item.path.stem if item.path.parent == HERE else item.path.parent.name
-        groups[item] = "docker" if item.get_closest_marker("docker") else folder
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
     order = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: order.get(groups[item], len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+    elsewhere = [
+        item.nodeid for item in items if item.get_closest_marker("docker") and group_of(item.nodeid) != "docker"
+    ]
+    assert elsewhere == [], "DOCKER does not name them"
 
 
 @pytest.hookimpl(hookwrapper=True)
