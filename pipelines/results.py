@@ -239,7 +239,6 @@ class Scenario:
     invalid_causes: Annotated[
         tuple[Cause, ...], Doc("Who made the load test invalid, in the order of the reasons; empty if it is valid.")
     ] = ()
-    attempts: Annotated[int, Doc("How often it was measured until it was valid; the figures are the last one's.")] = 1
     partial: Annotated[
         bool, Doc("Whether the test was interrupted; the figures are of what had been measured until then.")
     ] = False

@@ -9,14 +9,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from pipelines.results import Beat, NoiseCheck, Scenario
+from pipelines.results import Beat, Cause, NoiseCheck, Scenario
 
 MAX_FOREIGN = 0.05
 MAX_STEAL = 0.05
 MAX_DRIFT = 0.10
 MAX_LAG_US = 1_000.0
 """An idle machine stays far below it (``benchmarks/loadtest``); above it, the generator had to wait."""
-MAX_REPEATED = 0.10
+MAX_DISTURBED = 0.10
 BUSY_BEFORE = "other processes, just before the run"
 
 
@@ -24,7 +24,7 @@ def judge(scenarios: Sequence[Scenario], beats: Sequence[Beat], foreign_before: 
     """Do every check. ``scenarios`` are all load tests of all rounds; what was not measured passes, with a null."""
     half = "half of the 10 % within which rows are taken as equal"
     lags = [lag for one in scenarios if (lag := one.generator.send_lag_p99_us) is not None and one.generator.cpus]
-    repeated = sum(one.attempts > 1 for one in scenarios) / len(scenarios) if scenarios else None
+    disturbed = sum(Cause.MACHINE in one.invalid_causes for one in scenarios) / len(scenarios) if scenarios else None
     return (
         _check(BUSY_BEFORE, foreign_before, MAX_FOREIGN, "share", f"of all processors; {half}"),
         _check(
@@ -56,11 +56,11 @@ def judge(scenarios: Sequence[Scenario], beats: Sequence[Beat], foreign_before: 
             "median over the server scenarios; an idle machine stays below",
         ),
         _check(
-            "load tests that had to be repeated",
-            repeated,
-            MAX_REPEATED,
+            "load tests that the machine disturbed",
+            disturbed,
+            MAX_DISTURBED,
             "share",
-            "if more than one in ten is repeated, the others were disturbed too",
+            "if more than one in ten is, the others were disturbed too",
         ),
     )
 

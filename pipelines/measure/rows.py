@@ -18,7 +18,6 @@ from pipelines.fairness.processes import Watch
 from pipelines.loadtest.curve import Subject, curve
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
-from pipelines.loadtest.repeat import MAX_ATTEMPTS, until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.measure.server import Asked, ask, describe_answer, kept, started, target_of
 from pipelines.paths import Card
@@ -151,7 +150,7 @@ def _probe(exchange: Exchange) -> Scenario | None:
         return None
     folder = exchange.workdir / "probe"
     folder.mkdir(exist_ok=True)
-    return _offer(replace(exchange, workdir=folder), PROBE, attempts=1)
+    return _offer(replace(exchange, workdir=folder), PROBE)
 
 
 def _with_curve(row: Row, exchange: Exchange) -> Row:
@@ -172,7 +171,7 @@ def _with_curve(row: Row, exchange: Exchange) -> Row:
     return replace(row, scenarios=tuple(replace(s, curve=points) if s.name == "server" else s for s in row.scenarios))
 
 
-def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPTS) -> Scenario:
+def _offer(exchange: Exchange, chosen: LoadSettings) -> Scenario:
     """Measure one scenario, with the server's CPU time and threads, and the machine's other work."""
     speaker, target, answers, server = client(exchange.protocol), exchange.target, exchange.answers, exchange.server
     bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
@@ -183,33 +182,30 @@ def _offer(exchange: Exchange, chosen: LoadSettings, attempts: int = MAX_ATTEMPT
         except ProtocolError:
             return False  # bytes that the protocol cannot decode are a wrong answer
 
-    def once(attempt: int) -> Scenario:
-        folder = exchange.workdir / f"load-{exchange.protocol}-{chosen.scenario}-{attempt}"
-        folder.mkdir()
-        before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
+    folder = exchange.workdir / f"load-{exchange.protocol}-{chosen.scenario}"
+    folder.mkdir()
+    before, proxy_before = server.usage().cpu_s, server.proxy_cpu_s()
 
-        def load(watch: Watch) -> tuple[Scenario, Span | None]:
-            with confined(exchange.bench.plan.place.generator):
-                call = speaker.call(target, bodies[0])
-                result = measure(call, bodies, check, chosen, folder, lambda _: watch.look())
-            return result, _measured_part(folder)
+    def load(watch: Watch) -> tuple[Scenario, Span | None]:
+        with confined(exchange.bench.plan.place.generator):
+            call = speaker.call(target, bodies[0])
+            result = measure(call, bodies, check, chosen, folder, lambda _: watch.look())
+        return result, _measured_part(folder)
 
-        processes = server.processes()
-        result = observed(load, processes)
-        used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
-        proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
-        served = result.load.requests + result.load.warmup_requests
-        figures = replace(
-            result.server,
-            cpu_ms_per_request=_ms_each(used, served),
-            proxy_cpu_ms_per_request=_ms_each(proxy, served),
-        )
-        # Processes of the server that are not seen, and an engine's work for a container, would count as others'.
-        if not processes or proxy_before is not None:
-            figures = replace(figures, foreign_cpu_share=None)
-        return marked(replace(result, server=figures))
-
-    return until_valid(once, attempts)
+    processes = server.processes()
+    result = observed(load, processes)
+    used, proxy_after = server.usage().cpu_s - before, server.proxy_cpu_s()
+    proxy = proxy_after - proxy_before if proxy_after is not None and proxy_before is not None else 0.0
+    served = result.load.requests + result.load.warmup_requests
+    figures = replace(
+        result.server,
+        cpu_ms_per_request=_ms_each(used, served),
+        proxy_cpu_ms_per_request=_ms_each(proxy, served),
+    )
+    # Processes of the server that are not seen, and an engine's work for a container, would count as others'.
+    if not processes or proxy_before is not None:
+        figures = replace(figures, foreign_cpu_share=None)
+    return marked(replace(result, server=figures))
 
 
 def _measured_part(folder: Path) -> Span | None:

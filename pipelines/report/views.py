@@ -86,7 +86,6 @@ _SETUP = (
     _number("load.batch", "Batch", "rows", numbers.count),
     _number("load.concurrency", "At once", "req", numbers.count),
     _number("load.duration_s", "Time", "s"),
-    _number("attempts", "Attempts", "", numbers.count),
     _number("rounds", "Rounds", "", numbers.count),
 )
 _SAID_ONCE = {
@@ -94,7 +93,6 @@ _SAID_ONCE = {
     "load.batch": "batch {}",
     "load.concurrency": "{} at once",
     "load.duration_s": "{} s",
-    "attempts": "attempts {}",
     "rounds": "rounds {}",
 }
 _MEASURED = (

@@ -17,7 +17,6 @@ from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.loadtest.conditions import governor
-from pipelines.loadtest.repeat import until_valid
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Scenario
@@ -133,15 +132,11 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
         def check(index: int, received: dict[str, np.ndarray], batch: int = chosen.batch) -> bool:
             return known.matches(batch, index, received)
 
-        def once(_: int, chosen: LoadSettings = chosen, check: Check = check) -> Scenario:
-            found = observed(
-                lambda _: (measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None),
-                [this],
-                run=os.getppid(),
-            )
-            return marked(replace(found, generator=replace(found.generator, governor=governor())))
+        def load(_: object, chosen: LoadSettings = chosen, check: Check = check) -> tuple[Scenario, None]:
+            return measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None
 
-        scenarios.append(asdict(until_valid(once)))
+        found = observed(load, [this], run=os.getppid())
+        scenarios.append(asdict(marked(replace(found, generator=replace(found.generator, governor=governor())))))
     return {"cold_start_s": cold_start_s, "scenarios": scenarios}
 
 

@@ -10,7 +10,7 @@ from pipelines.fairness.noise import judge
 from pipelines.fairness.rounds import changed
 from pipelines.loadtest.settings import LoadSettings
 from pipelines.loadtest.statistics.summary import nothing_measured
-from pipelines.results import Beat
+from pipelines.results import Beat, Cause
 
 EMPTY = nothing_measured(LoadSettings("server", rate_per_s=1), "-")
 QUIET = changed(
@@ -21,6 +21,7 @@ QUIET = changed(
         "generator.steal_share": 0.0,
         "generator.send_lag_p99_us": 90.0,
         "generator.cpus": (1,),
+        "invalid_causes": (),
     },
 )
 STEADY = (Beat(0, 0.130), Beat(9, 0.132))
@@ -43,7 +44,7 @@ def test_a_quiet_machine_passes_and_shows_its_figures() -> None:
         ({"server.foreign_cpu_share": 0.2}, "other processes, during load tests"),
         ({"generator.steal_share": 0.2}, "time stolen by the hypervisor"),
         ({"generator.send_lag_p99_us": 4000.0}, "send lag of the generator, p99"),
-        ({"attempts": 2}, "load tests that had to be repeated"),
+        ({"invalid_causes": (Cause.MACHINE,)}, "load tests that the machine disturbed"),
     ],
 )
 def test_each_disturbance_is_named(changes: dict[str, Any], name: str) -> None:

@@ -206,6 +206,9 @@ def test_a_taken_port_is_one_line(cli: Any, trained: Any, docker_client: Any) ->
     assert f"port {taken} of {LOOPBACK} cannot be used" in said
 
 
+SCENARIOS = ("--scenario", "single-stream", "--scenario", "server")
+
+
 @pytest.fixture(scope="module")
 def report(cli: Any, trained: Any, built_image: Callable[[str], str]) -> Report:
     """A run with one path in its container, and one whose image does not exist."""
@@ -215,7 +218,7 @@ def report(cli: Any, trained: Any, built_image: Callable[[str], str]) -> Report:
         "TF_SERVING_IMAGE": "slipway-test/nonesuch:1",
     }
     words = ("run", "mnist_cnn", "onnxruntime:pytorch", "tf-serving:fp32", "litert:int8", "--containers")
-    done = cli(*words, "--duration", "2", "--scenario", "single-stream", "--scenario", "server", env=environment)
+    done = cli(*words, "--duration", "2", "--budget", "0", *SCENARIOS, env=environment)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "What a container costs" in done.stdout
     return read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")

@@ -21,12 +21,13 @@ from pipelines.report.json_face import read
 from pipelines.results import IN_PROCESS, Cause, Report
 
 SECONDS = "1.5"
+pytestmark = pytest.mark.timeout(900)  # every variant is packaged and served, beside the tests of another worker
 
 
 @pytest.fixture(scope="module")
 def report(cli: Any) -> Report:
     """A whole run; short load tests."""
-    done = cli("run", "mnist_cnn", "--duration", SECONDS, timeout_s=600)
+    done = cli("run", "mnist_cnn", "--duration", SECONDS, "--budget", "0", timeout_s=800)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "Ship " in done.stdout
     return read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")
