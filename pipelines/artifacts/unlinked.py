@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.artifacts.release import ARTIFACT
 from pipelines.artifacts.workspace import Workspace
 
 MOST_FILES = 20_000
@@ -61,6 +60,8 @@ def remove(workspace: Workspace, build: Build) -> bool:
 
 
 def _linked(workspace: Workspace) -> set[str]:
+    from pipelines.artifacts.release import ARTIFACT  # which imports what `list` has no time for
+
     patterns = ("*/trained", "*/*/*", f"*/*/releases/*/*{ARTIFACT}")
     places = itertools.chain.from_iterable(map(workspace.artifacts.glob, patterns))
     return {place.readlink().name for place in places if place.is_symlink()}

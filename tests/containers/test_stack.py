@@ -255,7 +255,7 @@ def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any, until: Un
 def test_a_change_of_the_code_keeps_the_libraries(stack: Any) -> None:
     """So it takes seconds: what takes long is there already."""
     handler = stack.compose.folder / "serving" / "torchserve" / "handler.py"
-    handler.write_text(handler.read_text() + "\n# changed\n")
+    handler.write_text(f"{handler.read_text()}\n# changed by {stack.compose.project}\n")
     shown = stack.compose("--progress", "plain", "build", "torchserve", timeout_s=200)
     (libraries,) = set(re.findall(r"^(#\d+) \[.*\] RUN .*pip install", shown, re.MULTILINE))
     (code,) = set(re.findall(r"^(#\d+) \[.*\] COPY serving/torchserve ", shown, re.MULTILINE))

@@ -22,7 +22,7 @@ from pipelines.paths import PATHS, path_module
 from serving.extras import install_command
 
 COMMANDS = (
-    "list", "train", "package", "verify", "serve", "predict", "run", "report", "clean",
+    "list", "train", "package", "verify", "rollout", "serve", "predict", "run", "report", "clean",
     "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
 )  # fmt: skip
 

@@ -255,9 +255,14 @@ class TestRun:
             ("in-process", "in-process"),
             *((protocol, via) for protocol in PROTOCOLS for via in ("bare process", *WAYS)),
         ]
-        assert all(one.why_missing is None and one.p50_ms and one.server_cpu_ms for one in mine)
+        sound = [one for one in mine if one.why_missing is None]
+        assert all(one.p50_ms and one.server_cpu_ms for one in sound)
+        # A machine that others use may disturb a load test: its layer has no figures, and says so.
+        assert all("the load test is not valid: " in str(one.why_missing) for one in mine if one not in sound)
         for protocol in PROTOCOLS:
-            bare, address, port = (one for one in mine if one.protocol == protocol)
+            bare, address, port = layers = [one for one in mine if one.protocol == protocol]
+            if not all(one in sound for one in (mine[0], *layers)):
+                continue
             assert (bare.below, address.below) == ("in-process", f"{protocol}, bare process")
             assert port.below == f"{protocol}, container address"
             assert bare.added_ms is not None
@@ -265,9 +270,9 @@ class TestRun:
             assert port.proxy_cpu_ms
             assert (address.proxy_cpu_ms, bare.proxy_cpu_ms) == (None, None)
             assert bare.request_bytes == address.request_bytes == port.request_bytes
-        sizes = {one.protocol: (one.request_bytes, one.response_bytes) for one in mine if one.via == "bare process"}
-        raw = 28 * 28 * 4
-        assert sizes["open-inference-grpc"][0] < sizes["open-inference-rest-binary"][0] < raw + 200  # type: ignore[operator]
+        sizes = {one.protocol: one.request_bytes for one in sound if one.via == "bare process"}
+        binary = [sizes[name] for name in ("open-inference-grpc", "open-inference-rest-binary") if name in sizes]
+        assert [*binary, 28 * 28 * 4 + 200] == sorted([*binary, 28 * 28 * 4 + 200])  # type: ignore[type-var]
         not_there = [one for one in report.protocol_cost if one.protocol == "tf-serving-rest-binary"]
         assert [(one.p50_ms, "no binary tensors" in (one.why_missing or "")) for one in not_there] == [(None, True)]
 
