@@ -43,7 +43,6 @@ LARGEST = (
     "generator.cut_share",
     "server.threads",
     "server.busy_threads",
-    "attempts",
 )
 SPREADS = ("latency.p50_ms", "latency.p90_ms", "latency.p99_ms", "load.samples_per_s", "server.cores")
 
