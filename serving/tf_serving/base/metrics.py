@@ -2,7 +2,7 @@
 
 Names are converted as in tensorflow/serving (util/prometheus_exporter.cc): ``/tensorflow/serving/request_count``
 becomes ``:tensorflow:serving:request_count``. Each combination of label values has its own cell. Clients can send
-any model name, so names that are not served share one cell (:func:`label`).
+any model name, so of names that are not served only the newest few keep cells (:func:`label`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 CONTENT_TYPE = "text/plain"
+MOST_STRANGERS = 10
+"""So many names that clients made up have cells at a time."""
 
 _BAD_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _BAD_IN_LABEL = re.compile(r"[^a-zA-Z0-9]")
@@ -46,6 +48,13 @@ class Metric(ABC):
     def _cell(self, values: tuple[str, ...]) -> list[float]:
         cell = self._cells.get(values)
         return self._cells.setdefault(values, [0] * self.size) if cell is None else cell
+
+    def forget_all_but(self, models: set[str]) -> None:
+        """Remove the cells of all other models."""
+        place = next((place for place, name in enumerate(self.labels) if name in _OF_MODEL), None)
+        if place is not None:
+            with self._lock:
+                self._cells = {values: cell for values, cell in self._cells.items() if values[place] in models}
 
     def lines(self) -> list[str]:
         """Write the metric as lines of Prometheus' text format."""
@@ -108,8 +117,16 @@ def know(models: Iterable[str]) -> None:
 
 
 def label(model: str) -> str:
-    """Return the label of the requests to a model: its name, an empty text if there has been no such model."""
-    return model if model in _MODELS else ""
+    """Return the label of the requests to a model, its name; for a new name of no model, an older one is forgotten."""
+    if model not in _MODELS and model not in _STRANGERS:
+        with _REGISTRY_LOCK:
+            while len(_STRANGERS) >= MOST_STRANGERS:
+                del _STRANGERS[next(iter(_STRANGERS))]
+            _STRANGERS[model] = None
+            kept = _MODELS.union(_STRANGERS)
+            for metric in _REGISTRY.values():
+                metric.forget_all_but(kept)
+    return model
 
 
 def page() -> str:
@@ -132,6 +149,8 @@ def _label_name(name: str) -> str:
 _REGISTRY: dict[str, Metric] = {}
 _REGISTRY_LOCK = threading.Lock()
 _MODELS: set[str] = set()
+_STRANGERS: dict[str, None] = {}
+_OF_MODEL = ("model_name", "model")
 
 REQUESTS = Counter("/tensorflow/serving/request_count", "model_name", "status")
 REQUEST_LATENCY = Histogram("/tensorflow/serving/request_latency", "model_name", "API", "entrypoint", limits=LATENCY_US)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving.launch import LOOPBACK, free_port, free_ports
+from serving.limits import Held
 from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.grpc_api.server import GrpcServer
 from serving.tf_serving.settings.flags import WITHOUT_EFFECT, FlagError, Flags, parse, usage
@@ -128,7 +129,7 @@ def test_other_bad_files(tmp_path, flag, text, message):
     def start():
         model_configs(flags)
         metrics_path(flags.monitoring_config_file)
-        GrpcServer({}, flags)
+        GrpcServer({}, flags, Held(2**30))
 
     with pytest.raises(ServingError) as caught:
         start()

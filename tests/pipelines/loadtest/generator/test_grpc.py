@@ -137,7 +137,7 @@ async def test_sizes() -> None:
 async def test_a_thousand_at_once_over_one_connection() -> None:
     for limit in (2**31 - 1, 1):
         async with grpc_server(max_concurrent_streams=limit) as port, calling(port, b"a", b"b" * 20_000) as caller:
-            assert {each[:1] for each in await caller.ask(*range(1000))} == {(ANSWERED,)}
+            assert {(each[0], each[2]) for each in await caller.ask(*range(1000))} == {(ANSWERED, "")}
             assert caller.connections() == 1
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from serving.tf_serving.base import metrics
-from serving.tf_serving.base.metrics import Counter, Histogram, exponential
+from serving.tf_serving.base.metrics import MOST_STRANGERS, Counter, Histogram, exponential
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +38,17 @@ def test_histogram():
     ]
 
 
-def test_models_that_are_not_there_have_one_label(monkeypatch):
+def test_of_models_that_are_not_there_the_newest_have_cells(monkeypatch):
     monkeypatch.setattr(metrics, "_MODELS", set())
+    monkeypatch.setattr(metrics, "_STRANGERS", {})
     metrics.know(["served"])
-    assert {metrics.label(name) for name in ("a", "b", "")} == {""}
-    assert metrics.label("served") == "served"
+    counter, other = Counter("/n", "model_name"), Counter("/o", "color")
+    other.add("red")
+    for name in ("served", *(f"made up {number}" for number in range(MOST_STRANGERS + 3)), "served"):
+        counter.add(metrics.label(name))
+    newest = sorted(f"made up {number}" for number in range(3, MOST_STRANGERS + 3))
+    assert counter.lines()[1:] == [*(f':n{{model_name="{name}"}} 1' for name in newest), ':n{model_name="served"} 2']
+    assert other.lines()[1:] == [':o{color="red"} 1']
 
 
 def test_threads():
