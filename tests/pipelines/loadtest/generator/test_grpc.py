@@ -8,6 +8,7 @@ import gzip
 import inspect
 import struct
 import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -137,7 +138,11 @@ async def test_sizes() -> None:
 async def test_a_thousand_at_once_over_one_connection() -> None:
     for limit in (2**31 - 1, 1):
         async with grpc_server(max_concurrent_streams=limit) as port, calling(port, b"a", b"b" * 20_000) as caller:
-            assert {(each[0], each[2]) for each in await caller.ask(*range(1000))} == {(ANSWERED, "")}
+            found = Counter((each[0], each[2]) for each in await caller.ask(*range(1000)))
+            # C-core counts a stream until it has written its end, and so refuses one that comes too early.
+            early = found.pop((Outcome.BROKEN, "gRPC: the server reset the request (REFUSED_STREAM)"), 0)
+            assert set(found) == {(ANSWERED, "")}
+            assert early <= (50 if limit == 1 else 0)
             assert caller.connections() == 1
 
 
