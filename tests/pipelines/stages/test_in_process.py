@@ -59,7 +59,7 @@ def test_cpu_time_is_that_of_the_measured_calls(scenario: str) -> None:
 
     found = measure_in_process(burns, INPUTS, right, LoadSettings(scenario, 0.4, 0.1, rate_per_s=100.0))
     assert found.server.cpu_ms_per_request is not None
-    # Waking for each call costs as well, on a busy machine half a millisecond; warm-up calls would add a quarter.
+    # Waking for each call costs as well: on a busy machine half a millisecond.
     assert 1.8 < found.server.cpu_ms_per_request < 4
 
 
