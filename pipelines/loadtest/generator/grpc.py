@@ -81,6 +81,7 @@ class GrpcTransport:
         self._alive: set[_GrpcConnection] = set()
         self.arriving = 0  # bytes of unfinished answers
         self._carried: dict[int, tuple[_GrpcConnection, int]] = {}
+        self._refused: set[int] = set()
         self._finished = finished
 
     def send(self, index: int) -> None:
@@ -143,6 +144,17 @@ class GrpcTransport:
         else:
             connection, stream = self._carried.pop(index)
             connection.cancel(stream)
+
+    def may_repeat(self, index: int) -> bool:
+        """Tells whether a request that was refused unprocessed may be sent again: once, as gRPC's clients do."""
+        return index not in self._refused
+
+    def repeat(self, index: int) -> None:
+        """Puts a request that was refused behind those that wait for room."""
+        self._refused.add(index)
+        del self._carried[index]
+        self._waiting[index] = None
+        self._connect_if_needed()
 
     def finish(self, index: int, outcome: Outcome, done_ns: int, answer: bytes, text: str, first_ns: int) -> None:
         del self._carried[index]
@@ -300,7 +312,15 @@ class _GrpcConnection(Connection[_Answer]):
             self.hang_up("drained")
 
     def on_reset(self, stream: int, code: int) -> None:
-        if stream in self._streams:
+        found = self._streams.get(stream)
+        if found is None:
+            return
+        # RFC 9113, 8.7: it was not processed. A server refuses what comes before it has done away with an ended stream.
+        if code == Code.REFUSED_STREAM and not found.http_status and self._channel.may_repeat(found.index):
+            del self._streams[stream]
+            self._channel.repeat(found.index)
+            self._go_on()
+        else:
             self._end_stream(stream, Outcome.BROKEN, b"", f"gRPC: the server reset the request ({code_name(code)})")
 
     def on_goaway(self, last_stream: int, text: str) -> None:
