@@ -154,7 +154,7 @@ BODIES: dict[str, Make] = {
     "gzip of `[`, 1:1000": lambda _to, size: Body(packed(b"[", size), GZIP),
     "gzip of nothing, many members": lambda _to, size: Body(gzip.compress(b"") * (size // 20), GZIP),
 }
-"""What is sent: a description, and the function that makes it."""
+"""The bodies that are sent: a description, and the function that makes it."""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pipelines.paths import version_of
 KEY_LENGTH = 24
 LOCK_POLL_S = 0.05
 LEAST_FREE_BYTES = 100_000_000
-"""What a build may need: a small model with its training, or the payload of a path."""
+"""Space that a build may need: a small model with its training, or the payload of a path."""
 FULL_BYTES = 1_000_000
 """With less, a failure to write is put down to the full disk, whatever a library calls it."""
 SUMS = "SHA256SUMS"

@@ -48,6 +48,7 @@ def rollout_command(
     --at says where it is.
     """
     from pipelines.artifacts.release import releases
+    from pipelines.base.progress import Steps
     from pipelines.paths.choose import choose, spec_named
     from pipelines.run.addresses import parse
 
@@ -64,14 +65,19 @@ def rollout_command(
         if number is not None and number not in numbers:
             raise UserError(f"the releases of {name} are {', '.join(map(str, numbers))}. Received: --to {number}")
     urls = {server.choice.name: server.urls.get("tf-serving-rest") for server in parse(at)}
-    rolled = [
-        _roll(name, base, model, number or known[name][-1], wait_s, _serves(base, model, known[name], urls.get(name)))
-        for name, base in bases.items()
-    ]
+    served = {name: _serves(base, model, known[name], urls.get(name)) for name, base in bases.items()}
+    for ask in served.values():
+        ask()  # an address that is wrong is said before a release is pinned
+    rolled = []
+    with Steps() as steps:
+        for name, base in bases.items():
+            to = number or known[name][-1]
+            with steps.step(f"change servers of {name} to release {to}"):
+                rolled.append(_roll(name, base, model, to, wait_s, served[name]))
 
     def text() -> None:
         for one in rolled:
-            click.echo(f"{one['name']}  release {one['release']}, before it {one['before']}")
+            click.echo(f"{one['name']}  release {one['release']}, before it {one['before'] or 'none'}")
 
     emit(rolled, as_json, text)
 
@@ -91,29 +97,38 @@ def _serves(base: Any, model: str, known: Iterable[int], url: str | None) -> Cal
         connection = http.client.HTTPConnection(address, timeout=ANSWER_S)
         try:
             connection.request("GET", f"/v1/models/{model}")
-            states = json.load(connection.getresponse()).get("model_version_status", [])
+            answer = connection.getresponse()
+            states = json.load(answer).get("model_version_status", [])
+            return {int(state["version"]) for state in states if state["state"] != "END"}
+        except (http.client.HTTPException, ValueError, AttributeError, KeyError, TypeError) as error:
+            raise UserError(f"{url} does not answer like TensorFlow Serving: {error!r}") from error
         except OSError:
             return set()  # it does not run, and starts with what is pinned
         finally:
             connection.close()
-        return {int(state["version"]) for state in states if state["state"] != "END"}
 
     return available
 
 
 def _roll(name: str, base: Any, model: str, number: int, wait_s: int, served: Callable[[], set[int]]) -> dict[str, Any]:
-    """Pin a release; return its number and that before it. Raises SlipwayError for servers that do not change."""
-    from serving.container.releases import pin, pinned
+    """Pin a release; return its number and that before it. Raises SlipwayError for servers that do not change.
 
-    before = pinned(base)
+    A pin that is missing or damaged is written anew; there is none before it then.
+    """
+    from serving.container.releases import NoRelease, pin, pinned
+
+    try:
+        before = pinned(base)
+    except NoRelease:
+        before = None
     pin(base, model, number)
     deadline = time.monotonic() + wait_s
     while late := served() - {number}:
         if time.monotonic() > deadline:
-            pin(base, model, before)
+            pin(base, model, before or max(late))
             raise SlipwayError(
                 f"a server of {name} still serves release {max(late)} after {wait_s} s, its log says why: release "
-                f"{before} is pinned again"
+                f"{before or max(late)} is pinned again"
             )
         time.sleep(POLL_S)
     return {"name": name, "release": number, "before": before}

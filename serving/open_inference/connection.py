@@ -94,7 +94,7 @@ class TimedConnection(HttpToolsProtocol):
         return self._is_in_body and self.cycle is not None and self.cycle.response_complete
 
     def may_still_send(self) -> bool:
-        """Whether the client may not have read an answer yet, because it sends the rest of its request."""
+        """Tell if the client may still be sending a request, and so may not have read the answer to it."""
         return self._is_refused or self._was_answered_early()
 
     def linger(self) -> None:

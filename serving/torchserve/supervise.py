@@ -88,7 +88,7 @@ class Supervisor:
             print(f"torchserve: release {self._follower.number} stays loaded: {error}", file=sys.stderr, flush=True)
 
     def _watch(self) -> int | None:
-        """The exit code of the frontend that has ended; None if it was ended because no worker is left."""
+        """Return the exit code of the frontend that has ended; None if it was ended because no worker is left."""
         while True:
             died = self._wait()
             code = self._child.poll()
@@ -113,7 +113,7 @@ class Supervisor:
                 return CANNOT_LOAD
 
     def _wait(self) -> set[int]:
-        """Wait for a while, or for a death; the workers that died."""
+        """Wait for a while, or for a death; return the workers that died."""
         frontend = os.pidfd_open(self._child.pid)
         try:
             ended, _, _ = select.select([frontend, *self._workers.values()], [], [], POLL_S)
@@ -155,6 +155,6 @@ def _handler(supervisor: Supervisor) -> type[http.server.BaseHTTPRequestHandler]
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """No line of log a question."""
+            """Write nothing: there is a question a second."""
 
     return Handler

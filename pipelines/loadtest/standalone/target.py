@@ -29,7 +29,7 @@ NO_TLS = Tls("")
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a user may say of requests beyond the address; ``Tls.name`` is filled in here."""
+    """Options of requests beyond the address; ``Tls.name`` is filled in here."""
 
     headers: Sequence[str] = ()
     allow_remote: bool = False

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 
 CONTENT_TYPE = "text/plain"
 MOST_STRANGERS = 10
-"""So many names that clients made up have cells at a time."""
+"""The number of names that clients made up which have cells at a time."""
 
 _BAD_IN_NAME = re.compile(r"[^a-zA-Z0-9_]")
 _BAD_IN_LABEL = re.compile(r"[^a-zA-Z0-9]")
@@ -120,6 +120,8 @@ def label(model: str) -> str:
     """Return the label of the requests to a model, its name; for a new name of no model, an older one is forgotten."""
     if model not in _MODELS and model not in _STRANGERS:
         with _REGISTRY_LOCK:
+            if model in _STRANGERS:  # another thread was faster
+                return model
             while len(_STRANGERS) >= MOST_STRANGERS:
                 del _STRANGERS[next(iter(_STRANGERS))]
             _STRANGERS[model] = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +195,39 @@ def test_rollout_pins_the_release_before_where_a_server_does_not_change(cli: Any
     done = cli("rollout", "tf-serving:xla")
     assert done.returncode == 2
     assert "there are no releases. Make one: slipway package mnist_cnn tf-serving:xla --release" in done.stderr
+
+
+def test_rollout_mends_a_damaged_pin(cli: Any, workspace: Workspace) -> None:
+    base = workspace.releases("mnist_cnn", "litert", "fp16")
+    (base / "1").mkdir(parents=True)
+    (base / PIN).write_text("garbage")
+    done = cli("rollout", "litert")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "litert:fp16  release 1, before it none\n"
+    assert "change servers of litert:fp16 to release 1 ..." in done.stderr
+    assert pinned(base) == 1
+
+
+@pytest.mark.parametrize("answer", [b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"])
+def test_rollout_refuses_an_address_that_is_no_tf_serving(cli: Any, workspace: Workspace, answer: bytes) -> None:
+    base = workspace.releases("mnist_cnn", "tf-serving", "fp32")
+    for number in (1, 2):
+        (base / str(number)).mkdir(parents=True)
+    pin(base, "mnist_cnn", 1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def respond() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        threading.Thread(target=respond, daemon=True).start()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        done = cli("rollout", "tf-serving", "--at", f"tf-serving=http://{address}")
+    assert done.returncode == 2, done.stderr
+    assert f"http://{address} does not answer like TensorFlow Serving" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert pinned(base) == 1

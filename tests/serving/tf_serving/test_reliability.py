@@ -342,7 +342,7 @@ def test_no_work_goes_on_for_clients_that_have_left(server, until):
 
 
 def idles(server) -> bool:
-    """Whether the server takes next to no CPU time for a fifth of a second."""
+    """Tell if the server takes next to no CPU time for a fifth of a second."""
     process = psutil.Process(server.process.pid)
     return process.cpu_percent(0.2) < 20
 

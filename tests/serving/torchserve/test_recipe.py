@@ -33,7 +33,7 @@ from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_port
 from serving.torchserve.recipe import FLAVOURS, recipe
 
 DELAY_S = 20
-"""How long TorchServe waits for a batch to be full: longer than any busy machine takes for four requests."""
+"""The time that TorchServe waits for a full batch: longer than any busy machine takes for four requests."""
 
 REST, BINARY, GRPC = PROTOCOLS = ("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc")
 Started = tuple[Recipe, Server, Path]

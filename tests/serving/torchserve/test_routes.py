@@ -80,7 +80,9 @@ def everything(payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
     def ready() -> bool:
         loaded = is_ready("mnist_cnn", ports["management"], workdir)
-        return loaded and all(accepts(LOOPBACK, port) for port in ports.values())
+        accept = loaded and all(accepts(LOOPBACK, port) for port in ports.values())
+        # Our process beside the frontend learns a moment later than is_ready that the worker has loaded the model.
+        return accept and Everything(ports, workdir).ask("ready", "GET /ready", None)[0] == 200
 
     with serve(Recipe("TorchServe", argv, {}, ready), workdir, timeout_s=90):
         yield Everything(ports, workdir)
