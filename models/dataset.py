@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class InputRange:
-    """Where one input's values lie: ``values`` from and to, and so the mean and the standard deviation of each row."""
+    """The lowest and highest value of one input, and of the mean and the standard deviation of its rows."""
 
     values: tuple[float, float]
     means: tuple[float, float]
@@ -17,7 +17,7 @@ class InputRange:
 
     @classmethod
     def of(cls, rows: np.ndarray) -> InputRange:
-        """The range of an array with one row a sample."""
+        """Return the range of an array with one row a sample."""
         flat = rows.reshape(len(rows), -1)
         found = (flat, flat.mean(1, dtype=np.float64), flat.std(1, dtype=np.float64))
         return cls(*((float(one.min()), float(one.max())) for one in found))
@@ -34,7 +34,7 @@ class Dataset:
         return len(self.labels)
 
     def ranges(self) -> dict[str, InputRange]:
-        """The range of each input."""
+        """Return the range of each input."""
         return {name: InputRange.of(rows) for name, rows in self.inputs.items()}
 
     def head(self, rows: int) -> Dataset:

@@ -66,7 +66,7 @@ class TrainedModel:
         return test
 
     def ranges(self) -> dict[str, InputRange]:
-        """The range of each input in the training data."""
+        """Return the range of each input in the training data."""
         kept = json.loads((self.weights.parent / TRAINING).read_text())["inputs"]
         return {name: InputRange(**one) for name, one in kept.items()}
 

@@ -75,7 +75,7 @@ class Spread:
 
 
 class Cause(StrEnum):
-    """Who made a load test invalid."""
+    """The party that made a load test invalid."""
 
     MACHINE = "machine"
     """The machine, or the load generator on it: the figures say nothing about the server."""
@@ -96,7 +96,7 @@ class Unclaimable:
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """What was offered to the server, and what came of it."""
+    """The load that was offered to a server, and its answers."""
 
     duration_s: Annotated[float, Doc("Measured time after the warm-up, seconds.")]
     batch: Annotated[int, Doc("Rows in one request.")]
@@ -433,7 +433,7 @@ class ContainerRow:
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """What one layer between a client and a model costs a request, from ``single-stream``: one request at a time.
+    """The cost a request of one layer between a client and a model, from ``single-stream``: one request at a time.
 
     Layers lie on one another: in process, a protocol of the bare process, the container's own address,
     the published port. ``added_*`` is against ``below``, the layer beneath; ``over_in_process_*``
@@ -498,7 +498,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What the user chose, or the defaults: enough to run it again."""
+    """The options of a run, chosen or default: enough to run it again."""
 
     command: Annotated[str, Doc("The command that makes this report again.")]
     seconds_per_row: Annotated[float, Doc("Measured time of each load test, seconds.")]

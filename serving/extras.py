@@ -16,7 +16,7 @@ DISTRIBUTION = "slipway-paths"
 
 
 def install_command(extra: str) -> str:
-    """The command that brings an extra: the Makefile's in its .venv, otherwise pip's from wherever we came."""
+    """Return the command that brings an extra: the Makefile's in its .venv, otherwise pip's from wherever we came."""
     origin = _origin()
     url = urllib.parse.urlsplit(origin.get("url", ""))
     if "dir_info" in origin:
@@ -33,7 +33,7 @@ def install_command(extra: str) -> str:
 
 
 def _origin() -> dict[str, Any]:
-    """What pip wrote down of where we came from (PEP 610); empty for an index, or where pip did not install us."""
+    """Read what pip wrote down of where we came from (PEP 610); empty for an index, or where pip did not install us."""
     try:
         text = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a path ships, in a content-addressed store: payload, manifest, certificate, reproduce.sh, SHA256SUMS."""
+"""Builds artifacts in a content-addressed store: payload, manifest, certificate, reproduce.sh, SHA256SUMS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_FILE = "no such file"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an artifact is made of. ``artifact_sha256`` covers every payload file's path and bytes.
+    """The contents and origin of an artifact. ``artifact_sha256`` covers every payload file's path and bytes.
 
     ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's).
 
@@ -67,7 +67,7 @@ class Artifact:
 
 
 def artifact_key(card: Card, path_code: Source, variant: str, model: str, weights_sha256: str) -> str:
-    """The name of a build in the store.
+    """Return the name of a build in the store.
 
     It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
     sources, the manifest's fields, the variant, the versions of what it requires and the processor's
@@ -87,7 +87,7 @@ def artifact_key(card: Card, path_code: Source, variant: str, model: str, weight
 
 
 def entries(folder: Path) -> tuple[FileEntry, ...]:
-    """Every file below a folder, sorted by path."""
+    """List every file below a folder, sorted by path."""
     found = []
     for file in sorted(folder.rglob("*")):
         if file.is_file():
@@ -138,7 +138,7 @@ def _digest_of_json(content: dict[str, Any]) -> str:
 
 
 def find(workspace: Workspace, model: str, path: str, variant: str, place: Path | None = None) -> Artifact:
-    """The packaged artifact, or that at ``place``. Raises UserError when there is none, or when files were changed."""
+    """Return the packaged artifact, or that at ``place``. Raises UserError if there is none, or files were changed."""
     folder = place or workspace.artifact(model, path, variant)
     damaged = store.damage(folder) if folder.exists() else "it is not packaged"
     if damaged is not None:
@@ -155,7 +155,7 @@ def build(
     rebuild: bool = False,
     cancel: threading.Event | None = None,
 ) -> tuple[Artifact, bool]:
-    """The artifact of ``key``, called ``what``, and whether it was there already; ``fill`` writes its payload."""
+    """Return the artifact of ``key``, called ``what``, and if it was there already; ``fill`` writes its payload."""
 
     def fill_all(folder: Path) -> None:
         (folder / PAYLOAD).mkdir()

@@ -33,7 +33,7 @@ ALWAYS = ("numpy", "protobuf", "safetensors")
 
 
 def key_of(parts: dict[str, Any], sources: Iterable[Source], distributions: Iterable[str]) -> str:
-    """The name of a build: a hash of ``parts``, the modules' sources, the libraries' versions and the processor."""
+    """Name a build: a hash of ``parts``, the modules' sources, the libraries' versions and the processor."""
     everything = {
         **parts,
         "sources": {name_of(source): hash_tree(place_of(source)) for source in sources},
@@ -44,13 +44,13 @@ def key_of(parts: dict[str, Any], sources: Iterable[Source], distributions: Iter
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """The versions of Python and of those of the distributions that are installed."""
+    """Return the versions of Python and of those of the distributions that are installed."""
     found = {name: version_of(name) for name in distributions}
     return {"python": platform.python_version(), **{name: version for name, version in found.items() if version}}
 
 
 def hash_tree(source: Path) -> str:
-    """A hash of a file's bytes, or of all files below a folder with their names. Raises FileNotFoundError."""
+    """Return a hash of a file's bytes, or of all files below a folder with their names. Raises FileNotFoundError."""
     if not source.exists():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(source))
     if source.is_file():
@@ -63,7 +63,7 @@ def hash_tree(source: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """The hash of a file's bytes, in hexadecimal."""
+    """Return the hash of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -102,7 +102,7 @@ def build(
     rebuild: bool = False,
     cancel: threading.Event | None = None,
 ) -> tuple[Path, bool]:
-    """The folder of ``key``, and whether it was there already.
+    """Return the folder of ``key``, and whether it was there already.
 
     ``fill`` writes into an empty folder aside, which gets its final name when it is complete. A damaged one is built
     again, after a line that names the file and says what happens ``again``: ``litert:fp32 is packaged``. Of

@@ -28,7 +28,7 @@ class Build:
 
 
 def builds(workspace: Workspace) -> Iterator[Build]:
-    """The folders of the store."""
+    """Return the folders of the store."""
     linked = _linked(workspace)
     for folder in sorted(workspace.store.iterdir()) if workspace.store.is_dir() else ():
         if folder.is_dir():
@@ -38,7 +38,7 @@ def builds(workspace: Workspace) -> Iterator[Build]:
 
 
 def size(workspace: Workspace) -> tuple[int, bool]:
-    """The bytes of the whole store, and if all its files were counted: at most MOST_FILES are."""
+    """Return the bytes of the whole store, and if all its files were counted: at most MOST_FILES are."""
     counted = list(itertools.islice(_sizes(workspace.store), MOST_FILES + 1))
     return sum(counted[:MOST_FILES]), len(counted) <= MOST_FILES
 

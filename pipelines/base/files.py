@@ -87,7 +87,7 @@ MARK = ".slipway-scratch"
 
 @contextmanager
 def scratch(prefix: str) -> Iterator[Path]:
-    """A folder for files that nobody needs afterwards; those that killed processes have left are removed first."""
+    """Make a folder for the time of the block; those that killed processes have left are removed first."""
     _sweep()
     with tempfile.TemporaryDirectory(prefix=f"slipway-{prefix}-", ignore_cleanup_errors=True) as folder:
         new = Path(folder, f"{MARK}.new")

@@ -85,7 +85,7 @@ class Commands(click.Group):
 
 
 def _described(error: BaseException) -> str:
-    """A failure in one line."""
+    """Return a failure in one line."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, click.ClickException):

@@ -57,7 +57,7 @@ def started(
     rest_port: int | None = None,
     grpc_port: int | None = None,
 ) -> Iterator[ContainerServer]:
-    """As :func:`pipelines.measure.server.started`, in a container.
+    """Start a server in a container, as :func:`pipelines.measure.server.started` does in a process.
 
     Raises UserError, PortInUse, CannotStart or LaunchError.
     """
@@ -108,7 +108,7 @@ def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], N
 
 
 def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:
-    """The rows of an artifact that was not reached."""
+    """Return the rows of an artifact that was not reached."""
     return [
         ContainerRow(via, Row(card.name, variant, protocol, status, reason))  # type: ignore[arg-type]
         for protocol in card.protocols
@@ -117,7 +117,7 @@ def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[Conta
 
 
 def _reached(server: ContainerServer, via: Via) -> tuple[Mapping[str, str], str]:
-    """The endpoints of one way, and why it cannot be gone (empty if it can)."""
+    """Return the endpoints of one way, and why it cannot be gone (empty if it can)."""
     if via == "published port":
         return server.recipe.endpoints, ""
     try:

@@ -38,7 +38,7 @@ Predict = Callable[[Arrays], "dict[str, np.ndarray]"]
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far a variant's outputs may be from the reference's before the path fails.
+    """The largest distance of a variant's outputs from the reference's at which the path passes.
 
     ``min_sqnr_db`` is the smallest ratio of the reference's outputs to the differences from them, in dB,
     10 log10(sum of squares / sum of squared differences), over all probes of a set; None sets no limit.
@@ -73,13 +73,13 @@ class Variant:
     tolerance: Tolerance = FP32
 
     def missing(self) -> list[str]:
-        """The required distributions that are not installed here."""
+        """Return the required distributions that are not installed here."""
         return [name for name in self.requires if version_of(name) is None]
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a path is, readable without importing its framework.
+    """The description of a path, readable without importing its framework.
 
     ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings
     what they require. ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
@@ -110,20 +110,20 @@ class PathModule(Protocol):
 
 
 def path_module(name: str) -> PathModule:
-    """The module of a path. Raises UserError, with the nearest names, for one that is unknown."""
+    """Return the module of a path. Raises UserError, with the nearest names, for one that is unknown."""
     if name not in PATHS:
         raise unknown("path", name, PATHS)
     return cast(PathModule, importlib.import_module(PATHS[name]))
 
 
 def tolerance_for(path: str, variant: str, atol: float | None) -> Tolerance:
-    """The tolerance of a path's variant; ``atol`` is the user's, in place of the variant's limit of the differences."""
+    """Return a variant's tolerance; ``atol`` is the user's, in place of the variant's limit of the differences."""
     own = path_module(path).CARD.variants[variant].tolerance
     return own if atol is None else replace(own, atol=atol, min_sqnr_db=None)
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version of a distribution, None if it is not installed."""
+    """Return the installed version of a distribution, None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:

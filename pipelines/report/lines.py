@@ -192,7 +192,7 @@ def load_column(scenario: str, title: str, unit: str, figure: str) -> Column:
 
 
 def cpu_column(title: str, unit: str, figure: str) -> Column:
-    """A column of CPU time a request, one at a time: never in doubt, since a disturbance hardly touches it."""
+    """Return a column of CPU time a request, one at a time: never in doubt, since a disturbance hardly touches it."""
     return replace(load_column("single-stream", title, unit, figure), group="CPU", doubt=lambda line: None)  # noqa: ARG005
 
 

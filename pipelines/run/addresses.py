@@ -37,7 +37,7 @@ class Deployed:
     tokens: tuple[Path, ...]
 
     def token(self) -> str | None:
-        """The token in the first of the files that holds one; None if no file is named. Raises UserError."""
+        """Return the token in the first of the files that holds one; None if no file is named. Raises UserError."""
         if not self.tokens:
             return None
         try:
@@ -50,7 +50,7 @@ class Deployed:
 
 
 def protocols_at(choice: Choice, url: str) -> tuple[str, ...]:
-    """The protocols that a path's server speaks at an address, the default first. Raises UserError."""
+    """Return the protocols that a path's server speaks at an address, the default first. Raises UserError."""
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in get_args(Scheme):
         raise UserError(f"--url takes http://HOST:PORT or grpc://HOST:PORT. Received: {url}")
@@ -61,7 +61,7 @@ def protocols_at(choice: Choice, url: str) -> tuple[str, ...]:
 
 
 def protocol_for(choice: Choice, url: str, wanted: str | None = None) -> str:
-    """The ``wanted`` protocol, or the default, that a path's server speaks at an address. Raises UserError."""
+    """Return the ``wanted`` protocol, or the default, that a path's server speaks at an address. Raises UserError."""
     spoken = protocols_at(choice, url)
     if wanted is None or wanted in spoken:
         return wanted or spoken[0]
@@ -73,7 +73,7 @@ def protocol_for(choice: Choice, url: str, wanted: str | None = None) -> str:
 
 
 def parse(words: Iterable[str]) -> list[Deployed]:
-    """The servers that ``words`` name. Raises UserError."""
+    """Return the servers that ``words`` name. Raises UserError."""
     found = []
     for word in words:
         name, separator, rest = word.partition("=")
@@ -104,7 +104,7 @@ def among(servers: list[Deployed], words: Iterable[str]) -> list[Deployed]:
 
 
 def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
-    """The trained model of the workspace, as it is. Raises UserError if there is none."""
+    """Return the trained model of the workspace, as it is. Raises UserError if there is none."""
     folder = workspace.trained(model)
     try:
         loaded = trained.load(folder)
@@ -124,7 +124,7 @@ def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
 
 
 def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artifact, Certificate]:
-    """The artifact of the workspace that is served, and its certificate. Raises UserError."""
+    """Return the artifact of the workspace that is served, and its certificate. Raises UserError."""
     named = model, choice.card.name, choice.variant
     artifact = find(workspace, *named, served_artifact(workspace, *named))
     try:
@@ -137,7 +137,7 @@ def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artif
 
 
 def read_token(path: Path) -> str:
-    """The token in a file. Raises UserError, which never shows what is in the file."""
+    """Return the token in a file. Raises UserError, which never shows what is in the file."""
     try:
         token = read_bounded(path, MAX_TOKEN_BYTES, "the token").decode("ascii").strip()
     except UnicodeDecodeError as error:

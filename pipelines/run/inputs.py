@@ -1,4 +1,4 @@
-"""What a user hands to ``predict``: a picture, an .npy array, or either on standard input."""
+"""Reads the inputs of ``predict``: a picture, an .npy array, or either on standard input."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
-    """A picture of 16 bits a pixel, scaled to 8: Pillow's own conversion would clip it."""
+    """Return a picture of 16 bits a pixel, scaled to 8: Pillow's own conversion would clip it."""
     from PIL import Image
 
     if picture.mode.startswith("I;16"):
@@ -84,7 +84,7 @@ def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
 
 
 def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
-    """A picture with ``grey`` behind its transparent parts."""
+    """Return a picture with ``grey`` behind its transparent parts."""
     from PIL import Image
 
     if not picture.has_transparency_data:

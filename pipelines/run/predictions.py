@@ -91,7 +91,7 @@ def predict_all(
 
 
 def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
-    """The ranges of the training data, as far as the workspace knows it: a server's model may be another machine's."""
+    """Return the training data's ranges, if the workspace knows them: a server's model may be another machine's."""
     try:
         return model_in(workspace, model)[0].ranges()
     except UserError:

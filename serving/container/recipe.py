@@ -64,7 +64,7 @@ class ExecProbe:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Where a server offers the metrics of Prometheus: a port in the container, and a path."""
+    """The address of a server's Prometheus metrics: a port in the container, and a path."""
 
     port: int
     path: str

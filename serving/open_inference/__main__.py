@@ -23,7 +23,7 @@ USAGE = "%(prog)s {serve,ready} [--FLAG=VALUE ...]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line. A mistake ends the process with exit code 2 and one line."""
+    """Parse the command line. A mistake ends the process with exit code 2 and one line."""
     parser = argparse.ArgumentParser(prog="python -m serving.open_inference", usage=USAGE, allow_abbrev=False)
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", required=True, help="name of the model in the protocol's paths")

@@ -56,7 +56,7 @@ class Bodies:
             share.give_back()
 
     async def read(self, request: Request, share: Share) -> bytes:
-        """The body as it was sent. Raises BodyError."""
+        """Return the body as it was sent. Raises BodyError."""
         if _coding(request) not in ("identity", "gzip", "deflate"):
             raise BodyError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -90,7 +90,7 @@ class Bodies:
             )
 
     def decompressed(self, request: Request, body: bytes, share: Share) -> bytes:
-        """The body, decompressed if it has to be. Raises BodyError.
+        """Return the body, decompressed if it has to be. Raises BodyError.
 
         One gzip or zlib stream; several in a row could cost more time than their bytes are worth.
         """

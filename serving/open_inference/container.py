@@ -1,4 +1,4 @@
-"""How the Open Inference Protocol server is started in a container, from the image of this folder's Dockerfile."""
+"""Starts the Open Inference Protocol server in a container, from the image of this folder's Dockerfile."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Plane(DataPlane):
         return {**super().metadata(), "extensions": extensions}
 
     async def ready(self) -> bool:
-        """Whether there are models, and all of them can predict."""
+        """Tell if there are models, and all of them can predict."""
         models = self.model_registry.get_models().values()
         return bool(models) and all(model.ready for model in models)
 
@@ -53,14 +53,14 @@ class Plane(DataPlane):
         }
 
     def find(self, name: str, version: str) -> Any:
-        """The model; any version if ``version`` is empty. Raises ModelNotFound."""
+        """Return the model; any version if ``version`` is empty. Raises ModelNotFound."""
         model = self.get_model_from_registry(name)
         if version not in ("", model.version):
             raise VersionNotFound(name, version[:30], model.version)
         return model
 
     async def get_model(self, name: str) -> Any:
-        """The model to predict with. Raises ModelNotFound or ModelNotReady."""
+        """Return the model to predict with. Raises ModelNotFound or ModelNotReady."""
         model = self.get_model_from_registry(name)
         if not model.ready:
             raise ModelNotReady(name)
@@ -99,7 +99,7 @@ class Turns:
 
 
 def read_request(body: bytes, length: str | None, model_name: str) -> InferRequest:
-    """The request whose JSON is ``length`` bytes long, or, without a length, the whole body.
+    """Return the request whose JSON is ``length`` bytes long, or, without a length, the whole body.
 
     Raises:
         InvalidInput: the body is no request.

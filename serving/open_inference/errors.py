@@ -1,4 +1,4 @@
-"""How each error is told: its HTTP status, and its gRPC status. Importing this imports KServe."""
+"""Maps each error to its HTTP status and its gRPC status. Importing this imports KServe."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class OnnxModel(Model):
         return list(self.outputs.values())
 
     def predict(self, payload: Any, headers: dict[str, str] | None = None) -> InferResponse:  # noqa: ARG002 - KServe's
-        """The answer to one request. Raises InvalidInput for one that does not fit the model."""
+        """Return the answer to one request. Raises InvalidInput for one that does not fit the model."""
         if not isinstance(payload, InferRequest):
             raise InvalidInput(
                 f"this model speaks the Open Inference Protocol, version 2: /v2/models/{self.name}/infer"

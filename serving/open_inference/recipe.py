@@ -1,4 +1,4 @@
-"""How the Open Inference Protocol server is started for an artifact, and when it can predict."""
+"""Starts the Open Inference Protocol server for an artifact, and tells when it can predict."""
 
 from __future__ import annotations
 

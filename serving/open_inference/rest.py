@@ -28,7 +28,7 @@ from serving.wire.open_inference_binary import CONTENT_TYPE, HEADER
 
 
 def application(plane: Plane, bodies: Bodies, turns: Turns) -> Starlette:
-    """The application; the repository API is part of it where ``plane`` has it."""
+    """Return the application; the repository API is part of it where ``plane`` has it."""
     api = Api(plane, bodies, turns)
     named = "/v2/models/{model}"
     routes = [
@@ -161,10 +161,10 @@ async def _body_error(_request: Request, error: Any) -> Response:
 
 
 async def _http_error(_request: Request, error: Any) -> Response:
-    """A path or a method that is not known."""
+    """Answer a request to an unknown path, or with a method that it does not have."""
     return _json({"error": error.detail}, error.status_code, error.headers)
 
 
 async def _unknown_error(_request: Request, error: Exception) -> Response:
-    """A fault of this server; uvicorn writes its traceback into the log."""
+    """Answer after a fault of this server; uvicorn writes its traceback into the log."""
     return _json({"error": f"{type(error).__name__}: {error}"}, HTTPStatus.INTERNAL_SERVER_ERROR)

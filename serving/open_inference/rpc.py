@@ -26,7 +26,7 @@ MAX_TEXT = 1024
 
 
 def methods(plane: Plane, turns: Turns) -> dict[bytes, Method]:
-    """The methods by path; requests that compute take ``turns``."""
+    """Return the methods by path; requests that compute take ``turns``."""
     servicer = Servicer(plane, turns)
     service = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     return {

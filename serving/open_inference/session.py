@@ -12,7 +12,7 @@ ERRORS_ONLY = 3  # ONNX Runtime's severity: 0 verbose, 1 info, 2 warning, 3 erro
 
 
 def open_session(model: Path, threads: int) -> onnxruntime.InferenceSession:
-    """The session of an ``.onnx`` file on the CPU, with ``threads`` threads for one prediction.
+    """Return the session of an ``.onnx`` file on the CPU, with ``threads`` threads for one prediction.
 
     Threads that wait for work sleep: by default they spin, which takes the CPU from the process's
     own protocol work and from its neighbours.

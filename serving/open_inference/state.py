@@ -1,4 +1,4 @@
-"""Whether a running server can predict, asked over its own ports.
+"""Asks a running server over its own ports if it can predict.
 
 Standard library only: in a container this is asked every few seconds, by a process of its own.
 """
@@ -12,7 +12,7 @@ _TIMEOUT_S = 5.0
 
 
 def is_ready(model: str, host: str, rest_port: int, grpc_port: int) -> bool:
-    """Whether the model is ready over REST, and the gRPC port listens.
+    """Tell if the model is ready over REST, and the gRPC port listens.
 
     Raises:
         OSError: nothing answers yet.

@@ -29,7 +29,7 @@ USAGE = "%(prog)s {serve,ready,token,key} [--FLAG=VALUE ...]"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line, with TorchServe's default ports. A mistake ends the process with exit code 2 and one line."""
+    """Parse the command line, with TorchServe's default ports. A mistake ends the process with code 2 and one line."""
     parser = argparse.ArgumentParser(prog="python -m serving.torchserve", usage=USAGE, allow_abbrev=False)
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", help="the model, and the stem of its archive's name")
@@ -121,7 +121,7 @@ def serve(chosen: argparse.Namespace) -> int:
 
 
 def _unusable(archive: Path) -> str | None:
-    """What is wrong with a model archive, None if it can be read to its end."""
+    """Return the fault of a model archive, None if it can be read to its end."""
     again = AGAIN.format(archive.stem)
     if not os.access(archive, os.R_OK):
         return f"no model archive that can be read. Received: {archive}. Package the model first: {again}"

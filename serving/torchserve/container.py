@@ -1,4 +1,4 @@
-"""How TorchServe is started in a container, from the image of this folder's Dockerfile."""
+"""Starts TorchServe in a container, from the image of this folder's Dockerfile."""
 
 from __future__ import annotations
 

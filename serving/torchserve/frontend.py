@@ -125,7 +125,7 @@ def _written(host: str) -> str:
 
 
 def _hosts(frontend: Frontend) -> tuple[str, ...]:
-    """The option by which Java knows the name of an IPv6 address; none where there is no such name."""
+    """Return the option by which Java knows the name of an IPv6 address; none where there is no such name."""
     if ":" not in frontend.host:
         return ()
     file = frontend.workdir / "hosts"
@@ -140,7 +140,7 @@ def _property(settings: str, name: str) -> str:
 
 
 def _package(name: str) -> Path:
-    """The folder of an installed package, which is not imported."""
+    """Return the folder of an installed package, which is not imported."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise LaunchError(

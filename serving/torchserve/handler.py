@@ -101,7 +101,7 @@ class Settings:
 
 
 def load_program(file: Path | io.BytesIO, settings: Settings) -> Program:
-    """The network: tensors in the signature's order in, a tensor or a sequence of tensors out."""
+    """Return the network: tensors in the signature's order in, a tensor or a sequence of tensors out."""
     if settings.format == "export":
         # Shapes are checked here, with better messages than the program's own guards have.
         return torch.export.load(file).module(check_guards=False)
@@ -121,7 +121,7 @@ def run(program: Program, inputs: Arrays, settings: Settings) -> Arrays:
 
 
 def read_json(body: Any, settings: Settings) -> Arrays:
-    """The arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
+    """Return the arrays of ``{"inputs": {NAME: nested list}}``; numbers take the dtype of the signature."""
     is_text = isinstance(body, bytes | bytearray)
     if is_text and body.count(b",") + 2 * (body.count(b"[") + body.count(b"{")) > MAX_VALUES:
         raise RequestError(f"JSON may have {MAX_VALUES} values, a list counts as two. Received: more")
@@ -170,7 +170,7 @@ def _numbers(name: str, value: Any, dtype: str | None) -> np.ndarray:
 
 
 def _holds_numbers(nested: list[Any]) -> bool:
-    """Whether there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
+    """Tell if there are only numbers, in lists: beside one long text numpy makes every value as long as that."""
     level = nested
     while (kinds := set(map(type, level))) == {list}:
         level = list(chain.from_iterable(level))
@@ -178,7 +178,7 @@ def _holds_numbers(nested: list[Any]) -> bool:
 
 
 def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the signature of Kind.read
-    """The arrays of a safetensors file."""
+    """Return the arrays of a safetensors file."""
     try:
         return safetensors.numpy.load(bytes(body))
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:  # also a dtype that numpy lacks
@@ -220,7 +220,7 @@ def write_tensors(outputs: Arrays, settings: Settings) -> bytes:  # noqa: ARG001
 
 
 def write_labels(outputs: Arrays, settings: Settings) -> bytes:
-    """The probabilities (softmax of the first output) of the likeliest labels, likeliest first."""
+    """Return the probabilities (softmax of the first output) of the likeliest labels, likeliest first."""
     logits = outputs[settings.outputs[0].name][0].astype("float64")
     likelihoods = np.exp(logits - logits.max())
     probabilities = likelihoods / likelihoods.sum()
@@ -247,7 +247,7 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_and_body(parameters: Mapping[str, Any], content_types: Mapping[str, str]) -> tuple[Kind, Any]:
-    """The kind of a request, and its body, from TorchServe's parameters and their content types."""
+    """Return the kind of a request, and its body, from TorchServe's parameters and their content types."""
     if len(parameters) != 1:
         raise RequestError(f"a request has one body. Received: {', '.join(sorted(parameters)) or 'none'}")
     ((key, body),) = parameters.items()
@@ -260,7 +260,7 @@ def kind_and_body(parameters: Mapping[str, Any], content_types: Mapping[str, str
 
 
 def _guess(body: Any) -> str:
-    """The content type of a body that came without one, by its first bytes; an empty text if they tell nothing."""
+    """Guess the content type of a body without one by its first bytes; an empty text if they tell nothing."""
     begins = bytes(body[:64]).lstrip(b" \t\r\n") if isinstance(body, bytes | bytearray) else b""
     return next((kind for first, kind in _BEGINNINGS.items() if begins.startswith(first)), "")
 
@@ -357,7 +357,7 @@ def initialize(context: Any) -> None:
 
 
 def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
-    """What TorchServe calls: with None when the worker starts, then with the requests of one batch."""
+    """Answer TorchServe, which calls it with None when the worker starts, then with the requests of one batch."""
     if data is None:
         initialize(context)
         return []

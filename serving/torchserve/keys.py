@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 
 def read_key(files: Sequence[Path]) -> str:
-    """The key in the first of the files that is not empty. Raises LaunchError, which never shows a key."""
+    """Return the key in the first of the files that is not empty. Raises LaunchError, which never shows a key."""
     for file in files:
         try:
             text = file.read_text("ascii").strip()
@@ -73,7 +73,7 @@ def write_keys(workdir: Path, inference: str) -> Path:
 
 
 def _write(file: Path, text: str, mode: int = 0o600) -> Path:
-    """A new file that nobody else could read at any moment."""
+    """Write a new file that nobody else could read at any moment."""
     file.unlink(missing_ok=True)
     file.touch(0o600, exist_ok=False)
     file.write_text(text)

@@ -1,4 +1,4 @@
-"""How TorchServe is started for an artifact, and when it can predict."""
+"""Starts TorchServe for an artifact, and tells when it can predict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running TorchServe says of itself: its keys, and whether a worker has loaded the model.
+"""Asks a running TorchServe for its keys, and if a worker has loaded the model.
 
 Standard library only: in a container this is asked every few seconds, by a process of its own.
 """
@@ -17,7 +17,7 @@ _TIMEOUT_S = 5.0
 
 
 def key(workdir: Path, kind: str) -> str:
-    """The key of ``kind`` (inference or management). Raises OSError as long as TorchServe has not written it."""
+    """Return the key of ``kind`` (inference or management). Raises OSError as long as TorchServe has not written it."""
     try:
         return str(json.loads((workdir / KEY_FILE).read_text())[kind]["key"])
     except ValueError as error:
@@ -43,7 +43,7 @@ def manage(method: str, path: str, management_port: int, workdir: Path) -> tuple
 
 
 def workers(model: str, management_port: int, workdir: Path, version: int | None = None) -> list[dict[str, Any]]:
-    """The workers of the model, or of one version, as the management API describes them; none if it has none.
+    """Return the workers of the model, or of one version, as the management API describes them; none if it has none.
 
     Raises:
         OSError: nothing answers yet.
@@ -57,7 +57,7 @@ def workers(model: str, management_port: int, workdir: Path, version: int | None
 
 
 def is_ready(model: str, management_port: int, workdir: Path) -> bool:
-    """Whether a worker has loaded the model; ``/ping`` answers long before that.
+    """Tell if a worker has loaded the model; ``/ping`` answers long before that.
 
     Raises:
         OSError: nothing answers yet.
@@ -66,6 +66,6 @@ def is_ready(model: str, management_port: int, workdir: Path) -> bool:
 
 
 def accepts(host: str, port: int) -> bool:
-    """True. Raises OSError when nobody listens."""
+    """Connect, and return True. Raises OSError when nobody listens."""
     with socket.create_connection((host, port), timeout=_TIMEOUT_S):
         return True

@@ -24,7 +24,7 @@ CONTENT_TYPE = "application/octet-stream"
 
 
 def join(document: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A request's body: ``document`` with the tensors' descriptions as ``inputs``, and their bytes.
+    """Return a request's body: ``document`` with the tensors' descriptions as ``inputs``, and their bytes.
 
     Raises KeyError for a dtype that the protocol does not know.
     """
@@ -42,7 +42,7 @@ def join(document: dict[str, Any], inputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 def json_length(body: bytes) -> int:
-    """Where the JSON object at the body's beginning ends. Raises ValueError if there is none."""
+    """Return the length of the JSON object at the body's beginning. Raises ValueError if there is none."""
     # Latin-1 has a character for each byte, so that places in the text are places in the bytes.
     value, end = json.JSONDecoder().raw_decode(body.decode("latin-1"))
     if not isinstance(value, dict):
@@ -51,7 +51,7 @@ def json_length(body: bytes) -> int:
 
 
 def split(body: bytes, length: int, key: str) -> tuple[dict[str, Any], list[bytes | None]]:
-    """The JSON of ``length`` bytes, and for each tensor of its list ``key`` the bytes, or None if its data is JSON.
+    """Return the JSON of ``length`` bytes, and the bytes of each tensor of its list ``key``, None if its data is JSON.
 
     Raises:
         ValueError: the lengths do not add up to the body's, or the JSON is not as the protocol has it.
@@ -83,7 +83,7 @@ def split(body: bytes, length: int, key: str) -> tuple[dict[str, Any], list[byte
 
 
 def _size(tensor: dict[str, Any]) -> int | None:
-    """A tensor's bytes after the JSON; None if it has none there."""
+    """Return a tensor's bytes after the JSON; None if it has none there."""
     parameters = tensor.get("parameters")
     if not isinstance(parameters, dict) or SIZE not in parameters:
         return None

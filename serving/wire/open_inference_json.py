@@ -16,7 +16,7 @@ _LARGEST_EXACT = 2**53  # as a double
 
 
 def to_array(values: Any, datatype: str) -> np.ndarray:
-    """The array of a list, nested or not. Raises ValueError or OverflowError."""
+    """Return the array of a list, nested or not. Raises ValueError or OverflowError."""
     kinds, dtype = _kinds(values), np.dtype(NUMPY[datatype])
     if not kinds <= {int, float, bool}:
         raise ValueError("not all values are numbers")
@@ -37,7 +37,7 @@ def to_array(values: Any, datatype: str) -> np.ndarray:
 
 
 def _kinds(nested: Any) -> set[type]:
-    """The types of the values; numpy, beside one long text, would make every value as long as that."""
+    """Return the types of the values; numpy, beside one long text, would make every value as long as that."""
     level = nested
     while (kinds := set(map(type, level))) == {list}:
         level = list(chain.from_iterable(level))

@@ -110,12 +110,12 @@ class GrpcTransport:
             self._finished(index, Outcome.BROKEN, time.monotonic_ns(), b"", text)
 
     def open(self, connection: _GrpcConnection) -> None:
-        """The connection is there; it can be used when the server's settings have come."""
+        """Take the open connection; it can be used when the server's settings have come."""
         self._opening = connection
         self._alive.add(connection)
 
     def use(self, connection: _GrpcConnection) -> None:
-        """The connection takes requests now, or more of them."""
+        """Note that the connection takes requests now, or more of them."""
         if self._opening is connection:
             self._opening = None
         self._connection = connection

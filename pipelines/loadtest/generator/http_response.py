@@ -69,7 +69,7 @@ class ResponseReader:
         return self.complete
 
     def end_of_stream(self) -> bool:
-        """The connection was closed: whether that completes the response."""
+        """Tell if the end of the connection completes the response."""
         if self.status and not self._framing:
             self.complete = True
         return self.complete

@@ -39,7 +39,7 @@ def load_result(path: Path) -> list[np.ndarray]:
 
 
 def _inflated(packed: Sequence[str]) -> Iterator[bytes]:
-    """The bytes of each run. Raises ValueError when all together are more than MAX_BYTES."""
+    """Return the bytes of each run. Raises ValueError when all together are more than MAX_BYTES."""
     left = MAX_BYTES
     for one in packed:
         inflater = zlib.decompressobj()

@@ -22,7 +22,7 @@ class Hopeless(KeyboardInterrupt):
 def find_rate(
     subject: Subject, settings: LoadSettings, target_ms: float, budget_s: float, say: Callable[[str], None]
 ) -> tuple[SearchResult, list[Scenario]]:
-    """The highest rate at which p99 is at most ``target_ms``; of ``settings``, seed, batch and timeout count.
+    """Find the highest rate at which p99 is at most ``target_ms``; of ``settings``, seed, batch and timeout count.
 
     Returns the load tests of the search, too. After Ctrl-C, what was found until then, marked as interrupted. Raises
     SlipwayError when the server answers nothing.

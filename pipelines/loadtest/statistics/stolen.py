@@ -35,7 +35,7 @@ class Stolen:
     cut_share: float
 
     def touches(self, begin_ns: np.ndarray, end_ns: np.ndarray) -> np.ndarray:
-        """True for each request that was under way in a cut; int64 in of shape [n], bool out of shape [n]."""
+        """Tell for each request if it was under way in a cut; int64 in of shape [n], bool out of shape [n]."""
         hit = np.zeros(len(begin_ns), bool)
         for start, stop in self.cut_ns:
             hit |= (begin_ns < stop) & (end_ns > start)
