@@ -49,7 +49,7 @@ def row_figures(reports: list[dict[str, Any]], key: tuple[str, str, str]) -> dic
     """Returns one row's figures, medians over the reports."""
 
     def row_of(report: dict[str, Any]) -> dict[str, Any]:
-        found = [row for row in report["rows"] if (row["path"], row["variant"], row["protocol"]) == key]
+        found = [row for row in report["rows"] if (row["path"], row["variant"], row["protocol"] or row["where"]) == key]
         return dict(found[0])
 
     def scenario(name: str, part: str, figure: str) -> Callable[[dict[str, Any]], Any]:
@@ -97,7 +97,7 @@ def main() -> None:
             walls.append(wall)
             reports.append(json.loads(timed([*here, "report", "mnist_cnn", "--json"])[1]))
         cached = [timed([*here, "verify", "mnist_cnn"])[0] for _ in range(SHORT_REPEATS)]
-    keys = [(row["path"], row["variant"], row["protocol"]) for row in reports[0]["rows"]]
+    keys = [(row["path"], row["variant"], row["protocol"] or row["where"]) for row in reports[0]["rows"]]
     results = {
         "command": "python benchmarks/main_job.py",
         "measured": reports[0]["started"],

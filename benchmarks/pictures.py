@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from models.dataset import Dataset
-from models.spec import ImagePreprocessing, ModelSpec, TensorSpec
+from models.spec import BATCH, ImagePreprocessing, ModelSpec, TensorSpec, Uniform
+from models.task import Classes
 from pipelines.artifacts.artifact import PAYLOAD
 from pipelines.paths import path_module, tolerance_for
 from pipelines.stages import functions
 
 if TYPE_CHECKING:
-    from models.trained import TrainedModel
+    from models.model import Model
 
 SIDE, SQUARE, CLASSES = 224, 32, 10
 FEATURES = (SIDE // SQUARE) ** 2 * 3
@@ -29,9 +30,9 @@ FEATURES = (SIDE // SQUARE) ** 2 * 3
 SPEC = ModelSpec(
     name="pictures",
     title="a cheap network over 224x224x3",
-    inputs=(TensorSpec("image", "float32", (None, SIDE, SIDE, 3)),),
-    outputs=(TensorSpec("logits", "float32", (None, CLASSES)),),
-    labels=tuple(str(number) for number in range(CLASSES)),
+    inputs=(TensorSpec("image", "float32", (BATCH, SIDE, SIDE, 3), Uniform(0, 1)),),
+    outputs=(TensorSpec("logits", "float32", (BATCH, CLASSES)),),
+    task=Classes(),
     preprocessing=ImagePreprocessing(SIDE, SIDE, 3, 0.0, 255.0, 0),
     rate_per_s=10.0,
 )
@@ -40,14 +41,17 @@ SPEC = ModelSpec(
 class Pictures:
     """Offers what the paths need of a trained model, with fixed random weights."""
 
-    spec, name, framework = SPEC, SPEC.name, "pytorch"
+    spec, name = SPEC, SPEC.name
 
     def __init__(self) -> None:
         draw = np.random.default_rng(7)
         self._weights = draw.normal(size=(FEATURES, CLASSES)).astype("float32")
         self._rows = draw.random((functions.ANSWER_ROWS, SIDE, SIDE, 3), "float32")
 
-    def torch_module(self) -> Any:
+    def form(self, name: str) -> Any:
+        return {"torch": self._torch_module, "keras": self._keras_model}[name]()
+
+    def _torch_module(self) -> Any:
         import torch
         from torch import nn
 
@@ -64,7 +68,7 @@ class Pictures:
         net.dense.weight.data = torch.from_numpy(self._weights.T.copy())
         return net.eval()
 
-    def keras_model(self) -> Any:
+    def _keras_model(self) -> Any:
         import keras
         from keras import layers
 
@@ -90,8 +94,8 @@ def package(path: str, folder: Path) -> None:
     variant = next(iter(module.CARD.variants))
     payload = folder / PAYLOAD
     payload.mkdir(parents=True)
-    module.package(cast("TrainedModel", model), payload, variant)
-    predict = module.load(payload, 1)
+    module.package(cast("Model", model), payload, variant)
+    predict = module.open(payload, 1).predict
     rows = model.calibration().inputs
     off = float(np.abs(predict(rows)["logits"] - model.reference()).max())
     if off > (tolerance_for(path, variant, None).atol or 1e-4):  # some are judged by ratios only

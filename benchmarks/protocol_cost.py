@@ -153,7 +153,7 @@ def measure(subject: Subject, runs: int, in_container: bool, logs: Path) -> list
             rows = [step() for step in random.Random(run).sample(steps, len(steps))]  # noqa: S311
             alone = [row for row in rows if isinstance(row, Row)]
             # In the report's order, not in the order of measuring.
-            alone.sort(key=lambda row: (IN_PROCESS, *card.protocols).index(row.protocol))
+            alone.sort(key=lambda row: (IN_PROCESS, *card.protocols).index(row.way))
             containers = [row for row in rows if isinstance(row, ContainerRow)]
             found.append(protocol_cost(alone, containers, {card.name: card.not_spoken}))
             say(f"{subject.name}: run {run + 1} of {runs}, {time.monotonic() - begun:.0f} s")
@@ -172,7 +172,7 @@ def in_process(subject: Subject, logs: Path) -> Row:
     }
     value = run_stage("measure", request, logs / "measure.log", threads=1).value
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(value["scenarios"])
-    return judged(Row(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
+    return judged(Row.at(card.name, artifact.manifest.variant, IN_PROCESS, "ok", None, scenarios=scenarios))
 
 
 def summary(subject: Subject, runs: Sequence[tuple[LayerCost, ...]]) -> list[dict[str, Any]]:

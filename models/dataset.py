@@ -25,13 +25,13 @@ class InputRange:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``inputs`` maps each input's name to an array with one row per sample; ``labels`` is int64 (N,)."""
+    """``inputs`` maps each input's name to an array with one row per sample; ``labels`` is int64 (N,), if any."""
 
     inputs: dict[str, np.ndarray]
-    labels: np.ndarray
+    labels: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(next(iter(self.inputs.values())))
 
     def ranges(self) -> dict[str, InputRange]:
         """Return the range of each input."""
@@ -39,7 +39,8 @@ class Dataset:
 
     def head(self, rows: int) -> Dataset:
         """Return the first ``rows`` samples."""
-        return Dataset({name: array[:rows] for name, array in self.inputs.items()}, self.labels[:rows])
+        labels = None if self.labels is None else self.labels[:rows]
+        return Dataset({name: array[:rows] for name, array in self.inputs.items()}, labels)
 
 
 @dataclass(frozen=True, slots=True)

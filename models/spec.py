@@ -1,4 +1,4 @@
-"""Describes a model apart from any framework: its tensors, its labels and the picture it expects.
+"""Describes a model apart from any framework: its tensors, their values, its task and the picture it expects.
 
 Nothing here imports a framework, so that a command can describe a model in milliseconds.
 """
@@ -6,23 +6,78 @@ Nothing here imports a framework, so that a command can describe a model in mill
 from __future__ import annotations
 
 import importlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from models import MODELS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from models.task import Task
+
+BATCH = "batch"
+"""The name of dimension 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Real numbers, any from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return random values of this kind."""
+        return rng.uniform(self.low, self.high, shape).astype(dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """Whole numbers from ``low`` to ``high``, both included."""
+
+    low: int
+    high: int
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return random values of this kind."""
+        return rng.integers(self.low, self.high, shape, endpoint=True).astype(dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of some values, such as the 0 and 1 of a mask."""
+
+    values: tuple[float, ...]
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return random values of this kind."""
+        return rng.choice(self.values, shape).astype(dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One named tensor of a signature.
 
-    ``shape`` holds ``None`` where a dimension is free; dimension 0 is the batch.
-    ``dtype`` is numpy's name of the element type, for example ``float32``.
+    ``shape`` holds a name where a dimension is free; dimension 0 is ``batch``. Dimensions of one name have one size.
+    ``dtype`` is numpy's name of the element type, for example ``float32``. ``values`` are those that an input may
+    have; an output has none.
     """
 
     name: str
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | str, ...]
+    values: Uniform | Integers | OneOf | None = None
+
+    @property
+    def sizes(self) -> tuple[int | None, ...]:
+        """The shape, None where a dimension is free."""
+        return tuple(size if isinstance(size, int) else None for size in self.shape)
+
+    def shape_with(self, free: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape with these sizes in place of the names. Raises KeyError for a name without a size."""
+        return tuple(size if isinstance(size, int) else free[size] for size in self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +102,46 @@ class ModelSpec:
 
     ``rate_per_s`` is the load that the ``server`` scenario offers when the user names none: one
     rate for all paths, so that their latencies can be compared, and low enough for the slowest
-    of them on two cores.
+    of them on two cores. ``lengths`` holds, for each free dimension but the batch, its smallest and largest size.
     """
 
     name: str
     title: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    labels: tuple[str, ...]
-    preprocessing: ImagePreprocessing
+    task: Task
     rate_per_s: float
+    preprocessing: ImagePreprocessing | None = None
+    lengths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the classes; empty without."""
+        return getattr(self.task, "labels", ())
 
     def signature(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the inputs and outputs as plain data, for a manifest."""
+        """Return the names, dtypes and shapes of inputs and outputs as plain data, for a manifest."""
+
+        def plain(tensor: TensorSpec) -> dict[str, Any]:
+            return {key: value for key, value in asdict(tensor).items() if key != "values"}
+
+        return {"inputs": [*map(plain, self.inputs)], "outputs": [*map(plain, self.outputs)]}
+
+    def draw(self, rows: int, free: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
+        """Return random inputs of ``rows`` rows: each input's declared values, free dimensions of the given sizes."""
+        import numpy as np
+
+        rng = np.random.default_rng(seed)
         return {
-            "inputs": [asdict(tensor) for tensor in self.inputs],
-            "outputs": [asdict(tensor) for tensor in self.outputs],
+            tensor.name: tensor.values.draw(rng, tensor.shape_with({**free, BATCH: rows}), tensor.dtype)
+            for tensor in self.inputs
+            if tensor.values is not None
         }
+
+
+def fits(shape: Sequence[int], sizes: Sequence[int | None]) -> bool:
+    """Tell if an array's shape is that of a tensor, whose free dimensions are None."""
+    return len(shape) == len(sizes) and all(size in (None, got) for size, got in zip(sizes, shape, strict=True))
 
 
 def spec_of(name: str) -> ModelSpec:

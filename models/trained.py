@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import MODELS, dataset, training, weights
+from models import MODELS, dataset, task, training, weights
 from models import spec as spec_module
 from models.dataset import Dataset, InputRange
 from models.spec import ModelSpec, spec_of
@@ -23,18 +24,19 @@ if TYPE_CHECKING:
 
     from models.training import OnEpoch
 
+FORMS = {"torch": "pytorch", "keras": "tensorflow"}
 WEIGHTS, TRAINING = "weights.safetensors", "training.json"
 CALIBRATION_ROWS = 256
 
 
 def code_of(name: str) -> tuple[ModuleType, ...]:
     """Return the modules that shape a model: those that all models share, and its own package."""
-    return spec_module, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
+    return spec_module, task, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model with weights. ``framework`` is the one that trained it: its eager form is the reference."""
+    """A :class:`models.model.Model` with weights: ``framework`` trained it, whose eager form is the reference."""
 
     spec: ModelSpec
     framework: str
@@ -45,16 +47,25 @@ class TrainedModel:
     def name(self) -> str:
         return self.spec.name
 
+    @property
+    def forms(self) -> Mapping[str, str]:
+        """The framework of each form: a network for it is in the model's package."""
+        return FORMS
+
+    def form(self, name: str) -> Any:
+        """Return the network with the weights. Raises KeyError."""
+        return {"torch": self._torch_module, "keras": self._keras_model}[name]()
+
     def _part(self, module: str) -> Any:
         return importlib.import_module(f"{MODELS[self.spec.name]}.{module}")
 
-    def torch_module(self) -> nn.Module:
+    def _torch_module(self) -> nn.Module:
         """Return the PyTorch network with the weights, in evaluation mode."""
         module: nn.Module = self._part("torch_net").build()
         weights.into_torch(weights.read(self.weights), module)
         return module.eval()
 
-    def keras_model(self) -> keras.Model:
+    def _keras_model(self) -> keras.Model:
         """Return the Keras twin with the same weights; it maps {input name: tensor} to {output name: tensor}."""
         model = self._part("keras_net").build()
         weights.into_keras(weights.read(self.weights), model)
@@ -85,13 +96,13 @@ def _eager_torch(model: TrainedModel, inputs: dict[str, np.ndarray]) -> dict[str
 
     names = [tensor.name for tensor in model.spec.outputs]
     with torch.inference_mode():
-        result = model.torch_module()(*(torch.from_numpy(inputs[tensor.name]) for tensor in model.spec.inputs))
+        result = model.form("torch")(*(torch.from_numpy(inputs[tensor.name]) for tensor in model.spec.inputs))
     outputs = result if isinstance(result, tuple) else (result,)
     return {name: output.numpy() for name, output in zip(names, outputs, strict=True)}
 
 
 def _eager_tensorflow(model: TrainedModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    result = model.keras_model()(inputs, training=False)
+    result = model.form("keras")(inputs, training=False)
     return {tensor.name: np.asarray(result[tensor.name]) for tensor in model.spec.outputs}
 
 

@@ -50,12 +50,14 @@ def batches(
     left out, so each epoch leaves out different rows.
     """
     rng = np.random.default_rng((recipe.seed, epoch))
+    labels = train.labels
+    assert labels is not None  # noqa: S101 - there is no training without
     order = rng.permutation(len(train))
     per_epoch = len(train) // recipe.batch
     for index in range(per_epoch):
         rows = order[index * recipe.batch : (index + 1) * recipe.batch]
         images = np.stack([_shifted(image, rng, recipe.augment.shift) for image in train.inputs[name][rows]])
-        yield epoch * per_epoch + index, (images, train.labels[rows])
+        yield epoch * per_epoch + index, (images, labels[rows])
 
 
 def _shifted(image: np.ndarray, rng: np.random.Generator, shift: int) -> np.ndarray:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Version 2: the figures of a load test are in its parts ``load``, ``latency``, ``generator`` and ``server``, without
 the prefixes ``client_`` and ``server_`` (``server_cores`` is ``server.cores``); ``unclaimable`` has numbers in place of
 sentences; spreads name a figure with its part; ``invalid_causes`` is new. Version 3: certificates are judged by
-``sqnr_db``; their ``atol`` may be null."""
-IN_PROCESS = "in-process"
+``sqnr_db``; their ``atol`` may be null. Version 4: rows have ``where``, and a ``protocol`` only if they are served;
+``top1`` is null for models without classes; ``min_cosine`` and ``task`` are new."""
+IN_PROCESS: Literal["in-process"] = "in-process"
 
 Status = Literal["ok", "failed", "skipped"]
+Where = Literal["in-process", "served"]
+JudgedBy = Literal["top-1", "cosine", "differences"]
 Measurement = Literal["sound", "disturbed", "missing"]
 Certainty = Literal["sure", "provisional", "tie", "none"]
 Via = Literal["published port", "container address"]
@@ -295,7 +298,9 @@ class Parity:
         Doc("Ratio of the reference's outputs to the differences, of the sums of squares, dB; null if none differs."),
     ]
     cosine: Annotated[float, Doc("Cosine similarity of the outputs, smallest over the rows.")]
-    top1: Annotated[float, Doc("Share (0 to 1) of rows whose largest output is the reference's.")]
+    top1: Annotated[
+        float | None, Doc("Share (0 to 1) of rows whose class is the reference's; null where outputs are no classes.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +320,14 @@ class Certificate:
     reference: Annotated[str, Doc("What the artifact was compared with.")]
     min_sqnr_db: Annotated[float | None, Doc("Smallest sqnr_db that passes; null if it is not limited.")]
     atol: Annotated[float | None, Doc("Largest absolute difference that passes; null if it is not limited.")]
-    min_top1: Annotated[float, Doc("Smallest share (0 to 1) of evaluation rows that must keep their largest output.")]
+    min_top1: Annotated[
+        float | None,
+        Doc("Smallest share (0 to 1) of rows that must keep their class; null where there are no classes."),
+    ]
+    min_cosine: Annotated[
+        float | None,
+        Doc("Smallest cosine of a row and the reference's that passes; null where outputs are no vectors."),
+    ]
     tolerance_source: Annotated[Literal["variant", "user"], Doc("Who set the tolerances: the variant, or the user.")]
     passed: Annotated[bool, Doc("The verdict.")]
     breaches: Annotated[tuple[str, ...], Doc("Every tolerance that was broken; empty if the artifact passed.")]
@@ -328,7 +340,10 @@ class Certificate:
     max_abs: Annotated[float, Doc("Largest absolute difference of the checks that the tolerance judges.")]
     p999_abs: Annotated[float, Doc("Largest p999_abs of the checks that the tolerance judges.")]
     cosine: Annotated[float, Doc("Smallest cosine similarity of the checks that the tolerance judges.")]
-    top1: Annotated[float, Doc("Share (0 to 1) of evaluation rows whose largest output is the reference's.")]
+    top1: Annotated[
+        float | None,
+        Doc("Share (0 to 1) of rows, of evaluation data if there is any, whose class is the reference's; or null."),
+    ]
     accuracy: Annotated[
         float | None, Doc("The artifact's accuracy (0 to 1) on the evaluation set; null without labels.")
     ]
@@ -351,6 +366,10 @@ class ArtifactRow:
     reason: Annotated[
         str | None, Doc("Why it failed or was skipped, its first line the sentence, the rest a log; null if ok.")
     ]
+    lifecycle: Annotated[
+        str | None,
+        Doc("Since when its technology is beta, deprecated or archived, with the source; or null."),
+    ] = None
     cached: Annotated[bool, Doc("Whether the artifact came from the build cache.")] = False
     folder: Annotated[str | None, Doc("Where the artifact lies.")] = None
     size_bytes: Annotated[int | None, Doc("Size of the payload, bytes.")] = None
@@ -377,13 +396,17 @@ class Row:
 
     path: Annotated[str, Doc("Name of the path.")]
     variant: Annotated[str, Doc("Name of the variant.")]
-    protocol: Annotated[str, Doc("Name of the protocol, or in-process.")]
+    where: Annotated[Where, Doc("in-process: in the worker's own process; served: by its server.")]
+    protocol: Annotated[str | None, Doc("Name of the protocol; null unless it is served.")]
     status: Annotated[Status, Doc("ok, failed or skipped.")]
     reason: Annotated[
         str | None, Doc("Why it failed or was skipped, its first line the sentence, the rest a log; null if ok.")
     ]
     server: Annotated[str | None, Doc("The server that answered; null in process.")] = None
     cold_start_s: Annotated[float | None, Doc("From the start of the process to its first answer, seconds.")] = None
+    first_call_s: Annotated[
+        float | None, Doc("The first call of the loaded model, seconds: a part of the cold start; null if served.")
+    ] = None
     peak_memory_bytes: Annotated[int | None, Doc("Sum of the peak memory of all the server's processes, bytes.")] = None
     share_of_in_process: Annotated[
         float | None, Doc("Offline throughput over that of the same artifact in process, same number of threads.")
@@ -406,6 +429,17 @@ class Row:
     threads_probe: Annotated[
         Scenario | None, Doc("One large request at a time, to see how many threads compute; null in process.")
     ] = None
+
+    @classmethod
+    def at(cls, path: str, variant: str, way: str, status: Status, reason: str | None, **figures: Any) -> Row:
+        """Make a row; ``way`` is the name of a protocol, or in-process."""
+        where: Where = IN_PROCESS if way == IN_PROCESS else "served"
+        return cls(path, variant, where, None if way == IN_PROCESS else way, status, reason, **figures)
+
+    @property
+    def way(self) -> str:
+        """The protocol's name; in-process where there is none."""
+        return self.where if self.protocol is None else self.protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -578,6 +612,10 @@ class Recommendation:
 class Report:
     model: Annotated[str, Doc("Name of the model.")]
     title: Annotated[str, Doc("The model in a few words.")]
+    task: Annotated[
+        JudgedBy,
+        Doc("What agreement with the reference is: the same class, the cosine of vectors, or differences only."),
+    ]
     started: Annotated[str, Doc("When the run started, ISO 8601.")]
     wall_s: Annotated[float, Doc("Elapsed time of the run, seconds.")]
     machine: Annotated[Machine, Doc("Where it ran.")]

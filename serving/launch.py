@@ -22,8 +22,8 @@ from serving.guard import interrupts_deferred
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
-NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
-"""ONNX Runtime sends usage data to Microsoft unless the environment forbids it."""
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "NNCF_CI": "1"}
+"""ONNX Runtime and NNCF send usage data to their makers unless the environment forbids it."""
 LOG_TAIL_LINES = 12
 
 

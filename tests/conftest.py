@@ -221,19 +221,23 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_image(docker_client: Any, clone: Path) -> Iterator[Callable[[str], str]]:
-    """Builds the image of a folder below ``serving``, as the product does, once and under a name of the tests' own."""
+def built_image(docker_client: Any, clone: Path) -> Iterator[Callable[..., str]]:
+    """Builds the image of a folder below ``serving``, as the product does, once and under a name of the tests' own.
+
+    More words are arguments of the build, as ``NAME=VALUE``.
+    """
     from serving.container import image
 
     said: dict[str, list[str]] = {}
 
-    def build(folder: str) -> str:
-        name = f"slipway-built-{os.getpid()}/{folder.replace('_', '-')}"
+    def build(folder: str, *arguments: str) -> str:
+        values = [argument.partition("=")[2] for argument in arguments]
+        name = f"slipway-built-{os.getpid()}/{'-'.join([folder.replace('_', '-'), *values])}"
         if name not in said:
             said[name] = []
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(image, "ROOT", clone)
-                wanted = image.Image(name, "NO_VARIABLE", f"serving/{folder}/Dockerfile")
+                wanted = image.Image(name, "NO_VARIABLE", f"serving/{folder}/Dockerfile", arguments)
                 found = image.ensure(docker_client, wanted, said[name].append)
             assert found.size_bytes > 100e6
             assert said[name][0] == f"building {name}"

@@ -1,6 +1,6 @@
 """Compares outputs with the reference's: pure numpy.
 
-Every output is an array (N, classes) of raw scores (logits), row by row.
+Outputs are arrays with one row a sample: raw scores (logits) of classes, vectors, or plain numbers.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from models.task import Task
 from pipelines.paths import Arrays, Tolerance
 from pipelines.results import Certificate, Flip, Parity
 
 BATCHES = (1, 2, 3, 5, 8, 16)
 PROBE_ROWS = sum(BATCHES)
-RANDOM_SEED = 1
 MAX_FLIPS = 50
 FARTHEST = float(np.finfo(np.float32).max)
 
@@ -47,28 +47,12 @@ def chunks(rows: int, sizes: Iterable[int]) -> Iterator[slice]:
         start += size
 
 
-def random_inputs(like: Arrays, rows: int, seed: int = RANDOM_SEED) -> dict[str, np.ndarray]:
-    """Return uniform noise over the range of the values of each array of ``like``, same dtype and row shape.
-
-    Integers and booleans include both ends of the range, so that a mask of 0 and 1 has both.
-    """
-    rng = np.random.default_rng(seed)
-
-    def draw(array: np.ndarray) -> np.ndarray:
-        low, high, shape = array.min(), array.max(), (rows, *array.shape[1:])
-        if array.dtype.kind in "biu":
-            return rng.integers(low, high, shape, array.dtype, endpoint=True)
-        return rng.uniform(float(low), float(high), shape).astype(array.dtype)
-
-    return {name: draw(array) for name, array in like.items()}
-
-
 @dataclass(frozen=True, slots=True)
 class Compared:
     """One call's differences: ``difference`` holds |received - expected| of every value, ``signal`` its squares' sum.
 
     ``max_rel`` is relative to the reference's largest magnitude in the row, because the ratio of single
-    values means nothing near zero. ``agree`` tells for each row whether its largest output is the reference's.
+    values means nothing near zero. ``agree`` tells for each row if its class is the reference's; None without classes.
     """
 
     probe: Probe
@@ -76,7 +60,7 @@ class Compared:
     signal: float
     max_rel: float
     cosine: float
-    agree: np.ndarray
+    agree: np.ndarray | None
 
     @property
     def noise(self) -> float:
@@ -84,13 +68,16 @@ class Compared:
         return float(np.square(self.difference).sum())
 
 
-def compare(probe: Probe, received: Arrays) -> tuple[Compared, list[Flip]]:
-    """Measure the differences of one call, over all of its outputs. Raises ValueError if a shape or a name differs."""
+def compare(probe: Probe, received: Arrays, task: Task) -> tuple[Compared, list[Flip]]:
+    """Measure the differences of one call, over all of its outputs; of classes, the first output has the scores.
+
+    Raises ValueError if a shape or a name differs.
+    """
     if set(received) != set(probe.expected):
         raise ValueError(f"expected outputs {sorted(probe.expected)}. Received: {sorted(received)}")
     max_rel = signal = 0.0
     cosine = 1.0
-    agree = np.ones(probe.batch, bool)
+    agree: np.ndarray | None = None
     differences: list[np.ndarray] = []
     flips: list[Flip] = []
     for name, want in probe.expected.items():
@@ -108,12 +95,13 @@ def compare(probe: Probe, received: Arrays) -> tuple[Compared, list[Flip]]:
         scale = np.maximum(np.abs(want64).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         max_rel = max(max_rel, float(np.minimum(difference / scale, FARTHEST).max()))
         cosine = min(cosine, float(np.nan_to_num(_cosine(want64, got64), nan=-1.0).min()))
-        top_want, top_got = want64.argmax(1), got64.argmax(1)
-        agree &= top_want == top_got
-        flips += [
-            Flip(probe.set, probe.first + int(row), int(top_want[row]), int(top_got[row]), _margin(want64[row]))
-            for row in np.flatnonzero(top_want != top_got)
-        ]
+        if task.judged_by == "top-1" and agree is None:
+            top_want, top_got = want64.argmax(1), got64.argmax(1)
+            agree = top_want == top_got
+            flips = [
+                Flip(probe.set, probe.first + int(row), int(top_want[row]), int(top_got[row]), _margin(want64[row]))
+                for row in np.flatnonzero(~agree)
+            ]
     return Compared(probe, np.concatenate(differences), signal, max_rel, cosine, agree), flips
 
 
@@ -146,18 +134,23 @@ def merge(calls: Iterable[Compared]) -> tuple[Parity, ...]:
 
 def _joined(name: SetName, batch: int, calls: list[Compared]) -> Parity:
     difference = np.concatenate([call.difference for call in calls])
-    agree = np.concatenate([call.agree for call in calls])
+    agree = [call.agree for call in calls if call.agree is not None]
     return Parity(
         set=name,
         batch=batch,
-        rows=len(agree),
+        rows=sum(call.probe.batch for call in calls),
         max_abs=float(difference.max()),
         p999_abs=float(np.quantile(difference, 0.999)),
         max_rel=max(call.max_rel for call in calls),
         sqnr_db=sqnr_db(calls),
         cosine=min(call.cosine for call in calls),
-        top1=float(agree.mean()),
+        top1=float(np.concatenate(agree).mean()) if agree else None,
     )
+
+
+def _mean_top1(checks: Iterable[Parity]) -> float | None:
+    known = [(check.top1, check.rows) for check in checks if check.top1 is not None]
+    return sum(top1 * rows for top1, rows in known) / sum(rows for _, rows in known) if known else None
 
 
 def certify(
@@ -167,6 +160,7 @@ def certify(
     answers_sha256: str,
     reference: str,
     tolerance: Tolerance,
+    task: Task,
     from_user: bool,
     calls: Sequence[Compared],
     flips: list[Flip],
@@ -179,10 +173,11 @@ def certify(
     thousand still costs an fp32 artifact 70 dB, a quantised one its floor.
     """
     checks = merge(calls)
-    judged = [check for check in checks if check.set == "evaluation" or tolerance.judges_random]
-    evaluation = [check for check in checks if check.set == "evaluation"]
-    rows = sum(check.rows for check in evaluation)
-    top1 = sum(check.top1 * check.rows for check in evaluation) / rows
+    # Without evaluation data, random inputs are all that there is to judge by.
+    judges_random = tolerance.judges_random or not any(check.set == "evaluation" for check in checks)
+    judged = [check for check in checks if check.set == "evaluation" or judges_random]
+    top1 = _mean_top1(check for check in judged if check.set == judged[0].set)
+    cosine = min(check.cosine for check in judged)
     kinds = dict.fromkeys(check.set for check in judged)
     ratios = {kind: sqnr_db([call for call in calls if call.probe.set == kind]) for kind in kinds}
     breaches = [
@@ -195,8 +190,11 @@ def certify(
         for check in judged
         if tolerance.atol is not None and not check.max_abs <= tolerance.atol
     ]
-    if top1 < tolerance.min_top1:
-        breaches.append(f"top-1 agreement {top1:.2%} < {tolerance.min_top1:.2%} on evaluation data")
+    if top1 is not None and top1 < tolerance.min_top1:
+        breaches.append(f"top-1 agreement {top1:.2%} < {tolerance.min_top1:.2%} on {judged[0].set} inputs")
+    is_of_vectors = task.judged_by == "cosine"
+    if is_of_vectors and not cosine >= tolerance.min_cosine:
+        breaches.append(f"smallest cosine of a row with the reference's {cosine:.6f} < {tolerance.min_cosine:g}")
     return Certificate(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
@@ -204,14 +202,15 @@ def certify(
         reference=reference,
         min_sqnr_db=tolerance.min_sqnr_db,
         atol=tolerance.atol,
-        min_top1=tolerance.min_top1,
+        min_top1=None if top1 is None else tolerance.min_top1,
+        min_cosine=tolerance.min_cosine if is_of_vectors else None,
         tolerance_source="user" if from_user else "variant",
         passed=not breaches,
         breaches=tuple(breaches),
         sqnr_db=min((ratio for ratio in ratios.values() if ratio is not None), default=None),
         max_abs=max(check.max_abs for check in judged),
         p999_abs=max(check.p999_abs for check in judged),
-        cosine=min(check.cosine for check in judged),
+        cosine=cosine,
         top1=top1,
         accuracy=accuracy,
         reference_accuracy=reference_accuracy,

@@ -2,51 +2,65 @@
 
 One ``reference.npz`` (arrays only, read without pickle) beside the weights::
 
-    evaluation/inputs/NAME, evaluation/outputs/NAME   the whole evaluation set
-    evaluation/labels                                 int64 (N,)
-    random/inputs/NAME, random/outputs/NAME           seeded noise, PROBE_ROWS rows
+    evaluation/inputs/NAME, evaluation/outputs/NAME   the whole evaluation set, if the model has one
+    evaluation/labels                                 int64 (N,), if it has labels
+    random/inputs/NAME, random/outputs/NAME           seeded values as the spec declares them, PROBE_ROWS rows
+    random-N/inputs/NAME, ...                         the same with free dimensions of other sizes, OTHER_ROWS rows
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.artifacts.parity import BATCHES, PROBE_ROWS, Probe, SetName, chunks, random_inputs
+from pipelines.artifacts.parity import BATCHES, PROBE_ROWS, Probe, SetName, chunks
 from pipelines.base.files import write_bytes
 
 if TYPE_CHECKING:
-    from models.trained import TrainedModel
+    from models.model import Model
+    from models.spec import ModelSpec
 
 EVALUATION_BATCH = 100
+RANDOM_SEED = 1
+OTHER_BATCHES = (1, 3)
+OTHER_ROWS = sum(OTHER_BATCHES)
+EVALUATION, RANDOM, LABELS = "evaluation", "random", "evaluation/labels"
+
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Inputs and the reference's outputs by set and name; ``labels`` belong to the evaluation set."""
 
-    inputs: dict[str, dict[str, np.ndarray]]
-    outputs: dict[str, dict[str, np.ndarray]]
-    labels: np.ndarray
+    inputs: dict[str, Arrays]
+    outputs: dict[str, Arrays]
+    labels: np.ndarray | None
+
+    @property
+    def best(self) -> str:
+        """The set whose inputs are most like a user's."""
+        return EVALUATION if EVALUATION in self.inputs else RANDOM
 
     def probes(self) -> Iterator[Probe]:
-        """Yield both sets at every batch size, then every row of the evaluation set in larger batches."""
-        for name in ("evaluation", "random"):
-            yield from self._slices(name, BATCHES)
-        whole, rest = divmod(len(self.labels), EVALUATION_BATCH)
-        yield from self._slices("evaluation", [*[EVALUATION_BATCH] * whole, *[rest] * bool(rest)])
+        """Yield all sets at every batch size, then every row of the evaluation set in larger batches."""
+        for name in self.inputs:
+            yield from self._slices(name, BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES)
+        if EVALUATION in self.inputs:
+            whole, rest = divmod(rows_of(self.inputs[EVALUATION]), EVALUATION_BATCH)
+            yield from self._slices(EVALUATION, [*[EVALUATION_BATCH] * whole, *[rest] * bool(rest)])
 
-    def _slices(self, name: SetName, sizes: list[int] | tuple[int, ...]) -> Iterator[Probe]:
+    def _slices(self, name: str, sizes: Sequence[int]) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]
-        rows = len(next(iter(inputs.values())))
-        for part in chunks(rows, sizes):
+        kind: SetName = "evaluation" if name == EVALUATION else "random"
+        for part in chunks(rows_of(inputs), sizes):
             yield Probe(
-                name,
+                kind,
                 part.stop - part.start,
                 part.start,
                 {key: array[part] for key, array in inputs.items()},
@@ -54,11 +68,28 @@ class Reference:
             )
 
 
-def compute(model: TrainedModel, path: Path) -> None:
-    """Run the reference over both sets and write the file, whole or not at all."""
+def rows_of(arrays: Mapping[str, np.ndarray]) -> int:
+    """Return the number of rows of arrays that all have the same."""
+    return len(next(iter(arrays.values())))
+
+
+def random_sets(spec: ModelSpec) -> dict[str, Arrays]:
+    """Draw the random inputs: free dimensions of a middle size, then of the smallest and the largest."""
+    middle = {name: (low + high) // 2 for name, (low, high) in spec.lengths.items()}
+    sets = {RANDOM: spec.draw(PROBE_ROWS, middle, RANDOM_SEED)}
+    if spec.lengths:
+        for number, end in enumerate((0, 1), start=1):
+            free = {name: ends[end] for name, ends in spec.lengths.items()}
+            sets[f"{RANDOM}-{number}"] = spec.draw(OTHER_ROWS, free, RANDOM_SEED + number)
+    return sets
+
+
+def compute(model: Model, path: Path) -> None:
+    """Run the reference over all sets and write the file, whole or not at all."""
     evaluation = model.evaluation()
-    sets = {"evaluation": evaluation.inputs, "random": random_inputs(evaluation.inputs, PROBE_ROWS)}
-    arrays = {"evaluation/labels": evaluation.labels}
+    sets = {} if evaluation is None else {EVALUATION: evaluation.inputs}
+    sets |= random_sets(model.spec)
+    arrays = {} if evaluation is None or evaluation.labels is None else {LABELS: evaluation.labels}
     for name, inputs in sets.items():
         arrays |= {f"{name}/inputs/{key}": array for key, array in inputs.items()}
         arrays |= {f"{name}/outputs/{key}": array for key, array in model.reference(inputs).items()}
@@ -69,17 +100,12 @@ def read(path: Path) -> Reference:
     """Read the reference that ``compute`` wrote. Raises OSError or ValueError if it cannot be read."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
-
-    def of(name: str, kind: str) -> dict[str, np.ndarray]:
-        prefix = f"{name}/{kind}/"
-        return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-    names = ("evaluation", "random")
-    return Reference(
-        {name: of(name, "inputs") for name in names},
-        {name: of(name, "outputs") for name in names},
-        arrays["evaluation/labels"],
-    )
+    labels = arrays.pop(LABELS, None)
+    found: dict[str, dict[str, Arrays]] = {"inputs": {}, "outputs": {}}
+    for key, array in arrays.items():
+        name, kind, tensor = key.split("/", 2)
+        found[kind].setdefault(name, {})[tensor] = array
+    return Reference(found["inputs"], found["outputs"], labels)
 
 
 def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -22,6 +22,10 @@ class MissingExtra(SlipwayError):
     """A path cannot run here because libraries or tools are missing: the row is skipped."""
 
 
+class NotOnThisMachine(SlipwayError):
+    """A path cannot run on this machine, whatever is installed: the row is skipped."""
+
+
 def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:
     """Return a UserError for an unknown name that suggests the closest known ones."""
     names = list(known)

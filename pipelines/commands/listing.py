@@ -24,10 +24,12 @@ def list_command(workspace: Any, as_json: bool) -> None:
         {
             "name": card.name,
             "title": card.title,
+            "lifecycle": str(card.lifecycle) if card.lifecycle else None,
             "variants": {
                 name: {
                     "summary": variant.summary,
                     "framework": variant.framework,
+                    "lifecycle": str(variant.lifecycle) if variant.lifecycle else None,
                     "missing": variant.missing(),
                     "install": install_command(card.extra) if variant.missing() else None,
                 }
@@ -46,9 +48,10 @@ def list_command(workspace: Any, as_json: bool) -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
         for card in cards:
-            click.echo(f"\n{card.name}  {card.title}")
+            click.echo(f"\n{card.name}  {card.title}" + (f", {card.lifecycle}" if card.lifecycle else ""))
             for name, variant in card.variants.items():
-                click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}")
+                said = f", {variant.lifecycle}" if variant.lifecycle else ""
+                click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}{said}")
                 if missing := variant.missing():
                     click.echo(f"    not installed: {', '.join(missing)}; {install_command(card.extra)}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")

@@ -47,7 +47,8 @@ def predict_command(workspace: Any, path: str, model: str, as_json: bool, **opti
 
     def text() -> None:
         for answer in answers:
-            best = "  ".join(f"{item['label']} {item['probability']:.2%}" for item in answer["labels"])
+            labels = "  ".join(f"{item['label']} {item['probability']:.2%}" for item in answer["labels"])
+            best = labels or answer["answer"]
             truth = f"  (truth: {answer['truth']})" if answer["truth"] is not None else ""
             click.echo(f"{answer['input']}: {best}{truth}")
             if answer["warning"]:

@@ -58,7 +58,7 @@ def _limit_and_room(scenario: Scenario, threads: int, in_process: bool) -> tuple
 
 def visible(row: Row, threads: int) -> bool:
     """Tell whether extra threads would have shown in at least one load test: processors were free for them."""
-    found = [_limit_and_room(one, threads, row.protocol == IN_PROCESS) for one in _loads(row)]
+    found = [_limit_and_room(one, threads, row.where == IN_PROCESS) for one in _loads(row)]
     return any(one is not None and one[1] >= one[0] + ROOM for one in found)
 
 
@@ -66,10 +66,10 @@ def breaches(row: Row, threads: int) -> tuple[str, ...]:
     """List the load tests of a row in which more than ``threads`` threads a request computed."""
     found = []
     for scenario in _loads(row):
-        limit = most_cores(scenario, threads, row.protocol == IN_PROCESS)
+        limit = most_cores(scenario, threads, row.where == IN_PROCESS)
         used = answering_cores(scenario)
         if limit is not None and used is not None and used > limit:
-            at_once = 1 if row.protocol == IN_PROCESS else scenario.load.concurrency
+            at_once = 1 if row.where == IN_PROCESS else scenario.load.concurrency
             name = "probe" if scenario is row.threads_probe else scenario.name
             found.append(
                 f"{name}: {used:.2f} cores busy with {at_once} request{'s' if at_once > 1 else ''} at a time, "

@@ -15,7 +15,7 @@ from pipelines.base.files import scratch
 from pipelines.measure.rows import Bench, measure_protocol
 from pipelines.measure.server import kept, request_for, server_module
 from pipelines.paths import Card
-from pipelines.results import ContainerRow, Row, Via
+from pipelines.results import ContainerRow, Row, Status, Via
 from serving.container.engine import EngineMissing
 from serving.container.image import ImageMissing, Say
 from serving.container.server import ContainerServer, serve_container
@@ -107,10 +107,10 @@ def measure_contained(bench: Bench, logs: Path, keep: Callable[[ContainerRow], N
             keep(ContainerRow(via, bench.row(protocol, "failed", str(error))))
 
 
-def unmeasured(card: Card, variant: str, status: str, reason: str) -> list[ContainerRow]:
+def unmeasured(card: Card, variant: str, status: Status, reason: str | None) -> list[ContainerRow]:
     """Return the rows of an artifact that was not reached."""
     return [
-        ContainerRow(via, Row(card.name, variant, protocol, status, reason))  # type: ignore[arg-type]
+        ContainerRow(via, Row.at(card.name, variant, protocol, status, reason))
         for protocol in card.protocols
         for via in WAYS
     ]

@@ -52,7 +52,7 @@ class Job:
 
 def key_of(one: ContainerRow) -> ContainerKey:
     """Return what distinguishes a container's row from all others of a run."""
-    return one.row.path, one.row.variant, one.row.protocol, one.via
+    return one.row.path, one.row.variant, one.row.way, one.via
 
 
 def _least_disturbed(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
@@ -81,10 +81,12 @@ class Measuring:
         self._load_before = machine.load_average()
         self._foreign_before: float | None = None
         self._took_s: dict[str, float] = {}
+        self._to_do = self._done = 0
+        self._began = self._started
 
     def keep(self, row: Row) -> None:
         """Keep a row of the current round."""
-        self._found.setdefault((row.path, row.variant, row.protocol), []).append(row)
+        self._found.setdefault((row.path, row.variant, row.way), []).append(row)
 
     def again(self, groups: Sequence[Sequence[Job]], steps: Steps, budget_s: float) -> None:
         """Measure disturbed rows again, in random order, until none is left or ``budget_s`` would be exceeded.
@@ -124,6 +126,8 @@ class Measuring:
         if not groups:
             return
         self._first_beat()
+        self._to_do = self.repeat * sum(len(job.protocols) or 1 for group in groups for job in group)
+        self._began, self._done = time.monotonic(), 0
         for number in range(1, self.repeat + 1):
             self._order.append([])
             # Each round has another schedule, the same for all rows; only the first measures curves.
@@ -155,19 +159,27 @@ class Measuring:
         title = job.title
         if number > self.repeat:
             title = f"{job.title}, again"
-        elif self.repeat > 1:
-            title = f"{job.title}, round {number} of {self.repeat}"
+        else:
+            title += f", round {number} of {self.repeat}" * (self.repeat > 1) + self._left()
+            self._done += len(protocols) or 1
         begun = time.monotonic()
         with steps.step(title) as step:
             job.work(Round(plan, protocols, keep, keep_contained, step))
             seen = [judged(row) for row in rows]
             bad = [row for row in seen if row.status != "ok"]
             disturbed = [row for row in seen if row.measurement == "disturbed"]
-            note = f"{bad[0].protocol}: {bad[0].reason}" if bad else ""
+            note = f"{bad[0].way}: {bad[0].reason}" if bad else ""
             if disturbed and not bad:
-                note = f"{disturbed[0].protocol} disturbed, {disturbed[0].measurement_reason}"
+                note = f"{disturbed[0].way} disturbed, {disturbed[0].measurement_reason}"
             step.end(bad[0].status if bad else "ok", note)
         self._took_s[job.title] = time.monotonic() - begun
+
+    def _left(self) -> str:
+        """Say how much of the run has been measured, and how long the rest will take if it goes on like this."""
+        if self._done == 0:
+            return ""
+        seconds = (time.monotonic() - self._began) / self._done * (self._to_do - self._done)
+        return f" ({self._done} of {self._to_do} rows, about {max(1, round(seconds / 60))} min left)"
 
     def _first_beat(self) -> None:
         before = machine.read()

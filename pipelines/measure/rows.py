@@ -19,7 +19,7 @@ from pipelines.loadtest.curve import Subject, curve
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
-from pipelines.measure.server import Asked, ask, describe_answer, kept, started, target_of
+from pipelines.measure.server import Asked, ask, kept, started, target_of
 from pipelines.paths import Card
 from pipelines.results import Row, Scenario, Status
 from pipelines.stages.answers import ANSWERS, Answers
@@ -63,7 +63,7 @@ class Bench:
 
     def row(self, protocol: str, status: Status = "ok", reason: str | None = None) -> Row:
         """Return a row of this artifact without figures."""
-        return Row(self.card.name, self.artifact.manifest.variant, protocol, status, reason)
+        return Row.at(self.card.name, self.artifact.manifest.variant, protocol, status, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,9 @@ def measure_protocol(bench: Bench, protocol: str, server: Asked, workdir: Path, 
         first = ask(protocol, target, answers.inputs(1)[0])
     except (Unreachable, ProtocolError) as error:
         return replace(row, status="failed", reason=_dead(server) or f"the first request failed: {error}")
-    row = replace(row, cold_start_s=server.first_answer(), answer=describe_answer(first, bench.spec.labels))
+    row = replace(
+        row, cold_start_s=server.first_answer(), answer=bench.spec.task.describe(first[bench.spec.outputs[0].name][0])
+    )
     if not answers.matches(1, 0, first):
         return replace(row, status="failed", reason="the first answer differs from the in-process one")
     try:

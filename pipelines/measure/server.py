@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import psutil
 
-from models.spec import ModelSpec
+from models.spec import ModelSpec, fits
 from pipelines.artifacts.artifact import Artifact
 from pipelines.base.errors import UserError, unknown
 from pipelines.paths import Card
@@ -125,26 +125,13 @@ def ask(protocol: str, target: Target, inputs: dict[str, np.ndarray]) -> dict[st
 def check_outputs(outputs: dict[str, np.ndarray], spec: ModelSpec, rows: int) -> None:
     """Raise ProtocolError if an output has the wrong shape or contains NaN or infinity."""
     for tensor in spec.outputs:
-        shape = (rows, *tensor.shape[1:])
+        shape = (rows, *tensor.sizes[1:])
         got = outputs.get(tensor.name)
-        if got is None or got.shape != shape:
+        if got is None or not fits(got.shape, shape):
             received = sorted(outputs) if got is None else got.shape
             raise ProtocolError(f"expected output {tensor.name!r} of shape {shape}. Received: {received}")
         if not np.isfinite(got).all():
             raise ProtocolError(f"expected finite numbers in output {tensor.name!r}. Received: NaN or infinity")
-
-
-def describe_answer(outputs: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
-    """Describe the first row's label and its probability, for people."""
-    probabilities = softmax(next(iter(outputs.values())))[0]
-    best = int(probabilities.argmax())
-    return f"{labels[best]} ({probabilities[best]:.1%})"
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities along the last axis, float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(-1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(-1, keepdims=True))
 
 
 @contextmanager

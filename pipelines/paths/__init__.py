@@ -4,33 +4,41 @@ A path module imports no framework at its top: listing the paths must take milli
 
     CARD                                     what it is (Card)
     package(model, folder, variant)          writes the payload of one variant into an empty folder
-    load(folder, threads) -> predict         the payload, loaded in this process by the path's own
-                                             runtime; predict maps {input name: array} to {output
-                                             name: array}, dimension 0 the batch
+    open(folder, threads) -> Session         the payload, loaded by the path's own runtime
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from pipelines.base.errors import unknown
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from models.trained import TrainedModel
+    from models.model import Model
 
 PATHS: dict[str, str] = {
     "tf-serving": "pipelines.paths.tf_serving",
     "litert": "pipelines.paths.litert",
     "torchserve": "pipelines.paths.torchserve",
+    "torch-export": "pipelines.paths.torch_export",
+    "torchscript": "pipelines.paths.torchscript",
+    "torch-compile": "pipelines.paths.torch_compile",
+    "aotinductor": "pipelines.paths.aotinductor",
+    "executorch": "pipelines.paths.executorch",
     "onnxruntime": "pipelines.paths.onnxruntime",
+    "openvino": "pipelines.paths.openvino",
 }
+
+FORMS = {"torch": "pytorch", "keras": "tensorflow"}
+"""The forms that converters take, and their frameworks."""
 
 Arrays = Mapping[str, "np.ndarray"]
 Predict = Callable[[Arrays], "dict[str, np.ndarray]"]
@@ -46,11 +54,13 @@ class Tolerance:
     decided by one clipped value. ``min_top1`` is the smallest share of rows, of evaluation data, whose largest
     output is the reference's. ``judges_random`` is False for a variant calibrated on real data, whose ranges noise
     leaves: the differences on random inputs are then reported and not judged. ``atol`` is the largest absolute
-    difference of any output value (logits) that passes; None sets no limit.
+    difference of any output value (logits) that passes; None sets no limit. ``min_top1`` is of models whose outputs
+    are classes; of those whose outputs are vectors, ``min_cosine`` is the smallest cosine of a row and its reference.
     """
 
     min_sqnr_db: float | None
     min_top1: float = 1.0
+    min_cosine: float = 0.99999
     judges_random: bool = True
     atol: float | None = None
 
@@ -60,17 +70,35 @@ FP32 = Tolerance(min_sqnr_db=100)
 
 
 @dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What has become of a technology: ``status`` since a time, and the public ``source`` of that."""
+
+    status: Literal["beta", "deprecated", "archived"]
+    since: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.status} since {self.since} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One precision, exporter or option of a path.
 
-    ``framework`` is the one whose form of the model it is made from; ``requires`` the distributions that it is made
-    and runs with (their versions are part of the artifact's key).
+    ``takes`` is the form of the model that it is made from, of ``framework``; ``requires`` the distributions that it
+    is made and runs with (their versions are part of the artifact's key).
     """
 
     summary: str
-    framework: str
+    takes: str
     requires: tuple[str, ...]
     tolerance: Tolerance = FP32
+    lifecycle: Lifecycle | None = None
+
+    @property
+    def framework(self) -> str:
+        """The framework whose form of the model this is made from."""
+        return FORMS[self.takes]
 
     def missing(self) -> list[str]:
         """Return the required distributions that are not installed here."""
@@ -87,7 +115,7 @@ class Card:
     a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
     has none. ``sources`` are the modules, by dotted name, that shape or enter the payload
-    besides the path's own.
+    besides the path's own. ``lifecycle`` is None for what is maintained as usual; a variant may have its own.
     """
 
     name: str
@@ -100,13 +128,38 @@ class Card:
     protocols: tuple[str, ...] = ()
     not_spoken: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    lifecycle: Lifecycle | None = None
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The forms of a model that its variants are made from, that of the default first."""
+        return tuple(dict.fromkeys(variant.takes for variant in self.variants.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A payload, loaded by its runtime.
+
+    ``predict`` maps {input name: array} to {output name: array}, dimension 0 the batch. ``processes`` are the process
+    numbers of those that compute: this one, unless the runtime has its own.
+    """
+
+    predict: Predict
+    close: Callable[[], None] = lambda: None
+    processes: tuple[int, ...] = field(default_factory=lambda: (os.getpid(),))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class PathModule(Protocol):
     CARD: Card
 
-    def package(self, model: TrainedModel, folder: Path, variant: str) -> None: ...
-    def load(self, folder: Path, threads: int) -> Predict: ...
+    def package(self, model: Model, folder: Path, variant: str) -> None: ...
+    def open(self, folder: Path, threads: int) -> Session: ...
 
 
 def path_module(name: str) -> PathModule:

@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.paths import Arrays, Card, Predict, Tolerance, Variant
+from pipelines.paths import Arrays, Card, Session, Tolerance, Variant
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from models.trained import TrainedModel
+    from models.model import Model
 
 CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
 QUANTISED = (*CONVERTED, "litert-quantizer")
@@ -22,17 +22,17 @@ CARD = Card(
     name="litert",
     title="LiteRT (TensorFlow Lite)",
     variants={
-        "fp32": Variant("flatbuffer, float32", "tensorflow", CONVERTED),
-        "fp16": Variant("weights in float16, computed in float32", "tensorflow", CONVERTED, Tolerance(min_sqnr_db=60)),
+        "fp32": Variant("flatbuffer, float32", "keras", CONVERTED),
+        "fp16": Variant("weights in float16, computed in float32", "keras", CONVERTED, Tolerance(min_sqnr_db=60)),
         "int8-dynamic": Variant(
             "weights in int8, activations quantised as they come",
-            "tensorflow",
+            "keras",
             QUANTISED,
             Tolerance(min_sqnr_db=40, min_top1=0.98),
         ),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
-            "tensorflow",
+            "keras",
             QUANTISED,
             Tolerance(min_sqnr_db=33, min_top1=0.98, judges_random=False),
         ),
@@ -44,7 +44,7 @@ CARD = Card(
 SIGNATURE = "serving_default"
 
 
-def package(model: TrainedModel, folder: Path, variant: str) -> None:
+def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``<model>.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
     path = folder / f"{model.name}.tflite"
     float32 = _convert(model, half=variant == "fp16")
@@ -54,10 +54,10 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
     path.write_bytes(_quantise(float32, variant, model))
 
 
-def _convert(model: TrainedModel, half: bool) -> bytes:
+def _convert(model: Model, half: bool) -> bytes:
     import tensorflow as tf
 
-    twin = model.keras_model()
+    twin = model.form("keras")
     with tempfile.TemporaryDirectory() as scratch:
         # Through a SavedModel, because its signature's names survive into the flatbuffer.
         twin.export(scratch, verbose=False)
@@ -69,7 +69,7 @@ def _convert(model: TrainedModel, half: bool) -> bytes:
         return bytes(converter.convert())
 
 
-def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
+def _quantise(float32: bytes, variant: str, model: Model) -> bytes:
     """Quantise with LiteRT Quantizer, the successor of the quantisation inside the converter."""
     from litert_quantizer import quantizer, recipe
     from litert_quantizer.algorithm_manager import AlgorithmName
@@ -87,7 +87,7 @@ def _quantise(float32: bytes, variant: str, model: TrainedModel) -> bytes:
     return bytes(tool.quantize(ranges).quantized_model)
 
 
-def load(folder: Path, threads: int) -> Predict:
+def open(folder: Path, threads: int) -> Session:
     """Load the flatbuffer into LiteRT's interpreter (XNNPACK kernels); a new batch size re-plans its memory."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -98,4 +98,4 @@ def load(folder: Path, threads: int) -> Predict:
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         return dict(runner(**inputs))
 
-    return predict
+    return Session(predict)

@@ -1,48 +1,63 @@
 """PyTorch or Keras to ONNX, run by ONNX Runtime.
 
 The payload is ``MODEL/model.onnx``: one file with its weights inside, whose inputs and outputs have
-the names of the model's spec and a free batch dimension called ``batch``.
+the names of the model's spec and a free batch dimension called ``batch``. That of the variant ``ort`` is
+``MODEL/model.ort``.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.base.errors import SlipwayError, unknown
-from pipelines.paths import Arrays, Card, Predict, Variant
+from pipelines.base.errors import unknown
+from pipelines.paths import Card, Session, Tolerance, Variant
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.to_onnx import tidy, to_onnx
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-    from models.trained import TrainedModel
+    from models.model import Model
 
 RUNTIME = ("onnx", "onnxruntime", "kserve")
+FROM_PYTORCH = ("torch", "onnxscript", *RUNTIME)
 
 CARD = Card(
     name="onnxruntime",
     title="ONNX Runtime",
     variants={
-        "pytorch": Variant("exported from PyTorch by torch.onnx", "pytorch", ("torch", "onnxscript", *RUNTIME)),
+        "pytorch": Variant("exported from PyTorch by torch.onnx", "torch", FROM_PYTORCH),
         "keras": Variant(
-            "exported from the Keras twin by tf2onnx", "tensorflow", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
+            "exported from the Keras twin by tf2onnx", "keras", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
         ),
+        "fp16": Variant("weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60)),
+        "int8": Variant(
+            "weights and activations in int8, calibrated on training data",
+            "torch",
+            FROM_PYTORCH,
+            Tolerance(min_sqnr_db=33, min_top1=0.98, min_cosine=0.999, judges_random=False),
+        ),
+        "ort": Variant("ONNX Runtime's own format, optimised beforehand", "torch", FROM_PYTORCH),
     },
     extra="onnxruntime",
-    server="serving.open_inference.recipe",
+    server=SERVER,
     container="serving.open_inference.container",
-    protocols=("open-inference-rest", "open-inference-rest-binary", "open-inference-grpc"),
-    sources=("serving.open_inference.session",),
+    protocols=PROTOCOLS,
+    sources=(
+        *("serving.open_inference.runtimes.onnxruntime", "pipelines.paths.behind"),
+        *("pipelines.paths.to_onnx", "pipelines.paths.exported"),
+    ),
 )
 
-OPSET = 20
 TF2ONNX_OPSET = 18  # the newest that tf2onnx 1.17 converts to
 
 
-def package(model: TrainedModel, folder: Path, variant: str) -> None:
-    """Write ``MODEL/model.onnx`` into ``folder``.
+def package(model: Model, folder: Path, variant: str) -> None:
+    """Write ``MODEL/model.onnx``, or ``model.ort``, into ``folder``.
 
     Raises UserError for an unknown variant, and SlipwayError for an export that lost the signature.
     """
@@ -51,62 +66,27 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
     if variant not in _EXPORTERS:
         raise unknown("variant of onnxruntime", variant, _EXPORTERS)
     proto = _EXPORTERS[variant](model)
-    _tidy(proto, model)
+    tidy(proto, model)
     onnx.checker.check_model(proto, full_check=True)
-    path = folder / model.name / "model.onnx"
-    path.parent.mkdir()
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    place, content = model_folder(model, folder), proto.SerializeToString(deterministic=True)
+    if variant == "ort":
+        _write_ort(content, place / "model.ort")
+    else:
+        (place / "model.onnx").write_bytes(content)
 
 
-def load(folder: Path, threads: int) -> Predict:
-    """Load the model of ``folder`` into an ONNX Runtime session with ``threads`` threads.
-
-    Raises SlipwayError unless there is exactly one.
-    """
-    from serving.open_inference.session import open_session
-
-    found = sorted(folder.glob("*/model.onnx"))
-    if len(found) != 1:
-        raise SlipwayError(f"{folder} must hold one MODEL/model.onnx. Received: {len(found)}")
-    session = open_session(found[0], threads)
-    names = [output.name for output in session.get_outputs()]
-
-    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
-        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-    return predict
+def open(folder: Path, threads: int) -> Session:
+    """Load the model into an ONNX Runtime session with ``threads`` threads. Raises SlipwayError."""
+    return open_behind("onnxruntime", folder, threads)
 
 
-def _from_pytorch(model: TrainedModel) -> onnx.ModelProto:
-    import torch
-
-    spec = model.spec
-    # Free dimensions have size 2 in the examples: torch.export treats a size of 1 as a constant.
-    examples = tuple(
-        torch.ones([2 if size is None else size for size in tensor.shape], dtype=getattr(torch, tensor.dtype))
-        for tensor in spec.inputs
-    )
-    batch = torch.export.Dim("batch", min=1)
-    program = torch.onnx.export(
-        model.torch_module(),
-        examples,
-        dynamo=True,
-        dynamic_shapes=tuple({0: batch} for _ in spec.inputs),
-        opset_version=OPSET,
-        input_names=[tensor.name for tensor in spec.inputs],
-        output_names=[tensor.name for tensor in spec.outputs],
-        verbose=False,
-    )
-    return program.model_proto
-
-
-def _from_keras(model: TrainedModel) -> onnx.ModelProto:
+def _from_keras(model: Model) -> onnx.ModelProto:
     import tensorflow as tf
     import tf2onnx
 
-    twin = model.keras_model()
+    twin = model.form("keras")
     names = [tensor.name for tensor in model.spec.inputs]
-    signature = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs]
+    signature = [tf.TensorSpec(tensor.sizes, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs]
 
     # A function that returns a dictionary keeps the names of the outputs.
     @tf.function(input_signature=signature)
@@ -117,22 +97,80 @@ def _from_keras(model: TrainedModel) -> onnx.ModelProto:
     return proto
 
 
-_EXPORTERS: dict[str, Callable[[TrainedModel], onnx.ModelProto]] = {
-    "pytorch": _from_pytorch,
+def _float16(model: Model) -> onnx.ModelProto:
+    """Write the network in float16, but for its inputs and outputs: the signature stays.
+
+    Where a processor's kernels have no float16, ONNX Runtime puts conversions around them.
+    """
+    from onnxruntime.quantization.onnx_model import ONNXModel
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    converted = ONNXModel(convert_float_to_float16(to_onnx(model), keep_io_types=True))
+    converted.topological_sort()  # the conversions of inputs are behind the nodes that they feed
+    proto: onnx.ModelProto = converted.model
+    proto.graph.ClearField("value_info")  # some inner values still have the types of the float32 network
+    return proto
+
+
+def _int8(model: Model) -> onnx.ModelProto:
+    """Quantise with the extremes of all calibration rows.
+
+    Activations are unsigned and weights signed, which the processors' instructions multiply; one scale for all
+    channels of a weight would be far too coarse.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.calibrate import CalibrationDataReader
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    rows = model.calibration()
+
+    class Rows(CalibrationDataReader):
+        """One row at a time: the memory of one row is enough for any model."""
+
+        def __init__(self) -> None:
+            self.left = iter(range(len(rows)))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            row = next(self.left, None)
+            return None if row is None else {name: array[row : row + 1] for name, array in rows.inputs.items()}
+
+    with tempfile.TemporaryDirectory() as scratch:
+        made, prepared, done = (Path(scratch, f"{step}.onnx") for step in ("exported", "prepared", "quantised"))
+        onnx.save(to_onnx(model), made)
+        quant_pre_process(made, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            done,
+            Rows(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return onnx.load(done)
+
+
+def _write_ort(content: bytes, file: Path) -> None:
+    """Optimise a model and write it in ONNX Runtime's format.
+
+    The extended level fits every processor. The next one, which a session takes for an ``.onnx`` file, gives
+    convolutions the layout of the processor that it runs on: they are slower without it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(file)
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+_EXPORTERS: dict[str, Callable[[Model], onnx.ModelProto]] = {
+    "pytorch": to_onnx,
     "keras": _from_keras,
+    "fp16": _float16,
+    "int8": _int8,
+    "ort": to_onnx,
 }
-
-
-def _tidy(proto: onnx.ModelProto, model: TrainedModel) -> None:
-    """Name the batch dimension, and drop the exporters' notes: stack traces with paths of this machine."""
-    for values, tensors in ((proto.graph.input, model.spec.inputs), (proto.graph.output, model.spec.outputs)):
-        names, expected = [value.name for value in values], [tensor.name for tensor in tensors]
-        if sorted(names) != sorted(expected):
-            raise SlipwayError(
-                f"the export must keep the names {', '.join(expected)}. Received: {', '.join(names) or 'none'}"
-            )
-        for value in values:
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output, proto.graph):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")

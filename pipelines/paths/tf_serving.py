@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError
-from pipelines.paths import Arrays, Card, Predict, Variant
+from pipelines.paths import Arrays, Card, Session, Variant
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from models.model import Model
     from models.spec import ModelSpec
-    from models.trained import TrainedModel
 
 REQUIRES = ("tensorflow", "keras", "tensorflow-serving-api", "httptools", "pysimdjson")
 
@@ -20,8 +20,8 @@ CARD = Card(
     name="tf-serving",
     title="TensorFlow Serving (SavedModel)",
     variants={
-        "fp32": Variant("SavedModel, float32", "tensorflow", REQUIRES),
-        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "tensorflow", REQUIRES),
+        "fp32": Variant("SavedModel, float32", "keras", REQUIRES),
+        "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "keras", REQUIRES),
     },
     extra="tf-serving",
     server="serving.tf_serving.recipe",
@@ -43,17 +43,17 @@ LUMA = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in grey: ITU-R BT.601, as in Pillow's mode L."""
 
 
-def package(model: TrainedModel, folder: Path, variant: str) -> None:
+def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``1/saved_model.pb`` with its variables and warm-up file.
 
-    Signatures: ``serving_default`` takes the spec's inputs as they are; ``serving_image_bytes``
-    takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, GIF, or BMP of 24 bits),
+    Signatures: ``serving_default`` takes the spec's inputs as they are; ``serving_image_bytes``, of a
+    model for pictures, takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, GIF, or BMP of 24 bits),
     decodes and preprocesses them in the graph, and gives the same outputs.
     """
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    twin = model.keras_model()
+    twin = model.form("keras")
     names = [tensor.name for tensor in model.spec.inputs]
 
     def forward(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -65,13 +65,14 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
     archive.add_endpoint(
         SIGNATURE,
         compiled,
-        input_signature=[tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs],
+        input_signature=[tf.TensorSpec(tensor.sizes, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs],
     )
-    archive.add_endpoint(
-        IMAGE_SIGNATURE,
-        lambda image_bytes: compiled(decode_images(image_bytes, model.spec)),
-        input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
-    )
+    if model.spec.preprocessing is not None:
+        archive.add_endpoint(
+            IMAGE_SIGNATURE,
+            lambda image_bytes: compiled(decode_images(image_bytes, model.spec)),
+            input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")],
+        )
     archive.write_out(str(folder / VERSION), verbose=False)
     write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
 
@@ -81,6 +82,7 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
     import tensorflow as tf
 
     rule = spec.preprocessing
+    assert rule is not None  # noqa: S101 - the caller has looked
 
     def transparent(encoded: tf.Tensor) -> tf.Tensor:
         pixels = tf.cast(tf.io.decode_png(encoded, channels=4), tf.float32)
@@ -102,11 +104,11 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
         values = (resized - rule.offset) / rule.scale
         return values[..., 0] if rule.channels == 1 else values
 
-    shape = spec.inputs[0].shape[1:]
+    shape = spec.inputs[0].sizes[1:]
     return tf.map_fn(decode_one, image_bytes, fn_output_signature=tf.TensorSpec(shape, spec.inputs[0].dtype))
 
 
-def write_warmup(model: TrainedModel, path: Path) -> None:
+def write_warmup(model: Model, path: Path) -> None:
     """Write Predict requests as the PredictionLog records that TF Serving replays before it serves.
 
     Source: https://www.tensorflow.org/tfx/serving/saved_model_warmup
@@ -127,7 +129,7 @@ def write_warmup(model: TrainedModel, path: Path) -> None:
             writer.write(log.SerializeToString())
 
 
-def load(folder: Path, threads: int) -> Predict:
+def open(folder: Path, threads: int) -> Session:
     """Open the SavedModel's ``serving_default`` in a session, as TensorFlow Serving does: the very call of the server.
 
     So the verified call is the served call, and any extra cost is the server's.
@@ -151,4 +153,4 @@ def load(folder: Path, threads: int) -> Predict:
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         return run(inputs, names)
 
-    return predict
+    return Session(predict)

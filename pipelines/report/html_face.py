@@ -12,7 +12,7 @@ from pipelines.base.files import write_bytes
 from pipelines.report import fairness_view, figures, looks, numbers, views
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
-from pipelines.report.lines import COLUMNS, lines, troubles
+from pipelines.report.lines import columns, lines, troubles
 from pipelines.results import Report
 
 HERE = Path(__file__).parent
@@ -59,8 +59,8 @@ def render(report: Report) -> str:
         places=figures.path_places(found),
         colours=looks.COLOURS,
         texture=looks.nth,
-        columns=COLUMNS,
-        groups=views.key_groups(),
+        columns=columns(report),
+        groups=views.key_groups(columns(report)),
         key_cells=views.key_cells,
         troubles=troubles(report),
         trouble_of=_trouble_of(report),
@@ -81,8 +81,8 @@ def render(report: Report) -> str:
         threads=fairness_view.thread_rows(report, [*found, *in_container]),
         thread_columns=fairness_view.COLUMNS,
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
-        parity=views.parity_rows(report.artifacts),
-        parity_headers=views.PARITY_HEADERS,
+        parity=views.parity_rows(report),
+        parity_headers=[column.header for column in views.parity_columns(report)],
         figures=plots,
         figure_data=[for_plotly(figure) for figure in plots],
         css=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704

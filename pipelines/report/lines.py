@@ -34,7 +34,7 @@ class Line:
     @property
     def name(self) -> str:
         """The name of the row in a recommendation: ``path variant protocol``."""
-        return " ".join(part for part in (self.row.path, self.row.variant, self.row.protocol) if part)
+        return " ".join(part for part in (self.row.path, self.row.variant, self.row.way) if part)
 
     @property
     def measurement(self) -> Measurement:
@@ -56,14 +56,14 @@ def lines(report: Report) -> list[Line]:
     mentioned = {(row.path, row.variant) for row in report.rows}
     for key, artifact in artifacts.items():
         if key not in mentioned:
-            row = Row(artifact.path, artifact.variant, NOT_SERVED, artifact.status, artifact.reason)
+            row = Row.at(artifact.path, artifact.variant, NOT_SERVED, artifact.status, artifact.reason)
             found.append(Line(row, artifact))
     return found
 
 
 def container_name(one: ContainerRow) -> str:
     """Name a container's row as lines and reasons do: ``path variant protocol, way``."""
-    return f"{one.row.path} {one.row.variant} {one.row.protocol}, {one.via}"
+    return f"{one.row.path} {one.row.variant} {one.row.way}, {one.via}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def troubles(report: Report) -> list[Trouble]:
     """List everything that failed or was skipped, grouped by reason."""
     grouped: dict[tuple[str, str], Trouble] = {}
     everything = [(f"{a.path} {a.variant}", a.status, a.reason) for a in report.artifacts]
-    everything += [(f"{r.path} {r.variant} {r.protocol}", r.status, r.reason) for r in report.rows]
+    everything += [(f"{r.path} {r.variant} {r.way}", r.status, r.reason) for r in report.rows]
     everything += [(container_name(one), one.row.status, one.row.reason) for one in report.containers]
     for name, status, reason in everything:
         if status == "ok":
@@ -196,11 +196,26 @@ def cpu_column(title: str, unit: str, figure: str) -> Column:
     return replace(load_column("single-stream", title, unit, figure), group="CPU", doubt=lambda line: None)  # noqa: ARG005
 
 
+OF_TASK: dict[str, tuple[Column, ...]] = {
+    "top-1": (
+        Column("artifact", "Top-1", "%", _of_certificate("top1"), numbers.percent),
+        Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
+    ),
+    "cosine": (Column("artifact", "Cosine", "", _of_certificate("cosine"), lambda value: f"{value:.6f}"),),
+    "differences": (),
+}
+"""Agreement with the reference, by what a model's task is judged by."""
+
+
+def columns(report: Report) -> list[Column]:
+    """List the columns of the key figures of a report's model."""
+    place = next(index for index, column in enumerate(COLUMNS) if column.group != "artifact")
+    return [*COLUMNS[:place], *OF_TASK[report.task], *COLUMNS[place:]]
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("artifact", "Size", "MB", _size, numbers.megabytes),
     Column("artifact", "Max diff", "abs", _of_certificate("max_abs"), numbers.scientific),
-    Column("artifact", "Top-1", "%", _of_certificate("top1"), numbers.percent),
-    Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
     Column(
         "process",
         "Cold start",

@@ -30,14 +30,14 @@ def protocol_cost(
     everything = [*rows, *(one.row for one in containers)]
     if not any(scenario.name == SCENARIO for row in everything for scenario in row.scenarios):
         return ()
-    served = [row for row in everything if row.protocol != IN_PROCESS]
+    served = [row for row in everything if row.where != IN_PROCESS]
     found: list[LayerCost] = []
     for path, variant in dict.fromkeys((row.path, row.variant) for row in served):
         mine = [row for row in rows if (row.path, row.variant) == (path, variant)]
         inside = [one for one in containers if (one.row.path, one.row.variant) == (path, variant)]
         base = _base(mine, path, variant)
         found.append(base)
-        protocols = dict.fromkeys(row.protocol for row in (*mine, *(one.row for one in inside)))
+        protocols = dict.fromkeys(row.way for row in (*mine, *(one.row for one in inside)))
         for protocol in protocols:
             if protocol != IN_PROCESS:
                 found += _of_protocol(protocol, base, mine, inside)
@@ -48,7 +48,7 @@ def protocol_cost(
 
 def _base(mine: Iterable[Row], path: str, variant: str) -> LayerCost:
     empty = LayerCost(path, variant, IN_PROCESS, "in-process")
-    row = next((row for row in mine if row.protocol == IN_PROCESS), None)
+    row = next((row for row in mine if row.where == IN_PROCESS), None)
     return _filled(empty, row) if row else replace(empty, why_missing="not measured in process")
 
 
@@ -58,8 +58,8 @@ def _of_protocol(
     """List the layers of one protocol, each compared with the previous one."""
     layers: list[LayerCost] = []
     below = base
-    ways: list[tuple[Literal["bare process"] | Via, Row]] = [(BARE, row) for row in mine if row.protocol == protocol]
-    ways += [(via, one.row) for via in WAYS for one in inside if (one.via, one.row.protocol) == (via, protocol)]
+    ways: list[tuple[Literal["bare process"] | Via, Row]] = [(BARE, row) for row in mine if row.way == protocol]
+    ways += [(via, one.row) for via in WAYS for one in inside if (one.via, one.row.way) == (via, protocol)]
     for via, row in ways:
         name = IN_PROCESS if below is base else f"{below.protocol}, {below.via}"
         layer = _filled(LayerCost(base.path, base.variant, protocol, via, name), row)

@@ -57,8 +57,8 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
     """Choose the row to ship by the rules above; give its figures, the runner-up and its advantages."""
     by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
     everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
-    served = [line for line in everything if line.row.protocol != IN_PROCESS]
-    unserved = [line for line in everything if line.row.protocol == IN_PROCESS]
+    served = [line for line in everything if line.row.where != IN_PROCESS]
+    unserved = [line for line in everything if line.row.where == IN_PROCESS]
     fit = [line for line in served if unfit(line) is None]
     disturbed = [line for line in served if line.measurement == "disturbed" and unfit(line, sound=False) is None]
     if not fit and disturbed:
@@ -78,6 +78,8 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
         parts.append(_runner_up(second, best, measure))
     parts.append(_noise(best, others, measure))
     parts.append(_cost_of_accuracy(best, second, others, measure))
+    if best.artifact and best.artifact.lifecycle:
+        parts.append(f"Note that {best.row.path} {best.row.variant} is {best.artifact.lifecycle}.")
     near = _by_latency([best, *others], measure) if measure else _by_throughput([best, *others])
     certainty: Certainty = "tie" if len(near) > 1 else "sure"
     if noisy or disturbed:
@@ -121,7 +123,7 @@ def unfit(line: Line, *, sound: bool = True) -> str | None:
         (bool(line.row.breaches), "with more compute threads than allowed"),
         (sound and line.measurement != "sound", f"with a {line.measurement} measurement"),
         (any(scenario.match_share != 1 for scenario in checked), "with answers that differ from the in-process ones"),
-        (line.row.protocol != IN_PROCESS and not checked, "without checked answers"),
+        (line.row.where != IN_PROCESS and not checked, "without checked answers"),
     )
     return next((words for broken, words in rules if broken), None)
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from pipelines.report import fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
-from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, lines, troubles
+from pipelines.report.lines import Column, Line, columns, invalid_because, lines, troubles
 from pipelines.results import Cause, Report, Status
 
 STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
@@ -32,7 +32,7 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
     console = console or Console()
     found = lines(report)
     console.print(_header(report, found))
-    for table in tables(found, console.width):
+    for table in tables(found, console.width, columns(report)):
         console.print(table)
         console.print()
     contained = container_lines(report)
@@ -50,7 +50,7 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
     _print_recommendation(report, console)
 
 
-def tables(found: Sequence[Line], width: int, figures: Sequence[Column] = COLUMNS) -> list[Table]:
+def tables(found: Sequence[Line], width: int, figures: Sequence[Column]) -> list[Table]:
     """Lay out the key figures in as few tables of ``width`` columns as possible, each with the rows' names.
 
     No figure is ever cut: a column that does not fit starts the next table. If one table is not enough, names are
@@ -96,7 +96,7 @@ def _in_sections(found: Sequence[Line]) -> tuple[list[Line | None], _Column]:
         members = list(group)
         sections += [None, *members]
         names.append(Text(numbers.plain(f"{path} {variant}"), style="bold"))
-        names += [Text(f"  {numbers.plain(line.row.protocol)}") for line in members]
+        names += [Text(f"  {numbers.plain(line.row.way)}") for line in members]
     return sections, _Column(Text("\n\nrow"), tuple(names))
 
 

@@ -8,8 +8,8 @@ from operator import attrgetter
 from typing import Any
 
 from pipelines.report import numbers
-from pipelines.report.lines import COLUMNS, Column, Line, invalid_because, unclaimable
-from pipelines.results import ArtifactRow, Certificate, Flip, Scenario
+from pipelines.report.lines import Column, Line, invalid_because, unclaimable
+from pipelines.results import ArtifactRow, Certificate, Flip, Report, Scenario
 
 FLIPS_SHOWN = 40
 
@@ -51,12 +51,12 @@ class ParityRow:
     flips_left_out: int
 
 
-def key_cells(line: Line, columns: Sequence[Column] = COLUMNS) -> list[Cell]:
+def key_cells(line: Line, columns: Sequence[Column]) -> list[Cell]:
     """Format the key figures of one line, in the order of the columns."""
     return [_key_cell(column, line) for column in columns]
 
 
-def key_groups(columns: Sequence[Column] = COLUMNS) -> list[tuple[str, int]]:
+def key_groups(columns: Sequence[Column]) -> list[tuple[str, int]]:
     """List the groups of the columns, each with its number of columns."""
     groups: dict[str, int] = {}
     for column in columns:
@@ -163,44 +163,62 @@ def _load_table(name: str, found: Sequence[Line]) -> LoadTable:
     )
 
 
-PARITY_HEADERS = (
-    Header("SQNR", "dB"),
-    Header("Least SQNR", "dB"),
-    Header("Max abs diff", ""),
-    Header("Limit", ""),
-    Header("99.9 % below", ""),
-    Header("Cosine", ""),
-    Header("Top-1", "%"),
-    Header("Least top-1", "%"),
-    Header("Accuracy", "%"),
-    Header("Of reference", "%"),
-    Header("Flips", "rows"),
-    Header("Largest margin", "logits"),
+@dataclass(frozen=True, slots=True)
+class ParityColumn:
+    """One figure of the certificates; ``task`` is that of the models that have it, None for all."""
+
+    header: Header
+    cell: Callable[[Certificate], Cell]
+    task: str | None = None
+
+
+def _widest_flip(proof: Certificate) -> float | None:
+    return max((flip.margin for flip in proof.flips), default=None)
+
+
+NO_LABELS = "the evaluation set has no labels"
+PARITY_COLUMNS = (
+    ParityColumn(Header("SQNR", "dB"), lambda proof: _cell(proof.sqnr_db, numbers.figures, "nothing differs")),
+    ParityColumn(
+        Header("Least SQNR", "dB"),
+        lambda proof: _cell(proof.min_sqnr_db, numbers.figures, "the user's limit is in its place"),
+    ),
+    ParityColumn(Header("Max abs diff", ""), lambda proof: _cell(proof.max_abs, numbers.scientific)),
+    ParityColumn(Header("Limit", ""), lambda proof: _cell(proof.atol, numbers.scientific, "judged by SQNR")),
+    ParityColumn(Header("99.9 % below", ""), lambda proof: _cell(proof.p999_abs, numbers.scientific)),
+    ParityColumn(Header("Cosine", ""), lambda proof: _cell(proof.cosine, lambda value: f"{value:.7f}")),
+    ParityColumn(
+        Header("Least cosine", ""), lambda proof: _cell(proof.min_cosine, lambda value: f"{value:.7f}"), "cosine"
+    ),
+    ParityColumn(Header("Top-1", "%"), lambda proof: _cell(proof.top1, numbers.percent), "top-1"),
+    ParityColumn(Header("Least top-1", "%"), lambda proof: _cell(proof.min_top1, numbers.percent), "top-1"),
+    ParityColumn(Header("Accuracy", "%"), lambda proof: _cell(proof.accuracy, numbers.percent, NO_LABELS), "top-1"),
+    ParityColumn(
+        Header("Of reference", "%"), lambda proof: _cell(proof.reference_accuracy, numbers.percent, NO_LABELS), "top-1"
+    ),
+    ParityColumn(Header("Flips", "rows"), lambda proof: _cell(len(proof.flips), numbers.count), "top-1"),
+    ParityColumn(
+        Header("Largest margin", "logits"),
+        lambda proof: _cell(_widest_flip(proof), numbers.figures, "no first class changed"),
+        "top-1",
+    ),
 )
 
 
-def parity_rows(artifacts: Sequence[ArtifactRow]) -> list[ParityRow]:
+def parity_columns(report: Report) -> list[ParityColumn]:
+    """List the figures of the certificates that a report's model has."""
+    return [column for column in PARITY_COLUMNS if column.task in (None, report.task)]
+
+
+def parity_rows(report: Report) -> list[ParityRow]:
     """List the certificates; their flips are sorted by the reference's margin, largest first."""
     rows = []
-    for artifact in artifacts:
+    for artifact in report.artifacts:
         proof = artifact.certificate
         if proof is None:
             continue
         flips = sorted(proof.flips, key=lambda flip: -flip.margin)
-        cells = (
-            _cell(proof.sqnr_db, numbers.figures, "nothing differs"),
-            _cell(proof.min_sqnr_db, numbers.figures, "the user's limit is in its place"),
-            _cell(proof.max_abs, numbers.scientific),
-            _cell(proof.atol, numbers.scientific, "judged by SQNR"),
-            _cell(proof.p999_abs, numbers.scientific),
-            _cell(proof.cosine, lambda value: f"{value:.7f}"),
-            _cell(proof.top1, numbers.percent),
-            _cell(proof.min_top1, numbers.percent),
-            _cell(proof.accuracy, numbers.percent, "the evaluation set has no labels"),
-            _cell(proof.reference_accuracy, numbers.percent, "the evaluation set has no labels"),
-            _cell(len(flips), numbers.count),
-            _cell(flips[0].margin if flips else None, numbers.figures, "no first class changed"),
-        )
+        cells = tuple(column.cell(proof) for column in parity_columns(report))
         shown = flips[:FLIPS_SHOWN]
         rows.append(ParityRow(artifact, proof, cells, shown, len(flips) - len(shown)))
     return rows

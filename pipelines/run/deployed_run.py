@@ -86,9 +86,9 @@ class DeployedRun(Run):
             title = f"load-test the running server of {server.choice.name}"
             groups.append([Job(title, server.choice.name, tuple(server.urls), self._asked(server, artifact))])
             left = [name for name in card.protocols if name not in server.urls]
-            self.measuring.keep(Row(card.name, variant, IN_PROCESS, "skipped", NOT_HERE))
+            self.measuring.keep(Row.at(card.name, variant, IN_PROCESS, "skipped", NOT_HERE))
             for name in left:
-                self.measuring.keep(Row(card.name, variant, name, "skipped", "no address was given"))
+                self.measuring.keep(Row.at(card.name, variant, name, "skipped", "no address was given"))
         return groups
 
     def _asked(self, server: Deployed, artifact: Artifact) -> Work:
@@ -114,7 +114,7 @@ class DeployedRun(Run):
     def _measure(self, server: Deployed, artifact: Artifact, protocol: str, now: Round) -> Row:
         choice = server.choice
         where = f"running at {server.urls[protocol]}"
-        row = Row(choice.card.name, choice.variant, protocol, "ok", None, server=where)
+        row = Row.at(choice.card.name, choice.variant, protocol, "ok", None, server=where)
 
         def measured() -> Row:
             token = server.token()

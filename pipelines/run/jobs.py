@@ -49,7 +49,7 @@ class Jobs:
         return [alone, behind] if behind else [alone]
 
     def _in_process(self, choice: Choice, artifact: Artifact) -> Work:
-        row = Row(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None, server=None)
+        row = Row.at(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None)
         log = self.context.log(f"measure-{choice.name}")
 
         def work(now: Round) -> None:
@@ -67,6 +67,7 @@ class Jobs:
                 return replace(
                     row,
                     cold_start_s=outcome.value["cold_start_s"],
+                    first_call_s=outcome.value["first_call_s"],
                     peak_memory_bytes=outcome.usage.peak_rss_bytes,
                     scenarios=TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"]),
                 )

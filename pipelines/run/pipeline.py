@@ -109,7 +109,7 @@ class Run:
                 continue
             why = f"{row.status} before it could be measured: {row.reason}"
             for protocol in (IN_PROCESS, *choice.card.protocols):
-                self.measuring.keep(Row(row.path, row.variant, protocol, row.status, why))
+                self.measuring.keep(Row.at(row.path, row.variant, protocol, row.status, why))
             if jobs.in_container(choice.card):
                 for one in unmeasured(choice.card, choice.variant, row.status, why):
                     self.measuring.keep_contained(one)
@@ -127,7 +127,7 @@ class Run:
             base = found.get((choice.card.name, choice.variant, IN_PROCESS))
             for protocol in (IN_PROCESS, *choice.card.protocols):
                 key = (choice.card.name, choice.variant, protocol)
-                row = found.get(key) or Row(*key, "skipped", INTERRUPTED)
+                row = found.get(key) or Row.at(*key, "skipped", INTERRUPTED)
                 if base is not None and row is not base:
                     row = replace(row, share_of_in_process=share(offline_rate(row), offline_rate(base)))
                 rows.append(row)
@@ -146,6 +146,7 @@ class Run:
         return Report(
             model=self.spec.name,
             title=self.spec.title,
+            task=self.spec.task.judged_by,
             started=self.started.isoformat(timespec="seconds"),
             wall_s=time.monotonic() - self._clock,
             machine=this_machine(),
@@ -183,4 +184,5 @@ def share(rate: float | None, base: float | None) -> float | None:
 def _parity_note(row: ArtifactRow) -> str:
     if row.certificate is None:
         return ""
-    return f"{numbers.nearness(row.certificate)}, top-1 {row.certificate.top1:.1%}"
+    top1 = "" if row.certificate.top1 is None else f", top-1 {row.certificate.top1:.1%}"
+    return f"{numbers.nearness(row.certificate)}{top1}"

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.task import Classes, softmax
 from pipelines.artifacts import reference
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import scratch
 from pipelines.base.progress import Steps
-from pipelines.measure.server import ask, check_outputs, softmax
+from pipelines.measure.server import ask, check_outputs
 from pipelines.paths.choose import choose_one, spec_named
 from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
 from pipelines.run.inputs import read_input
@@ -47,7 +48,7 @@ def predict_all(
     at: Sequence[str] = (),
     protocol: str | None = None,
 ) -> list[dict[str, Any]]:
-    """One answer a row of input: its name, its most probable labels, the truth where known, a warning where due.
+    """Answer each row of input: its name, its most probable labels, the truth where known, a warning where due.
 
     Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
     """
@@ -75,19 +76,27 @@ def predict_all(
     ranges = _ranges(workspace, model)
     answers = []
     for (source, arrays, truth), result in zip(named, outputs, strict=True):
-        probabilities = softmax(next(iter(result.values())))
-        for index, row in enumerate(probabilities):
+        rows_of_answer = result[spec.outputs[0].name]
+        for index, row in enumerate(rows_of_answer):
             warnings = [text for name, one in ranges.items() if (text := unusual(arrays[name][index], one))]
-            best = np.argsort(-row)[:top]
             answers.append(
                 {
-                    "input": source if len(probabilities) == 1 else f"{source}[{index}]",
-                    "labels": [{"label": spec.labels[i], "probability": float(row[i])} for i in best],
+                    "input": source if len(rows_of_answer) == 1 else f"{source}[{index}]",
+                    **_answer(row, spec, top),
                     "truth": truth,
                     "warning": "; ".join(warnings) or None,
                 }
             )
     return answers
+
+
+def _answer(row: np.ndarray, spec: ModelSpec, top: int) -> dict[str, Any]:
+    """Describe one row of the first output: the ``top`` labels of classes, or what it is and its values."""
+    if not isinstance(spec.task, Classes):
+        return {"labels": [], "answer": spec.task.describe(row), "output": row.tolist()}
+    probabilities = softmax(row)
+    best = np.argsort(-probabilities)[:top]
+    return {"labels": [{"label": spec.task.label(int(i)), "probability": float(probabilities[i])} for i in best]}
 
 
 def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
@@ -108,18 +117,20 @@ def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]
 def _rows_of(loaded: TrainedModel, rows: Sequence[int]) -> list[Named]:
     """Rows of the test data. Raises UserError for a row that is not there."""
     known = reference.read(loaded.weights.parent / REFERENCE)
-    count = len(known.labels)
+    inputs = known.inputs.get(reference.EVALUATION)
+    if inputs is None:
+        raise UserError(f"{loaded.name} has no test data. Received: --from-test-set {rows[0]}")
+    count = reference.rows_of(inputs)
     for row in rows:
         if row >= count:
             raise UserError(f"the test data has rows 0 to {count - 1}. Received: {row}")
-    inputs = known.inputs["evaluation"]
+    task = loaded.spec.task
+
+    def truth(row: int) -> str | None:
+        return None if known.labels is None or not isinstance(task, Classes) else task.label(int(known.labels[row]))
+
     return [
-        (
-            f"test row {row}",
-            {name: array[row : row + 1] for name, array in inputs.items()},
-            loaded.spec.labels[int(known.labels[row])],
-        )
-        for row in rows
+        (f"test row {row}", {name: array[row : row + 1] for name, array in inputs.items()}, truth(row)) for row in rows
     ]
 
 

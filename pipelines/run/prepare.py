@@ -19,7 +19,7 @@ from pipelines.artifacts import parity, reference, store
 from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest, read_certificate
 from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
-from pipelines.base.errors import MissingExtra, SlipwayError, UserError
+from pipelines.base.errors import MissingExtra, NotOnThisMachine, SlipwayError, UserError
 from pipelines.base.files import link
 from pipelines.base.progress import say
 from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
@@ -134,6 +134,7 @@ def start_row(choice: Choice) -> ArtifactRow:
         variant=choice.variant,
         framework=choice.chosen.framework,
         summary=choice.chosen.summary,
+        lifecycle=choice.lifecycle,
         status="ok",
         reason=None,
     )
@@ -145,6 +146,8 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
         return step()
     except MissingExtra as error:
         return replace(row, status="skipped", reason=f"{error}; {install_command(extra)}")
+    except NotOnThisMachine as error:
+        return replace(row, status="skipped", reason=str(error))
     except (SlipwayError, OSError) as error:
         return replace(row, status="failed", reason=str(error))
 

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from models import trained
+from models.task import Task
 from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
+from pipelines.artifacts.reference import Reference
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
@@ -60,37 +62,48 @@ def verify(
     atol: float | None,
 ) -> dict[str, Any]:
     """Compare an artifact with the reference; writes certificate.json and answers.npz into ``out``."""
-    module = path_module(path)
-    predict = module.load(Path(payload), 1)
-    answers = reference.read(Path(model) / REFERENCE)
-    calls: list[Compared] = []
-    flips: list[Flip] = []
-    right = np.zeros(len(answers.labels), bool)
-    for probe in answers.probes():
-        received = predict(probe.inputs)
-        call, changed = compare(probe, received)
-        calls.append(call)
-        flips += changed
-        if probe.set == "evaluation":
-            rows = slice(probe.first, probe.first + probe.batch)
-            right[rows] = _right(received, answers.labels[rows])
-    answers_file = Path(out) / ANSWERS
-    _save_answers(predict, answers.inputs["evaluation"], answers_file)
     weights = trained.load(Path(model))
+    answers = reference.read(Path(model) / REFERENCE)
+    answers_file = Path(out) / ANSWERS
+    with path_module(path).open(Path(payload), 1) as session:
+        calls, flips, accuracy = compared(session.predict, answers, weights.spec.task)
+        _save_answers(session.predict, answers.inputs[answers.best], answers_file)
     certificate = certify(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
         reference=f"{weights.framework}, eager, fp32, weights sha256 {weights.sha256[:12]}",
         answers_sha256=store.hash_tree(answers_file),
         tolerance=tolerance_for(path, variant, atol),
+        task=weights.spec.task,
         from_user=atol is not None,
         calls=calls,
-        flips=list(dict.fromkeys(flips)),
-        accuracy=float(right.mean()),
-        reference_accuracy=float(_right(answers.outputs["evaluation"], answers.labels).mean()),
+        flips=flips,
+        accuracy=accuracy,
+        reference_accuracy=None
+        if answers.labels is None
+        else float(_right(answers.outputs["evaluation"], answers.labels).mean()),
     )
     write_certificate(Path(out), certificate)
     return asdict(certificate)
+
+
+def compared(predict: Predict, answers: Reference, task: Task) -> tuple[list[Compared], list[Flip], float | None]:
+    """Compare every probe's answer with the reference's; return the calls, the flips, and the accuracy if any.
+
+    Raises ValueError if a shape or a name differs.
+    """
+    calls: list[Compared] = []
+    flips: list[Flip] = []
+    right = None if answers.labels is None else np.zeros(len(answers.labels), bool)
+    for probe in answers.probes():
+        received = predict(probe.inputs)
+        call, changed = compare(probe, received, task)
+        calls.append(call)
+        flips += changed
+        if probe.set == "evaluation" and right is not None and answers.labels is not None:
+            rows = slice(probe.first, probe.first + probe.batch)
+            right[rows] = _right(received, answers.labels[rows])
+    return calls, list(dict.fromkeys(flips)), None if right is None else float(right.mean())
 
 
 def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
@@ -99,7 +112,7 @@ def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
 
 
 def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
-    """Save this artifact's own answers to the first evaluation rows, one by one and in batches.
+    """Save this artifact's own answers to the first rows, one by one and in batches.
 
     A set of fewer than ANSWER_ROWS rows is repeated: a load test needs whole batches.
     """
@@ -119,29 +132,32 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
     from pipelines.fairness.observe import observed
     from pipelines.stages.in_process import measure_in_process
 
-    predict = path_module(path).load(Path(payload), threads)
-    known = Answers(Path(answers))
-    predict(known.inputs(1)[0])
-    this = psutil.Process()
-    # From the start of this process to its first answer; both clocks are wall clocks of the same machine.
-    cold_start_s = time.time() - this.create_time()
-    scenarios = []
-    for values in settings:
-        chosen = LoadSettings(**values)
+    with path_module(path).open(Path(payload), threads) as session:
+        known = Answers(Path(answers))
+        begin = time.perf_counter()
+        session.predict(known.inputs(1)[0])
+        first_call_s = time.perf_counter() - begin
+        # From the start of this process to its first answer; both clocks are wall clocks of the same machine.
+        cold_start_s = time.time() - psutil.Process().create_time()
+        processes = [psutil.Process(number) for number in session.processes]
+        scenarios = []
+        for values in settings:
+            chosen = LoadSettings(**values)
 
-        def check(index: int, received: dict[str, np.ndarray], batch: int = chosen.batch) -> bool:
-            return known.matches(batch, index, received)
+            def check(index: int, received: dict[str, np.ndarray], batch: int = chosen.batch) -> bool:
+                return known.matches(batch, index, received)
 
-        def load(_: object, chosen: LoadSettings = chosen, check: Check = check) -> tuple[Scenario, None]:
-            return measure_in_process(predict, known.inputs(chosen.batch), check, chosen), None
+            def load(_: object, chosen: LoadSettings = chosen, check: Check = check) -> tuple[Scenario, None]:
+                return measure_in_process(session.predict, known.inputs(chosen.batch), check, chosen), None
 
-        found = observed(load, [this], run=os.getppid())
-        scenarios.append(asdict(marked(replace(found, generator=replace(found.generator, governor=governor())))))
-    return {"cold_start_s": cold_start_s, "scenarios": scenarios}
+            found = observed(load, processes, run=os.getppid())
+            scenarios.append(asdict(marked(replace(found, generator=replace(found.generator, governor=governor())))))
+    return {"cold_start_s": cold_start_s, "first_call_s": first_call_s, "scenarios": scenarios}
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:
     """Answer the inputs in the .npz file ``inputs``; write the answers to the .npz file ``outputs``."""
     with np.load(inputs, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
-    reference.save_arrays(Path(outputs), path_module(path).load(Path(payload), 1)(arrays))
+    with path_module(path).open(Path(payload), 1) as session:
+        reference.save_arrays(Path(outputs), session.predict(arrays))

@@ -93,10 +93,12 @@ def _first_line(error: Exception) -> str:
 
 def _build(image: Image, dockerfile: str, say: Say) -> None:
     """Run ``docker build``: the Dockerfiles need BuildKit, which the SDK does not support."""
+    arguments = [word for argument in image.arguments for word in ("--build-arg", argument)]
+    words = [*arguments, "--tag", image.name, "--file", dockerfile, "."]
     if not (ROOT / dockerfile).is_file() or not (ROOT / "constraints.txt").is_file():
         raise ImageMissing(
             f"the image {image.name} is not on this machine, and this installation has no repository to build it from. "
-            f"Build it in the repository (docker build -t {image.name} -f {dockerfile} .), "
+            f"Build it in the repository (docker build {' '.join(words)}), "
             f"or set {image.variable} to another image."
         )
     program = shutil.which("docker")
@@ -105,10 +107,9 @@ def _build(image: Image, dockerfile: str, say: Say) -> None:
             f"the docker command is needed to build {image.name}, but is not on PATH. Install Docker's client"
         )
     say(f"building {image.name}")
-    words = [program, "build", "--progress=plain", "--tag", image.name, "--file", dockerfile, "."]
     tail: deque[str] = deque(maxlen=LOG_TAIL_LINES)
     with subprocess.Popen(
-        [sys.executable, "-P", guard.__file__, str(os.getpid()), *words],
+        [sys.executable, "-P", guard.__file__, str(os.getpid()), program, "build", "--progress=plain", *words],
         cwd=ROOT,
         env={**os.environ, "DOCKER_HOST": address(), "DOCKER_BUILDKIT": "1"},
         stdin=subprocess.DEVNULL,

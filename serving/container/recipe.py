@@ -29,13 +29,14 @@ class Inside(Protocol):
 class Image:
     """The image of a server. ``variable`` is the environment variable that chooses another one.
 
-    ``dockerfile`` is the path, relative to the repository's root, of the file that builds it; None for
-    an image that is not ours and must be pulled.
+    ``dockerfile`` is the path, relative to the repository's root, of the file that builds it, with ``arguments``
+    of the form ``NAME=VALUE``; None for an image that is not ours and must be pulled.
     """
 
     name: str
     variable: str
     dockerfile: str | None = None
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class ContainerRecipe:
     secret: Secret | None = None
 
 
-def image_of(variable: str, default: str, own: str, dockerfile: str) -> Image:
+def image_of(variable: str, default: str, own: str, dockerfile: str, *arguments: str) -> Image:
     """Return the image named by the environment, else the default; it can be built only if it is our ``own``."""
     name = os.environ.get(variable) or default
-    return Image(name, variable, dockerfile if name == own else None)
+    return Image(name, variable, dockerfile, arguments) if name == own else Image(name, variable)

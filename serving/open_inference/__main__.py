@@ -1,4 +1,4 @@
-"""``python -m serving.open_inference serve|ready``: one ONNX model behind the Open Inference Protocol, version 2.
+"""``python -m serving.open_inference serve|ready``: one model behind the Open Inference Protocol, version 2.
 
 ``serve`` answers REST on ``--http_port`` and gRPC on ``--grpc_port``, both on ``--host`` (the loopback
 address unless told), until SIGTERM or SIGINT. ``ready`` exits with 0 when the model is loaded and both
@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 
 from serving.limits import MB, give_memory_back, memory_limit, shortage
+from serving.open_inference.runtimes import RUNTIMES, find_model, runtime, runtime_of
 
 BAD_ARGUMENTS = 2
 NOT_READY = 1
 LOOPBACK = "127.0.0.1"
-NEEDED_BYTES = 180 * MB  # 174 MB at its peak
-AGAIN = "slipway package {} onnxruntime; with docker compose: docker compose run --rm build"
+AGAIN = "slipway package {} {}; with docker compose: docker compose run --rm build"
 USAGE = "%(prog)s {serve,ready} [--FLAG=VALUE ...]"
 
 
@@ -28,9 +28,12 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("command", choices=list(COMMANDS))
     parser.add_argument("--model_name", required=True, help="name of the model in the protocol's paths")
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--model_path", type=Path, help="the .onnx file")
+    source.add_argument("--model_path", type=Path, help="the model's file, whose ending tells its runtime")
     source.add_argument(
-        "--releases", type=Path, metavar="FOLDER", help="releases to serve the pinned one of: NUMBER/MODEL/model.onnx"
+        "--releases", type=Path, metavar="FOLDER", help="releases to serve the pinned one of: NUMBER/MODEL/model.ENDING"
+    )
+    parser.add_argument(
+        "--runtime", choices=list(RUNTIMES), help="runtime that computes (default: by the file's ending)"
     )
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on")
     parser.add_argument("--http_port", default=8080, type=int)
@@ -50,7 +53,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     chosen = parser.parse_args(argv)
     if chosen.command == "serve" and chosen.model_path is None and chosen.releases is None:
-        parser.error("serve needs --model_path=FILE.onnx or --releases=FOLDER. Received: neither")
+        parser.error("serve needs --model_path=FILE or --releases=FOLDER. Received: neither")
     if chosen.max_held_bytes is None:
         chosen.max_held_bytes = 2 * chosen.max_body_bytes
     for name in ("threads", "max_body_bytes", "max_inflation", "max_held_bytes"):
@@ -64,20 +67,22 @@ def serve(chosen: argparse.Namespace) -> int:
     from serving.container.releases import CannotSwitch, Follower, NoRelease
     from serving.launch import PortInUse, check_port
 
-    wrong = shortage("KServe's server", NEEDED_BYTES, memory_limit())
-    if wrong is not None:
-        return _say(wrong, BAD_ARGUMENTS)
     try:
         follower = Follower(chosen.releases) if chosen.releases else None
     except NoRelease as error:
-        return _say(f"{error}. Package the model first: {AGAIN.format(chosen.model_name)}", BAD_ARGUMENTS)
+        return _say(f"{error}. Package the model first: {_again(chosen, chosen.runtime)}", BAD_ARGUMENTS)
     path = _model_file(follower.folder, chosen.model_name) if follower else chosen.model_path
+    name = chosen.runtime or runtime_of(path)
+    first = f"Received: {path}. Package the model first: {_again(chosen, name)}"
     if not path.is_file() or not os.access(path, os.R_OK):
-        return _say(
-            f"the model must be an .onnx file that can be read. Received: {path}. "
-            f"Package the model first: {AGAIN.format(chosen.model_name)}",
-            BAD_ARGUMENTS,
-        )
+        return _say(f"the model must be a file that can be read. {first}", BAD_ARGUMENTS)
+    if name is None:
+        endings = ", ".join(Path(file).suffix for files in RUNTIMES.values() for file in files)
+        return _say(f"the model must end in {endings}, or --runtime name its runtime. {first}", BAD_ARGUMENTS)
+    needs = runtime(name)
+    wrong = shortage(f"KServe's server with {needs.TITLE}", needs.NEEDED_MB * MB, memory_limit())
+    if wrong is not None:
+        return _say(wrong, BAD_ARGUMENTS)
     try:
         # Both before either is served: a server with one port of its own, and one of somebody else's, looks ready.
         for port in (chosen.http_port, chosen.grpc_port):
@@ -87,20 +92,19 @@ def serve(chosen: argparse.Namespace) -> int:
     # After the arguments: KServe takes seconds to import, and reads the command line itself.
     from serving.open_inference.bodies import Bounds
     from serving.open_inference.dataplane import VERSION
-    from serving.open_inference.errors import BadModel
-    from serving.open_inference.model import OnnxModel
+    from serving.open_inference.errors import BadModel, RuntimeMissing
+    from serving.open_inference.model import ServedModel
     from serving.open_inference.server import HostModelServer
 
     give_memory_back()
     version = str(follower.number) if follower else VERSION
-    model = OnnxModel(chosen.model_name, path, chosen.threads, version)
+    model = ServedModel(chosen.model_name, name, path, chosen.threads, version)
     try:
         model.load()
+    except RuntimeMissing as error:
+        return _say(str(error), BAD_ARGUMENTS)
     except BadModel as error:
-        return _say(
-            f"{error}. Package the model again: {AGAIN.format(chosen.model_name)}",
-            BAD_ARGUMENTS,
-        )
+        return _say(f"{error}. Package the model again: {_again(chosen, name)}", BAD_ARGUMENTS)
     where = f"{chosen.host}, REST on port {chosen.http_port}, gRPC on port {chosen.grpc_port}"
     print(f"open_inference: serving {chosen.model_name} on {where}", file=sys.stderr, flush=True)
     bounds = Bounds(chosen.max_body_bytes, chosen.max_inflation, chosen.max_held_bytes)
@@ -109,7 +113,9 @@ def serve(chosen: argparse.Namespace) -> int:
     )
 
     def switch(number: int, folder: Path) -> None:
-        new = OnnxModel(chosen.model_name, _model_file(folder, chosen.model_name), chosen.threads, str(number))
+        file = _model_file(folder, chosen.model_name)
+        by = chosen.runtime or runtime_of(file) or name
+        new = ServedModel(chosen.model_name, by, file, chosen.threads, str(number))
         try:
             new.load()
         except BadModel as error:
@@ -121,7 +127,11 @@ def serve(chosen: argparse.Namespace) -> int:
 
 
 def _model_file(release: Path, model: str) -> Path:
-    return release / model / "model.onnx"
+    return find_model(release / model) or release / model
+
+
+def _again(chosen: argparse.Namespace, runtime_name: str | None) -> str:
+    return AGAIN.format(chosen.model_name, runtime_name or next(iter(RUNTIMES)))
 
 
 def ready(chosen: argparse.Namespace) -> int:

@@ -26,7 +26,6 @@ from serving.wire.open_inference_binary import HEADER, split
 
 VERSION = "1"
 """The version of a model that is no release: one file is served."""
-PLATFORM = "onnxruntime_onnx"
 
 
 class Plane(DataPlane):
@@ -46,10 +45,11 @@ class Plane(DataPlane):
         return bool(models) and all(model.ready for model in models)
 
     async def model_metadata(self, model_name: str) -> dict[str, Any]:
+        model = self.find(model_name, "")
         return {
             **await super().model_metadata(model_name),
-            "versions": [self.find(model_name, "").version],
-            "platform": PLATFORM,
+            "versions": [model.version],
+            "platform": model.platform,
         }
 
     def find(self, name: str, version: str) -> Any:

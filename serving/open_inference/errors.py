@@ -12,6 +12,10 @@ class BadModel(Exception):
     """The file is no model that can be served here."""
 
 
+class RuntimeMissing(BadModel):
+    """The runtime that computes such files is not installed here."""
+
+
 class VersionNotFound(ModelNotFound):
     """The model has no such version."""
 

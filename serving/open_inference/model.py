@@ -1,4 +1,4 @@
-"""A model of KServe's server that an ONNX Runtime session computes. Importing this imports KServe."""
+"""A model of KServe's server that one of the runtimes computes. Importing this imports KServe."""
 
 from __future__ import annotations
 
@@ -10,22 +10,14 @@ import kserve.model
 import numpy as np
 from kserve import InferInput, InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput
-from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from prometheus_client import REGISTRY, Histogram
 
+from serving.extras import install_command
 from serving.open_inference.dataplane import VERSION
-from serving.open_inference.errors import BadModel
-from serving.open_inference.session import open_session
+from serving.open_inference.errors import BadModel, RuntimeMissing
+from serving.open_inference.runtimes import DoesNotFit, Loaded, NotLoadable, Tensor, runtime
 from serving.wire.datatypes import DATATYPES, NUMPY
 from serving.wire.open_inference_json import to_array
-
-# ONNX Runtime names its types after C++: "tensor(float)".
-_ONNX_TYPES = {f"tensor({name})": datatype for name, datatype in DATATYPES.items()} | {
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-}
-
 
 # KServe's own buckets begin at 5 ms, which a small model needs for ten predictions: no percentile would come of them.
 _BUCKETS_S = (
@@ -57,49 +49,42 @@ kserve.model.PREDICT_HIST_TIME = Histogram(
 MAX_NAME = 30
 """Characters of a client's word that an error sends back."""
 
-# What a session raises for a file that it cannot load; they have no ancestor of their own.
-_LOAD_ERRORS = (
-    runtime_errors.Fail,
-    runtime_errors.InvalidArgument,
-    runtime_errors.InvalidGraph,
-    runtime_errors.InvalidProtobuf,
-    runtime_errors.NoModel,
-    runtime_errors.NoSuchFile,
-    runtime_errors.NotImplemented,
-    runtime_errors.RuntimeException,
-    OSError,
-    ValueError,
-)
 
-
-class OnnxModel(Model):
-    """One ``.onnx`` file as one ``version``. A free dimension of a shape is -1, as the protocol has it.
+class ServedModel(Model):
+    """One file as one ``version`` of a model. A free dimension of a shape is -1, as the protocol has it.
 
     A prediction runs on the event loop's thread: one at a time, with ``threads`` threads and no more.
     """
 
-    def __init__(self, name: str, path: Path, threads: int, version: str = VERSION) -> None:
+    def __init__(self, name: str, runtime_name: str, path: Path, threads: int, version: str = VERSION) -> None:
         super().__init__(name)
         self.path, self.threads, self.version = path, threads, version
+        self._runtime_name, self._runtime = runtime_name, runtime(runtime_name)
+        self.platform = self._runtime.PLATFORM
+        self._loaded: Loaded | None = None
         self.inputs: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
 
     def load(self) -> bool:
-        """Load the file. Raises BadModel."""
+        """Load the file. Raises BadModel, RuntimeMissing."""
         try:
-            self.session = open_session(self.path, self.threads)
-            self.inputs = {node.name: _metadata(node) for node in self.session.get_inputs()}
-            self.outputs = {node.name: _metadata(node) for node in self.session.get_outputs()}
-        except _LOAD_ERRORS as error:
-            reason = " ".join(str(error).split())
-            raise BadModel(f"{self.path} cannot be loaded: {reason}") from error
+            self._loaded = self._runtime.load(self.path, self.threads)
+        except NotLoadable as error:
+            raise BadModel(str(error)) from error
+        except ImportError as error:
+            needed = " and ".join(self._runtime.DISTRIBUTIONS)
+            raise RuntimeMissing(
+                f"{self._runtime.TITLE} needs {needed}: {error}. Run: {install_command(self._runtime_name)}"
+            ) from error
+        self.inputs = {tensor.name: _metadata(tensor) for tensor in self._loaded.inputs}
+        self.outputs = {tensor.name: _metadata(tensor) for tensor in self._loaded.outputs}
         self.ready = True
         return True
 
     def unload(self) -> None:
-        """Let the session's memory go, until :meth:`load`."""
+        """Let the model's memory go, until :meth:`load`."""
         self.ready = False
-        del self.session
+        self._loaded = None
 
     def get_input_types(self) -> list[dict[str, Any]]:
         return list(self.inputs.values())
@@ -118,9 +103,10 @@ class OnnxModel(Model):
         unknown = sorted(set(wanted) - set(self.outputs))
         if unknown:
             raise InvalidInput(f"the outputs are {', '.join(self.outputs)}. Received: {', '.join(unknown)}")
+        assert self._loaded is not None  # noqa: S101 - a model that is not ready is asked nothing
         try:
-            results = self.session.run(wanted, arrays)
-        except InvalidArgument as error:  # inputs that do not fit each other
+            results = self._loaded.run(arrays, wanted)
+        except DoesNotFit as error:
             raise InvalidInput(str(error)) from error
         return InferResponse(
             response_id=payload.id or "",  # KServe wants a text, the protocol only what the client gave
@@ -169,9 +155,6 @@ class OnnxModel(Model):
         return array
 
 
-def _metadata(node: Any) -> dict[str, Any]:
-    """Name, datatype and shape of a session's input or output."""
-    if node.type not in _ONNX_TYPES:
-        raise ValueError(f"{node.name!r} has a type that is not served here. Received: {node.type}")
-    shape = [size if isinstance(size, int) else -1 for size in node.shape]
-    return {"name": node.name, "datatype": _ONNX_TYPES[node.type], "shape": shape}
+def _metadata(tensor: Tensor) -> dict[str, Any]:
+    """Describe a tensor as the protocol does."""
+    return {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(tensor.shape)}

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+from pathlib import Path
 
-from serving.launch import LaunchRequest, Recipe
+from serving.launch import LaunchError, LaunchRequest, Recipe
+from serving.open_inference.runtimes import find_model, runtime, runtime_of
 from serving.open_inference.state import is_ready
 from serving.wire.addresses import host_port
 
 FLAVOURS = ("kserve",)
 
 
+def served(request: LaunchRequest) -> tuple[Path, str]:
+    """Return the file in ``MODEL/`` of the payload, and the runtime that loads it. Raises LaunchError if none does."""
+    path = find_model(request.payload.resolve() / request.model)
+    name = runtime_of(path) if path else None
+    if path is None or name is None:
+        raise LaunchError(f"no file that a runtime loads. Received: {request.payload / request.model}")
+    return path, name
+
+
 def recipe(request: LaunchRequest) -> Recipe:
-    """KServe's Python server with ONNX Runtime for ``MODEL/model.onnx`` of the payload."""
+    """KServe's Python server with the runtime that loads the model's file. Raises LaunchError if none does."""
+    path, name = served(request)
     options = {
         "--model_name": request.model,
-        "--model_path": str(request.payload.resolve() / request.model / "model.onnx"),
+        "--model_path": str(path),
         "--host": request.host,
         "--http_port": str(request.rest_port),
         "--grpc_port": str(request.grpc_port),
         "--threads": str(request.threads),
     }
-    kserve, runtime = (importlib.metadata.version(name) for name in ("kserve", "onnxruntime"))
+    computes = runtime(name)
+    kserve, version = (importlib.metadata.version(one) for one in ("kserve", computes.DISTRIBUTIONS[0]))
     return Recipe(
-        server=f"KServe {kserve} Python server, ONNX Runtime {runtime}",
+        server=f"KServe {kserve} Python server, {computes.TITLE} {version}",
         argv=(
             sys.executable,
             "-P",

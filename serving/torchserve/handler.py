@@ -73,7 +73,7 @@ class Settings:
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
     dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
-    behind transparent parts. ``max_batch_bytes``: of all bodies of a batch.
+    behind transparent parts; None for a model that takes no picture. ``max_batch_bytes``: of all bodies of a batch.
     """
 
     format: str
@@ -81,7 +81,7 @@ class Settings:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     labels: tuple[str, ...]
-    preprocessing: Mapping[str, Any]
+    preprocessing: Mapping[str, Any] | None
     max_batch_bytes: int = 128 * 2**20
 
     @classmethod
@@ -194,8 +194,8 @@ def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
 def read_picture(body: Any, settings: Settings) -> Arrays:
     """One picture as a batch of one: upright, scaled (bicubic) and cropped in the centre to the model's size."""
     rule = settings.preprocessing
-    if len(settings.inputs) != 1:
-        raise RequestError("this model takes no picture: it has several inputs", 415)
+    if rule is None:
+        raise RequestError("this model takes no picture", 415)
     try:
         with Image.open(io.BytesIO(bytes(body)), formats=("PNG", "JPEG")) as opened:
             if opened.width * opened.height > MAX_PIXELS:
@@ -225,7 +225,12 @@ def write_labels(outputs: Arrays, settings: Settings) -> bytes:
     likelihoods = np.exp(logits - logits.max())
     probabilities = likelihoods / likelihoods.sum()
     likeliest = np.argsort(-probabilities, kind="stable")[:TOP]
-    return json.dumps({settings.labels[index]: float(probabilities[index]) for index in likeliest}).encode()
+    return json.dumps(
+        {
+            (settings.labels[index] if settings.labels else str(index)): float(probabilities[index])
+            for index in likeliest
+        }
+    ).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,15 @@ def test_the_twin_agrees_on_the_whole_test_set(trained: TrainedModel) -> None:
 
     test = trained.evaluation()
     with torch.inference_mode():
-        reference = trained.torch_module()(torch.from_numpy(test.inputs["image"])).numpy()
-    twin = np.asarray(trained.keras_model()(test.inputs, training=False)["logits"])
+        reference = trained.form("torch")(torch.from_numpy(test.inputs["image"])).numpy()
+    twin = np.asarray(trained.form("keras")(test.inputs, training=False)["logits"])
     assert len(test) == 1000
     assert np.abs(reference - twin).max() < 1e-4
 
 
 def test_weights_survive_the_way_through_keras(trained: TrainedModel) -> None:
     state = weights.read(trained.weights)
-    back = weights.from_keras(trained.keras_model())
+    back = weights.from_keras(trained.form("keras"))
     assert back.keys() == state.keys()
     assert all(np.array_equal(back[name], state[name]) for name in state)
 

@@ -17,7 +17,7 @@ from serving.tf_serving.base.deadlines import deadline, leaving
 from serving.tf_serving.base.dtypes import Arrays
 from serving.tf_serving.base.errors import ServingError, invalid
 from serving.tf_serving.runtime.padding import to_common_shape
-from serving.tf_serving.runtime.queue import Queue, Scheduler, Task
+from serving.tf_serving.runtime.queue import BatchTask, Queue, Scheduler
 from serving.tf_serving.settings.batching import BatchingParameters
 
 Run = Callable[[Arrays, Sequence[str]], Arrays]
@@ -38,13 +38,13 @@ class Waiting:
     __slots__ = ("_ended", "_left", "_lock", "_wanted", "tasks")
 
     def __init__(self, wanted: Sequence[str], ended: Callable[[Waiting], None]) -> None:
-        self.tasks: Sequence[Task] = ()
+        self.tasks: Sequence[BatchTask] = ()
         self._wanted = wanted
         self._left = 0
         self._lock = threading.Lock()
         self._ended = ended
 
-    def consist_of(self, tasks: Sequence[Task]) -> Sequence[Task]:
+    def consist_of(self, tasks: Sequence[BatchTask]) -> Sequence[BatchTask]:
         """Set its tasks, before any of them can run."""
         self.tasks, self._left = tasks, len(tasks)
         return tasks
@@ -107,10 +107,10 @@ class Batcher:
         waiting = Waiting(wanted, ended)
         is_gone = leaving()
 
-        def task(part: Arrays, rows: int) -> Task:
-            return Task(part, rows, limit, waiting.task_ended, is_gone)
+        def task(part: Arrays, rows: int) -> BatchTask:
+            return BatchTask(part, rows, limit, waiting.task_ended, is_gone)
 
-        def split(room: int) -> Sequence[Task]:
+        def split(room: int) -> Sequence[BatchTask]:
             return waiting.consist_of(self._split(arrays, size, room, task))
 
         self._scheduler.submit(self._queue(wanted), size, split)
@@ -124,7 +124,7 @@ class Batcher:
             queue = self._queues.setdefault(key, made)
         return queue
 
-    def _split(self, arrays: Arrays, size: int, room: int, task: Callable[[Arrays, int], Task]) -> list[Task]:
+    def _split(self, arrays: Arrays, size: int, room: int, task: Callable[[Arrays, int], BatchTask]) -> list[BatchTask]:
         parameters = self._scheduler.parameters
         if size <= room or not parameters.enable_large_batch_splitting:
             return [task(arrays, size)]
@@ -136,7 +136,7 @@ class Batcher:
             start = stop
         return tasks
 
-    def _process(self, tasks: Sequence[Task], wanted: Sequence[str]) -> None:
+    def _process(self, tasks: Sequence[BatchTask], wanted: Sequence[str]) -> None:
         alive = []
         for task in tasks:
             if task.is_gone():
@@ -156,7 +156,7 @@ class Batcher:
             for task in tasks:
                 task.ended()
 
-    def _answer(self, tasks: Sequence[Task], wanted: Sequence[str]) -> None:
+    def _answer(self, tasks: Sequence[BatchTask], wanted: Sequence[str]) -> None:
         now, parameters = time.monotonic(), self._scheduler.parameters
         for task in tasks:
             task.has_begun = True

@@ -21,7 +21,7 @@ from serving.tf_serving.settings.batching import BatchingParameters
 _FULL = "The batch scheduling queue to which this task was submitted is full; "
 
 
-class Task:
+class BatchTask:
     """A request, or a part of one, in a queue. ``ended`` is called once ``outputs`` or ``error`` is set.
 
     ``is_gone`` tells whether nobody waits for it any more.
@@ -54,7 +54,7 @@ class Batch:
     __slots__ = ("due", "size", "tasks")
 
     def __init__(self) -> None:
-        self.tasks: list[Task] = []
+        self.tasks: list[BatchTask] = []
         self.size = 0
         self.due = float("inf")  # time at which its first task reaches the time-out
 
@@ -62,7 +62,7 @@ class Batch:
 class Queue:
     """The tasks of one kind. Its methods are called with the scheduler's lock held."""
 
-    def __init__(self, parameters: BatchingParameters, process: Callable[[Sequence[Task]], None]) -> None:
+    def __init__(self, parameters: BatchingParameters, process: Callable[[Sequence[BatchTask]], None]) -> None:
         self._parameters = parameters
         self.process = process
         self._batches: deque[Batch] = deque([Batch()])
@@ -91,7 +91,7 @@ class Queue:
             message = f"currently {enqueued} batches enqueued and max_enqueued_batches is {limits.max_enqueued_batches}"
             raise ServingError("UNAVAILABLE", _FULL + message)
 
-    def add(self, task: Task) -> None:
+    def add(self, task: BatchTask) -> None:
         """Put a checked task into the open batch or a new one."""
         if task.size > self.room_in_open_batch():
             self._batches.append(Batch())
@@ -129,7 +129,7 @@ class Scheduler:
         for number in range(parameters.num_batch_threads):
             threading.Thread(target=self._work, name=f"{parameters.thread_pool_name}-{number}", daemon=True).start()
 
-    def submit(self, queue: Queue, size: int, split: Callable[[int], Sequence[Task]]) -> None:
+    def submit(self, queue: Queue, size: int, split: Callable[[int], Sequence[BatchTask]]) -> None:
         """Enqueue a request of ``size`` rows; ``split`` makes its tasks, given the room in the open batch.
 
         Raises:

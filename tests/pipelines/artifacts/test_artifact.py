@@ -37,7 +37,7 @@ def test_the_manifest_says_what_is_there(folder: Path, trained: TrainedModel) ->
         assert (len(data), hashlib.sha256(data).hexdigest()) == (entry["bytes"], entry["sha256"])
     assert manifest["size_bytes"] == sum(entry["bytes"] for entry in manifest["files"])
     assert manifest["model_sha256"] == trained.sha256
-    assert manifest["signature"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": [None, 28, 28]}]
+    assert manifest["signature"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["batch", 28, 28]}]
     assert manifest["versions"]["python"]
     assert set(litert.CARD.variants["fp32"].requires) < set(manifest["versions"])
 

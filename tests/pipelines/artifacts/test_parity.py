@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.spec import BATCH, Integers, ModelSpec, OneOf, TensorSpec, Uniform
+from models.task import Classes, Plain, Task, Vectors
 from pipelines.artifacts.parity import (
     BATCHES,
     FARTHEST,
@@ -20,25 +22,29 @@ from pipelines.artifacts.parity import (
     chunks,
     compare,
     merge,
-    random_inputs,
     sqnr_db,
 )
 from pipelines.artifacts.reference import Reference
 from pipelines.paths import Tolerance
 from pipelines.results import Certificate
 
+CLASSES = Classes()
+
 
 def probe(expected: np.ndarray, name: str = "evaluation") -> Probe:
     return Probe(name, len(expected), 0, {}, {"logits": expected})  # type: ignore[arg-type]
 
 
-def verdict(calls: list[Compared], tolerance: Tolerance, flips: list | None = None) -> Certificate:
+def verdict(
+    calls: list[Compared], tolerance: Tolerance, flips: list | None = None, task: Task = CLASSES
+) -> Certificate:
     return certify(
         artifact_sha256="a" * 64,
         basis_sha256="b" * 64,
         answers_sha256="c" * 64,
         reference="test",
         tolerance=tolerance,
+        task=task,
         from_user=False,
         calls=calls,
         flips=flips or [],
@@ -49,7 +55,7 @@ def verdict(calls: list[Compared], tolerance: Tolerance, flips: list | None = No
 
 def test_equal_outputs_have_no_difference() -> None:
     logits = np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 5.0]], np.float32)
-    call, flips = compare(probe(logits), {"logits": logits.copy()})
+    call, flips = compare(probe(logits), {"logits": logits.copy()}, Classes())
     (check,) = merge([call])
     assert (check.max_abs, check.p999_abs, check.max_rel, check.sqnr_db, check.top1) == (0.0, 0.0, 0.0, None, 1.0)
     assert flips == []
@@ -59,7 +65,7 @@ def test_equal_outputs_have_no_difference() -> None:
 def test_a_flip_carries_the_reference_margin() -> None:
     want = np.array([[1.0, 2.0, 2.5], [9.0, 0.0, 0.0]], np.float32)
     got = np.array([[1.0, 2.6, 2.5], [9.0, 0.0, 0.0]], np.float32)
-    call, flips = compare(probe(want), {"logits": got})
+    call, flips = compare(probe(want), {"logits": got}, Classes())
     (check,) = merge([call])
     assert check.top1 == 0.5
     assert check.max_abs == pytest.approx(0.6, abs=1e-6)
@@ -74,7 +80,7 @@ def test_a_value_that_is_no_number_is_the_farthest_and_survives_json(bad: float)
     want = np.ones((2, 3), np.float32)
     got = want.copy()
     got[1, 1] = bad
-    call, _ = compare(probe(want), {"logits": got})
+    call, _ = compare(probe(want), {"logits": got}, Classes())
     assert call.difference.max() == pytest.approx(FARTHEST)
     for tolerance in (Tolerance(None, atol=1e30), Tolerance(0.0)):
         certificate = verdict([call], tolerance)
@@ -85,15 +91,15 @@ def test_a_value_that_is_no_number_is_the_farthest_and_survives_json(bad: float)
 def test_other_names_and_shapes_are_errors_that_say_so() -> None:
     want = np.ones((2, 3), np.float32)
     with pytest.raises(ValueError, match=r"expected outputs \['logits'\]. Received: \['scores'\]"):
-        compare(probe(want), {"scores": want})
+        compare(probe(want), {"scores": want}, Classes())
     with pytest.raises(ValueError, match=r"expected shape \(2, 3\). Received: \(2, 4\)"):
-        compare(probe(want), {"logits": np.ones((2, 4), np.float32)})
+        compare(probe(want), {"logits": np.ones((2, 4), np.float32)}, Classes())
 
 
 def test_a_breach_fails_and_names_the_check() -> None:
     want = np.eye(4, dtype=np.float32)  # its squares' mean is 1/4
-    near, _ = compare(probe(want), {"logits": want + np.float32(5e-5)})
-    far, _ = compare(probe(want), {"logits": want + np.float32(2e-4)})
+    near, _ = compare(probe(want), {"logits": want + np.float32(5e-5)}, Classes())
+    far, _ = compare(probe(want), {"logits": want + np.float32(2e-4)}, Classes())
     assert verdict([near], Tolerance(None, atol=1e-4)).passed
     failed = verdict([far], Tolerance(None, atol=1e-4))
     assert not failed.passed
@@ -106,19 +112,19 @@ def test_a_breach_fails_and_names_the_check() -> None:
 
 def test_the_ratio_is_of_all_values_of_a_batch_size() -> None:
     want = np.ones((2, 2), np.float32)
-    calls = [compare(probe(want), {"logits": want + np.array(off, np.float32)})[0] for off in (0.0, 0.5)]
+    calls = [compare(probe(want), {"logits": want + np.array(off, np.float32)}, Classes())[0] for off in (0.0, 0.5)]
     (check,) = merge(calls)
     assert check.sqnr_db == pytest.approx(10 * np.log10(8 / (4 * 0.25)))
     assert (check.rows, check.max_abs) == (4, 0.5)
     assert 0.49 < check.p999_abs <= 0.5
-    nothing, _ = compare(probe(0 * want), {"logits": want})
+    nothing, _ = compare(probe(0 * want), {"logits": want}, Classes())
     assert sqnr_db([nothing]) < -1000  # finite, so that JSON can hold it
 
 
 def test_a_row_that_is_wrong_among_a_thousand_fails_even_a_quantised_variant() -> None:
     want = np.random.default_rng(0).normal(size=(1000, 10)).astype(np.float32)
-    good, _ = compare(probe(want), {"logits": want})
-    bad, _ = compare(probe(want[:1]), {"logits": want[1:2]})
+    good, _ = compare(probe(want), {"logits": want}, Classes())
+    bad, _ = compare(probe(want[:1]), {"logits": want[1:2]}, Classes())
     assert verdict([good], Tolerance(33.0)).passed
     failed = verdict([good, bad], Tolerance(33.0, 0.98))
     assert [breach.split(" dB")[0] for breach in failed.breaches if "noise" in breach]
@@ -128,16 +134,16 @@ def test_a_row_that_is_wrong_among_a_thousand_fails_even_a_quantised_variant() -
 def test_too_many_flips_fail_whatever_the_difference() -> None:
     want = np.array([[0.0, 1e-6]] * 50, np.float32)
     got = want[:, ::-1].copy()
-    check, flips = compare(probe(want), {"logits": got})
+    check, flips = compare(probe(want), {"logits": got}, Classes())
     certificate = verdict([check], Tolerance(None, 0.98, atol=1.0), flips)
     assert not certificate.passed
-    assert certificate.breaches == ("top-1 agreement 0.00% < 98.00% on evaluation data",)
+    assert certificate.breaches == ("top-1 agreement 0.00% < 98.00% on evaluation inputs",)
 
 
 def test_random_inputs_are_judged_only_where_the_variant_says_so() -> None:
     want = np.eye(4, dtype=np.float32)
-    good, _ = compare(probe(want), {"logits": want})
-    noise, _ = compare(probe(want, "random"), {"logits": want + 3})
+    good, _ = compare(probe(want), {"logits": want}, Classes())
+    noise, _ = compare(probe(want, "random"), {"logits": want + 3}, Classes())
     assert not verdict([good, noise], Tolerance(None, atol=1.0)).passed
     lenient = verdict([good, noise], Tolerance(None, judges_random=False, atol=1.0))
     assert lenient.passed
@@ -148,7 +154,8 @@ def test_merge_keeps_the_worst_and_weighs_the_agreement() -> None:
     want = np.array([[2.0, 0.0], [0.0, 2.0]], np.float32)
     swapped = np.array([[2.0, 0.0], [3.0, 2.0]], np.float32)
     calls = [
-        compare(probe(want[rows]), {"logits": swapped[rows]})[0] for rows in (slice(0, 1), slice(0, 2), slice(1, 2))
+        compare(probe(want[rows]), {"logits": swapped[rows]}, Classes())[0]
+        for rows in (slice(0, 1), slice(0, 2), slice(1, 2))
     ]
     one, two = merge(calls)
     assert (one.batch, one.rows, one.max_abs, one.max_rel, one.top1) == (1, 2, 3.0, 1.5, 0.5)
@@ -183,25 +190,57 @@ def test_every_row_of_the_evaluation_set_is_probed_whatever_their_number(rows: i
     assert {size for size in BATCHES if size <= rows} <= {probe.batch for probe in seen}
 
 
+def drawn(tensor: TensorSpec, rows: int, **free: int) -> np.ndarray:
+    spec = ModelSpec("tiny", "tiny", (tensor,), (), Plain(), 1.0)
+    assert np.array_equal(spec.draw(rows, free, 1)[tensor.name], spec.draw(rows, free, 1)[tensor.name])
+    assert not np.array_equal(spec.draw(rows, free, 1)[tensor.name], spec.draw(rows, free, 2)[tensor.name])
+    return spec.draw(rows, free, 1)[tensor.name]
+
+
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
 def test_random_masks_have_both_of_their_values(dtype: str) -> None:
-    mask = np.array([[0, 1, 1], [1, 1, 0]], dtype)
-    found = random_inputs({"mask": mask}, 200)["mask"]
-    assert (found.dtype, found.shape) == (mask.dtype, (200, 3))
+    found = drawn(TensorSpec("mask", dtype, (BATCH, 3), OneOf((0, 1))), 200)
+    assert (found.dtype, found.shape) == (np.dtype(dtype), (200, 3))
     assert set(np.unique(found)) == {0, 1}
     assert 0.4 < found.mean() < 0.6  # 600 draws; the standard deviation is 0.02
 
 
 def test_random_whole_numbers_reach_both_ends_of_their_range() -> None:
-    tokens = np.array([[-3, 0], [4, 2]], np.int64)
-    assert set(np.unique(random_inputs({"tokens": tokens}, 500)["tokens"])) == set(range(-3, 5))
+    found = drawn(TensorSpec("tokens", "int64", (BATCH, "length"), Integers(-3, 4)), 50, length=10)
+    assert found.shape == (50, 10)
+    assert set(np.unique(found)) == set(range(-3, 5))
 
 
-def test_random_inputs_are_the_same_every_time_and_in_range() -> None:
-    like = {"image": np.array([[0.25, 0.5], [0.75, 0.5]], np.float32)}
-    first, second = random_inputs(like, 100), random_inputs(like, 100)
-    assert np.array_equal(first["image"], second["image"])
-    assert first["image"].shape == (100, 2)
-    assert first["image"].dtype == np.float32
-    assert first["image"].min() >= 0.25
-    assert first["image"].max() <= 0.75
+def test_random_numbers_fill_their_range() -> None:
+    found = drawn(TensorSpec("image", "float32", (BATCH, 2), Uniform(0.25, 0.75)), 100)
+    assert (found.dtype, found.shape) == (np.float32, (100, 2))
+    assert 0.25 <= found.min() < 0.3 < 0.7 < found.max() <= 0.75
+
+
+def test_vectors_are_judged_by_their_cosine() -> None:
+    want = np.array([[1.0, 0.0], [0.0, 2.0]], np.float32)
+    turned = np.array([[1.0, 0.01], [0.0, 2.0]], np.float32)
+    call, flips = compare(probe(want), {"logits": turned}, Vectors())
+    assert flips == []
+    lenient, strict = Tolerance(None, min_cosine=0.9999), Tolerance(None, min_cosine=0.99999)
+    passed = verdict([call], lenient, task=Vectors())
+    assert (passed.passed, passed.top1, passed.min_top1, passed.min_cosine) == (True, None, None, 0.9999)
+    failed = verdict([call], strict, task=Vectors())
+    assert failed.breaches == ("smallest cosine of a row with the reference's 0.999950 < 0.99999",)
+    assert verdict([call], strict).passed  # of classes, the direction does not matter
+
+
+def test_plain_numbers_have_no_classes() -> None:
+    call, flips = compare(probe(np.eye(3, dtype=np.float32)), {"logits": np.eye(3)[::-1].astype(np.float32)}, Plain())
+    assert (call.agree, flips) == (None, [])
+    found = verdict([call], Tolerance(None), task=Plain())
+    assert (found.passed, found.top1, found.min_cosine) == (True, None, None)
+
+
+def test_of_several_outputs_the_first_has_the_classes() -> None:
+    want = {"logits": np.eye(2, dtype=np.float32), "boxes": np.eye(2, dtype=np.float32)}
+    got = {"boxes": want["boxes"][::-1].copy(), "logits": want["logits"]}
+    call, flips = compare(Probe("evaluation", 2, 0, {}, want), got, Classes())
+    assert call.agree is not None
+    assert call.agree.all()
+    assert flips == []

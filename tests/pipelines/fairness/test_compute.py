@@ -28,7 +28,7 @@ def row(protocol: str, name: str, cores: float | None, at_once: int = 1, **chang
         load=replace(EMPTY.load, concurrency=at_once, closed_loop=name != "server"),
         server=replace(ServerFigures(cores=cores, cpus=(0, 1, 2, 3), foreign_cpu_share=0.0), **changes),
     )
-    return Row("a", "fp32", protocol, "ok", None, scenarios=(load,))
+    return Row.at("a", "fp32", protocol, "ok", None, scenarios=(load,))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_real_runtime_with_two_threads_is_found_out(cli: Any, trained: Any, tm
     }
     outcome = run_stage("measure", request, tmp_path / "log", threads=threads)
     scenarios = TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"])
-    found = Row("litert", "fp32", IN_PROCESS, "ok", None, scenarios=scenarios)
+    found = Row.at("litert", "fp32", IN_PROCESS, "ok", None, scenarios=scenarios)
     assert scenarios[0].server.cores is not None
     if threads == 1:
         assert scenarios[0].server.cores <= 1 + OVERLAP

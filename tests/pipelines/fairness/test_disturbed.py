@@ -22,7 +22,7 @@ def load(**changes: object) -> Scenario:
 
 
 def row(*scenarios: Scenario) -> Row:
-    return Row("litert", "fp32", "in-process", "ok", None, scenarios=scenarios)
+    return Row.at("litert", "fp32", "in-process", "ok", None, scenarios=scenarios)
 
 
 def invalid(*causes: Cause, why: str = "why", **changes: object) -> Scenario:

@@ -31,7 +31,7 @@ def load(p99: float | None, **changes: Any) -> Scenario:
 
 
 def row(*loads: Scenario, **changes: Any) -> Row:
-    found = Row("a", "fp32", "rest", "ok", None, cold_start_s=1.0, peak_memory_bytes=100, scenarios=loads)
+    found = Row.at("a", "fp32", "rest", "ok", None, cold_start_s=1.0, peak_memory_bytes=100, scenarios=loads)
     return replace(found, **changes)
 
 

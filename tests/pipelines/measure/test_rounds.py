@@ -38,7 +38,7 @@ ADDRESS: Via = "container address"
 
 
 def in_container(protocol: str, via: Via = PORT, start_s: float | None = 2.0, **changes: Any) -> ContainerRow:
-    row = Row("onnxruntime", "pytorch", protocol, **({"status": "ok", "reason": None} | changes))
+    row = Row.at("onnxruntime", "pytorch", protocol, **({"status": "ok", "reason": None} | changes))
     return ContainerRow(via, row, None if start_s is None else "slipway/open-inference", 644, start_s)
 
 
@@ -72,12 +72,12 @@ def test_rows_of_a_container_that_was_interrupted_are_kept_and_the_rest_is_skipp
     with pytest.raises(KeyboardInterrupt):
         run.measuring.rounds([[job(work)]], Steps(quiet=True))
     found = run.report().containers
-    assert [(one.row.variant, one.row.protocol, one.via) for one in found] == [
+    assert [(one.row.variant, one.row.way, one.via) for one in found] == [
         (choice.variant, protocol, via) for choice in choices for protocol in CARD.protocols for via in (PORT, ADDRESS)
     ]
     known = {("open-inference-grpc", PORT), ("open-inference-rest", ADDRESS)}
     for one in found:
-        is_known = one.row.variant == "pytorch" and (one.row.protocol, one.via) in known
+        is_known = one.row.variant == "pytorch" and (one.row.way, one.via) in known
         assert (one.row.status, one.image is not None) == (("ok", True) if is_known else ("skipped", False))
 
 
@@ -108,16 +108,16 @@ def test_every_protocol_of_a_container_is_kept_before_the_next_is_measured(
     def measure_protocol(bench: Bench, protocol: str, *_: Any, url: str) -> Row:
         asked.append(url)
         if protocol == CARD.protocols[1]:
-            bench.keep(Row("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
+            bench.keep(Row.at("onnxruntime", "pytorch", protocol, "skipped", "interrupted", scenarios=(LOAD,)))
             raise KeyboardInterrupt
-        return Row("onnxruntime", "pytorch", protocol, "ok", None)
+        return Row.at("onnxruntime", "pytorch", protocol, "ok", None)
 
     monkeypatch.setattr(container, "started", started)
     monkeypatch.setattr(container, "measure_protocol", measure_protocol)
     found: list[ContainerRow] = []
     with pytest.raises(KeyboardInterrupt):
         container.measure_contained(Bench(CARD, artifact, SPEC, PLAN), tmp_path, found.append)  # type: ignore[arg-type]
-    assert [(one.via, one.row.protocol, one.row.status, one.image) for one in found] == [
+    assert [(one.via, one.row.way, one.row.status, one.image) for one in found] == [
         (PORT, CARD.protocols[0], "ok", image.name),
         (PORT, CARD.protocols[1], "skipped", image.name),
     ]
@@ -171,7 +171,7 @@ def test_a_server_that_dies_when_it_is_ready_is_not_started_for_ever(
     found: list[Row] = []
     bench = Bench(CARD, artifact, SPEC, PLAN, found.append)  # type: ignore[arg-type]
     rows.measure_served(bench, tmp_path, CARD.protocols)
-    assert [row.protocol for row in found] == list(CARD.protocols)
+    assert [row.way for row in found] == list(CARD.protocols)
     assert len(starts) == len(CARD.protocols)
 
 
@@ -188,7 +188,7 @@ def kept(*turns: bool) -> tuple[Job, list[int]]:
     def work(now: Round) -> None:
         done.append(1)
         scenario = load(disturbed=left.pop(0))
-        now.keep(Row("onnxruntime", "pytorch", "rest", "ok", None, scenarios=(scenario,)))
+        now.keep(Row.at("onnxruntime", "pytorch", "rest", "ok", None, scenarios=(scenario,)))
 
     return Job("measure", "onnxruntime:pytorch", ("rest",), work), done
 
@@ -212,3 +212,15 @@ def test_without_budget_nothing_is_measured_again() -> None:
     measuring.rounds([[job]], Steps(quiet=True))
     measuring.again([[job]], Steps(quiet=True), budget_s=0)
     assert (len(done), next(iter(measuring.rows().values())).measurement) == (1, "disturbed")
+
+
+def test_progress_tells_what_is_left(capfd: pytest.CaptureFixture[str]) -> None:
+    jobs = [Job(f"measure {name}", name, ("rest", "grpc"), lambda _now: None) for name in "ab"]
+    with Steps() as steps:
+        Measuring(PLAN, repeat=2, seed=1).rounds([jobs], steps)
+    said = [line for line in capfd.readouterr().err.splitlines() if line.endswith(" ...")]
+    assert [line.partition("(")[2] for line in said] == [
+        "",
+        *(f"{done} of 8 rows, about 1 min left) ..." for done in (2, 4, 6)),
+    ]
+    assert "round 1 of 2" in said[0]

@@ -51,19 +51,19 @@ def scaled(network, images):
 
 
 FAULTS = (epsilon, weights, dead_channel, shifted, mirrored, scaled)
-HIDDEN = {("scaled", "litert:int8"), ("scaled", "litert:int8-dynamic")}
+HIDDEN = {("scaled", "litert:int8"), ("scaled", "litert:int8-dynamic"), ("scaled", "onnxruntime:int8")}
 
 
 def passed_by(trained: TrainedModel, change: Callable) -> set[str]:
     """Name the variants whose tolerance the changed network passes."""
     import torch
 
-    network = trained.torch_module()
+    network = trained.form("torch")
     images = trained.evaluation().inputs["image"][:ROWS]
     expected = trained.reference({"image": images})
     with torch.no_grad():
         received = {"logits": network(change(network, torch.from_numpy(images))).numpy()}
-    call, flips = compare(Probe("evaluation", ROWS, 0, {}, expected), received)
+    call, flips = compare(Probe("evaluation", ROWS, 0, {}, expected), received, trained.spec.task)
 
     def passed(tolerance: Tolerance) -> bool:
         return certify(
@@ -72,6 +72,7 @@ def passed_by(trained: TrainedModel, change: Callable) -> set[str]:
             answers_sha256="",
             reference="",
             tolerance=tolerance,
+            task=trained.spec.task,
             from_user=False,
             calls=[call],
             flips=flips,

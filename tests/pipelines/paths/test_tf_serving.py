@@ -86,7 +86,7 @@ def test_in_process_is_the_servers_call_and_gives_the_documented_functions_answe
 
     rows = trained.evaluation().inputs["image"][:5]
     for payload in payloads.values():
-        predict = tf_serving.load(payload, 1)
+        predict = tf_serving.open(payload, 1).predict
         loaded = tf.saved_model.load(str(payload / "1"))  # a signature does not keep its variables
         documented = loaded.signatures["serving_default"](image=tf.constant(rows))
         answer = predict({"image": rows})
@@ -97,12 +97,12 @@ def test_in_process_is_the_servers_call_and_gives_the_documented_functions_answe
 
 def test_what_is_no_saved_model_is_said(payloads: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(SlipwayError, match="Could not find SavedModel"):
-        tf_serving.load(tmp_path, 1)
+        tf_serving.open(tmp_path, 1)
     damaged = tmp_path / "damaged" / "1"
     damaged.mkdir(parents=True)
     (damaged / "saved_model.pb").write_bytes((payloads["fp32"] / "1" / "saved_model.pb").read_bytes())
     with pytest.raises(SlipwayError, match="Package the model again"):
-        tf_serving.load(damaged.parent, 1)
+        tf_serving.open(damaged.parent, 1)
 
 
 def test_the_warmup_file_holds_predict_requests(payloads: dict[str, Path]) -> None:

@@ -51,7 +51,7 @@ def test_it_computes_what_the_trained_model_does(
 ) -> None:
     _, folder = packaged
     inputs = {"image": images[:rows]}
-    outputs = torchserve.load(folder, 1)(inputs)
+    outputs = torchserve.open(folder, 1).predict(inputs)
     assert list(outputs) == ["logits"]
     assert np.abs(outputs["logits"] - trained.reference(inputs)["logits"]).max() <= 1e-4
 
@@ -111,24 +111,24 @@ def archive(folder: Path, members: dict[str, bytes]) -> Path:
 @pytest.mark.parametrize("name", ["../evil.py", "/etc/evil", "a/../../evil", "C:/evil", "a\\..\\evil"])
 def test_members_outside_of_the_archive_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SlipwayError, match="a member outside its folder"):
-        torchserve.load(archive(tmp_path, {name: b""}), 1)
+        torchserve.open(archive(tmp_path, {name: b""}), 1)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torchserve, "MAX_UNPACKED_BYTES", 1000)
     with pytest.raises(SlipwayError, match=r"may unpack to 1000 bytes at most\. Received: 1001"):
-        torchserve.load(archive(tmp_path, {"big": b"0" * 1001}), 1)
+        torchserve.open(archive(tmp_path, {"big": b"0" * 1001}), 1)
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SlipwayError, match=r"one model archive \(.mar\). Received: 0"):
-        torchserve.load(tmp_path, 1)
+        torchserve.open(tmp_path, 1)
     (tmp_path / "model-store").mkdir()
     (tmp_path / ARCHIVE).write_bytes(b"no zip file")
     with pytest.raises(SlipwayError, match="is not a model archive"):
-        torchserve.load(tmp_path, 1)
+        torchserve.open(tmp_path, 1)
 
 
 def test_an_archive_of_another_tool_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SlipwayError, match=r"lacks MAR-INF/MANIFEST.json, model-config.yaml"):
-        torchserve.load(archive(tmp_path, {"model.pt": b""}), 1)
+        torchserve.open(archive(tmp_path, {"model.pt": b""}), 1)

@@ -153,6 +153,7 @@ def certificate(
         min_sqnr_db=floor,
         atol=None,
         min_top1=1.0 if floor > 99 else 0.98,
+        min_cosine=None,
         tolerance_source="variant",
         passed=True,
         breaches=(),
@@ -217,10 +218,10 @@ def row(
     **changes: object,
 ) -> Row:
     """A row that was load-tested in all three scenarios."""
-    found = Row(
+    found = Row.at(
         path=path,
         variant=variant,
-        protocol=protocol,
+        way=protocol,
         status="ok",
         reason=None,
         server=None if protocol == IN_PROCESS else f"{path} 1.0 on loopback",
@@ -243,6 +244,7 @@ def report(artifacts: tuple[ArtifactRow, ...], rows: tuple[Row, ...], **changes:
     found = Report(
         model="efficientnet_lite0",
         title="EfficientNet-Lite0, ImageNet, 224 x 224",
+        task="top-1",
         started="2026-11-22T20:41:41+00:00",
         wall_s=1243.7,
         machine=Machine("Linux 6.1 x86_64", "3.11.9", "AMD EPYC 7B13", 2, 8_200_000_000),
@@ -304,7 +306,7 @@ def full() -> Report:
     for index, one in enumerate(rows):
         verdict = verdicts[one.path, one.variant]
         if verdict.status != "ok":
-            rows[index] = Row(one.path, one.variant, one.protocol, verdict.status, verdict.reason)
+            rows[index] = Row.at(one.path, one.variant, one.way, verdict.status, verdict.reason)
     index = next(i for i, one in enumerate(rows) if one.protocol == "torchserve-rest")
     single, offline, _ = rows[index].scenarios
     examples = ("503 Service Unavailable", f"timeout after 10 s {INJECTION}")
@@ -329,7 +331,10 @@ def everything_failed() -> Report:
     artifacts = tuple(
         ArtifactRow(f"{INJECTION} {n}", "日本語", "?", INJECTION, "failed", LONG_REASON) for n in range(3)
     )
-    rows = (Row(artifacts[0].path, "日本語", INJECTION, "failed", LONG_REASON), Row("ghost", "a", "b", "skipped", None))
+    rows = (
+        Row.at(artifacts[0].path, "日本語", INJECTION, "failed", LONG_REASON),
+        Row.at("ghost", "a", "b", "skipped", None),
+    )
     return report(
         artifacts, rows, title=INJECTION, model=INJECTION, versions={}, interrupted=True, parent_peak_rss_bytes=None
     )
@@ -339,7 +344,7 @@ def cut_short() -> Report:
     """A run that was interrupted while its model was trained: no training, no figure."""
     why = "interrupted before it was measured"
     artifacts = (ArtifactRow("litert", "fp32", "tensorflow", "flatbuffer, float32", "skipped", why),)
-    made = report(artifacts, (Row("litert", "fp32", IN_PROCESS, "skipped", why),), interrupted=True)
+    made = report(artifacts, (Row.at("litert", "fp32", IN_PROCESS, "skipped", why),), interrupted=True)
     return replace(made, training=None)
 
 
@@ -355,7 +360,7 @@ def nulls() -> Report:
         generator=GeneratorFigures(),
         server=ServerFigures(),
     )
-    bare = Row("litert", "fp32", IN_PROCESS, "ok", None, scenarios=(empty, replace(empty, name="offline")))
+    bare = Row.at("litert", "fp32", IN_PROCESS, "ok", None, scenarios=(empty, replace(empty, name="offline")))
     return report((ArtifactRow("litert", "fp32", "tensorflow", "", "ok", None),), (bare, replace(bare, path="orphan")))
 
 
@@ -432,7 +437,7 @@ def in_rounds() -> Report:
             rows.append(curved(scattered(served), 9000.0 / (number + 1) * (1 + (protocol == "grpc"))))
     broken = "single-stream: 1.93 cores busy with 1 request at a time, told 1 compute thread (limit 1.15)"
     probe = scenario("offline", **{"load.concurrency": 1})
-    rows = [one if one.protocol == IN_PROCESS else replace(one, threads_probe=probe) for one in rows]
+    rows = [one if one.where == IN_PROCESS else replace(one, threads_probe=probe) for one in rows]
     rows[1] = replace(rows[1], breaches=(broken,))
     rows[2] = replace(rows[2], threads_seen=False)
     scenarios = tuple(changed(load, {"server.foreign_cpu_share": 0.31}) for one in rows for load in one.scenarios)
@@ -456,8 +461,10 @@ def contained() -> Report:
         for protocol in protocols
         for way, p99, proxy in (("published port", 12.0, 0.09), ("container address", 8.4, None))
     ]
-    lost = Row("onnxruntime", "int8", "open-inference-rest", "failed", f"the container died: {INJECTION}\n{LOG}")
-    absent = Row("tf-serving", "fp32", "tf-serving-rest", "skipped", "no Docker engine answers. Install Docker Engine.")
+    lost = Row.at("onnxruntime", "int8", "open-inference-rest", "failed", f"the container died: {INJECTION}\n{LOG}")
+    absent = Row.at(
+        "tf-serving", "fp32", "tf-serving-rest", "skipped", "no Docker engine answers. Install Docker Engine."
+    )
     containers += [ContainerRow("published port", lost, "slipway/open-inference", 644_000_000)]
     containers += [ContainerRow("published port", absent), ContainerRow("container address", absent)]
     others = [artifact(path, "fp32") for path in ("tf-serving", "torchserve", "litert")]

@@ -20,7 +20,7 @@ def figures(name: str) -> dict[str, float | None]:
 
 
 def test_the_bare_process_comes_first_then_each_way() -> None:
-    assert [line.row.protocol for line in container_lines(contained())] == [
+    assert [line.row.way for line in container_lines(contained())] == [
         "open-inference-rest, bare process",
         "open-inference-rest, published port",
         "open-inference-rest, container address",

@@ -70,11 +70,11 @@ def test_a_breach_in_a_container_is_named_too() -> None:
     report = replace(contained(), fairness=fairness())
     first, *others = report.containers
     report = replace(report, containers=(replace(first, row=replace(first.row, breaches=(broken,))), *others))
-    name = f"{first.row.path} {first.row.variant} {first.row.protocol}, {first.via}"
+    name = f"{first.row.path} {first.row.variant} {first.row.way}, {first.via}"
     assert f"! more threads than allowed {name} {broken}" in printed(report)
     page = html_face.render(report).partition('<section id="fairness">')[2].partition("</section>")[0]
     assert broken in page
-    assert f"{first.row.protocol}, {first.via}" in page
+    assert f"{first.row.way}, {first.via}" in page
 
 
 def test_seed_rounds_and_processors_are_told() -> None:

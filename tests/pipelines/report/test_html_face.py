@@ -57,7 +57,7 @@ def test_every_row_and_reason_is_there(any_report: Report) -> None:
         assert " ".join(trouble.sentence.split()) in text
         assert " ".join(trouble.log.split()) in text
     for line in lines(any_report):
-        for part in (line.row.path, line.row.variant, line.row.protocol):
+        for part in (line.row.path, line.row.variant, line.row.way):
             assert plain(part) in text
     assert " ".join(any_report.recommendation.reason.split()) in text
     headers = [attributes for tag, attributes in read.tags if tag == "th" and attributes.get("scope") == "row"]
@@ -163,7 +163,7 @@ def test_forty_paths_have_a_line_each_in_plots_with_axes() -> None:
     rows = [
         replace(one, scenarios=tuple(changed(load, {"latency.tail": tail}) for load in one.scenarios))
         for one in plain.rows
-        if one.protocol != IN_PROCESS
+        if one.where != IN_PROCESS
     ]
     report = replace(plain, rows=tuple(curved(one, 9000.0) for one in rows))
     for name in ("curve", "tail"):

@@ -67,7 +67,7 @@ def test_each_layer_against_the_call_and_against_the_one_below() -> None:
 
 
 def test_what_has_no_figures_is_nothing_to_compare_with() -> None:
-    lost = ContainerRow("container address", Row("onnxruntime", "fp32", REST, "skipped", "out of reach"))
+    lost = ContainerRow("container address", Row.at("onnxruntime", "fp32", REST, "skipped", "out of reach"))
     found = costs(CALL, JSON, containers=(PORT, lost))
     assert found[f"{REST}, container address"].why_missing == "out of reach"
     assert found[f"{REST}, published port"].below == f"{REST}, bare process"
@@ -83,7 +83,7 @@ def test_what_has_no_figures_is_nothing_to_compare_with() -> None:
     [
         (of(REST, 0.45, 0.4, valid=False, invalid_because="too late"), "the load test is not valid: too late"),
         (of(REST, 0.45, 0.4, match_share=0.9), "answers differ from the in-process ones"),
-        (Row("onnxruntime", "fp32", REST, "failed", "it died"), "it died"),
+        (Row.at("onnxruntime", "fp32", REST, "failed", "it died"), "it died"),
         (replace(JSON, scenarios=(scenario("server"),)), "single-stream was not run"),
     ],
 )

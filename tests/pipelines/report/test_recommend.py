@@ -204,3 +204,10 @@ def test_the_order_of_rows_does_not_matter() -> None:
     report = full()
     assert recommend(report.artifacts[::-1], report.rows[::-1]) == report.recommendation
     assert report.recommendation.row
+
+
+def test_what_has_become_of_the_winners_technology_is_said() -> None:
+    old = artifact("a", lifecycle="archived since August 2025 (pytorch/serve#3396)")
+    said = recommend((old, B), (row("a", p99=1.0), row("b", p99=9.0)))
+    assert said.reason.endswith("Note that a fp32 is archived since August 2025 (pytorch/serve#3396).")
+    assert "Note" not in recommend((old, B), (row("a", p99=9.0), row("b", p99=1.0))).reason

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipelines.report import numbers
 from pipelines.report.json_face import write
-from pipelines.report.lines import COLUMNS, lines, troubles
+from pipelines.report.lines import columns, lines, troubles
 from pipelines.report.terminal import show, tables
 from pipelines.results import Report
 
@@ -32,8 +32,8 @@ def test_columns_that_say_no_width_are_not_believed(fresh_cli: Any) -> None:
     words = ["report", "mnist_cnn", "--run", "made-up"]
     usual = fresh_cli(*words, env=environment).stdout
     assert len(usual) > 1000
-    for columns in ("0", "1", "-3", "many"):
-        assert fresh_cli(*words, env={**environment, "COLUMNS": columns}).stdout == usual
+    for told in ("0", "1", "-3", "many"):
+        assert fresh_cli(*words, env={**environment, "COLUMNS": told}).stdout == usual
     assert fresh_cli(*words, env={**environment, "COLUMNS": "200"}).stdout != usual
 
 
@@ -50,17 +50,17 @@ def test_no_width_loses_a_row_a_reason_or_the_recommendation(any_report: Report,
         assert squeezed(", ".join(trouble.names)) in text
     if width >= 80:  # below that a name may be folded within its cell
         for line in lines(any_report):
-            assert squeezed(line.row.protocol) in text
+            assert squeezed(line.row.way) in text
     assert text.endswith(squeezed(any_report.recommendation.reason))
 
 
 @pytest.mark.parametrize(("width", "count"), [(80, 3), (120, 2), (200, 1)])
 def test_as_few_tables_as_fit_and_no_line_too_long(width: int, count: int) -> None:
     report = full()
-    assert len(tables(lines(report), width)) == count
+    assert len(tables(lines(report), width, columns(report))) == count
     text = printed(report, width)
     assert max(len(line) for line in text.splitlines()) <= width
-    for column in COLUMNS:
+    for column in columns(report):
         assert column.title in text
 
 

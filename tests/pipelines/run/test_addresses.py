@@ -118,7 +118,7 @@ def test_the_environment_names_servers_and_model(cli: Any, running: str) -> None
     done = cli("loadtest", "--duration", "1", "--scenario", "offline", "--json", env=env)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    rows = {row["protocol"]: row for row in report["rows"]}
+    rows = {row["protocol"] or row["where"]: row for row in report["rows"]}
     assert {name: row["status"] for name, row in rows.items()} == {
         "open-inference-rest": "ok",
         "open-inference-rest-binary": "ok",

@@ -49,7 +49,7 @@ def test_every_row_was_served_measured_and_answered_right(report: Report) -> Non
         for variant in path_module(name).CARD.variants
         for protocol in (IN_PROCESS, *path_module(name).CARD.protocols)
     }
-    assert {(row.path, row.variant, row.protocol) for row in report.rows} == wanted
+    assert {(row.path, row.variant, row.way) for row in report.rows} == wanted
     for row in report.rows:
         assert row.status == "ok", row
         assert [scenario.name for scenario in row.scenarios] == ["single-stream", "offline", "server"]
@@ -61,7 +61,7 @@ def test_every_row_was_served_measured_and_answered_right(report: Report) -> Non
         assert row.cold_start_s is not None
         assert row.peak_memory_bytes is not None
         assert row.peak_memory_bytes > 10_000_000
-        served = row.protocol != IN_PROCESS
+        served = row.where != IN_PROCESS
         assert (row.server is not None) == served
         assert (row.share_of_in_process is not None) == served
         assert (row.answer is not None) == served
@@ -87,7 +87,7 @@ def test_the_report_is_there_in_every_form(cli: Any, report: Report) -> None:
     folder = cli.workspace / "reports" / "mnist_cnn" / "latest"
     page = (folder / "report.html").read_text()
     for row in report.rows:
-        assert row.protocol in page
+        assert row.way in page
         assert row.variant in page
     shown = cli("report", "mnist_cnn")
     assert shown.returncode == 0
@@ -226,12 +226,12 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
         assert not read(base / "latest" / "report.json").interrupted
     partial = read(newest / "report.json")
     assert partial.interrupted is True
-    statuses = {(row.variant, row.protocol): row.status for row in partial.rows}
+    statuses = {(row.variant, row.way): row.status for row in partial.rows}
     assert statuses["pytorch", IN_PROCESS] == "ok"
     assert statuses["keras", IN_PROCESS] == "skipped"
     assert "interrupted" in output
     # What the server at hand had answered until then is kept.
-    (cut,) = (row for row in partial.rows if row.scenarios and row.protocol != IN_PROCESS)
+    (cut,) = (row for row in partial.rows if row.scenarios and row.where != IN_PROCESS)
     assert (cut.status, cut.reason) == ("skipped", "interrupted; measured until then: single-stream")
     assert partial.fairness is not None
     ((first, *served),) = partial.fairness.order
@@ -274,7 +274,7 @@ def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: A
     scenarios = ("--scenario", "server", "--scenario", "single-stream")
     run = cli.json("run", "mnist_cnn", "onnxruntime:pytorch", *words, *scenarios)
     fairness = run["fairness"]
-    names = [f"onnxruntime:pytorch {row['protocol']}" for row in run["rows"]]
+    names = [f"onnxruntime:pytorch {row['protocol'] or row['where']}" for row in run["rows"]]
     assert fairness["seed"] == 5
     assert [sorted(each) for each in fairness["order"]] == [sorted(names)] * 2
     assert len(fairness["beats"]) == 1 + 2 * 2 + 1
@@ -289,12 +289,12 @@ def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: A
             assert 0 <= scenario["server"]["foreign_cpu_share"] <= 1
             assert scenario["server"]["cpus"] == fairness["server_cpus"]
         probe = row["threads_probe"]
-        assert (probe is None) == (row["protocol"] == IN_PROCESS)
+        assert (probe is None) == (row["where"] == IN_PROCESS)
         assert probe is None or probe["server"]["cores"] > 0
         curve = next(one["curve"] for one in row["scenarios"] if one["name"] == "server")
         rates = [point["offered_per_s"] for point in curve]
         assert rates == sorted(rates)
-        assert len(rates) == (0 if row["protocol"] == IN_PROCESS else 7)
+        assert len(rates) == (0 if row["where"] == IN_PROCESS else 7)
     page = (cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.html").read_text()
     assert "plot-curve" in page
     assert ">Fairness</h2>" in page

@@ -33,6 +33,9 @@ SERVERS = {"tf-serving": tf_serving, "torchserve": torchserve, "open-inference":
 
 @pytest.fixture
 def request_(tmp_path: Path) -> LaunchRequest:
+    model = tmp_path / "payload" / "m" / "model.onnx"  # by its ending, one of these servers chooses its runtime
+    model.parent.mkdir(parents=True)
+    model.touch()
     return LaunchRequest("m", tmp_path / "payload", tmp_path, 1111, 2222, threads=3)
 
 

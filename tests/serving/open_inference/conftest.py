@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnx
 import pytest
 
 from models.trained import TrainedModel
-from pipelines.paths import onnxruntime
+from pipelines.paths import onnxruntime, path_module
 from serving.clients import Target
 from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import recipe
@@ -25,6 +26,24 @@ def payload(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("payload")
     onnxruntime.package(trained, folder, "pytorch")
     return folder
+
+
+@pytest.fixture(scope="session")
+def payloads(trained: TrainedModel, payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Packages the trained model for a runtime, in the first variant of the path that has its name; once."""
+
+    @cache
+    def package(runtime: str) -> Path:
+        if runtime == "onnxruntime":
+            return payload
+        folder, path = tmp_path_factory.mktemp(runtime), path_module(runtime)
+        path.package(trained, folder, next(iter(path.CARD.variants)))
+        if runtime == "litert":  # a path without a server: its file is laid where the server looks
+            (folder / trained.name).mkdir()
+            (folder / f"{trained.name}.tflite").rename(folder / trained.name / "model.tflite")
+        return folder
+
+    return package
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,7 @@ def test_answers_equal_those_in_process(
     inputs = {"image": images[:rows]}
     outputs = ask(targets[protocol], protocol, inputs)
     assert outputs["logits"].dtype == np.float32
-    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)(inputs)["logits"])
+    assert np.array_equal(outputs["logits"], onnxruntime.open(payload, 1).predict(inputs)["logits"])
 
 
 def test_on_ipv6_every_announced_address_answers(
@@ -75,7 +75,7 @@ def test_on_ipv6_every_announced_address_answers(
     with serve(launched, tmp_path, timeout_s=90):
         for protocol, url in launched.endpoints.items():
             outputs = ask(Target(url, "mnist_cnn", {"logits": "float32"}), protocol, inputs)
-            assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)(inputs)["logits"]), protocol
+            assert np.array_equal(outputs["logits"], onnxruntime.open(payload, 1).predict(inputs)["logits"]), protocol
 
 
 def test_typed_contents_over_grpc(targets: dict[str, Target], payload: Path) -> None:
@@ -84,7 +84,7 @@ def test_typed_contents_over_grpc(targets: dict[str, Target], payload: Path) -> 
     tensor = request.inputs.add(name="image", datatype="FP32", shape=IMAGE.shape)
     tensor.contents.fp32_contents.extend(IMAGE.ravel().tolist())
     outputs = codec.decode(target, send(codec.call(target), request.SerializeToString()))
-    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)({"image": IMAGE})["logits"])
+    assert np.array_equal(outputs["logits"], onnxruntime.open(payload, 1).predict({"image": IMAGE})["logits"])
 
 
 def test_metadata_is_the_sessions(targets: dict[str, Target]) -> None:
@@ -243,7 +243,7 @@ def test_the_request_chooses_the_form_of_the_outputs(
     headers, body = framed({**described(), **asked}, images[:1].tobytes())
     answer = send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
     outputs = client(BINARY if is_binary else REST).decode(targets[BINARY], answer)
-    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)({"image": images[:1]})["logits"])
+    assert np.array_equal(outputs["logits"], onnxruntime.open(payload, 1).predict({"image": images[:1]})["logits"])
 
 
 def test_a_binary_request_may_hold_data_as_json(targets: dict[str, Target], payload: Path, images: np.ndarray) -> None:
@@ -255,7 +255,7 @@ def test_a_binary_request_may_hold_data_as_json(targets: dict[str, Target], payl
     headers, body = framed(document, b"")
     answer = send(replace(client(BINARY).call(targets[BINARY]), headers=headers), body)
     outputs = client(REST).decode(targets[REST], answer)
-    assert np.array_equal(outputs["logits"], onnxruntime.load(payload, 1)({"image": images[:1]})["logits"])
+    assert np.array_equal(outputs["logits"], onnxruntime.open(payload, 1).predict({"image": images[:1]})["logits"])
 
 
 @pytest.mark.parametrize(("protocol", "status"), [(REST, "404"), (BINARY, "404"), (GRPC, "NOT_FOUND")])
@@ -322,14 +322,20 @@ def test_a_port_in_use_is_an_error(payload: Path, started: tuple[Recipe, Server]
             2,
             "Received: absent.onnx. Package the model first: slipway package m onnxruntime",
         ),
-        (["serve", "--model_name", "m", "--model_path", __file__], 2, "cannot be loaded"),
+        (["serve", "--model_name", "m", "--model_path", "absent.pte"], 2, "first: slipway package m executorch"),
+        (
+            ["serve", "--model_name", "m", "--model_path", __file__],
+            2,
+            f"--runtime name its runtime. Received: {__file__}. Package the model first: slipway package m onnxruntime",
+        ),
+        (["serve", "--model_name", "m", "--model_path", __file__, "--runtime", "onnxruntime"], 2, "cannot be loaded"),
         (
             ["serve", "--model_name", "m", "--model_path", __file__, "--threads", "0"],
             2,
             "--threads must be 1 or more. Received: 0",
         ),
         (["serve", "--model_path", __file__], 2, "--model_name"),
-        (["serve", "--model_name", "m"], 2, "--model_path=FILE.onnx"),
+        (["serve", "--model_name", "m"], 2, "--model_path=FILE or --releases=FOLDER"),
         (["ready", "--model_name", "m", "--http_port", "1"], 1, "not there yet"),
     ],
 )

@@ -28,12 +28,15 @@ def until(condition: Callable[[], bool]) -> bool:
     return True
 
 
-def test_what_is_pinned_is_served(payload: Path, images: np.ndarray, tmp_path: Path) -> None:
+def test_what_is_pinned_is_served(
+    payload: Path, payloads: Callable[[str], Path], images: np.ndarray, tmp_path: Path
+) -> None:
     base = tmp_path / "releases"
     for number in ("1", "2"):
         shutil.copytree(payload, base / number)
     (base / "3" / "mnist_cnn").mkdir(parents=True)
     (base / "3" / "mnist_cnn" / "model.onnx").write_bytes(b"garbage")
+    shutil.copytree(payloads("openvino"), base / "4")
     pin(base, "mnist_cnn", 1)
     ports = free_ports(2)
     argv = (
@@ -66,3 +69,6 @@ def test_what_is_pinned_is_served(payload: Path, images: np.ndarray, tmp_path: P
         assert until(lambda: "still serving release 2" in server.log.read_text())
         assert "cannot be loaded" in server.log.read_text()
         assert answered() == "2"
+        pin(base, "mnist_cnn", 4)
+        assert until(lambda: answered() == "4")
+        assert ask("")["platform"] == "openvino"  # each release has the runtime of its file

@@ -83,7 +83,7 @@ def test_answers_equal_those_in_process(
     target, codec = targets[protocol], client(protocol)
     outputs = codec.decode(target, send(codec.call(target), codec.encode(target, inputs)))
     assert outputs["logits"].dtype == np.float32
-    assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"])
+    assert np.array_equal(outputs["logits"], torchserve.open(payload, 1).predict(inputs)["logits"])
 
 
 def test_on_ipv6_every_announced_address_answers(payload: Path, images: np.ndarray, ipv6_loopback: str) -> None:
@@ -95,14 +95,15 @@ def test_on_ipv6_every_announced_address_answers(payload: Path, images: np.ndarr
             for protocol, url in launched.endpoints.items():
                 target, codec = Target(url, "mnist_cnn", {"logits": "float32"}, launched.token()), client(protocol)
                 outputs = codec.decode(target, send(codec.call(target), codec.encode(target, inputs)))
-                assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"]), protocol
+                expected = torchserve.open(payload, 1).predict(inputs)["logits"]
+                assert np.array_equal(outputs["logits"], expected), protocol
 
 
 def test_safetensors_over_rest(targets: dict[str, Target], payload: Path, images: np.ndarray) -> None:
     inputs = {"image": images[:3]}
     call = rest(targets["torchserve-rest"], "application/octet-stream")
     outputs = safetensors.numpy.load(send(call, safetensors.numpy.save(inputs)))
-    assert np.array_equal(outputs["logits"], torchserve.load(payload, 1)(inputs)["logits"])
+    assert np.array_equal(outputs["logits"], torchserve.open(payload, 1).predict(inputs)["logits"])
 
 
 @pytest.mark.parametrize("format_", ["png", "jpeg"])
@@ -288,7 +289,7 @@ def test_in_a_batch_a_bad_request_spares_its_neighbours(payload: Path, tmp_path:
         assert time.monotonic() - started < DELAY_S, "a full batch does not wait: these four were not one batch"
         processes = family(server)
     assert gone(processes)
-    expected = [torchserve.load(payload, 1)(inputs)["logits"] for inputs in (asked[0], asked[2], asked[3])]
+    expected = [torchserve.open(payload, 1).predict(inputs)["logits"] for inputs in (asked[0], asked[2], asked[3])]
     assert answers[1] == "400"
     for answer, wanted in zip((answers[0], answers[2], answers[3]), expected, strict=True):
         assert isinstance(answer, np.ndarray)

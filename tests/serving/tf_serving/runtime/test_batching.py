@@ -16,7 +16,7 @@ import pytest
 from serving.launch import free_port
 from serving.tf_serving.base.errors import ServingError
 from serving.tf_serving.runtime.batching import Batcher
-from serving.tf_serving.runtime.queue import Queue, Scheduler, Task
+from serving.tf_serving.runtime.queue import BatchTask, Queue, Scheduler
 from serving.tf_serving.settings.batching import BatchingParameters, batching_parameters
 
 PADDED = """max_batch_size { value: 4 } batch_timeout_micros { value: 400000 } max_enqueued_batches { value: 2 }
@@ -293,14 +293,14 @@ def test_defaults_are_the_scheduler_s(tmp_path):
 def test_a_batch_is_due_when_full_or_followed_or_old():
     queue = Queue(BatchingParameters(max_batch_size=4, max_execution_batch_size=4, batch_timeout_micros=10**6), print)
     assert queue.due() == float("inf")
-    first = Task({}, 3, None, print)
+    first = BatchTask({}, 3, None, print)
     queue.add(first)
     assert queue.due() == first.enqueued + 1.0
-    queue.add(Task({}, 2, None, print))  # does not fit
+    queue.add(BatchTask({}, 2, None, print))  # does not fit
     assert queue.due() == 0.0
     assert queue.take().tasks == [first]
     assert queue.due() > first.enqueued
-    queue.add(Task({}, 2, None, print))
+    queue.add(BatchTask({}, 2, None, print))
     assert queue.due() == 0.0
     assert queue.take().size == 4
     assert queue.is_empty()

@@ -1,0 +1,73 @@
+"""ExecuTorch: PyTorch's runtime for phones and small devices, with XNNPACK's kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.paths import Card, Lifecycle, Session, Tolerance, Variant
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.exported import MAX_BATCH, export
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.model import Model
+
+REQUIRES = ("torch", "executorch", "torchao", "kserve")
+
+CARD = Card(
+    name="executorch",
+    title="ExecuTorch (XNNPACK)",
+    variants={
+        "fp32": Variant("float32", "torch", REQUIRES),
+        "int8": Variant(
+            "weights and activations in int8, calibrated on training data",
+            "torch",
+            REQUIRES,
+            Tolerance(min_sqnr_db=30, min_top1=0.98, judges_random=False),
+        ),
+    },
+    extra="executorch",
+    server=SERVER,
+    protocols=PROTOCOLS,
+    sources=("serving.open_inference.runtimes.executorch", "pipelines.paths.behind", "pipelines.paths.exported"),
+    lifecycle=Lifecycle("beta", "its first release", "pypi.org/project/executorch/1.5.1"),
+)
+
+
+def package(model: Model, folder: Path, variant: str) -> None:
+    """Write ``MODEL/model.pte`` with its signature; the batch is free up to MAX_BATCH: memory is planned beforehand."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    module = model.form("torch")
+    if variant == "int8":
+        module = _quantised(export(module, model.spec, MAX_BATCH).module(), model)
+    program = export(module, model.spec, MAX_BATCH)
+    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
+    place = model_folder(model, folder, signature=True)
+    (place / "model.pte").write_bytes(lowered.buffer)
+
+
+def _quantised(module: Any, model: Model) -> torch.nn.Module:
+    import torch
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+    prepared = prepare_pt2e(module, quantizer)
+    rows = model.calibration().inputs
+    # One batch of all rows: over several, the observers take moving averages of the extremes.
+    with torch.no_grad():
+        prepared(*(torch.from_numpy(rows[tensor.name][:MAX_BATCH]) for tensor in model.spec.inputs))
+    quantised: torch.nn.Module = convert_pt2e(prepared)
+    return quantised
+
+
+def open(folder: Path, threads: int) -> Session:
+    """Load the program into ExecuTorch's runtime, with ``threads`` threads in this process. Raises SlipwayError."""
+    return open_behind("executorch", folder, threads)

@@ -1,0 +1,78 @@
+"""OpenVINO: Intel's runtime, in four precisions, each of which is asked for by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.base.errors import NotOnThisMachine
+from pipelines.paths import Card, Session, Tolerance, Variant
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.to_onnx import to_onnx
+
+if TYPE_CHECKING:
+    from models.model import Model
+
+REQUIRES = ("torch", "onnx", "onnxscript", "openvino", "kserve")
+
+CARD = Card(
+    name="openvino",
+    title="OpenVINO",
+    variants={
+        "fp32": Variant("computed in float32", "torch", REQUIRES),
+        "fp16": Variant("stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=55)),
+        "bf16": Variant("computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=40, min_top1=0.99)),
+        "int8": Variant(
+            "weights and activations in int8 by NNCF, calibrated on training data",
+            "torch",
+            (*REQUIRES, "nncf"),
+            Tolerance(min_sqnr_db=26.5, min_top1=0.98, judges_random=False),
+        ),
+    },
+    extra="openvino",
+    server=SERVER,
+    protocols=PROTOCOLS,
+    sources=(
+        *("serving.open_inference.runtimes.openvino", "pipelines.paths.behind"),
+        *("pipelines.paths.to_onnx", "pipelines.paths.exported"),
+    ),
+)
+HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+"""The precision of what is not quantised; without one, OpenVINO takes bfloat16 where the processor has AMX."""
+
+
+def package(model: Model, folder: Path, variant: str) -> None:
+    """Write ``MODEL/model.xml`` and ``model.bin``, which say in which precision they are to be computed.
+
+    Raises NotOnThisMachine if the processor does not compute in that precision.
+    """
+    import openvino
+
+    from serving.open_inference.runtimes.openvino import NEEDS, PRECISION
+
+    core = openvino.Core()
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if NEEDS[HINTS[variant]] not in able:
+        raise NotOnThisMachine(f"this processor does not compute in {HINTS[variant]}. It can: {', '.join(able)}")
+    network = core.read_model(to_onnx(model).SerializeToString())
+    if variant == "int8":
+        network = _quantised(network, model)
+    network.set_rt_info(HINTS[variant], PRECISION)
+    for number, operation in enumerate(network.get_ordered_ops()):
+        if operation.get_friendly_name() == operation.get_name():  # numbered through the process
+            operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
+    place = model_folder(model, folder)
+    openvino.save_model(network, place / "model.xml", compress_to_fp16=variant == "fp16")
+
+
+def _quantised(network: Any, model: Model) -> Any:
+    import nncf
+
+    rows = model.calibration()
+    single = [{name: array[row : row + 1] for name, array in rows.inputs.items()} for row in range(len(rows))]
+    return nncf.quantize(network, nncf.Dataset(single), subset_size=len(single))
+
+
+def open(folder: Path, threads: int) -> Session:
+    """Compile the network for this processor, with ``threads`` threads. Raises SlipwayError."""
+    return open_behind("openvino", folder, threads)

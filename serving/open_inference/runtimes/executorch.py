@@ -1,0 +1,66 @@
+"""A program of ExecuTorch, run by its runtime with XNNPACK's kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serving.open_inference.runtimes import Arrays, DoesNotFit, Loaded, NotLoadable, check_counts, read_signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PLATFORM = "executorch"
+TITLE = "ExecuTorch"
+DISTRIBUTIONS = ("executorch", "torch")
+NEEDED_MB = 480  # 458 at its peak
+IDENTIFIER = b"ET"
+"""Bytes 4 and 5 of every program; two digits follow, the version of the format."""
+
+
+def load(path: Path, threads: int) -> Loaded:
+    """Load a ``.pte`` file, beside its signature, with ``threads`` threads in this process."""
+    import numpy as np
+    import torch
+    from executorch.extension.pybindings import portable_lib
+    from executorch.runtime import Runtime, Verification
+
+    inputs, outputs = read_signature(path)
+    torch.set_num_threads(threads)
+    if portable_lib._threadpool_get_thread_count() != threads:
+        portable_lib._unsafe_reset_threadpool(threads)  # the runtime has no other way to say it
+    try:
+        # The runtime ends the process when it tells of an identifier that is no UTF-8.
+        with path.open("rb") as file:
+            if file.read(8)[4:6] != IDENTIFIER:
+                raise NotLoadable(f"{path} cannot be loaded: it is no program of ExecuTorch")
+        program = Runtime.get().load_program(path, verification=Verification.InternalConsistency)
+        method = program.load_method("forward")
+        if method is None:
+            raise NotLoadable(f"{path} cannot be loaded: it has no method forward")
+        about = method.metadata
+        check_counts(path, (about.num_inputs(), about.num_outputs()), (len(inputs), len(outputs)))
+        bounds = {tensor.name: about.input_tensor_meta(place).sizes() for place, tensor in enumerate(inputs)}
+    except (RuntimeError, OSError) as error:
+        raise NotLoadable(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
+
+    def run(arrays: Arrays, wanted: Sequence[str]) -> list[np.ndarray]:
+        for name, most in bounds.items():
+            shape = arrays[name].shape
+            if any(size > limit for size, limit in zip(shape, most, strict=False)):
+                raise DoesNotFit(
+                    f"input {name!r} must be of shape {list(most)} at most: the program's memory is planned for it. "
+                    f"Received: {list(shape)}"
+                )
+        # PyTorch warns of arrays that cannot be written to, as those of a request's bytes.
+        tensors = [torch.from_numpy(np.require(arrays[tensor.name], requirements="W")) for tensor in inputs]
+        try:
+            results = method.execute(tensors)
+        except RuntimeError as error:
+            raise DoesNotFit(str(error)) from error
+        # Copies: the runtime writes the next answer into the same memory.
+        named = {tensor.name: value.numpy().copy() for tensor, value in zip(outputs, results, strict=True)}
+        return [named[name] for name in wanted]
+
+    return Loaded(inputs, outputs, run)

@@ -1,0 +1,59 @@
+"""Every path takes models of other shapes than mnist_cnn: two inputs, whole numbers, free lengths, no labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_models import TINY
+
+from pipelines.artifacts import reference
+from pipelines.artifacts.parity import certify
+from pipelines.paths.choose import Choice, choose
+from pipelines.stages.functions import compared
+
+UNFIT = {("embedding", "litert:int8"): "random inputs: signal to quantisation noise"}
+"""Artifacts that quantisation makes too inexact, and how a breach begins: a mean over few of many rows has no range."""
+
+
+@pytest.mark.parametrize("choice", choose([]), ids=lambda choice: choice.name)
+@pytest.mark.parametrize("name", TINY)
+def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) -> None:
+    from pipelines.paths import path_module
+
+    model, module = TINY[name], path_module(choice.card.name)
+    reference.compute(model, tmp_path / "reference.npz")
+    answers = reference.read(tmp_path / "reference.npz")
+    (tmp_path / "payload").mkdir()
+    module.package(model, tmp_path / "payload", choice.variant)
+    with module.open(tmp_path / "payload", 1) as session:
+        calls, flips, accuracy = compared(session.predict, answers, model.spec.task)
+    certificate = certify(
+        artifact_sha256="",
+        basis_sha256="",
+        answers_sha256="",
+        reference="",
+        tolerance=choice.chosen.tolerance,
+        task=model.spec.task,
+        from_user=False,
+        calls=calls,
+        flips=flips,
+        accuracy=accuracy,
+        reference_accuracy=None,
+    )
+    expected = UNFIT.get((name, choice.name))
+    assert certificate.passed == (expected is None), certificate.breaches
+    assert expected is None or certificate.breaches[0].startswith(expected)
+    sets = {call.probe.set for call in calls}
+    assert sets == ({"random"} if model.rows is None else {"evaluation", "random"})
+    lengths = {call.probe.inputs["ids"].shape[1] for call in calls if "ids" in call.probe.inputs}
+    assert lengths == ({2, 21, 40} if model.spec.lengths else set())
+
+
+def test_the_tiny_models_twins_are_equal() -> None:
+    for model in TINY.values():
+        inputs = model.spec.draw(3, {name: high for name, (_, high) in model.spec.lengths.items()}, 4)
+        found, expected = model.form("keras")(inputs), model.reference(inputs)
+        for name, want in expected.items():
+            assert np.abs(np.asarray(found[name]) - want).max() < 1e-4 * np.abs(want).max()
