@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 REQUIRES = ("torch", "executorch", "torchao", "kserve")
 
+# int8: five seeds of mnist_cnn gave 35.5 dB and more, faults in the network 28 and less.
 CARD = Card(
     name="executorch",
     title="ExecuTorch (XNNPACK)",
@@ -25,7 +26,7 @@ CARD = Card(
             "weights and activations in int8, calibrated on training data",
             "torch",
             REQUIRES,
-            Tolerance(min_sqnr_db=30, min_top1=0.98, judges_random=False),
+            Tolerance(min_sqnr_db=32, min_top1=0.98, judges_random=False),
         ),
     },
     extra="executorch",

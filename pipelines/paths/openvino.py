@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 REQUIRES = ("torch", "onnx", "onnxscript", "openvino", "kserve")
 
+# Floors below what five seeds of mnist_cnn gave (float16 66 dB and more, bfloat16 50, int8 33.5), and above what faults
+# in the network give (28 dB and less).
 CARD = Card(
     name="openvino",
     title="OpenVINO",
     variants={
         "fp32": Variant("computed in float32", "torch", REQUIRES),
-        "fp16": Variant("stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=55)),
-        "bf16": Variant("computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=40, min_top1=0.99)),
+        "fp16": Variant("stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=60)),
+        "bf16": Variant("computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=45, min_top1=0.99)),
         "int8": Variant(
             "weights and activations in int8 by NNCF, calibrated on training data",
             "torch",
             (*REQUIRES, "nncf"),
-            Tolerance(min_sqnr_db=26.5, min_top1=0.98, judges_random=False),
+            Tolerance(min_sqnr_db=30, min_top1=0.98, judges_random=False),
         ),
     },
     extra="openvino",

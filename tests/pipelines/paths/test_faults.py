@@ -51,7 +51,13 @@ def scaled(network, images):
 
 
 FAULTS = (epsilon, weights, dead_channel, shifted, mirrored, scaled)
-HIDDEN = {("scaled", "litert:int8"), ("scaled", "litert:int8-dynamic"), ("scaled", "onnxruntime:int8")}
+HIDDEN = {
+    ("scaled", name)
+    for name in (
+        *("litert:int8", "litert:int8-dynamic", "onnxruntime:int8"),
+        *("openvino:bf16", "openvino:int8", "executorch:int8"),
+    )
+}
 
 
 def passed_by(trained: TrainedModel, change: Callable) -> set[str]:

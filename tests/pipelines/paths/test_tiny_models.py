@@ -10,11 +10,22 @@ from tiny_models import TINY
 
 from pipelines.artifacts import reference
 from pipelines.artifacts.parity import certify
+from pipelines.base.errors import NotOnThisMachine
 from pipelines.paths.choose import Choice, choose
 from pipelines.stages.functions import compared
 
-UNFIT = {("embedding", "litert:int8"): "random inputs: signal to quantisation noise"}
-"""Artifacts that quantisation makes too inexact, and how a breach begins: a mean over few of many rows has no range."""
+UNFIT = {
+    ("embedding", "litert:int8"): "random inputs: signal to quantisation noise",
+    ("embedding", "openvino:int8"): "smallest cosine of a row",
+    ("two_inputs", "openvino:int8"): "evaluation inputs: signal to quantisation noise",
+    ("plain", "openvino:int8"): "evaluation inputs: signal to quantisation noise",
+}
+"""Artifacts that quantisation makes too inexact, and a breach: one layer averages no errors out, as a network does."""
+CANNOT = dict.fromkeys(
+    [("embedding", "executorch:fp32"), ("embedding", "executorch:int8")],
+    "reshape only supports 1 dynamic dimension",
+)
+"""Models that a converter refuses, and its words."""
 
 
 @pytest.mark.parametrize("choice", choose([]), ids=lambda choice: choice.name)
@@ -26,7 +37,14 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) ->
     reference.compute(model, tmp_path / "reference.npz")
     answers = reference.read(tmp_path / "reference.npz")
     (tmp_path / "payload").mkdir()
-    module.package(model, tmp_path / "payload", choice.variant)
+    if (name, choice.name) in CANNOT:
+        with pytest.raises(Exception, match=CANNOT[name, choice.name]):
+            module.package(model, tmp_path / "payload", choice.variant)
+        return
+    try:
+        module.package(model, tmp_path / "payload", choice.variant)
+    except NotOnThisMachine as error:
+        pytest.skip(str(error))
     with module.open(tmp_path / "payload", 1) as session:
         calls, flips, accuracy = compared(session.predict, answers, model.spec.task)
     certificate = certify(
@@ -44,7 +62,7 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) ->
     )
     expected = UNFIT.get((name, choice.name))
     assert certificate.passed == (expected is None), certificate.breaches
-    assert expected is None or certificate.breaches[0].startswith(expected)
+    assert expected is None or any(breach.startswith(expected) for breach in certificate.breaches)
     sets = {call.probe.set for call in calls}
     assert sets == ({"random"} if model.rows is None else {"evaluation", "random"})
     lengths = {call.probe.inputs["ids"].shape[1] for call in calls if "ids" in call.probe.inputs}

@@ -20,14 +20,15 @@ from pipelines.paths import PATHS, path_module
 from pipelines.report.json_face import read
 from pipelines.results import IN_PROCESS, Cause, Report
 
-SECONDS = "1.5"
-pytestmark = pytest.mark.timeout(900)  # every variant is packaged and served, beside the tests of another worker
+SECONDS = "0.8"
+EXPORTS = ("onnxruntime:pytorch", "onnxruntime:keras")
+pytestmark = pytest.mark.timeout(1600)  # every variant is packaged and served, beside the tests of another worker
 
 
 @pytest.fixture(scope="module")
 def report(cli: Any) -> Report:
     """A whole run; short load tests."""
-    done = cli("run", "mnist_cnn", "--duration", SECONDS, "--budget", "0", timeout_s=800)
+    done = cli("run", "mnist_cnn", "--duration", SECONDS, "--budget", "0", timeout_s=1500)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "Ship " in done.stdout
     return read(cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.json")
@@ -37,6 +38,10 @@ def test_every_variant_of_every_path_is_ok_in_every_stage(report: Report) -> Non
     wanted = [(name, variant) for name in PATHS for variant in path_module(name).CARD.variants]
     assert [(row.path, row.variant) for row in report.artifacts] == wanted
     for row in report.artifacts:
+        if row.status == "skipped":  # some precisions are not every processor's
+            assert str(row.reason).startswith("this processor does not compute in "), row
+            assert row.path == "openvino"
+            continue
         assert (row.status, row.reason) == ("ok", None), row
         assert row.certificate is not None
         assert row.certificate.passed
@@ -50,7 +55,11 @@ def test_every_row_was_served_measured_and_answered_right(report: Report) -> Non
         for protocol in (IN_PROCESS, *path_module(name).CARD.protocols)
     }
     assert {(row.path, row.variant, row.way) for row in report.rows} == wanted
+    skipped = {(row.path, row.variant) for row in report.artifacts if row.status == "skipped"}
     for row in report.rows:
+        if (row.path, row.variant) in skipped:
+            assert (row.status, row.measurement) == ("skipped", "missing")
+            continue
         assert row.status == "ok", row
         assert [scenario.name for scenario in row.scenarios] == ["single-stream", "offline", "server"]
         assert all(scenario.match_share == 1.0 for scenario in row.scenarios), row
@@ -96,7 +105,7 @@ def test_the_report_is_there_in_every_form(cli: Any, report: Report) -> None:
 
 
 def test_a_second_run_rebuilds_nothing(cli: Any, report: Report) -> None:
-    rows = cli.json("run", "mnist_cnn", "litert:fp32", "onnxruntime", "--duration", "0.5", "--budget", "0")
+    rows = cli.json("run", "mnist_cnn", "litert:fp32", "onnxruntime:pytorch", "--duration", "0.5", "--budget", "0")
     assert rows["training"]["cached"] is True
     assert all(row["cached"] for row in rows["artifacts"])
     assert all(row["package"] is None and row["verify"] is None for row in rows["artifacts"])
@@ -209,7 +218,7 @@ def test_a_server_killed_during_a_load_test_is_a_failed_row_and_a_finished_run(
 
 def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, nothing_left: Any) -> None:
     # The seed of an order that begins with pytorch, in process and then served.
-    process = cli.start("run", "mnist_cnn", "onnxruntime", "--duration", "4", "--seed", "0")
+    process = cli.start("run", "mnist_cnn", *EXPORTS, "--duration", "4", "--seed", "0")
     wait_for_server(process, "serving.open_inference")
     assert process.stderr is not None
     while not process.stderr.readline().endswith(", offline\n"):  # one scenario of the first protocol is done
@@ -243,7 +252,7 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
 
 
 def test_ctrl_c_while_training_ends_with_a_report(fresh_cli: Any, nothing_left: Any) -> None:
-    process = fresh_cli.start("run", "mnist_cnn", "onnxruntime", "litert:fp32")
+    process = fresh_cli.start("run", "mnist_cnn", *EXPORTS, "litert:fp32")
     reports, deadline = fresh_cli.workspace / "reports" / "mnist_cnn", time.monotonic() + 60
     while not any(log.stat().st_size for log in reports.glob("*/logs/train-pytorch.log")):  # an epoch is done
         assert time.monotonic() < deadline
