@@ -13,6 +13,7 @@ from html import escape
 from typing import Any
 
 from pipelines.report import load_figures, looks, numbers
+from pipelines.report.best import MANY, artifact_of, best, path_of
 from pipelines.report.lines import Line, invalid_because
 from pipelines.results import IN_PROCESS, ArtifactRow
 
@@ -36,6 +37,10 @@ class Figure:
     wide: bool = False
 
 
+TALL = 12
+"""Of plots with more rows than these, the axis is on top: below, it would be out of sight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """One row of a plot: its name, the number of its path, and its mark."""
@@ -53,8 +58,10 @@ def path_places(found: Sequence[Line]) -> dict[str, int]:
 
 
 def figures(found: Sequence[Line]) -> list[Figure]:
-    """Make the plots that have data."""
-    places = path_places(found)
+    """Make the plots that have data; of many rows, they show the best of each artifact, and lines that of each path."""
+    everything, places = found, path_places(found)
+    if len(found) > MANY:
+        found = best(found, artifact_of)
     artifacts = list({id(line.artifact): line.artifact for line in found if line.artifact}.values())
     made = [
         _latency("server", "Server latency, ms", "Poisson arrivals at one rate for all rows", found, places),
@@ -96,6 +103,8 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _parity(artifacts, places),
         _accuracy(artifacts, places),
     ]
+    if len(everything) > MANY:
+        found = best(everything, path_of)
     return [figure for figure in [*made, *_loads(found, places)] if figure]
 
 
@@ -339,9 +348,10 @@ def _points(
 def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
     """Make the layout that all figures share: rows from top to bottom, each name above its mark."""
     rows = len(names)
+    on_top = axis and rows > TALL
     return {
         "height": rows * ROW_PX + (AXIS_PX if axis else 8),
-        "margin": {"l": 4, "r": 8, "t": 0, "b": AXIS_PX if axis else 8, "pad": 0},
+        "margin": {"l": 4, "r": 8, "t": AXIS_PX if on_top else 0, "b": AXIS_PX if axis and not on_top else 8, "pad": 0},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "var(--sans)", "size": 12, "color": "var(--ink)"},
@@ -353,6 +363,7 @@ def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
             "zeroline": False,
             "gridcolor": "var(--grid)",
             "tickfont": {"color": "var(--muted)", "size": 11},
+            "side": "top" if on_top else "bottom",
         },
         "yaxis": {"range": [rows - 0.36, -0.64], "fixedrange": True, "visible": False},
         "annotations": [

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.base.files import write_bytes
 from pipelines.report import fairness_view, figures, looks, numbers, views
+from pipelines.report.best import MANY, best, path_of
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import columns, lines, troubles
@@ -56,6 +57,9 @@ def render(report: Report) -> str:
     return environment.get_template("page.html").render(
         report=report,
         lines=found,
+        table=sorted(found, key=lambda line: not (report.recommendation.row or "").startswith(f"{line.row.path} ")),
+        leads={line.name for line in best(found, path_of)},
+        is_long=len(found) > MANY,
         places=figures.path_places(found),
         colours=looks.COLOURS,
         texture=looks.nth,

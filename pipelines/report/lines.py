@@ -209,11 +209,13 @@ OF_TASK: dict[str, tuple[Column, ...]] = {
 
 def columns(report: Report) -> list[Column]:
     """List the columns of the key figures of a report's model."""
-    place = next(index for index, column in enumerate(COLUMNS) if column.group != "artifact")
+    place = 1 + max(index for index, column in enumerate(COLUMNS) if column.group == "artifact")
     return [*COLUMNS[:place], *OF_TASK[report.task], *COLUMNS[place:]]
 
 
 COLUMNS: tuple[Column, ...] = (
+    load_column("server", "p99", "ms", "latency.p99_ms"),
+    load_column("server", "p50", "ms", "latency.p50_ms"),
     Column("artifact", "Size", "MB", _size, numbers.megabytes),
     Column("artifact", "Max diff", "abs", _of_certificate("max_abs"), numbers.scientific),
     Column(
@@ -232,8 +234,6 @@ COLUMNS: tuple[Column, ...] = (
         numbers.megabytes,
         spread=spread_of("peak_memory_bytes"),
     ),
-    load_column("server", "p50", "ms", "latency.p50_ms"),
-    load_column("server", "p99", "ms", "latency.p99_ms"),
     load_column("single-stream", "p50", "ms", "latency.p50_ms"),
     cpu_column("Server", "ms", "server.cpu_ms_per_request"),
     cpu_column("Client", "µs", "generator.cpu_us_per_request"),

@@ -36,6 +36,31 @@
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
+  // A table's filters hide rows; on paper, all of them are there.
+  for (const filters of document.querySelectorAll("fieldset.filters")) {
+    const rows = [...document.getElementById(filters.dataset.for).tBodies[0].rows];
+    const { where, path, lead } = filters.elements;
+    const apply = () => {
+      for (const row of rows) {
+        const fits = [
+          !where.value || row.dataset.where === where.value,
+          !path.value || row.dataset.path === path.value,
+          !lead.checked || "lead" in row.dataset,
+        ];
+        row.classList.toggle("out", fits.includes(false));
+      }
+      const shown = rows.filter((row) => !row.classList.contains("out")).length;
+      filters.querySelector("output").textContent = `${shown} of ${rows.length} rows`;
+    };
+    filters.addEventListener("change", (event) => {
+      // Whoever chooses a path or a place wants to see its rows.
+      if (event.target !== lead) lead.checked = false;
+      apply();
+    });
+    filters.hidden = false;
+    apply();
+  }
+
   // Tables: a click on a header sorts by it; cells without a value stay at the end.
   const key = (row, column) => {
     const cell = row.cells[column];

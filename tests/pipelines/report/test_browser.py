@@ -131,3 +131,29 @@ def test_without_scripts_the_tables_are_there_and_the_plots_are_not(pages: dict[
         assert page.value("document.querySelectorAll('#key table tbody tr').length") == 22
         assert page.value("getComputedStyle(document.querySelector('.plots')).display") == "none"
         assert page.value("document.querySelector('noscript').getBoundingClientRect().height") > 10
+
+
+def test_the_filters_of_the_table_hide_rows_and_paper_shows_them(pages: dict[str, Path]) -> None:
+    shown = "[...document.querySelectorAll('#rows tbody tr')].filter((row) => row.offsetHeight > 0).length"
+    said = "document.querySelector('.filters output').textContent"
+
+    def choose(name: str, value: str) -> str:
+        return (
+            f"(() => {{ const one = document.querySelector('.filters').elements.{name}; one.value = '{value}';"
+            " one.dispatchEvent(new Event('change', { bubbles: true })); })()"
+        )
+
+    with Page() as page:
+        page.open(pages["full"])
+        assert (page.value(shown), page.value(said)) == (22, "22 of 22 rows")
+        page.value("document.querySelector('.filters').elements.lead.click()")
+        paths = page.value("document.querySelectorAll('.filters select[name=path] option').length") - 1
+        assert page.value(shown) == paths > 1
+        page.value(choose("where", "in-process"))  # unfolds
+        inside = page.value(shown)
+        assert page.value(said) == f"{inside} of 22 rows"
+        page.value(choose("path", "litert"))
+        assert 0 < page.value(shown) <= inside
+        page.value("dispatchEvent(new Event('beforeprint'))")
+        assert page.value(shown) == 22
+        assert page.problems == []
