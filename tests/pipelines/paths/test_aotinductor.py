@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cxx import NEEDS_COMPILER
 
 from models.trained import TrainedModel
 from pipelines.base.errors import NotOnThisMachine, SlipwayError, UserError
@@ -21,6 +22,7 @@ from serving.launch import LaunchRequest, free_ports, serve
 from serving.open_inference.recipe import recipe
 from serving.open_inference.runtimes.aotinductor import compiled_for
 
+pytestmark = NEEDS_COMPILER
 FILE = "mnist_cnn/model.aoti.pt2"
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cxx import NEEDS_COMPILER
 
 from models.trained import TrainedModel
 from pipelines.base.errors import NotOnThisMachine, SlipwayError
 from pipelines.paths import Session, path_module, torch_compile
 from pipelines.stages.worker import run_stage
+
+pytestmark = NEEDS_COMPILER
 
 
 @pytest.fixture(scope="module")
