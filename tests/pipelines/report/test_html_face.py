@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
-from report_samples import INJECTION, curved, full, many, nothing, row, scenario
+from report_samples import INJECTION, artifact, curved, full, many, nothing, report, row, scenario
 
 from pipelines.fairness.rounds import changed
 from pipelines.report import figures, html_face
@@ -196,3 +196,9 @@ def test_values_of_the_sample_stand_in_the_plots() -> None:
     assert made["size"].data[0]["text"][0] == "19.4"
     assert made["share"].data[0]["y"] == list(range(len(made["share"].data[0]["x"])))
     assert "! torchserve eager torchserve-rest" in [a["text"] for a in made["latency-server"].layout["annotations"]]
+
+
+def test_the_first_call_is_told_apart_from_the_cold_start() -> None:
+    one = row("torch-compile", "fp32", IN_PROCESS, cold_start_s=29.9, first_call_s=25.8)
+    page = html_face.render(report((artifact("torch-compile"),), (one,)))
+    assert "first call after 30 s from the start of the process; the call itself took 26 s" in page
