@@ -77,7 +77,7 @@ def serve(chosen: argparse.Namespace) -> int:
     if not path.is_file() or not os.access(path, os.R_OK):
         return _say(f"the model must be a file that can be read. {first}", BAD_ARGUMENTS)
     if name is None:
-        endings = ", ".join(Path(file).suffix for files in RUNTIMES.values() for file in files)
+        endings = ", ".join(file.removeprefix("model") for files in RUNTIMES.values() for file in files)
         return _say(f"the model must end in {endings}, or --runtime name its runtime. {first}", BAD_ARGUMENTS)
     needs = runtime(name)
     wrong = shortage(f"KServe's server with {needs.TITLE}", needs.NEEDED_MB * MB, memory_limit())

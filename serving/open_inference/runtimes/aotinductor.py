@@ -52,4 +52,4 @@ def compiled_for(path: Path) -> tuple[str, tuple[str, ...]]:
             facts = json.loads(archive.read(name))
         return facts["AOTI_MACHINE"], tuple(facts["AOTI_CPU_ISA"].lower().split())
     except (OSError, zipfile.BadZipFile, StopIteration, ValueError, KeyError) as error:
-        raise NotLoadable(f"{path} does not tell what it is compiled for: {error!r}") from error
+        raise NotLoadable(f"{path} cannot be loaded: it does not tell what it is compiled for: {error!r}") from error

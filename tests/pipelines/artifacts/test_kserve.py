@@ -19,7 +19,7 @@ from pipelines.paths import PATHS, path_module
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = ROOT / "deploy" / "kserve"
-SERVED = [name for name in PATHS if path_module(name).CARD.server]
+SERVED = [name for name in PATHS if path_module(name).CARD.container]
 NAMES = [f"{path}{suffix}.yaml" for path in SERVED for suffix in ("", "-canary")]
 IMAGES = ("TF_SERVING_IMAGE", "TORCHSERVE_IMAGE", "OPEN_INFERENCE_IMAGE")
 SCALARS: dict[str, type | tuple[type, ...]] = {

@@ -217,7 +217,7 @@ def test_a_server_killed_during_a_load_test_is_a_failed_row_and_a_finished_run(
     wait_for_server(process, KILLED[artifact]).kill()
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 1, errors
-    rows = {row["protocol"]: row for row in json.loads(output)["rows"]}
+    rows = {row["protocol"] or row["where"]: row for row in json.loads(output)["rows"]}
     assert rows[IN_PROCESS]["status"] == "ok"
     # Which protocol comes first is chance.
     protocols = path_module(artifact.partition(":")[0]).CARD.protocols

@@ -223,7 +223,7 @@ def test_a_damaged_file_ends_the_server_with_one_line(name: str, payloads: Paylo
 def test_a_file_of_an_unknown_ending_ends_the_server_with_one_line(payloads: Payloads, tmp_path: Path) -> None:
     file = shutil.copy(payloads("onnxruntime") / MODEL / "model.onnx", tmp_path / "model.bin")
     said = refusal(f"--model_path={file}")
-    assert "must end in .onnx, .ort, .xml, .pt2, .pte, .tflite, or --runtime name its runtime" in said
+    assert "must end in .onnx, .ort, .xml, .pt2, .aoti.pt2, .pte, .tflite, or --runtime name its runtime" in said
     assert f"Received: {file}. Package the model first: slipway package {MODEL} onnxruntime;" in said
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,16 @@ import torch
 from PIL import Image
 
 from serving.torchserve import handler
+
+
+@pytest.fixture(autouse=True)
+def limit_of_a_worker() -> Iterator[None]:
+    """Python's own limit of recursion, which a worker has; some frameworks that other tests import raise it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
 
 SETTINGS = handler.Settings.of(
     {
