@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RUNTIME = ("onnx", "onnxruntime", "kserve")
 FROM_PYTORCH = ("torch", "onnxscript", *RUNTIME)
 
+# int8: five seeds of mnist_cnn gave 34.5 dB and more, faults in the network 28 and less.
 CARD = Card(
     name="onnxruntime",
     title="ONNX Runtime",
@@ -39,7 +40,7 @@ CARD = Card(
             "weights and activations in int8, calibrated on training data",
             "torch",
             FROM_PYTORCH,
-            Tolerance(min_sqnr_db=33, min_top1=0.98, min_cosine=0.999, judges_random=False),
+            Tolerance(min_sqnr_db=31, min_top1=0.98, min_cosine=0.999, judges_random=False),
         ),
         "ort": Variant("ONNX Runtime's own format, optimised beforehand", "torch", FROM_PYTORCH),
     },
@@ -116,7 +117,8 @@ def _int8(model: Model) -> onnx.ModelProto:
     """Quantise with the extremes of all calibration rows.
 
     Activations are unsigned and weights signed, which the processors' instructions multiply; one scale for all
-    channels of a weight would be far too coarse.
+    channels of a weight would be far too coarse. Weights have seven bits: processors without VNNI add two products in
+    16 bits, which eight bits overflow.
     """
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -145,6 +147,7 @@ def _int8(model: Model) -> onnx.ModelProto:
             Rows(),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
