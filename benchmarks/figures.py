@@ -93,12 +93,17 @@ def summary_table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", about(results)])
 
 
+def how_often(results: dict[str, Any]) -> str:
+    """Says of how many runs the figures are."""
+    return "One run" if results["runs"] == 1 else f"Medians of {results['runs']} runs"
+
+
 def about(results: dict[str, Any]) -> str:
     """Describes where and how the figures were measured."""
     machine, versions = results["machine"], results["versions"]
     shown = ", ".join(f"{name} {versions[name]}" for name in ("torch", "tensorflow", "onnxruntime") if name in versions)
     return (
-        f"Medians of {results['runs']} runs by `{results['command']}` on {results['measured'][:10]}: "
+        f"{how_often(results)} by `{results['command']}` on {results['measured'][:10]}: "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system'].split()[0]}, Python {machine['python']}, "
         f"{shown}. `server` offers {results['rate_per_s']:g} requests/s; one compute thread everywhere; server and "
         "load generator share the cores."
@@ -143,7 +148,7 @@ def tf_serving_table(results: dict[str, Any]) -> str:
         "|---|--:|--:|--:|--:|--:|",
     ]
     lines += [line for row in results["rows"] for line in _side_by_side(row)]
-    runs = f"Medians of {results['runs']} runs by `python benchmarks/tf_serving/run.py`"
+    runs = f"{how_often(results)} by `python benchmarks/tf_serving/run.py`"
     return "\n".join([*lines, "", f"{runs}: {results['machine']}."])
 
 
@@ -192,7 +197,7 @@ def containers_table(results: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"Medians of {results['runs']} runs by `{results['command']}` on {results['measured'][:10]}, {stand_in}: "
+            f"{how_often(results)} by `{results['command']}` on {results['measured'][:10]}, {stand_in}: "
             f"{results['cores']} cores, engine {results['engine']}; torch is a CPU wheel from `wheelhouse/`.",
         ]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from models.dataset import Dataset
     from models.spec import ModelSpec
 
+FORMS = {"torch": "pytorch", "keras": "tensorflow"}
+"""The forms that converters take, and the framework of each.
+
+``torch``: a module in evaluation mode that takes the inputs in the spec's order. ``keras``: a model that maps
+{input name: tensor} to {output name: tensor}.
+"""
+
 
 class Model(Protocol):
-    """Something trained.
-
-    ``forms`` are names of what converters take: ``torch``, a module in evaluation mode that takes the inputs in the
-    spec's order; ``keras``, a model that maps {input name: tensor} to {output name: tensor}.
-    """
+    """Something trained."""
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -29,8 +32,8 @@ class Model(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def forms(self) -> Mapping[str, str]:
-        """The framework of each form."""
+    def forms(self) -> Collection[str]:
+        """Those of :data:`FORMS` that the model can be had in."""
         ...
 
     def form(self, name: str) -> Any:

@@ -42,6 +42,7 @@ class Classes:
         return self.labels[number] if self.labels else str(number)
 
 
+@dataclass(frozen=True, slots=True)
 class Vectors:
     """Embeddings, float (N, size): two of them are compared by the cosine of their angle."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import MODELS, dataset, task, training, weights
+from models import MODELS, dataset, training, weights
 from models import spec as spec_module
 from models.dataset import Dataset, InputRange
+from models.model import FORMS
 from models.spec import ModelSpec, spec_of
 
 if TYPE_CHECKING:
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
 
     from models.training import OnEpoch
 
-FORMS = {"torch": "pytorch", "keras": "tensorflow"}
 WEIGHTS, TRAINING = "weights.safetensors", "training.json"
 CALIBRATION_ROWS = 256
 
 
 def code_of(name: str) -> tuple[ModuleType, ...]:
     """Return the modules that shape a model: those that all models share, and its own package."""
-    return spec_module, task, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
+    return spec_module, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class TrainedModel:
         return self.spec.name
 
     @property
-    def forms(self) -> Mapping[str, str]:
-        """The framework of each form: a network for it is in the model's package."""
+    def forms(self) -> Collection[str]:
+        """All forms: a network for each is in the model's package."""
         return FORMS
 
     def form(self, name: str) -> Any:

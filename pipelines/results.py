@@ -368,7 +368,7 @@ class ArtifactRow:
     ]
     lifecycle: Annotated[
         str | None,
-        Doc("Since when its technology is beta, deprecated or archived, with the source; or null."),
+        Doc("Since when its technology is deprecated or archived, with the source; or null."),
     ] = None
     cached: Annotated[bool, Doc("Whether the artifact came from the build cache.")] = False
     folder: Annotated[str | None, Doc("Where the artifact lies.")] = None

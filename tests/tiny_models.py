@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from models.dataset import Dataset
+from models.model import FORMS
 from models.spec import BATCH, Integers, ModelSpec, OneOf, TensorSpec, Uniform
 from models.task import Classes, Plain, Vectors
-from models.trained import FORMS
 
 RNG = np.random.default_rng(5)
 WEIGHTS = RNG.normal(size=(7, 3)).astype("float32")
@@ -34,7 +34,7 @@ class TinyModel:
         return self.spec.name
 
     @property
-    def forms(self) -> Mapping[str, str]:
+    def forms(self) -> Collection[str]:
         return FORMS
 
     def form(self, name: str) -> Any:

@@ -22,8 +22,8 @@ class MissingExtra(SlipwayError):
     """A path cannot run here because libraries or tools are missing: the row is skipped."""
 
 
-class NotOnThisMachine(SlipwayError):
-    """A path cannot run on this machine, whatever is installed: the row is skipped."""
+class NotPossible(SlipwayError):
+    """A path cannot run on this machine or take this model, whatever is installed: the row is skipped."""
 
 
 def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:

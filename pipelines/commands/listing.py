@@ -24,6 +24,7 @@ def list_command(workspace: Any, as_json: bool) -> None:
         {
             "name": card.name,
             "title": card.title,
+            "takes": list(card.takes),
             "lifecycle": str(card.lifecycle) if card.lifecycle else None,
             "variants": {
                 name: {

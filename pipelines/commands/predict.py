@@ -19,7 +19,7 @@ from pipelines.commands.base import command, emit, running_servers
     "predict torchserve - --url http://127.0.0.1:8080 --token-file key.txt < digit.npy",
 )
 @click.argument("path", metavar="PATH[:VARIANT]")
-@click.argument("inputs", nargs=-1, metavar="[PICTURE|ARRAY.npy|-]...")
+@click.argument("inputs", nargs=-1, metavar="[PICTURE|ARRAY.npy|ARRAYS.npz|-]...")
 @click.option("--model", default="mnist_cnn", envvar="SLIPWAY_MODEL", show_default=True)
 @click.option(
     "--from-test-set",
@@ -40,7 +40,10 @@ from pipelines.commands.base import command, emit, running_servers
 @click.option("--resize", is_flag=True, help="Resize a picture of another size.")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Number of labels to print.")
 def predict_command(workspace: Any, path: str, model: str, as_json: bool, **options: Any) -> None:
-    """Print label and probability for pictures, arrays or rows of the test data."""
+    """Print label and probability for pictures, arrays or rows of the test data.
+
+    An .npy file holds the input of a model that has one, an .npz file those of a model that has several.
+    """
     from pipelines.run.predictions import predict_all
 
     answers = predict_all(workspace, model, path, **options)

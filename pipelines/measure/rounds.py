@@ -160,7 +160,9 @@ class Measuring:
         if number > self.repeat:
             title = f"{job.title}, again"
         else:
-            title += f", round {number} of {self.repeat}" * (self.repeat > 1) + self._left()
+            if self.repeat > 1:
+                title = f"{title}, round {number} of {self.repeat}"
+            title += self._left()
             self._done += len(protocols) or 1
         begun = time.monotonic()
         with steps.step(title) as step:

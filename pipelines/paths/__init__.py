@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from models.model import FORMS
 from pipelines.base.errors import unknown
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ PATHS: dict[str, str] = {
     "onnxruntime": "pipelines.paths.onnxruntime",
     "openvino": "pipelines.paths.openvino",
 }
-
-FORMS = {"torch": "pytorch", "keras": "tensorflow"}
-"""The forms that converters take, and their frameworks."""
 
 Arrays = Mapping[str, "np.ndarray"]
 Predict = Callable[[Arrays], "dict[str, np.ndarray]"]
@@ -71,9 +69,9 @@ FP32 = Tolerance(min_sqnr_db=100)
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """What has become of a technology: ``status`` since a time, and the public ``source`` of that."""
+    """The state of a technology that is not maintained as usual, since a time, and the public ``source`` of that."""
 
-    status: Literal["beta", "deprecated", "archived"]
+    status: Literal["deprecated", "archived"]
     since: str
     source: str
 

@@ -42,7 +42,7 @@ BASELINES = {"AVX2": "x86-64-v3", "AVX512": "x86-64-v4"}
 def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``MODEL/model.aoti.pt2`` with its signature, for processors like this one; free dimensions stay free.
 
-    Raises UserError for an unknown variant, and NotOnThisMachine if there is no compiler.
+    Raises UserError for an unknown variant, and NotPossible if there is no compiler.
     """
     import torch
 

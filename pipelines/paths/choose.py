@@ -24,7 +24,7 @@ class Choice:
 
     @property
     def lifecycle(self) -> str | None:
-        """What has become of the path and of the variant; None for what is maintained as usual."""
+        """The lifecycle of the path and of the variant; None for what is maintained as usual."""
         return "; ".join(str(one) for one in (self.card.lifecycle, self.chosen.lifecycle) if one) or None
 
     @property

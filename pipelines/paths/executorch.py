@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.paths import Card, Lifecycle, Session, Tolerance, Variant
+from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
 from pipelines.paths.exported import MAX_BATCH, export
 
@@ -33,7 +33,6 @@ CARD = Card(
     server=SERVER,
     protocols=PROTOCOLS,
     sources=("serving.open_inference.runtimes.executorch", "pipelines.paths.behind", "pipelines.paths.exported"),
-    lifecycle=Lifecycle("beta", "its first release", "pypi.org/project/executorch/1.5.1"),
 )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.base.errors import NotOnThisMachine
+from pipelines.base.errors import NotPossible
 
 
 def require_compiler() -> None:
-    """Raise NotOnThisMachine if there is no C++ compiler."""
+    """Raise NotPossible if there is no C++ compiler."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler as error:
-        raise NotOnThisMachine("Inductor needs a C++ compiler. Install g++, or name one in CXX") from error
+        raise NotPossible("Inductor needs a C++ compiler. Install g++, or name one in CXX") from error
 
 
 @contextmanager

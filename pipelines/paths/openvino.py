@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.base.errors import NotOnThisMachine
+from pipelines.base.errors import NotPossible
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
 from pipelines.paths.to_onnx import to_onnx
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 REQUIRES = ("torch", "onnx", "onnxscript", "openvino", "kserve")
 
-# Floors below what five seeds of mnist_cnn gave (float16 66 dB and more, bfloat16 50, int8 33.5), and above what faults
+# Floors below what five seeds of mnist_cnn gave (float16 66 dB and more, bfloat16 50, int8 32), and above what faults
 # in the network give (28 dB and less).
 CARD = Card(
     name="openvino",
@@ -46,7 +46,7 @@ HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``MODEL/model.xml`` and ``model.bin``, which say in which precision they are to be computed.
 
-    Raises NotOnThisMachine if the processor does not compute in that precision.
+    Raises NotPossible if the processor does not compute in that precision.
     """
     import openvino
 
@@ -55,7 +55,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
     core = openvino.Core()
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if NEEDS[HINTS[variant]] not in able:
-        raise NotOnThisMachine(f"this processor does not compute in {HINTS[variant]}. It can: {', '.join(able)}")
+        raise NotPossible(f"this processor does not compute in {HINTS[variant]}. It can: {', '.join(able)}")
     network = core.read_model(to_onnx(model).SerializeToString())
     if variant == "int8":
         network = _quantised(network, model)

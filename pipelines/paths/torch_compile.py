@@ -35,7 +35,7 @@ CARD = Card(
 
 
 def package(model: Model, folder: Path, variant: str) -> None:  # noqa: ARG001 - there is one
-    """Write ``MODEL/model.pt2`` with its signature. Raises NotOnThisMachine where it could not be compiled."""
+    """Write ``MODEL/model.pt2`` with its signature. Raises NotPossible where it could not be compiled."""
     require_compiler()
     save_program(model, model_folder(model, folder, signature=True))
 

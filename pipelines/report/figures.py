@@ -38,7 +38,7 @@ class Figure:
 
 
 TALL = 12
-"""Of plots with more rows than these, the axis is on top: below, it would be out of sight."""
+"""The most rows of a plot whose axis is at the bottom: below more of them, it would be out of sight."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ def read_input(source: str, spec: ModelSpec, resize: bool) -> dict[str, np.ndarr
         return _from_npz(data, source, spec)
     tensor = spec.inputs[0]
     if len(spec.inputs) > 1:
-        raise UserError(f"{source}: expected an .npz file of {', '.join(one.name for one in spec.inputs)}")
+        wanted = ", ".join(one.name for one in spec.inputs)
+        raise UserError(f"{source}: expected an .npz file of {wanted}. Received: another file")
     if data.startswith(NPY_MAGIC):
         return {tensor.name: _from_npy(data, source, tensor)}
     if spec.preprocessing is None:
@@ -90,8 +91,10 @@ def _from_npz(data: bytes, source: str, spec: ModelSpec) -> dict[str, np.ndarray
     if set(arrays) != {tensor.name for tensor in spec.inputs}:
         raise UserError(f"{source}: expected the arrays {wanted}. Received: {', '.join(sorted(arrays)) or 'none'}")
     found = {tensor.name: _checked(arrays[tensor.name], source, tensor) for tensor in spec.inputs}
-    if len({len(array) for array in found.values()}) > 1:
-        raise UserError(f"{source}: expected the same number of rows in {wanted}. Received: different ones")
+    rows = [len(array) for array in found.values()]
+    if len(set(rows)) > 1:
+        received = ", ".join(map(str, rows))
+        raise UserError(f"{source}: expected the same number of rows in {wanted}. Received: {received}")
     return found
 
 

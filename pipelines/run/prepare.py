@@ -13,13 +13,14 @@ from typing import TypeVar
 from pydantic import TypeAdapter
 
 from models import trained
+from models.model import Model
 from models.trained import TrainedModel
 from pipelines.artifacts import artifact as artifacts
 from pipelines.artifacts import parity, reference, store
 from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest, read_certificate
 from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
-from pipelines.base.errors import MissingExtra, NotOnThisMachine, SlipwayError, UserError
+from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.base.files import link
 from pipelines.base.progress import say
 from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
@@ -146,10 +147,19 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
         return step()
     except MissingExtra as error:
         return replace(row, status="skipped", reason=f"{error}; {install_command(extra)}")
-    except NotOnThisMachine as error:
+    except NotPossible as error:
         return replace(row, status="skipped", reason=str(error))
     except (SlipwayError, OSError) as error:
         return replace(row, status="failed", reason=str(error))
+
+
+def check_form(model: Model, choice: Choice) -> None:
+    """Raise NotPossible if the model cannot be had in the form that the variant is made from."""
+    if choice.chosen.takes not in model.forms:
+        raise NotPossible(
+            f"{choice.name} is made from the form {choice.chosen.takes}. Received: {model.name}, which has "
+            f"{', '.join(model.forms) or 'none'}"
+        )
 
 
 def check_installed(choice: Choice) -> None:
@@ -162,9 +172,10 @@ def check_installed(choice: Choice) -> None:
 def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
     """Build the artifact of one variant; return it, True if it was cached, and the resources that building used.
 
-    Raises MissingExtra or SlipwayError.
+    Raises NotPossible, MissingExtra or SlipwayError.
     """
     card, variant = choice.card, choice.variant
+    check_form(model, choice)
     check_installed(choice)
     key = artifacts.artifact_key(card, PATHS[card.name], variant, model.name, model.sha256)
     usage: list[StageUsage] = []

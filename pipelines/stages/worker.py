@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.base.errors import MissingExtra, NotOnThisMachine, SlipwayError, UserError
+from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.base.files import scratch
 from pipelines.results import StageUsage
 from serving.guard import interrupts_deferred, tie_to_parent
@@ -39,7 +39,7 @@ PROGRESS = "progress: "
 # a GPU is an error (level 2); its errors about a model are exceptions.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
 _OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
-_KINDS = {"user": UserError, "missing": MissingExtra, "machine": NotOnThisMachine, "slipway": SlipwayError}
+_KINDS = {"user": UserError, "missing": MissingExtra, "impossible": NotPossible, "slipway": SlipwayError}
 
 
 class StageFailed(SlipwayError):

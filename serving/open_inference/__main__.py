@@ -135,7 +135,7 @@ def _again(chosen: argparse.Namespace, runtime_name: str | None) -> str:
 
 
 def ready(chosen: argparse.Namespace) -> int:
-    """0 if it can predict."""
+    """Return 0 if the model can predict."""
     from serving.open_inference.state import is_ready
 
     host = LOOPBACK if chosen.host == "0.0.0.0" else chosen.host  # noqa: S104 - compared with, not bound to

@@ -13,7 +13,7 @@ import pytest
 from cxx import NEEDS_COMPILER
 
 from models.trained import TrainedModel
-from pipelines.base.errors import NotOnThisMachine, SlipwayError, UserError
+from pipelines.base.errors import NotPossible, SlipwayError, UserError
 from pipelines.paths import aotinductor, path_module
 from pipelines.stages.worker import run_stage
 from serving.clients import Target, client
@@ -96,7 +96,7 @@ def test_without_a_compiler_it_is_skipped_with_the_reason(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     request = {"path": "aotinductor", "variant": "fp32", "model": str(trained.weights.parent), "folder": str(tmp_path)}
-    with pytest.raises(NotOnThisMachine, match=r"needs a C\+\+ compiler. Install g\+\+"):
+    with pytest.raises(NotPossible, match=r"needs a C\+\+ compiler. Install g\+\+"):
         run_stage("package", request, tmp_path / "log")
 
 

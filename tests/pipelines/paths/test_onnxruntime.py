@@ -106,6 +106,8 @@ def test_int8_has_signed_weights_by_channel_and_unsigned_activations(trained: Tr
     for name, weight in weights.items():
         scale = held[name.removesuffix("_quantized") + "_scale"]
         assert list(scale.dims) == [weight.dims[0]]
+        # Seven bits: without VNNI, the sum of two products with eight would overflow 16 bits.
+        assert np.abs(onnx.numpy_helper.to_array(weight).astype(int)).max() <= 64
     graph = onnx.load(tmp_path / "mnist_cnn" / "model.onnx").graph
     points = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"}
     assert {held[name].data_type for name in points} == {onnx.TensorProto.UINT8}

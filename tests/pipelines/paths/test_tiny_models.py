@@ -10,7 +10,7 @@ from tiny_models import TINY
 
 from pipelines.artifacts import reference
 from pipelines.artifacts.parity import certify
-from pipelines.base.errors import NotOnThisMachine
+from pipelines.base.errors import NotPossible
 from pipelines.paths.choose import Choice, choose
 from pipelines.stages.functions import compared
 
@@ -43,7 +43,7 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) ->
         return
     try:
         module.package(model, tmp_path / "payload", choice.variant)
-    except NotOnThisMachine as error:
+    except NotPossible as error:
         pytest.skip(str(error))
     with module.open(tmp_path / "payload", 1) as session:
         calls, flips, accuracy = compared(session.predict, answers, model.spec.task)

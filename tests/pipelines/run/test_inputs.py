@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_models import EMBEDDING, PLAIN, TWO_INPUTS
 
 from models.mnist_cnn import SPEC
 from pipelines.base.errors import UserError
@@ -171,3 +172,67 @@ def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
     path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(UserError, match=r"not a readable \.npy file"):
         read_input(str(path), SPEC, False)
+
+
+def arrays(path: Path, **values: np.ndarray) -> str:
+    np.savez(path, **values)
+    return str(path)
+
+
+def test_a_model_of_several_inputs_takes_an_npz_file(tmp_path: Path) -> None:
+    rows = TWO_INPUTS.spec.draw(3, {}, 1)
+    read = read_input(arrays(tmp_path / "rows.npz", **rows), TWO_INPUTS.spec, False)
+    assert {name: one.shape for name, one in read.items()} == {"left": (3, 4), "right": (3, 3)}
+    assert all(np.array_equal(read[name], rows[name]) for name in rows)
+    single = {name: one[0] for name, one in rows.items()}
+    assert read_input(arrays(tmp_path / "row.npz", **single), TWO_INPUTS.spec, False)["left"].shape == (1, 4)
+
+
+@pytest.mark.parametrize("length", [2, 7, 40])
+def test_a_free_dimension_takes_any_length(tmp_path: Path, length: int) -> None:
+    rows = EMBEDDING.spec.draw(2, {"length": length}, 1)
+    assert read_input(arrays(tmp_path / "a.npz", **rows), EMBEDDING.spec, False)["ids"].shape == (2, length)
+
+
+LEFT, RIGHT = np.zeros((2, 4), "float32"), np.zeros((2, 3), "float32")
+BAD_ARCHIVES = {
+    "one is missing": ({"left": LEFT}, "expected the arrays left, right. Received: left"),
+    "one too many": ({"left": LEFT, "right": RIGHT, "x": LEFT}, "the arrays left, right. Received: left, right, x"),
+    "unequal rows": ({"left": LEFT, "right": RIGHT[:1]}, "the same number of rows in left, right. Received: 2, 1"),
+    "wrong dtype": ({"left": LEFT.astype(int), "right": RIGHT}, r"float32 of shape \(N, 4\) or \(4\). Received: int64"),
+    "other names": ({"x": LEFT}, "expected the arrays left, right. Received: x"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARCHIVES)
+def test_an_npz_file_that_does_not_fit_says_what_was_expected(tmp_path: Path, name: str) -> None:
+    values, message = BAD_ARCHIVES[name]
+    with pytest.raises(UserError, match=message):
+        read_input(arrays(tmp_path / "bad.npz", **values), TWO_INPUTS.spec, False)
+
+
+def told(path: Path) -> str:
+    """The message about a file; empty if it is taken."""
+    try:
+        read_input(str(path), TWO_INPUTS.spec, False)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_a_damaged_npz_file_is_one_line(tmp_path: Path) -> None:
+    whole = Path(arrays(tmp_path / "whole.npz", left=LEFT, right=RIGHT)).read_bytes()
+    for place in range(4, len(whole), 7):
+        damaged = tmp_path / "damaged.npz"
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        assert "\n" not in told(damaged)
+    (tmp_path / "cut.npz").write_bytes(whole[:50])
+    with pytest.raises(UserError, match=r"is not a readable \.npz file of left, right"):
+        read_input(str(tmp_path / "cut.npz"), TWO_INPUTS.spec, False)
+
+
+def test_what_a_model_does_not_take_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected an \.npz file of left, right. Received: another file"):
+        read_input(array(tmp_path / "a.npy", LEFT), TWO_INPUTS.spec, False)
+    with pytest.raises(UserError, match=r"expected an \.npy file of float32 of shape \(N, 7\) or \(7\)"):
+        read_input(picture(tmp_path / "a.png"), PLAIN.spec, False)

@@ -10,14 +10,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tiny_models import PLAIN, TinyModel
 
 import models
 from models.trained import TrainedModel, code_of
 from pipelines.artifacts import parity, reference
 from pipelines.artifacts.artifact import artifact_key
 from pipelines.artifacts.sources import place_of
+from pipelines.base.errors import NotPossible
 from pipelines.paths import FP32, PATHS, path_module
-from pipelines.run.prepare import certificate_basis
+from pipelines.paths.choose import choose_one
+from pipelines.run.prepare import attempt, certificate_basis, check_form, start_row
 from pipelines.stages import answers, functions
 
 Change = Callable[[ModuleType], None]
@@ -80,3 +83,28 @@ def test_a_changed_model_rebuilds_nothing_of_another(tmp_path: Path, monkeypatch
     assert both()[0] == mine
     assert both()[1] != other
     assert {module.__name__ for module in code_of("mnist_cnn")} & {package.name} == set()
+
+
+class OnlyTorch(TinyModel):
+    """A user's own PyTorch model has no Keras twin."""
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        return ("torch",)
+
+
+def test_a_model_without_the_form_of_a_variant_skips_it_with_the_reason() -> None:
+    model = OnlyTorch(PLAIN.spec, PLAIN.torch_form, PLAIN.keras_form)
+    check_form(model, choose_one("onnxruntime:pytorch"))
+    choice = choose_one("onnxruntime:keras")
+    row = attempt(start_row(choice), "onnxruntime", lambda: check_form(model, choice))  # type: ignore[arg-type,return-value]
+    reason = "onnxruntime:keras is made from the form keras. Received: plain, which has torch"
+    assert (row.status, row.reason) == ("skipped", reason)
+
+
+def test_what_this_machine_cannot_do_is_skipped_without_a_command_that_would_not_help() -> None:
+    def refuse() -> Any:
+        raise NotPossible("this processor does not compute in bf16")
+
+    row = attempt(start_row(choose_one("openvino:bf16")), "openvino", refuse)
+    assert (row.status, row.reason) == ("skipped", "this processor does not compute in bf16")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cxx import NEEDS_COMPILER
 
 from pipelines.paths import Session
 from pipelines.paths.behind import open_behind
@@ -34,6 +35,8 @@ IMAGE = np.zeros((2, 28, 28), "float32")
 MODEL = "mnist_cnn"
 SIGNED = ("torch-export", "executorch")
 """Runtimes whose programs have a signature beside them."""
+
+HERE = [pytest.param(name, marks=NEEDS_COMPILER if name == "aotinductor" else ()) for name in RUNTIMES]
 
 Payloads = Callable[[str], Path]
 
@@ -57,7 +60,7 @@ class Behind:
         return np.array_equal(self.ask(protocol, images), self.session.predict({"image": images})["logits"])
 
 
-@pytest.fixture(scope="module", params=list(RUNTIMES))
+@pytest.fixture(scope="module", params=HERE)
 def behind(
     request: pytest.FixtureRequest, payloads: Payloads, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Behind]:
@@ -72,11 +75,11 @@ def metadata(rest: str) -> dict[str, Any]:
         return dict(json.load(answer))
 
 
-def test_each_runtime_is_the_one_of_its_endings(payloads: Payloads) -> None:
-    for name in RUNTIMES:
-        file = find_model(payloads(name) / MODEL)
-        assert file is not None
-        assert file.name in RUNTIMES[name]
+@pytest.mark.parametrize("name", HERE)
+def test_each_runtime_is_the_one_of_its_endings(payloads: Payloads, name: str) -> None:
+    file = find_model(payloads(name) / MODEL)
+    assert file is not None
+    assert file.name in RUNTIMES[name]
 
 
 class TestServed:
@@ -151,7 +154,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_not_loadable(name: str, damage: str, payloads: Payloads, tmp_path: Path) -> None:
     file = damaged(name, payloads, tmp_path / MODEL, DAMAGES[damage])
@@ -212,7 +215,7 @@ runpy.run_module("serving.open_inference", run_name="__main__")
     return done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", HERE)
 def test_a_damaged_file_ends_the_server_with_one_line(name: str, payloads: Payloads, tmp_path: Path) -> None:
     file = damaged(name, payloads, tmp_path / MODEL, DAMAGES["half"])
     said = refusal(f"--model_path={file}")
@@ -241,7 +244,7 @@ def test_a_runtime_that_is_named_wins_over_the_ending(payloads: Payloads, tmp_pa
         assert metadata(f"http://{LOOPBACK}:{rest}")["platform"] == "onnxruntime_onnx"
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", HERE)
 def test_a_runtime_that_is_not_installed_is_named(name: str, payloads: Payloads) -> None:
     about = runtime(name)
     module = about.DISTRIBUTIONS[0].replace("-", "_")
