@@ -6,17 +6,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.paths import Arrays, Card, Session, Tolerance, Variant
+from pipelines.paths import Card, Session, Tolerance, Variant
+from pipelines.paths.behind import model_folder, open_behind
+from serving.open_inference.runtimes.litert import SIGNATURE
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from models.model import Model
 
 CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
 QUANTISED = (*CONVERTED, "litert-quantizer")
 
-# Floors below what five seeds of mnist_cnn gave, and above what faults in the network give (26 dB and less):
+# Floors below what five seeds of mnist_cnn gave, and above what faults in the network give (28 dB and less):
 # float16 68 dB and more, dynamic int8 45, int8 calibrated on 256 rows 36.8. tests/pipelines/paths/test_faults.py.
 CARD = Card(
     name="litert",
@@ -39,14 +39,13 @@ CARD = Card(
     },
     extra="litert",
     no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
+    sources=("serving.open_inference.runtimes.litert", "pipelines.paths.behind"),
 )
-
-SIGNATURE = "serving_default"
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
-    """Write ``<model>.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
-    path = folder / f"{model.name}.tflite"
+    """Write ``MODEL/model.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
+    path = model_folder(model, folder) / "model.tflite"
     float32 = _convert(model, half=variant == "fp16")
     if variant in ("fp32", "fp16"):
         path.write_bytes(float32)
@@ -88,14 +87,5 @@ def _quantise(float32: bytes, variant: str, model: Model) -> bytes:
 
 
 def open(folder: Path, threads: int) -> Session:
-    """Load the flatbuffer into LiteRT's interpreter (XNNPACK kernels); a new batch size re-plans its memory."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    (path,) = folder.glob("*.tflite")
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    runner = interpreter.get_signature_runner(SIGNATURE)
-
-    def predict(inputs: Arrays) -> dict[str, np.ndarray]:
-        return dict(runner(**inputs))
-
-    return Session(predict)
+    """Load the flatbuffer into LiteRT's interpreter with ``threads`` threads. Raises SlipwayError."""
+    return open_behind("litert", folder, threads)

@@ -61,7 +61,7 @@ def test_a_second_time_nothing_is_built_and_it_says_so(cli: Any, folder: Path) -
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("payload/mnist_cnn.tflite", "packaged"),
+        ("payload/mnist_cnn/model.tflite", "packaged"),
         ("manifest.json", "packaged"),
         ("reproduce.sh", "packaged"),
         ("certificate.json", "verified"),
@@ -151,7 +151,7 @@ def test_an_expected_manifest_that_differs_is_exit_code_1(cli: Any, folder: Path
     other.write_text(json.dumps(manifest))
     done = cli("package", "mnist_cnn", VARIANT, "--expect", str(other))
     assert done.returncode == 1
-    assert f"mnist_cnn.tflite: expected {'0' * 64}. Received: " in done.stdout
+    assert f"mnist_cnn/model.tflite: expected {'0' * 64}. Received: " in done.stdout
 
 
 def test_a_manifest_that_is_none_is_the_users_mistake(tmp_path: Path) -> None:

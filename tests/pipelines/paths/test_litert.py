@@ -22,7 +22,7 @@ def rows(cli: Any, trained: TrainedModel) -> dict[str, dict[str, Any]]:
 def interpreter(row: dict[str, Any]) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
-    return Interpreter(model_path=str(Path(row["folder"]) / "payload" / "mnist_cnn.tflite"))
+    return Interpreter(model_path=str(Path(row["folder"]) / "payload" / "mnist_cnn" / "model.tflite"))
 
 
 @pytest.mark.parametrize("variant", litert.CARD.variants)
@@ -63,7 +63,7 @@ class _Guarded(TrainedModel):
 def test_calibration_never_sees_the_test_data(trained: TrainedModel, tmp_path: Path) -> None:
     guarded = _Guarded(trained.spec, trained.framework, trained.weights, trained.sha256)
     litert.package(guarded, tmp_path, "int8")
-    assert (tmp_path / "mnist_cnn.tflite").stat().st_size > 10_000
+    assert (tmp_path / "mnist_cnn" / "model.tflite").stat().st_size > 10_000
     test = {row.tobytes() for row in trained.evaluation().inputs["image"]}
     calibration = trained.calibration().inputs["image"]
     assert len(calibration) == 256

@@ -38,9 +38,6 @@ def payloads(trained: TrainedModel, payload: Path, tmp_path_factory: pytest.Temp
             return payload
         folder, path = tmp_path_factory.mktemp(runtime), path_module(runtime)
         path.package(trained, folder, next(iter(path.CARD.variants)))
-        if runtime == "litert":  # a path without a server: its file is laid where the server looks
-            (folder / trained.name).mkdir()
-            (folder / f"{trained.name}.tflite").rename(folder / trained.name / "model.tflite")
         return folder
 
     return package
