@@ -68,16 +68,17 @@ class SearchResult:
     interrupted: bool = False
 
     def curve(self) -> tuple[CurvePoint, ...]:
-        """One point per rate: its best probe."""
+        """One point per rate: its best probe. One that held the target is better than any that was disqualified."""
         best: dict[float, Trial] = {}
-        for probe in self.probes:
-            known = best.get(probe.rate_per_s)
-            if known is None or (probe.p99_ms or float("inf")) < (known.p99_ms or float("inf")):
-                best[probe.rate_per_s] = probe
+        for probe in sorted(self.probes, key=self._worth):
+            best.setdefault(probe.rate_per_s, probe)
         return tuple(
             CurvePoint(one.rate_per_s, one.answered_per_s, one.p50_ms, one.p99_ms, _holds(one, self.target_ms))
             for _, one in sorted(best.items())
         )
+
+    def _worth(self, probe: Trial) -> tuple[bool, float]:
+        return not _holds(probe, self.target_ms), float("inf") if probe.p99_ms is None else probe.p99_ms
 
 
 def _holds(probe: Trial, target_ms: float) -> bool:

@@ -172,3 +172,14 @@ def test_a_typical_schedule_is_one() -> None:
         times = np.sort(sojourn_s(poisson_arrivals(384.0, 4.0, seed) / NS_PER_S, SERVICE_S))
         assert times[int(0.99 * len(times))] == pytest.approx(wanted, rel=0.05)
     assert typical_seed(600.0, 4.0, CAPACITY, 3) == 3  # beyond capacity there is no average
+
+
+def test_a_rate_that_held_is_held_in_the_curve() -> None:
+    """A probe that was fast but is disqualified does not hide one of the same rate that held the target."""
+    late = Trial(100.0, 100.0, 1.0, 2.0, reason="the load generator sent late", spoilt=True)
+    held, missed = Trial(100.0, 100.0, 3.0, 9.0), Trial(200.0, 200.0, 9.0, 30.0)
+    found = SearchResult(20.0, 100.0, True, True, (100.0, 200.0), CAPACITY, 1.0, (late, held, missed), "")
+    assert [(point.offered_per_s, point.p99_ms, point.held) for point in found.curve()] == [
+        (100.0, 9.0, True),
+        (200.0, 30.0, False),
+    ]
