@@ -57,6 +57,18 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
+class Mask:
+    """Ones, then zeros: each row of the last dimension begins with one 1 or more, and what follows is padding."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+        """Return random values of this kind: each number of ones, from 1 to all, is equally likely."""
+        import numpy as np
+
+        ones = rng.integers(1, shape[-1], (*shape[:-1], 1), endpoint=True)
+        return np.asarray(np.arange(shape[-1]) < ones).astype(dtype)
+
+
+@dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One named tensor of a signature.
 
@@ -68,7 +80,7 @@ class TensorSpec:
     name: str
     dtype: str
     shape: tuple[int | str, ...]
-    values: Uniform | Integers | OneOf | None = None
+    values: Uniform | Integers | OneOf | Mask | None = None
 
     @property
     def sizes(self) -> tuple[int | None, ...]:
@@ -85,7 +97,9 @@ class ImagePreprocessing:
     """The steps from a decoded picture (uint8, 0..255) to one input tensor: ``(pixel - offset) / scale``.
 
     ``channels`` is 1 for greyscale (the tensor then has no channel dimension) or 3 for RGB. ``ground`` is the grey
-    (0..255) behind the subjects of the training data: a picture's transparent parts show it.
+    (0..255) behind the subjects of the training data: a picture's transparent parts show it. ``crop`` is the share of
+    the largest centred part with the tensor's proportions that is scaled to its size; None for a model that expects
+    pictures of its own size: others are fitted on demand only, with a share of 1.
     """
 
     height: int
@@ -94,6 +108,32 @@ class ImagePreprocessing:
     offset: float
     scale: float
     ground: int
+    crop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextPreprocessing:
+    """The steps from a text to two input tensors: numbered parts of words, and a mask of those that are no padding.
+
+    ``tokenizer`` is the file in the trained model's folder that says how a text is divided, in the format of the
+    library tokenizers; ``max_tokens`` are kept of a longer text; ``pad`` is the padding's number.
+    """
+
+    tokenizer: str
+    max_tokens: int
+    pad: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What a model's outputs keep of the reference in one precision: the least that passes.
+
+    ``min_sqnr_db`` is a ratio in dB, ``min_agreement`` the smallest share of rows with the reference's top class, of
+    classes, or the smallest cosine of a row, of vectors.
+    """
+
+    min_sqnr_db: float
+    min_agreement: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +143,8 @@ class ModelSpec:
     ``rate_per_s`` is the load that the ``server`` scenario offers when the user names none: one
     rate for all paths, so that their latencies can be compared, and low enough for the slowest
     of them on two cores. ``lengths`` holds, for each free dimension but the batch, its smallest and largest size.
+    ``max_batch`` is the largest batch of a runtime that plans its memory beforehand. ``floors`` has, by precision
+    (:class:`pipelines.paths.Variant`), what this network loses more of than the paths allow by themselves.
     """
 
     name: str
@@ -111,8 +153,20 @@ class ModelSpec:
     outputs: tuple[TensorSpec, ...]
     task: Task
     rate_per_s: float
-    preprocessing: ImagePreprocessing | None = None
+    preprocessing: ImagePreprocessing | TextPreprocessing | None = None
     lengths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    max_batch: int = 128
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+
+    @property
+    def picture(self) -> ImagePreprocessing | None:
+        """The way from a picture to the input; None for a model that takes none."""
+        return self.preprocessing if isinstance(self.preprocessing, ImagePreprocessing) else None
+
+    @property
+    def text(self) -> TextPreprocessing | None:
+        """The way from a text to the inputs; None for a model that takes none."""
+        return self.preprocessing if isinstance(self.preprocessing, TextPreprocessing) else None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -20,6 +20,10 @@ class Task(Protocol):
         """The measure of agreement with the reference, besides the differences."""
         ...
 
+    def right(self, output: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """Tell for each row of an output if it is right: bool (N,); None for a task that has no right and wrong."""
+        ...
+
     def describe(self, row: np.ndarray) -> str:
         """Describe one row of an output, for people."""
         ...
@@ -31,6 +35,12 @@ class Classes:
 
     labels: tuple[str, ...] = ()
     judged_by: Literal["top-1"] = "top-1"
+
+    def right(self, output: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Tell for each row if the class with the largest score is its label."""
+        import numpy as np
+
+        return np.asarray(output.argmax(1) == labels)
 
     def describe(self, row: np.ndarray) -> str:
         probabilities = softmax(row)
@@ -48,6 +58,15 @@ class Vectors:
 
     judged_by: Literal["cosine"] = "cosine"
 
+    def right(self, output: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Tell for each row if the nearest other row, by cosine, has its label."""
+        import numpy as np
+
+        unit = output / np.maximum(np.linalg.norm(output, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        cosines = unit @ unit.T
+        np.fill_diagonal(cosines, -np.inf)
+        return np.asarray(labels[cosines.argmax(1)] == labels)
+
     def describe(self, row: np.ndarray) -> str:
         return f"vector of {row.size} values, length {float((row**2).sum()) ** 0.5:.3g}"
 
@@ -58,9 +77,21 @@ class Plain:
 
     judged_by: Literal["differences"] = "differences"
 
+    def right(self, output: np.ndarray, labels: np.ndarray) -> None:  # noqa: ARG002
+        """Return None: a number is nearer or farther, not right or wrong."""
+        return None
+
     def describe(self, row: np.ndarray) -> str:
         values = ", ".join(f"{value:.4g}" for value in row.ravel()[:4])
         return values + (", ..." if row.size > 4 else "")
+
+
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the cosine of the angle of two vectors; 0 if one has no length."""
+    import numpy as np
+
+    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / lengths if lengths else 0.0
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

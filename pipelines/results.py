@@ -345,11 +345,13 @@ class Certificate:
         Doc("Share (0 to 1) of rows, of evaluation data if there is any, whose class is the reference's; or null."),
     ]
     accuracy: Annotated[
-        float | None, Doc("The artifact's accuracy (0 to 1) on the evaluation set; null without labels.")
+        float | None,
+        Doc(
+            "Share (0 to 1) of right answers to the evaluation set: the label's class, or a nearest other row with "
+            "the same label, for vectors; null without labels."
+        ),
     ]
-    reference_accuracy: Annotated[
-        float | None, Doc("The reference's accuracy (0 to 1) on the same rows; null without labels.")
-    ]
+    reference_accuracy: Annotated[float | None, Doc("The same share of the reference; null without labels.")]
     checks: Annotated[tuple[Parity, ...], Doc("The comparisons, one a set and batch size.")]
     flips: Annotated[tuple[Flip, ...], Doc("Rows whose largest output changed.")]
 
@@ -524,10 +526,20 @@ class Machine:
 class Training:
     framework: Annotated[str, Doc("Framework that trained the model.")]
     weights_sha256: Annotated[str, Doc("SHA-256 of the weights' file, hexadecimal.")]
-    test_accuracy: Annotated[float, Doc("Accuracy (0 to 1) on the test set.")]
+    test_accuracy: Annotated[
+        float | None, Doc("Accuracy (0 to 1) on the test set after training; null for published weights.")
+    ]
     parameters: Annotated[int, Doc("Number of trained values.")]
     wall_s: Annotated[float, Doc("Elapsed time of the training, seconds.")]
     cached: Annotated[bool, Doc("Whether the weights came from the cache.")]
+    source: Annotated[str | None, Doc("Distribution that published the weights; null for a model trained here.")] = None
+
+    @property
+    def origin(self) -> str:
+        """Where the weights are from, in a few words."""
+        if self.test_accuracy is None:
+            return f"published in {self.source}"
+        return f"trained in {self.framework}, test accuracy {self.test_accuracy:.1%}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,14 @@ class Reference:
         """The set whose inputs are most like a user's."""
         return EVALUATION if EVALUATION in self.inputs else RANDOM
 
-    def probes(self) -> Iterator[Probe]:
+    def probes(self, max_batch: int = EVALUATION_BATCH) -> Iterator[Probe]:
         """Yield all sets at every batch size, then every row of the evaluation set in larger batches."""
         for name in self.inputs:
             yield from self._slices(name, BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES)
         if EVALUATION in self.inputs:
-            whole, rest = divmod(rows_of(self.inputs[EVALUATION]), EVALUATION_BATCH)
-            yield from self._slices(EVALUATION, [*[EVALUATION_BATCH] * whole, *[rest] * bool(rest)])
+            size = min(EVALUATION_BATCH, max_batch)
+            whole, rest = divmod(rows_of(self.inputs[EVALUATION]), size)
+            yield from self._slices(EVALUATION, [*[size] * whole, *[rest] * bool(rest)])
 
     def _slices(self, name: str, sizes: Sequence[int]) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]

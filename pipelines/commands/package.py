@@ -108,10 +108,10 @@ def verify_command(workspace: Any, model: str, paths: tuple[str, ...], tolerance
             if certificate is None:
                 click.echo(f"{row.path}:{row.variant}  {row.status}  {row.reason}")
                 continue
-            click.echo(
-                f"{row.path}:{row.variant}  {row.status}  {numbers.nearness(certificate)}, "
-                f"top-1 {certificate.top1:.2%}, accuracy {certificate.accuracy:.2%}"
-            )
+            shares = {"top-1": certificate.top1, "right answers": certificate.accuracy}
+            known = [f"{name} {share:.2%}" for name, share in shares.items() if share is not None]
+            proof = ", ".join([numbers.nearness(certificate), *known])
+            click.echo(f"{row.path}:{row.variant}  {row.status}  {proof}")
             for breach in certificate.breaches:
                 click.echo(f"    {breach}")
 

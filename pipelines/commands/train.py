@@ -22,7 +22,10 @@ from pipelines.commands.base import command, emit
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="Number of epochs (default: the recipe's).")
 @click.option("--rebuild", is_flag=True, help="Train even if nothing has changed.")
 def train_command(workspace: Any, model: str, framework: str, epochs: int | None, rebuild: bool, as_json: bool) -> None:
-    """Train a model; its weights, training.json and TensorBoard logs go to artifacts/MODEL/trained."""
+    """Train a model, or fetch its published weights, into artifacts/MODEL/trained.
+
+    Of a training, that folder has TensorBoard logs, too.
+    """
     from pipelines.base.progress import Steps
     from pipelines.run.prepare import HowTrained, ensure_trained, open_context
 
@@ -32,7 +35,7 @@ def train_command(workspace: Any, model: str, framework: str, epochs: int | None
         step.end("cached" if training.cached else "ok")
 
     def text() -> None:
-        click.echo(f"{model}: trained in {training.framework}, test accuracy {training.test_accuracy:.2%}")
+        click.echo(f"{model}: {training.origin}")
         click.echo(f"  weights sha256 {training.weights_sha256}\n  in {workspace.trained(model)}")
 
     emit(training, as_json, text)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from models.model import Model
+    from models.spec import ModelSpec
 
 PATHS: dict[str, str] = {
     "tf-serving": "pipelines.paths.tf_serving",
@@ -84,7 +85,8 @@ class Variant:
     """One precision, exporter or option of a path.
 
     ``takes`` is the form of the model that it is made from, of ``framework``; ``requires`` the distributions that it
-    is made and runs with (their versions are part of the artifact's key).
+    is made and runs with (their versions are part of the artifact's key). ``precision`` is the coarsest that its
+    weights or its arithmetic have: a model says by it what it may lose.
     """
 
     summary: str
@@ -92,6 +94,7 @@ class Variant:
     requires: tuple[str, ...]
     tolerance: Tolerance = FP32
     lifecycle: Lifecycle | None = None
+    precision: Literal["fp32", "fp16", "bf16", "int8-dynamic", "int8"] = "fp32"
 
     @property
     def framework(self) -> str:
@@ -167,9 +170,15 @@ def path_module(name: str) -> PathModule:
     return cast(PathModule, importlib.import_module(PATHS[name]))
 
 
-def tolerance_for(path: str, variant: str, atol: float | None) -> Tolerance:
-    """Return a variant's tolerance; ``atol`` is the user's, in place of the variant's limit of the differences."""
-    own = path_module(path).CARD.variants[variant].tolerance
+def tolerance_for(path: str, variant: str, spec: ModelSpec, atol: float | None) -> Tolerance:
+    """Return the tolerance of a variant of a model; ``atol`` is the user's, in place of the limit of the differences.
+
+    A model's own floor of the variant's precision takes the place of the path's.
+    """
+    chosen = path_module(path).CARD.variants[variant]
+    own, floor = chosen.tolerance, spec.floors.get(chosen.precision)
+    if floor is not None:
+        own = replace(own, min_sqnr_db=floor.min_sqnr_db, min_top1=floor.min_agreement, min_cosine=floor.min_agreement)
     return own if atol is None else replace(own, atol=atol, min_sqnr_db=None)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
-from pipelines.paths.exported import MAX_BATCH, export
+from pipelines.paths.exported import export
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,7 @@ CARD = Card(
             "torch",
             REQUIRES,
             Tolerance(min_sqnr_db=32, min_top1=0.98, judges_random=False),
+            precision="int8",
         ),
     },
     extra="executorch",
@@ -37,20 +38,25 @@ CARD = Card(
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
-    """Write ``MODEL/model.pte`` with its signature; the batch is free up to MAX_BATCH: memory is planned beforehand."""
+    """Write ``MODEL/model.pte`` with its signature; the batch is free up to the spec's, which memory is planned for.
+
+    XNNPACK reshapes with one free dimension only: of a model with free lengths, the program takes one row, and the
+    runtime calls it row by row.
+    """
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     module = model.form("torch")
+    rows = 1 if model.spec.lengths else model.spec.max_batch
     if variant == "int8":
-        module = _quantised(export(module, model.spec, MAX_BATCH).module(), model)
-    program = export(module, model.spec, MAX_BATCH)
+        module = _quantised(export(module, model.spec, rows).module(), model, rows)
+    program = export(module, model.spec, rows)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     place = model_folder(model, folder, signature=True)
     (place / "model.pte").write_bytes(lowered.buffer)
 
 
-def _quantised(module: Any, model: Model) -> torch.nn.Module:
+def _quantised(module: Any, model: Model, batch: int) -> torch.nn.Module:
     import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
@@ -60,10 +66,12 @@ def _quantised(module: Any, model: Model) -> torch.nn.Module:
 
     quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
     prepared = prepare_pt2e(module, quantizer)
-    rows = model.calibration().inputs
-    # One batch of all rows: over several, the observers take moving averages of the extremes.
+    rows = model.calibration()
+    # One batch of all rows, if it may be: over several, the observers take moving averages of the extremes.
     with torch.no_grad():
-        prepared(*(torch.from_numpy(rows[tensor.name][:MAX_BATCH]) for tensor in model.spec.inputs))
+        for first in range(len(rows) if batch == 1 else 1):
+            part = slice(first, first + batch)
+            prepared(*(torch.from_numpy(rows.inputs[tensor.name][part]) for tensor in model.spec.inputs))
     quantised: torch.nn.Module = convert_pt2e(prepared)
     return quantised
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 TORCHSCRIPT = Lifecycle("deprecated", "PyTorch 2.5", "pytorch/pytorch#173015")
-MAX_BATCH = 128
-"""The largest batch of a program whose runtime plans its memory beforehand."""
 
 
 def examples(spec: ModelSpec, batch: int = 2) -> tuple[torch.Tensor, ...]:
@@ -31,24 +29,28 @@ def examples(spec: ModelSpec, batch: int = 2) -> tuple[torch.Tensor, ...]:
 
 
 def free_dimensions(spec: ModelSpec, max_batch: int | None = None) -> tuple[dict[int, Any], ...]:
-    """Return the free dimensions of each input, {axis: torch.export.Dim}; those of one name are one."""
+    """Return the free dimensions of each input, {axis: torch.export.Dim}; those of one name are one.
+
+    A batch of 1 is no free dimension.
+    """
     import torch
 
-    dims = {BATCH: torch.export.Dim(BATCH, min=1, max=max_batch)}
+    dims = {} if max_batch == 1 else {BATCH: torch.export.Dim(BATCH, min=1, max=max_batch)}
     for name, (low, high) in spec.lengths.items():
         dims[name] = torch.export.Dim(name, min=low, max=high)
-    return tuple(
-        {axis: dims[size] for axis, size in enumerate(tensor.shape) if isinstance(size, str)} for tensor in spec.inputs
-    )
+    return tuple({axis: dims[size] for axis, size in enumerate(tensor.shape) if size in dims} for tensor in spec.inputs)
 
 
 def export(module: nn.Module, spec: ModelSpec, max_batch: int | None = None) -> torch.export.ExportedProgram:
-    """Export a network in evaluation mode; free dimensions of the spec stay free, the batch up to ``max_batch``."""
+    """Export a network in evaluation mode; free dimensions of the spec stay free, the batch up to ``max_batch``, or so.
+
+    A batch of 1 is fixed. Any other bound is one larger: ExecuTorch takes an example's size that is the bound for the
+    only one, and plans for the example's size where it loses the bound.
+    """
     import torch
 
-    program = torch.export.export(
-        module, examples(spec, max_batch or 2), dynamic_shapes=free_dimensions(spec, max_batch)
-    )
+    dimensions = free_dimensions(spec, max_batch + 1 if max_batch and max_batch > 1 else max_batch)
+    program = torch.export.export(module, examples(spec, max_batch or 2), dynamic_shapes=dimensions)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # source lines, with paths of this machine
     return program

@@ -35,12 +35,13 @@ CARD = Card(
         "keras": Variant(
             "exported from the Keras twin by tf2onnx", "keras", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
         ),
-        "fp16": Variant("weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60)),
+        "fp16": Variant("weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60), precision="fp16"),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
             "torch",
             FROM_PYTORCH,
             Tolerance(min_sqnr_db=31, min_top1=0.98, min_cosine=0.999, judges_random=False),
+            precision="int8",
         ),
         "ort": Variant("ONNX Runtime's own format, optimised beforehand", "torch", FROM_PYTORCH),
     },

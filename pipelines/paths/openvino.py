@@ -22,13 +22,18 @@ CARD = Card(
     title="OpenVINO",
     variants={
         "fp32": Variant("computed in float32", "torch", REQUIRES),
-        "fp16": Variant("stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=60)),
-        "bf16": Variant("computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=45, min_top1=0.99)),
+        "fp16": Variant(
+            "stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=60), precision="fp16"
+        ),
+        "bf16": Variant(
+            "computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=45, min_top1=0.99), precision="bf16"
+        ),
         "int8": Variant(
             "weights and activations in int8 by NNCF, calibrated on training data",
             "torch",
             (*REQUIRES, "nncf"),
             Tolerance(min_sqnr_db=30, min_top1=0.98, judges_random=False),
+            precision="int8",
         ),
     },
     extra="openvino",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from models.model import Model
-    from models.spec import ModelSpec
+    from models.spec import ImagePreprocessing, ModelSpec
 
 REQUIRES = ("tensorflow", "keras", "tensorflow-serving-api", "httptools", "pysimdjson")
 
@@ -67,7 +67,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
         compiled,
         input_signature=[tf.TensorSpec(tensor.sizes, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs],
     )
-    if model.spec.preprocessing is not None:
+    if model.spec.picture is not None:
         archive.add_endpoint(
             IMAGE_SIGNATURE,
             lambda image_bytes: compiled(decode_images(image_bytes, model.spec)),
@@ -81,7 +81,7 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
     """Decode a string tensor (N,) of encoded pictures into the model's float tensor, in the graph."""
     import tensorflow as tf
 
-    rule = spec.preprocessing
+    rule = spec.picture
     assert rule is not None  # noqa: S101 - the caller has looked
 
     def transparent(encoded: tf.Tensor) -> tf.Tensor:
@@ -99,13 +99,26 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
         pixels.set_shape((None, None, 3))
         if rule.channels == 1:
             pixels = tf.round(tf.tensordot(pixels, LUMA, 1))[..., tf.newaxis]
-        # Area-averaging as PIL does when it shrinks; a picture of the right size is unchanged.
-        resized = tf.image.resize(pixels, (rule.height, rule.width), method="bicubic", antialias=True)
-        values = (resized - rule.offset) / rule.scale
+        # In whole steps of 0..255, as Pillow does it; a picture of the right size is unchanged. EXIF turns nothing.
+        part = cropped(pixels, rule) if rule.crop is not None else pixels
+        resized = tf.image.resize(part, (rule.height, rule.width), method="bicubic", antialias=True)
+        values = (tf.clip_by_value(tf.round(resized), 0.0, 255.0) - rule.offset) / rule.scale
         return values[..., 0] if rule.channels == 1 else values
 
     shape = spec.inputs[0].sizes[1:]
     return tf.map_fn(decode_one, image_bytes, fn_output_signature=tf.TensorSpec(shape, spec.inputs[0].dtype))
+
+
+def cropped(pixels: Any, rule: ImagePreprocessing) -> Any:
+    """Cut the centre out of a picture (height, width, channels), in the graph, as serving.wire.pictures does."""
+    import tensorflow as tf
+
+    height, width = tf.unstack(tf.shape(pixels)[:2])
+    # In float64, as Python computes it: the same number of pixels.
+    sides = tf.cast(tf.stack([height, width]), tf.float64) / (rule.height, rule.width)
+    share = tf.reduce_min(sides) * rule.crop
+    rows, columns = (tf.maximum(1, tf.cast(share * side + 0.5, tf.int32)) for side in (rule.height, rule.width))
+    return tf.image.crop_to_bounding_box(pixels, (height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
 def write_warmup(model: Model, path: Path) -> None:

@@ -40,7 +40,7 @@ CARD = Card(
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
-    sources=("serving.torchserve.handler", "pipelines.paths.exported"),
+    sources=("serving.torchserve.handler", "serving.wire.pictures", "pipelines.paths.exported"),
     lifecycle=Lifecycle("archived", "August 2025", "pytorch/serve#3396"),
 )
 
@@ -55,12 +55,18 @@ _SERVING = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1
 
 def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``model-store/MODEL.mar`` into ``folder``. Raises UserError for an unknown variant."""
+    from serving.wire import pictures
+
     if variant not in _EXPORTERS:
         raise unknown("variant of torchserve", variant, _EXPORTERS)
     program, write = _EXPORTERS[variant]
     members = {
         program: write(model.form("torch"), model.spec),
         HANDLER: _handler().read_bytes(),
+        # Packages of the same names, so that the worker takes these and not those of an installed slipway.
+        "serving/__init__.py": b"",
+        "serving/wire/__init__.py": b"",
+        "serving/wire/pictures.py": Path(pictures.__file__).read_bytes(),
         CONFIG: _config(model.spec, variant, program).encode(),
         MANIFEST: _manifest(model.name, program).encode(),
     }
@@ -112,7 +118,7 @@ def _config(spec: ModelSpec, variant: str, program: str) -> str:
                 "inputs": _tensors(spec.inputs),
                 "outputs": _tensors(spec.outputs),
                 "labels": spec.labels,
-                "preprocessing": None if spec.preprocessing is None else asdict(spec.preprocessing),
+                "preprocessing": None if spec.picture is None else asdict(spec.picture),
             }
         )
     )

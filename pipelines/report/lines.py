@@ -201,7 +201,10 @@ OF_TASK: dict[str, tuple[Column, ...]] = {
         Column("artifact", "Top-1", "%", _of_certificate("top1"), numbers.percent),
         Column("artifact", "Accuracy", "%", _of_certificate("accuracy"), numbers.percent),
     ),
-    "cosine": (Column("artifact", "Cosine", "", _of_certificate("cosine"), lambda value: f"{value:.6f}"),),
+    "cosine": (
+        Column("artifact", "Cosine", "", _of_certificate("cosine"), lambda value: f"{value:.6f}"),
+        Column("artifact", "Recall@1", "%", _of_certificate("accuracy"), numbers.percent),
+    ),
     "differences": (),
 }
 """Agreement with the reference, by what a model's task is judged by."""

@@ -193,6 +193,7 @@ PARITY_COLUMNS = (
     ParityColumn(Header("Top-1", "%"), lambda proof: _cell(proof.top1, numbers.percent), "top-1"),
     ParityColumn(Header("Least top-1", "%"), lambda proof: _cell(proof.min_top1, numbers.percent), "top-1"),
     ParityColumn(Header("Accuracy", "%"), lambda proof: _cell(proof.accuracy, numbers.percent, NO_LABELS), "top-1"),
+    ParityColumn(Header("Recall@1", "%"), lambda proof: _cell(proof.accuracy, numbers.percent, NO_LABELS), "cosine"),
     ParityColumn(
         Header("Of reference", "%"), lambda proof: _cell(proof.reference_accuracy, numbers.percent, NO_LABELS), "top-1"
     ),

@@ -119,6 +119,7 @@ def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
         parameters=facts["parameters"],
         wall_s=0.0,
         cached=True,
+        source=facts["source"],
     )
     return loaded, training
 

@@ -1,4 +1,4 @@
-"""Reads the inputs of ``predict``: a picture, an .npy array, or either on standard input."""
+"""Reads the inputs of ``predict``: a picture, arrays or lines of text, from a file or on standard input."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import sys
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.spec import BATCH, ImagePreprocessing, ModelSpec, TensorSpec, fits
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, read_bounded
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 NPY_MAGIC, NPZ_MAGIC = b"\x93NUMPY", b"PK\x03\x04"
 # The header of an array is Python source: what is wrong with it comes as any of these.
@@ -26,30 +24,34 @@ UNREADABLE = (
     *(KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error),
 )
 MAX_BYTES = 256 * MIB
+MAX_TEXTS = 1_000
+Encode = Callable[[Sequence[str]], dict[str, np.ndarray]]
 MAX_PIXELS = 50_000_000
 """A picture with more is not decoded: it needs four bytes for each."""
-MODES = {1: "L", 3: "RGB"}
 
 
-def read_input(source: str, spec: ModelSpec, resize: bool) -> dict[str, np.ndarray]:
+def read_input(source: str, spec: ModelSpec, resize: bool, encode: Encode | None = None) -> dict[str, np.ndarray]:
     """One input of the model from a file, or from standard input for ``-``.
 
-    A picture must have the model's size unless ``resize``; an .npy file the model's dtype and shape, with or without
-    the batch dimension. A model of several inputs takes an .npz file of all. Raises UserError with what was expected
+    A picture must have the model's size unless ``resize`` or the model crops it; an .npy file the model's dtype and
+    shape, with or without the batch dimension. A model of several inputs takes an .npz file of all. A model of texts
+    takes a text file, each line of which is one; ``encode`` makes its inputs. Raises UserError with what was expected
     and received.
     """
     data = _bytes_of(source)
     if data.startswith(NPZ_MAGIC):
         return _from_npz(data, source, spec)
+    if encode is not None and not data.startswith(NPY_MAGIC):
+        return encode(_lines(data, source))
     tensor = spec.inputs[0]
     if len(spec.inputs) > 1:
         wanted = ", ".join(one.name for one in spec.inputs)
         raise UserError(f"{source}: expected an .npz file of {wanted}. Received: another file")
     if data.startswith(NPY_MAGIC):
         return {tensor.name: _from_npy(data, source, tensor)}
-    if spec.preprocessing is None:
+    if spec.picture is None:
         raise UserError(f"{source}: expected an .npy file of {_wanted(tensor)}. Received: something else")
-    pixels = _from_picture(data, source, spec.preprocessing, resize)
+    pixels = _from_picture(data, source, spec.picture, resize)
     return {tensor.name: pixels.astype(tensor.dtype)}
 
 
@@ -65,6 +67,17 @@ def _bytes_of(source: str) -> bytes:
             f"expected a picture or an .npy file of 1 to {MAX_BYTES} bytes. Received: {len(data)} bytes from {source}"
         )
     return data
+
+
+def _lines(data: bytes, source: str) -> list[str]:
+    """Return the lines of a text file that are not empty."""
+    try:
+        lines = [line for line in data.decode().splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source}: expected a text file in UTF-8, or an .npz file. Received: {error}") from error
+    if not lines or len(lines) > MAX_TEXTS:
+        raise UserError(f"{source}: expected 1 to {MAX_TEXTS} lines of text. Received: {len(lines)}")
+    return lines
 
 
 def _from_npy(data: bytes, source: str, tensor: TensorSpec) -> np.ndarray:
@@ -114,50 +127,16 @@ def _wanted(tensor: TensorSpec) -> str:
     return f"{tensor.dtype} of shape ({', '.join(names)}) or ({', '.join(names[1:])})"
 
 
-def _eight_bits(picture: Image.Image, source: str) -> Image.Image:
-    """Return a picture of 16 bits a pixel, scaled to 8: Pillow's own conversion would clip it."""
-    from PIL import Image
-
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture, np.uint32) // 257).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise UserError(f"{source}: expected 8 or 16 bits a pixel. Received: a picture of mode {picture.mode}")
-    return picture
-
-
-def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
-    """Return a picture with ``grey`` behind its transparent parts."""
-    from PIL import Image
-
-    if not picture.has_transparency_data:
-        return picture
-    return Image.alpha_composite(Image.new("RGBA", picture.size, (grey, grey, grey)), picture.convert("RGBA"))
-
-
 def _from_picture(data: bytes, source: str, rule: ImagePreprocessing, resize: bool) -> np.ndarray:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from serving.wire import pictures
 
-    wanted = f"a picture of {rule.width}x{rule.height} pixels"
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            # The header tells the size: a picture of the wrong one is never decoded.
-            if picture.size != (rule.width, rule.height) and not resize:
-                raise UserError(
-                    f"{source}: expected {wanted}. Received: {picture.width}x{picture.height}. Use --resize to fit it."
-                )
-            if picture.width * picture.height > MAX_PIXELS:
-                raise UserError(
-                    f"{source}: at most {MAX_PIXELS:,} pixels are fitted. Received: {picture.width}x{picture.height}"
-                )
-            upright = _eight_bits(ImageOps.exif_transpose(picture), source)
-            fitted = _on_ground(upright, rule.ground).convert(MODES[rule.channels])
-            if fitted.size != (rule.width, rule.height):
-                fitted = fitted.resize((rule.width, rule.height), Image.Resampling.BICUBIC)
-            pixels = np.asarray(fitted, np.float32)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        # Pillow's words for what it does not know are about the object that holds the bytes.
-        reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
+        return pictures.to_row(data, asdict(rule), max_pixels=MAX_PIXELS, fit=resize)[np.newaxis]
+    except pictures.Unfit as error:
+        advice = "" if resize or rule.crop is not None else " Use --resize to fit it."
+        raise UserError(f"{source}: expected {error}.{advice}") from error
+    except pictures.NotReadable as error:
+        wanted = "a picture" if rule.crop is not None else f"a picture of {rule.width}x{rule.height} pixels"
         raise UserError(
-            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {reason}"
+            f"{source} is not a readable picture: expected {wanted}, or an .npy file. Received: {error}"
         ) from error
-    return ((pixels - np.float32(rule.offset)) / np.float32(rule.scale))[np.newaxis]

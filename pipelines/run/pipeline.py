@@ -79,8 +79,7 @@ class Run:
         how = HowTrained(self.options.framework) if self.options.framework else None
         with self.steps.step(f"train {self.spec.name}") as step:
             model, self.training = ensure_trained(self.context, self.spec.name, how, step.say)
-            note = f"{self.training.framework}, test accuracy {self.training.test_accuracy:.1%}"
-            step.end("cached" if self.training.cached else "ok", note)
+            step.end("cached" if self.training.cached else "ok", self.training.origin)
         return model
 
     def _prepare_all(self, model: TrainedModel) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.task import Classes, softmax
+from models.task import Classes, Vectors, cosine, softmax
+from models.text import Tokenizer
 from pipelines.artifacts import reference
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
@@ -18,9 +19,9 @@ from pipelines.measure.server import ask, check_outputs
 from pipelines.paths.choose import choose_one, spec_named
 from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
 from pipelines.run.inputs import read_input
-from pipelines.run.prepare import Context, ensure_trained, open_context, ready_artifact
+from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
 from pipelines.run.unusual import unusual
-from pipelines.stages.answers import REFERENCE
+from pipelines.stages.answers import REFERENCE, by_call
 from pipelines.stages.worker import run_stage
 from serving.clients import ProtocolError, Target
 from serving.clients.transport import Unreachable
@@ -47,9 +48,12 @@ def predict_all(
     top: int,
     at: Sequence[str] = (),
     protocol: str | None = None,
+    texts: Sequence[str] = (),
+    pairs: Sequence[tuple[str, str]] = (),
 ) -> list[dict[str, Any]]:
     """Answer each row of input: its name, its most probable labels, the truth where known, a warning where due.
 
+    Of each of the ``pairs`` of texts, the answer is the cosine of their vectors.
     Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
     """
     choice, spec = choose_one(path), spec_named(model)
@@ -62,21 +66,34 @@ def predict_all(
     if protocol and not url:
         raise UserError(f"--protocol is for a running server. Received: {protocol}. Give --url or --at, too.")
     protocol = protocol_for(choice, url, protocol) if url else None
-    if not inputs and not rows:
-        raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N.")
-    named: list[Named] = [(source, read_input(source, spec, resize), None) for source in inputs]
-    if rows and running is not None:
-        named += _rows_of(model_in(workspace, model)[0], rows)
-    elif rows:
-        named += _test_rows(open_context(workspace, model, "predict"), model, rows)
+    if not any((inputs, rows, texts, pairs)):
+        raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N or --text.")
+    if (texts or pairs) and (spec.text is None or (pairs and not isinstance(spec.task, Vectors))):
+        raise UserError(
+            f"{model} takes no texts{' to compare' if spec.text else ''}. Received: {[*texts, *pairs][0]!r}"
+        )
+    loaded: TrainedModel | None = None
+    if rows or spec.text is not None:
+        loaded = model_in(workspace, model)[0] if running is not None else _trained(workspace, model)
+    encode = Tokenizer(loaded.file(spec.text.tokenizer), spec.text).encode if loaded and spec.text else None
+    named: list[Named] = [(source, read_input(source, spec, resize, encode), None) for source in inputs]
+    if loaded is not None:
+        named += _rows_of(loaded, rows)
+    if encode is not None:
+        named += [(text, encode([text]), None) for text in texts]
+        named += [(f"{one} ~ {other}", encode([one, other]), None) for one, other in pairs]
     if url is None or protocol is None:
         outputs = _in_process(workspace, model, choice, [arrays for _, arrays, _ in named])
     else:
         outputs = _over_the_wire(protocol, url, spec, token, [arrays for _, arrays, _ in named])
     ranges = _ranges(workspace, model)
     answers = []
-    for (source, arrays, truth), result in zip(named, outputs, strict=True):
+    for place, ((source, arrays, truth), result) in enumerate(zip(named, outputs, strict=True)):
         rows_of_answer = result[spec.outputs[0].name]
+        if place >= len(named) - len(pairs):
+            nothing: dict[str, Any] = {"labels": [], "truth": None, "warning": None}
+            answers.append({"input": source, "cosine": cosine(*rows_of_answer), **nothing})
+            continue
         for index, row in enumerate(rows_of_answer):
             warnings = [text for name, one in ranges.items() if (text := unusual(arrays[name][index], one))]
             answers.append(
@@ -107,15 +124,17 @@ def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
         return {}
 
 
-def _test_rows(context: Context, model: str, rows: Sequence[int]) -> list[Named]:
+def _trained(workspace: Workspace, model: str) -> TrainedModel:
     with Steps() as steps, steps.step(f"train {model}") as step:
-        loaded, training = ensure_trained(context, model, tell=step.say)
+        loaded, training = ensure_trained(open_context(workspace, model, "predict"), model, tell=step.say)
         step.end("cached" if training.cached else "ok")
-    return _rows_of(loaded, rows)
+    return loaded
 
 
 def _rows_of(loaded: TrainedModel, rows: Sequence[int]) -> list[Named]:
     """Rows of the test data. Raises UserError for a row that is not there."""
+    if not rows:
+        return []
     known = reference.read(loaded.weights.parent / REFERENCE)
     inputs = known.inputs.get(reference.EVALUATION)
     if inputs is None:
@@ -142,9 +161,11 @@ def _in_process(
         with steps.step(f"package and verify {choice.name}"):
             _, artifact = ready_artifact(context, model, choice)
         with steps.step(f"predict with {choice.name} in process"):
-            joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
             source, result = folder / "inputs.npz", folder / "outputs.npz"
-            reference.save_arrays(source, joined)
+            # Calls one after another: inputs of free lengths cannot be joined.
+            reference.save_arrays(
+                source, {f"{call}/{name}": one for call, batch in enumerate(batches) for name, one in batch.items()}
+            )
             request = {
                 "path": choice.card.name,
                 "payload": str(artifact.payload),
@@ -153,14 +174,13 @@ def _in_process(
             }
             run_stage("predict", request, context.log(f"predict-{choice.name}"), context.cancel, threads=1)
         with np.load(result, allow_pickle=False) as file:
-            outputs = {name: file[name] for name in file.files}
+            outputs = by_call({name: file[name] for name in file.files})
     try:
-        check_outputs(outputs, spec_named(model), len(next(iter(joined.values()))))
+        for batch, answer in zip(batches, outputs, strict=True):
+            check_outputs(answer, spec_named(model), len(next(iter(batch.values()))))
     except ProtocolError as error:
         raise SlipwayError(f"{choice.name} gives no answer to this input: {error}") from error
-    ends = np.cumsum([len(next(iter(batch.values()))) for batch in batches])[:-1]
-    parts = {name: np.split(array, ends) for name, array in outputs.items()}
-    return [{name: part[index] for name, part in parts.items()} for index in range(len(batches))]
+    return outputs
 
 
 def _over_the_wire(

@@ -36,6 +36,8 @@ AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 HOW = "how.json"
 TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboardX"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
 """Framework -> the distributions that affect its training."""
+READERS = ("torch",)
+"""The distributions that published weights are read with, and computed by as the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +74,51 @@ def ensure_trained(
     how: HowTrained | None = None,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
 ) -> tuple[TrainedModel, Training]:
-    """Return the trained model; train it now if it is missing or its sources have changed.
+    """Return the trained model; train it, or fetch its weights, if it is missing or its sources have changed.
 
     Without ``how``, it is trained in the same way as last time. ``tell`` gets a line after each epoch.
-    Raises MissingExtra.
+    Raises MissingExtra, or UserError for published weights that cannot be had in this way.
     """
     place = context.workspace.trained(model)
     how = how or _last(place) or HowTrained()
     chosen, epochs = how.framework, how.epochs
-    missing = [name for name in TRAINERS[chosen] if version_of(name) is None]
+    published = trained.is_published(model)
+    if published and how != HowTrained():
+        trainer = HowTrained().framework
+        raise UserError(
+            f"{model} has published weights, trained in {trainer}: no other training is possible. "
+            f"Received: {chosen}, {epochs or 'the usual number of'} epochs"
+        )
+    needed = READERS if published else TRAINERS[chosen]
+    missing = [name for name in needed if version_of(name) is None]
     key = store.key_of(
         {"train": model, "framework": chosen, "epochs": epochs},
         [*trained.code_of(model), reference, parity],
-        TRAINERS[chosen],
+        needed,
     )
     usage: list[StageUsage] = []
 
     def fill(folder: Path) -> None:
         log = context.log(f"train-{chosen}")
-        request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
-        usage.append(run_stage("train", request, log, context.cancel, tell=tell).usage)
+        if published:
+            tell("fetching its published weights")
+            usage.append(run_stage("fetch", {"model": model, "folder": str(folder)}, log, context.cancel).usage)
+            tell("computing the reference's answers")
+        else:
+            request = {"model": model, "framework": chosen, "folder": str(folder), "epochs": epochs}
+            usage.append(run_stage("train", request, log, context.cancel, tell=tell).usage)
         run_stage("refer", {"folder": str(folder)}, log, context.cancel)
         (folder / HOW).write_text(json.dumps(asdict(how)) + "\n")
 
     damaged = store.damage(place) if place.exists() else None
     if damaged and place.resolve().name != key:  # otherwise the store says so
-        say(f"{damaged}: {model} is trained again, in {chosen}")
+        say(f"{damaged}: {model} is {'fetched again' if published else f'trained again, in {chosen}'}")
     if missing and place.exists() and not damaged and _last(place) == how:
         folder, cached = place.resolve(), True  # a trained model needs no training libraries
     elif missing:
-        raise MissingExtra(f"training {model} needs {', '.join(missing)}: {install_command('models')}")
+        raise MissingExtra(
+            f"{'reading' if published else 'training'} {model} needs {', '.join(missing)}: {install_command('models')}"
+        )
     else:
         folder, cached = store.build(
             context.workspace.store, key, fill, f"{model} is trained", context.rebuild, context.cancel
@@ -114,6 +131,7 @@ def ensure_trained(
         weights_sha256=loaded.sha256,
         test_accuracy=facts["test_accuracy"],
         parameters=facts["parameters"],
+        source=facts["source"],
         wall_s=0.0 if cached else usage[0].wall_s,
         cached=cached,
     )
@@ -218,7 +236,7 @@ def verify(
     ``atol`` replaces the variant's tolerance. Raises MissingExtra or SlipwayError.
     """
     manifest = artifact.manifest
-    basis = certificate_basis(model, tolerance_for(manifest.path, manifest.variant, atol), atol is not None)
+    basis = certificate_basis(model, tolerance_for(manifest.path, manifest.variant, model.spec, atol), atol is not None)
     present = _certificate(artifact)
     if present is not None and not context.rebuild and present.basis_sha256 == basis:
         return present, True, None

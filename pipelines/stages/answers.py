@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,15 @@ CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
 def parts_of(batch: int) -> list[slice]:
     """Return the rows of each request of ``batch`` rows."""
     return list(chunks(ANSWER_ROWS, [batch] * (ANSWER_ROWS // batch)))
+
+
+def by_call(arrays: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Part arrays named CALL/NAME by their calls, which are numbered from 0."""
+    calls: dict[int, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        number, _, name = key.partition("/")
+        calls.setdefault(int(number), {})[name] = array
+    return [calls[number] for number in sorted(calls)]
 
 
 class Answers:

@@ -12,17 +12,19 @@ from typing import Any
 import numpy as np
 
 from models import trained
-from models.task import Task
+from models.published import NotFetched
+from models.spec import ModelSpec
 from models.training import Epoch
 from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.artifacts.reference import Reference
+from pipelines.base.errors import UserError
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Scenario
-from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, parts_of
+from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, by_call, parts_of
 from pipelines.stages.worker import PROGRESS
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
@@ -39,6 +41,14 @@ def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[s
 
     result = trained.train(model, framework, Path(folder), tell, epochs)
     return asdict(result)
+
+
+def fetch(model: str, folder: str) -> dict[str, Any]:
+    """Write the published weights of a model into ``folder``; returns the content of training.json."""
+    try:
+        return asdict(trained.fetch(model, Path(folder)))
+    except NotFetched as error:
+        raise UserError(str(error)) from error
 
 
 def refer(folder: str) -> None:
@@ -66,49 +76,50 @@ def verify(
     answers = reference.read(Path(model) / REFERENCE)
     answers_file = Path(out) / ANSWERS
     with path_module(path).open(Path(payload), 1) as session:
-        calls, flips, accuracy = compared(session.predict, answers, weights.spec.task)
+        calls, flips, accuracy = compared(session.predict, answers, weights.spec)
         _save_answers(session.predict, answers.inputs[answers.best], answers_file)
     certificate = certify(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
         reference=f"{weights.framework}, eager, fp32, weights sha256 {weights.sha256[:12]}",
         answers_sha256=store.hash_tree(answers_file),
-        tolerance=tolerance_for(path, variant, atol),
+        tolerance=tolerance_for(path, variant, weights.spec, atol),
         task=weights.spec.task,
         from_user=atol is not None,
         calls=calls,
         flips=flips,
         accuracy=accuracy,
-        reference_accuracy=None
-        if answers.labels is None
-        else float(_right(answers.outputs["evaluation"], answers.labels).mean()),
+        reference_accuracy=accuracy_of(answers.outputs.get(reference.EVALUATION), answers, weights.spec),
     )
     write_certificate(Path(out), certificate)
     return asdict(certificate)
 
 
-def compared(predict: Predict, answers: Reference, task: Task) -> tuple[list[Compared], list[Flip], float | None]:
+def compared(predict: Predict, answers: Reference, spec: ModelSpec) -> tuple[list[Compared], list[Flip], float | None]:
     """Compare every probe's answer with the reference's; return the calls, the flips, and the accuracy if any.
 
     Raises ValueError if a shape or a name differs.
     """
     calls: list[Compared] = []
     flips: list[Flip] = []
-    right = None if answers.labels is None else np.zeros(len(answers.labels), bool)
-    for probe in answers.probes():
+    evaluated: dict[int, np.ndarray] = {}
+    for probe in answers.probes(spec.max_batch):
         received = predict(probe.inputs)
-        call, changed = compare(probe, received, task)
+        call, changed = compare(probe, received, spec.task)
         calls.append(call)
         flips += changed
-        if probe.set == "evaluation" and right is not None and answers.labels is not None:
-            rows = slice(probe.first, probe.first + probe.batch)
-            right[rows] = _right(received, answers.labels[rows])
-    return calls, list(dict.fromkeys(flips)), None if right is None else float(right.mean())
+        if probe.set == reference.EVALUATION:
+            evaluated |= enumerate(received[spec.outputs[0].name], probe.first)
+    rows = {spec.outputs[0].name: np.stack([evaluated[row] for row in range(len(evaluated))])} if evaluated else None
+    return calls, list(dict.fromkeys(flips)), accuracy_of(rows, answers, spec)
 
 
-def _right(outputs: dict[str, np.ndarray], labels: np.ndarray) -> np.ndarray:
-    """For each row, whether the class with the largest output is its label."""
-    return np.asarray(next(iter(outputs.values())).argmax(1) == labels)
+def accuracy_of(outputs: dict[str, np.ndarray] | None, answers: Reference, spec: ModelSpec) -> float | None:
+    """Return the share of right answers in outputs of the evaluation set; None if its labels do not tell."""
+    if outputs is None or answers.labels is None:
+        return None
+    right = spec.task.right(outputs[spec.outputs[0].name], answers.labels)
+    return None if right is None else float(right.mean())
 
 
 def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
@@ -156,8 +167,10 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:
-    """Answer the inputs in the .npz file ``inputs``; write the answers to the .npz file ``outputs``."""
+    """Answer the calls in the .npz file ``inputs``; write the answers to the .npz file ``outputs``: CALL/NAME."""
     with np.load(inputs, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+        calls = by_call({key: file[key] for key in file.files})
     with path_module(path).open(Path(payload), 1) as session:
-        reference.save_arrays(Path(outputs), session.predict(arrays))
+        answers = enumerate(session.predict(arrays) for arrays in calls)
+        found = {f"{call}/{name}": array for call, answer in answers for name, array in answer.items()}
+    reference.save_arrays(Path(outputs), found)

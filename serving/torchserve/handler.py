@@ -1,7 +1,7 @@
 """The handler that TorchServe's workers run; a copy of this file is inside every model archive.
 
-It needs torch, numpy, safetensors and Pillow, and nothing of this project. What it serves is in the
-archive's ``model-config.yaml``, section ``slipway`` (see :class:`Settings`).
+It needs torch, numpy, safetensors and Pillow, and of this project ``serving/wire/pictures.py``, of which the archive
+has a copy, too. What it serves is in the archive's ``model-config.yaml``, section ``slipway`` (see :class:`Settings`).
 
 Requests, by content type over REST, or by the key of the input over gRPC (which has no content type):
 
@@ -35,7 +35,8 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from serving.wire import pictures
 
 Arrays = dict[str, np.ndarray]
 Program = Callable[..., Any]
@@ -71,9 +72,8 @@ class Settings:
     """The section ``slipway`` of ``model-config.yaml``.
 
     ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
-    ``preprocessing`` has the keys height, width, channels (1: greyscale without a channel
-    dimension, 3: RGB), offset and scale: a pixel becomes ``(pixel - offset) / scale``; ``ground`` is the grey
-    behind transparent parts; None for a model that takes no picture. ``max_batch_bytes``: of all bodies of a batch.
+    ``preprocessing`` is a rule of :mod:`serving.wire.pictures`; None for a model that takes no picture.
+    ``max_batch_bytes``: of all bodies of a batch.
     """
 
     format: str
@@ -185,30 +185,17 @@ def read_tensors(body: Any, settings: Settings) -> Arrays:  # noqa: ARG001 - the
         raise RequestError(f"the body is no safetensors file of numpy's types: {error}") from error
 
 
-def _on_ground(picture: Image.Image, grey: int) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture
-    return Image.alpha_composite(Image.new("RGBA", picture.size, (grey, grey, grey)), picture.convert("RGBA"))
-
-
 def read_picture(body: Any, settings: Settings) -> Arrays:
-    """One picture as a batch of one: upright, scaled (bicubic) and cropped in the centre to the model's size."""
-    rule = settings.preprocessing
-    if rule is None:
+    """One picture as a batch of one, as the model's preprocessing says."""
+    if settings.preprocessing is None:
         raise RequestError("this model takes no picture", 415)
     try:
-        with Image.open(io.BytesIO(bytes(body)), formats=("PNG", "JPEG")) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise RequestError(f"a picture may have {MAX_PIXELS} pixels. Received: {opened.width}x{opened.height}")
-            picture = _on_ground(ImageOps.exif_transpose(opened), rule["ground"])
-            picture = picture.convert("L" if rule["channels"] == 1 else "RGB")
-    except UnidentifiedImageError as error:
-        raise RequestError("the body is no PNG or JPEG picture") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        row = pictures.to_row(bytes(body), settings.preprocessing, max_pixels=MAX_PIXELS, formats=("PNG", "JPEG"))
+    except pictures.Unfit as error:
+        raise RequestError(f"the body must be {error}") from error
+    except pictures.NotReadable as error:
         raise RequestError(f"the body is no PNG or JPEG picture: {error}") from error
-    picture = ImageOps.fit(picture, (rule["width"], rule["height"]), Image.Resampling.BICUBIC)
-    pixels = (np.asarray(picture, "float32") - rule["offset"]) / rule["scale"]
-    return {settings.inputs[0].name: pixels[np.newaxis].astype(settings.inputs[0].dtype)}
+    return {settings.inputs[0].name: row[np.newaxis].astype(settings.inputs[0].dtype)}
 
 
 def write_json(outputs: Arrays, settings: Settings) -> bytes:  # noqa: ARG001

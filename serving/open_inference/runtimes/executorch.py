@@ -20,7 +20,10 @@ IDENTIFIER = b"ET"
 
 
 def load(path: Path, threads: int) -> Loaded:
-    """Load a ``.pte`` file, beside its signature, with ``threads`` threads in this process."""
+    """Load a ``.pte`` file, beside its signature, with ``threads`` threads in this process.
+
+    A program of one row is called once for each row of a request.
+    """
     import numpy as np
     import torch
     from executorch.extension.pybindings import portable_lib
@@ -46,6 +49,10 @@ def load(path: Path, threads: int) -> Loaded:
         raise NotLoadable(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
 
     def run(arrays: Arrays, wanted: Sequence[str]) -> list[np.ndarray]:
+        rows = len(next(iter(arrays.values())))
+        if rows > 1 and all(most[0] == 1 for most in bounds.values()):
+            single = ({name: array[row : row + 1] for name, array in arrays.items()} for row in range(rows))
+            return [np.concatenate(parts) for parts in zip(*(run(one, wanted) for one in single), strict=True)]
         for name, most in bounds.items():
             shape = arrays[name].shape
             if any(size > limit for size, limit in zip(shape, most, strict=False)):

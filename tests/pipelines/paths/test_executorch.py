@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.mnist_cnn import SPEC
 from models.trained import TrainedModel
 from pipelines.paths import executorch
-from pipelines.paths.exported import MAX_BATCH
 from serving.open_inference.runtimes import DoesNotFit
 
 
@@ -39,10 +39,10 @@ def test_any_order_of_batches(packaged: tuple[str, Path], trained: TrainedModel)
     images = trained.evaluation().inputs["image"]
     with executorch.open(folder, 1) as session:
         alone = session.predict({"image": images[:1]})["logits"]
-        for rows in (MAX_BATCH, 1, 16, 2, 100, 3):
+        for rows in (SPEC.max_batch, 1, 16, 2, 100, 3):
             outputs = session.predict({"image": images[:rows]})["logits"]
             assert outputs.shape == (rows, 10)
             assert np.abs(outputs[0] - alone[0]).max() < (1e-4 if variant == "fp32" else 1.0)
         with pytest.raises(DoesNotFit):
-            session.predict({"image": images[: MAX_BATCH + 1]})
+            session.predict({"image": images[: SPEC.max_batch + 2]})
         assert np.array_equal(session.predict({"image": images[:1]})["logits"], alone)

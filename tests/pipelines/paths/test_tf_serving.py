@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from models.mnist_cnn import SPEC
+from models.spec import BATCH, ImagePreprocessing, TensorSpec
 from models.trained import TrainedModel
 from pipelines.base.errors import SlipwayError
 from pipelines.paths import tf_serving
 from pipelines.paths.tf_serving import decode_images
+from serving.wire.pictures import to_row
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,22 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         (seen,) = decode_images(tf.constant([file.getvalue()]), spec).numpy() * 255
         alpha = pixels[..., 3] / 255
         assert np.abs(seen - (200 * alpha + ground * (1 - alpha))).max() < 1
+
+
+@pytest.mark.parametrize("size", [(320, 240), (200, 301), (224, 224), (256, 256), (1, 1), (1_000, 30)])
+def test_the_graph_crops_and_scales_as_the_other_paths_do(size: tuple[int, int]) -> None:
+    import tensorflow as tf
+
+    rule = ImagePreprocessing(224, 224, 3, 127.0, 128.0, 255, 0.875)
+    image = TensorSpec("image", "float32", (BATCH, 224, 224, 3))
+    spec = replace(SPEC, inputs=(image,), preprocessing=rule)
+    noise = np.random.default_rng(3).integers(0, 256, (4, 5, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(file, "PNG")
+    (in_graph,) = decode_images(tf.constant([file.getvalue()]), spec).numpy()
+    outside = to_row(file.getvalue(), asdict(rule), max_pixels=10**6)
+    # Pillow rounds after each of two passes, the graph once: two of 255 steps where a picture grows a lot.
+    assert np.abs(in_graph - outside).max() * 128 <= 2
 
 
 def test_in_process_is_the_servers_call_and_gives_the_documented_functions_answers(

@@ -46,7 +46,7 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) ->
     except NotPossible as error:
         pytest.skip(str(error))
     with module.open(tmp_path / "payload", 1) as session:
-        calls, flips, accuracy = compared(session.predict, answers, model.spec.task)
+        calls, flips, accuracy = compared(session.predict, answers, model.spec)
     certificate = certify(
         artifact_sha256="",
         basis_sha256="",

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from cxx import NEEDS_COMPILER
 
+from models.mnist_cnn import SPEC
 from pipelines.paths import Session
 from pipelines.paths.behind import open_behind
-from pipelines.paths.exported import MAX_BATCH
 from serving.clients import Target, client
 from serving.clients.transport import Refused, send
 from serving.launch import LOOPBACK, LaunchError, LaunchRequest, Recipe, Server, free_ports, serve
@@ -121,7 +121,7 @@ class TestServed:
 
     @pytest.mark.parametrize("protocol", REFUSED)
     def test_a_batch_that_is_too_large_is_refused(self, behind: Behind, protocol: str) -> None:
-        largest, larger = (np.zeros((rows, 28, 28), "float32") for rows in (MAX_BATCH, MAX_BATCH + 1))
+        largest, larger = (np.zeros((rows, 28, 28), "float32") for rows in (SPEC.max_batch, SPEC.max_batch + 2))
         assert behind.agrees(protocol, largest)
         if behind.runtime != "executorch":
             assert behind.agrees(protocol, larger)

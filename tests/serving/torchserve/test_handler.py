@@ -34,7 +34,15 @@ SETTINGS = handler.Settings.of(
         "inputs": [{"name": "image", "dtype": "float32", "shape": [None, 4, 4]}],
         "outputs": [{"name": "logits", "dtype": "float32", "shape": [None, 16]}],
         "labels": [f"label{index}" for index in range(16)],
-        "preprocessing": {"height": 4, "width": 4, "channels": 1, "offset": 10.0, "scale": 2.0, "ground": 70},
+        "preprocessing": {
+            "height": 4,
+            "width": 4,
+            "channels": 1,
+            "offset": 10.0,
+            "scale": 2.0,
+            "ground": 70,
+            "crop": None,
+        },
     }
 )
 ROWS = np.arange(48, dtype="float32").reshape(3, 4, 4)
@@ -137,7 +145,7 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         (("image/png", b"no picture"), 400, "the body is no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"))[:-30]), 400, "no PNG or JPEG picture"),
         (("image/png", picture(np.zeros((4, 4), "uint8"), "BMP")), 400, "no PNG or JPEG picture"),
-        (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 400, "25000000 pixels. Received: 5000x5001"),
+        (("image/png", picture(np.zeros((5001, 5000), "uint8"))), 400, "25000000 pixels at most. Received: 5000x5001"),
         (("application/json", b'{"inputs": ' + b"[" * 1100 + b"]" * 1100 + b"}"), 400, "no JSON"),
         (("application/json", b'{"inputs": ' + b"[" * 900 + b"]" * 900 + b"}"), 400, "Received: {'inputs': ["),
         (document({"inputs": {"image": NESTED}}), 400, "no array of numbers"),

@@ -1,0 +1,30 @@
+"""Turns texts into a model's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.spec import TextPreprocessing
+
+
+class Tokenizer:
+    """Divides texts into numbered parts of words."""
+
+    def __init__(self, content: bytes, rule: TextPreprocessing) -> None:
+        """Read the content of a rule's file. Raises ImportError when tokenizers is not installed."""
+        import tokenizers
+
+        self._tokenizer = tokenizers.Tokenizer.from_str(content.decode())
+        # Published files tend to pad and to cut each text to one length.
+        self._tokenizer.enable_padding(pad_id=rule.pad, pad_token=self._tokenizer.id_to_token(rule.pad))
+        self._tokenizer.enable_truncation(rule.max_tokens)
+
+    def encode(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return int64 ``input_ids`` and ``attention_mask`` (N, L) of one text or more, L the longest one's length."""
+        found = self._tokenizer.encode_batch(list(texts))
+        return {
+            "input_ids": np.array([one.ids for one in found], np.int64),
+            "attention_mask": np.array([one.attention_mask for one in found], np.int64),
+        }
