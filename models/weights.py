@@ -32,6 +32,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "Conv2D": (Rule("kernel", "weight", (2, 3, 1, 0)), Rule("bias", "bias")),
     "DepthwiseConv2D": (Rule("kernel", "weight", (2, 3, 0, 1)), Rule("bias", "bias")),
     "Dense": (Rule("kernel", "weight", (1, 0)), Rule("bias", "bias")),
+    "Embedding": (Rule("embeddings", "weight"),),
+    "LayerNormalization": (Rule("gamma", "weight"), Rule("beta", "bias")),
     "BatchNormalization": (
         Rule("gamma", "weight"),
         Rule("beta", "bias"),

@@ -78,8 +78,8 @@ def _middle(picture: Image.Image) -> np.ndarray:
     from PIL import Image
 
     assert PREPROCESSING.crop is not None  # noqa: S101 - it is above
-    side = int(PREPROCESSING.crop * min(picture.size) + 0.5)
-    left, top = ((length - side) // 2 for length in picture.size)
+    side = int(PREPROCESSING.crop * min(picture.size))
+    left, top = ((length - side + 1) // 2 for length in picture.size)
     return _scaled(np.asarray(picture.resize(SIZE, Image.Resampling.BICUBIC, (left, top, left + side, top + side))))
 
 

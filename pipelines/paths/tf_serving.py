@@ -113,12 +113,16 @@ def cropped(pixels: Any, rule: ImagePreprocessing) -> Any:
     """Cut the centre out of a picture (height, width, channels), in the graph, as serving.wire.pictures does."""
     import tensorflow as tf
 
+    from serving.wire.pictures import ROUNDED
+
     height, width = tf.unstack(tf.shape(pixels)[:2])
     # In float64, as Python computes it: the same number of pixels.
-    sides = tf.cast(tf.stack([height, width]), tf.float64) / (rule.height, rule.width)
-    share = tf.reduce_min(sides) * rule.crop
-    rows, columns = (tf.maximum(1, tf.cast(share * side + 0.5, tf.int32)) for side in (rule.height, rule.width))
-    return tf.image.crop_to_bounding_box(pixels, (height - rows) // 2, (width - columns) // 2, rows, columns)
+    down, across = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
+    proportion = rule.width / rule.height
+    sides = tf.minimum(down, across / proportion), tf.minimum(across, down * proportion)
+    rows, columns = (tf.maximum(1, tf.cast(rule.crop * side + ROUNDED, tf.int32)) for side in sides)
+    top, left = (height - rows + 1) // 2, (width - columns + 1) // 2
+    return tf.image.crop_to_bounding_box(pixels, top, left, rows, columns)
 
 
 def write_warmup(model: Model, path: Path) -> None:

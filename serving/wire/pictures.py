@@ -17,6 +17,8 @@ Rule = Mapping[str, Any]
 """The fields of :class:`models.spec.ImagePreprocessing` by name."""
 
 MODES = {1: "L", 3: "RGB"}
+ROUNDED = 1e-6
+"""A number of pixels may be so much below a whole one, by rounding, and is that one."""
 
 
 class NotReadable(ValueError):
@@ -60,10 +62,15 @@ def to_row(
 
 
 def crop_box(height: int, width: int, rule: Rule) -> tuple[int, int, int, int]:
-    """Return the part of a picture that is scaled to the tensor's size, in pixels: left, upper, right, lower."""
-    share = min(height / rule["height"], width / rule["width"]) * (rule["crop"] or 1.0)
-    rows, columns = (max(1, int(share * rule[side] + 0.5)) for side in ("height", "width"))
-    top, left = (height - rows) // 2, (width - columns) // 2
+    """Return the part of a picture that is scaled to the tensor's size, in pixels: left, upper, right, lower.
+
+    Whole pixels, as in the evaluation of EfficientNet: ``_decode_and_center_crop`` of
+    models/official/efficientnet/preprocessing.py in github.com/tensorflow/tpu.
+    """
+    proportion, share = rule["width"] / rule["height"], (rule["crop"] or 1.0)
+    rows = max(1, int(share * min(height, width / proportion) + ROUNDED))
+    columns = max(1, int(share * min(width, height * proportion) + ROUNDED))
+    top, left = (height - rows + 1) // 2, (width - columns + 1) // 2
     return left, top, left + columns, top + rows
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.spec import BATCH, Integers, ModelSpec, OneOf, TensorSpec, Uniform
+from models.spec import BATCH, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
 from models.task import Classes, Plain, Task, Vectors
 from pipelines.artifacts.parity import (
     BATCHES,
@@ -203,6 +203,14 @@ def test_random_masks_have_both_of_their_values(dtype: str) -> None:
     assert (found.dtype, found.shape) == (np.dtype(dtype), (200, 3))
     assert set(np.unique(found)) == {0, 1}
     assert 0.4 < found.mean() < 0.6  # 600 draws; the standard deviation is 0.02
+
+
+@pytest.mark.parametrize("dtype", ["int64", "bool"])
+def test_random_padding_is_behind_one_value_or_more(dtype: str) -> None:
+    found = drawn(TensorSpec("mask", dtype, (BATCH, "length"), Mask()), 200, length=5)
+    assert (found.dtype, found.shape) == (np.dtype(dtype), (200, 5))
+    assert np.array_equal(found, -np.sort(-found.astype(int)))
+    assert set(found.astype(int).sum(1)) == {1, 2, 3, 4, 5}
 
 
 def test_random_whole_numbers_reach_both_ends_of_their_range() -> None:

@@ -80,7 +80,8 @@ def test_a_very_large_picture_is_its_small_copy() -> None:
 
 def test_the_edge_is_cropped_and_the_centre_scaled() -> None:
     assert crop_box(256, 256, RULE) == (16, 16, 240, 240)
-    assert crop_box(300, 500, RULE) == (118, 18, 381, 281)
+    assert crop_box(300, 500, RULE) == (119, 19, 381, 281)
+    assert crop_box(240, 320, RULE) == (55, 15, 265, 225)
     assert crop_box(1, 1, RULE) == (0, 0, 1, 1)
     found = row(encoded(scene(320, 240)))
     across = np.linspace(0, 255, 320)[55:265]  # 210 of 240 rows, and as many columns
