@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     "run mnist_cnn --repeat 5",
     "run mnist_cnn tf-serving onnxruntime --curve",
     "run mnist_cnn onnxruntime --containers",
+    "run mnist_cnn --resume",
 )
 @model_and_paths
 @load_options
@@ -61,13 +62,19 @@ if TYPE_CHECKING:
     help="Seconds for measuring again what the machine disturbed (default: a third of the run's time).",
 )
 @click.option("--containers", is_flag=True, help="Also measure every server in its container.")
-def run_command(workspace: Any, model: str, paths: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
+@click.option("--resume", is_flag=True, help="Go on with the newest run that did not end, with its paths and options.")
+def run_command(workspace: Any, model: str, paths: tuple[str, ...], resume: bool, as_json: bool, **chosen: Any) -> None:
     """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
-    from pipelines.run.execute import execute
+    from pipelines.run.execute import execute, execute_again
     from pipelines.run.options import Options
 
     options = Options(**chosen)
-    report, folder = execute(workspace, model, paths, options, keep=True)
+    if resume and (paths or options != Options()):
+        raise UserError("--resume takes the paths and options of the run that did not end. Received: others")
+    if resume:
+        report, folder, options = execute_again(workspace, model)
+    else:
+        report, folder = execute(workspace, model, paths, options, keep=True)
     finish(workspace, model, report, folder, as_json, strict=options.strict)
 
 

@@ -81,7 +81,9 @@ class Measuring:
         self._load_before = machine.load_average()
         self._foreign_before: float | None = None
         self._took_s: dict[str, float] = {}
-        self._to_do = self._done = 0
+        self._to_do = self._done = self._known = 0
+        self.journal: Callable[[Row], None] | None = None
+        """Gets each row that was measured without an error, but for new tries of disturbed ones."""
         self._began = self._started
 
     def keep(self, row: Row) -> None:
@@ -101,7 +103,8 @@ class Measuring:
             settings = [replace(one, seed=one.seed + number - 1) for one in self.plan.settings]
             plan = replace(self.plan, settings=settings, curve_s=0.0)
             for job in shuffled(jobs, self.seed, number):
-                if time.monotonic() + self._took_s[job.title] > end:
+                longest = max(self._took_s.values(), default=0.0)  # in place of what was measured before a resumed run
+                if time.monotonic() + self._took_s.get(job.title, longest) > end:
                     continue
                 before = {key: list(rounds) for key, rounds in self._found.items()}
                 self._do(job, plan, number, steps)
@@ -135,8 +138,21 @@ class Measuring:
             plan = replace(self.plan, settings=settings, curve_s=self.curve_s if number == 1 else 0.0)
             for group in shuffled(groups, self.seed, number):
                 for job in shuffled(group, self.seed, number, group[0].title):
-                    self._do(job, plan, number, steps)
+                    left = self._left_of(job, number)
+                    if left is not None:
+                        self._do(left, plan, number, steps)
         self._beat()
+
+    def _left_of(self, job: Job, number: int) -> Job | None:
+        """Return the job with the protocols that this round has not measured yet; None if all are known."""
+        path, _, variant = job.name.partition(":")
+        known = [name for name in job.protocols if len(self._found.get((path, variant, name), [])) >= number]
+        self._known += len(known)
+        self._done += len(known)
+        self._order[-1] += [f"{job.name} {name}" for name in known]
+        if known and len(known) == len(job.protocols):
+            return None
+        return replace(job, protocols=tuple(name for name in job.protocols if name not in known))
 
     def _do(self, job: Job, plan: MeasurePlan, number: int, steps: Steps) -> None:
         self._beat()
@@ -151,6 +167,8 @@ class Measuring:
         def keep(row: Row) -> None:
             rows.append(row)
             self.keep(row)
+            if self.journal is not None and row.status == "ok" and number <= self.repeat:
+                self.journal(row)
 
         def keep_contained(one: ContainerRow) -> None:
             rows.append(one.row)
@@ -178,9 +196,10 @@ class Measuring:
 
     def _left(self) -> str:
         """Say how much of the run has been measured, and how long the rest will take if it goes on like this."""
-        if self._done == 0:
+        measured = self._done - self._known
+        if measured == 0:
             return ""
-        seconds = (time.monotonic() - self._began) / self._done * (self._to_do - self._done)
+        seconds = (time.monotonic() - self._began) / measured * (self._to_do - self._done)
         return f" ({self._done} of {self._to_do} rows, about {max(1, round(seconds / 60))} min left)"
 
     def _first_beat(self) -> None:

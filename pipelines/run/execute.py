@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
-from pipelines.base.progress import Steps
+from pipelines.base.progress import Steps, say
+from pipelines.fairness.order import new_seed
 from pipelines.measure.server import flavour_for, server_module
 from pipelines.paths.choose import choose, spec_named
 from pipelines.results import Report
 from pipelines.run.addresses import among, parse
 from pipelines.run.deployed_run import DeployedRun
+from pipelines.run.journal import Intent, Journal, Journaled, resume
 from pipelines.run.options import Options
 from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context, open_context
@@ -25,6 +29,7 @@ def execute(
 ) -> tuple[Report, Path]:
     """Run the pipeline; return its report and its folder: with ``keep`` a new one below reports/MODEL, else the logs'.
 
+    A run that is kept can be resumed until it has ended.
     Raises UserError for an unknown model, path, variant or server.
     """
     choices = choose(words)
@@ -32,13 +37,41 @@ def execute(
         for choice in choices:
             server_module(choice.card, options.server)  # raises, with the nearest names
     context = open_context(workspace, model, "loadtest", options.rebuild)
-    folder = _new_folder(workspace, model) if keep else context.logs
-    if keep:
-        context = replace(context, logs=folder / "logs")
+    if not keep:
+        with Steps() as steps:
+            running = Run(context, spec_named(model), choices, options, steps)
+            running.execute()
+            return running.report(), context.logs
+    if options.seed is None:
+        options = replace(options, seed=new_seed())
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    folder = _new_folder(workspace, model)
+    intent = Intent(words, options, started, shlex.join(["slipway", *sys.argv[1:]]))
+    return _journaled(context, model, folder, Journaled(Journal.begin(folder, intent), intent))
+
+
+def execute_again(workspace: Workspace, model: str) -> tuple[Report, Path, Options]:
+    """Go on with the newest run that did not end; return its report, its folder and its options.
+
+    What it measured is not measured again, unless the artifact is another. Raises UserError if there is no such run.
+    """
+    context = open_context(workspace, model, "run")
+    folder, journaled = resume(workspace.reports(model))
+    say(f"going on with {workspace.shown(folder)}: {len(journaled.rows)} rows were measured before")
+    return *_journaled(context, model, folder, journaled), journaled.intent.options
+
+
+def _journaled(context: Context, model: str, folder: Path, journaled: Journaled) -> tuple[Report, Path]:
+    intent, context = journaled.intent, replace(context, logs=folder / "logs")
     with Steps() as steps:
-        running = Run(context, spec_named(model), choices, options, steps)
+        running = Run(context, spec_named(model), choose(intent.words), intent.options, steps, journaled)
         running.execute()
-        return running.report(), folder
+        report = running.report()
+    if report.interrupted:
+        journaled.journal.close()
+    else:
+        journaled.journal.end()
+    return report, folder
 
 
 def execute_deployed(

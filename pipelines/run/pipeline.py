@@ -30,6 +30,7 @@ from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
 from pipelines.run.jobs import Jobs
+from pipelines.run.journal import Journaled
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
 from serving.extras import DISTRIBUTION
@@ -46,11 +47,22 @@ class Run:
     """Runs the pipeline and collects the results; :meth:`report` can be called at any time."""
 
     def __init__(
-        self, context: Context, spec: ModelSpec, choices: Sequence[Choice], options: Options, steps: Steps
+        self,
+        context: Context,
+        spec: ModelSpec,
+        choices: Sequence[Choice],
+        options: Options,
+        steps: Steps,
+        journaled: Journaled | None = None,
     ) -> None:
+        """``journaled`` is the journal of the run, and what it measured before it was stopped."""
         self.context, self.spec, self.choices, self.options, self.steps = context, spec, choices, options, steps
         self.settings = load_settings(options, spec)
-        self.started = datetime.now(UTC)
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self.command = shlex.join(["slipway", *sys.argv[1:]])
+        if journaled is not None:
+            self.started, self.command = journaled.intent.started, journaled.intent.command
+        self.journaled = journaled
         self._clock = time.monotonic()
         self.training: Training | None = None
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
@@ -67,6 +79,7 @@ class Run:
         try:
             self._prepare_all(self._train())
             groups = self._jobs()
+            self._restore()
             self.measuring.rounds(groups, self.steps)
             elapsed_s = time.monotonic() - self._clock
             budget_s = self.options.budget_s
@@ -74,6 +87,22 @@ class Run:
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
+
+    def _restore(self) -> None:
+        """Take over what was measured before the run was stopped, and keep from now on what is measured."""
+        if self.journaled is None:
+            return
+        hashes = {name: artifact.manifest.artifact_sha256 for name, (_, artifact) in self.prepared.items() if artifact}
+        names = {(row.path, row.variant): f"{row.path}:{row.variant}" for row, _ in self.prepared.values()}
+        for one in self.journaled.rows:
+            if hashes.get(names.get((one.row.path, one.row.variant), "")) == one.artifact_sha256:
+                self.measuring.keep(one.row)
+
+        def add(row: Row) -> None:
+            if self.journaled is not None:
+                self.journaled.journal.add(hashes[names[row.path, row.variant]], row)
+
+        self.measuring.journal = add
 
     def _train(self) -> TrainedModel:
         how = HowTrained(self.options.framework) if self.options.framework else None
@@ -146,12 +175,12 @@ class Run:
             model=self.spec.name,
             title=self.spec.title,
             task=self.spec.task.judged_by,
-            started=self.started.isoformat(timespec="seconds"),
+            started=self.started,
             wall_s=time.monotonic() - self._clock,
             machine=this_machine(),
             versions=dict(sorted(versions.items())),
             settings=RunSettings(
-                command=shlex.join(["slipway", *sys.argv[1:]]),
+                command=self.command,
                 seconds_per_row=self.options.seconds_per_row,
                 rate_per_s=self.options.rate_per_s or self.spec.rate_per_s,
                 threads=self.options.threads,
