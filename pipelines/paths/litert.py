@@ -56,14 +56,15 @@ CARD = Card(
 def package(model: Model, folder: Path, variant: str) -> None:
     """Write ``MODEL/model.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
     path = model_folder(model, folder) / "model.tflite"
-    float32 = _convert(model, half=variant == "fp16")
+    float32 = convert(model, half=variant == "fp16")
     if variant in ("fp32", "fp16"):
         path.write_bytes(float32)
         return
     path.write_bytes(_quantise(float32, variant, model))
 
 
-def _convert(model: Model, half: bool) -> bytes:
+def convert(model: Model, *, half: bool = False) -> bytes:
+    """Return the .tflite file of a model in float32, with weights in float16 if ``half``."""
     import tensorflow as tf
 
     twin = model.form("keras")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError
-from pipelines.paths import Arrays, Card, Session, Variant
+from pipelines.paths import Arrays, Card, Session, Variant, litert
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,7 @@ CARD = Card(
     variants={
         "fp32": Variant("SavedModel, float32", "keras", REQUIRES),
         "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "keras", REQUIRES),
+        "litert": Variant("a .tflite file in its place, run by LiteRT", "keras", (*REQUIRES, "ai-edge-litert")),
     },
     extra="tf-serving",
     server="serving.tf_serving.recipe",
@@ -31,7 +32,10 @@ CARD = Card(
         "tf-serving-rest-binary": "TensorFlow Serving's REST API has no binary tensors: numbers are JSON, and only "
         "strings may be base64"
     },
-    sources=("serving.tf_serving.runtime.saved_model",),
+    sources=(
+        *("serving.tf_serving.runtime.saved_model", "serving.tf_serving.runtime.tflite"),
+        "pipelines.paths.litert",
+    ),
 )
 
 VERSION = "1"
@@ -44,7 +48,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
-    """Write ``1/saved_model.pb`` with its variables and warm-up file.
+    """Write ``1/saved_model.pb`` with its variables and warm-up file, or ``1/model.tflite`` in its place.
 
     Signatures: ``serving_default`` takes the spec's inputs as they are; ``serving_image_bytes``, of a
     model for pictures, takes ``image_bytes``, a string (N,) of encoded pictures (PNG, JPEG, GIF, or BMP of 24 bits),
@@ -53,6 +57,13 @@ def package(model: Model, folder: Path, variant: str) -> None:
     import tensorflow as tf
     from keras.export import ExportArchive
 
+    from serving.tf_serving.runtime import tflite
+
+    if variant == "litert":
+        (folder / VERSION).mkdir()
+        (folder / VERSION / tflite.MODEL_FILE).write_bytes(litert.convert(model))
+        write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
+        return
     twin = model.form("keras")
     names = [tensor.name for tensor in model.spec.inputs]
 
@@ -151,20 +162,26 @@ def open(folder: Path, threads: int) -> Session:
 
     So the verified call is the served call, and any extra cost is the server's.
     ``tf.saved_model.load``'s function takes twice the time, and another thread.
+    A .tflite file is opened in one interpreter of LiteRT.
 
-    Raises SlipwayError for a folder without a SavedModel that has this signature.
+    Raises SlipwayError for a folder without a model that has this signature.
     """
     from serving.tf_serving.base.errors import ServingError
-    from serving.tf_serving.runtime.saved_model import Parallelism, definitions, load_session, runner
+    from serving.tf_serving.runtime import saved_model, tflite
 
+    place = folder / VERSION
     try:
-        definition = definitions(folder / VERSION)[SIGNATURE]
-        session = load_session(folder / VERSION, Parallelism(intra_op=threads))
+        if (place / tflite.MODEL_FILE).is_file():
+            interpreters = tflite.Interpreters(place / tflite.MODEL_FILE, 1, threads)
+            definition = tflite.definitions(interpreters)[SIGNATURE]
+            run = tflite.runner(interpreters, SIGNATURE)
+        else:
+            definition = saved_model.definitions(place)[SIGNATURE]
+            run = saved_model.runner(saved_model.load_session(place, saved_model.Parallelism(threads)), definition)
     except KeyError as error:
-        raise SlipwayError(f"{folder / VERSION} has no signature {SIGNATURE}. Package the model again.") from error
+        raise SlipwayError(f"{place} has no signature {SIGNATURE}. Package the model again.") from error
     except ServingError as error:
         raise SlipwayError(f"{error}. Package the model again.") from error
-    run = runner(session, definition)
     names = tuple(definition.outputs)
 
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ def container(request: LaunchRequest) -> ContainerRecipe:
         # The image's own start script would not pass signals on.
         entrypoint=("bash", "-c", _START, NATIVE),
         command=(
-            *flags(request.model, MODEL, REST, GRPC, request.threads),
+            *flags(request, MODEL, REST, GRPC),
             f"--monitoring_config_file={MONITORING}",
         ),
         host=request.host,

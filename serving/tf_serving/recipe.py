@@ -14,6 +14,7 @@ from urllib.parse import quote
 from serving.clients import ProtocolError
 from serving.extras import install_command
 from serving.launch import LaunchError, LaunchRequest, Recipe
+from serving.tf_serving.runtime.tflite import MODEL_FILE
 from serving.wire.addresses import host_port
 
 FLAVOURS = ("embedded", "native")
@@ -41,9 +42,7 @@ def recipe(request: LaunchRequest) -> Recipe:
         server=server,
         argv=(
             *command,
-            *flags(
-                request.model, str(request.payload.resolve()), request.rest_port, request.grpc_port, request.threads
-            ),
+            *flags(request, str(request.payload.resolve()), request.rest_port, request.grpc_port),
         ),
         endpoints={
             "tf-serving-rest": f"http://{host_port(request.host, request.rest_port)}",
@@ -53,17 +52,19 @@ def recipe(request: LaunchRequest) -> Recipe:
     )
 
 
-def flags(model: str, base_path: str, rest_port: int, grpc_port: int, threads: int) -> tuple[str, ...]:
-    """Make the flags of both servers, in a process and in a container."""
-    chosen = {
+def flags(request: LaunchRequest, base_path: str, rest_port: int, grpc_port: int) -> tuple[str, ...]:
+    """Make the flags of both servers, in a process and in a container, where base path and ports are others."""
+    chosen: dict[str, object] = {
         "port": grpc_port,
         "rest_api_port": rest_port,
-        "model_name": model,
+        "model_name": request.model,
         "model_base_path": base_path,
         "max_num_load_retries": 0,  # a local artifact that fails to load will fail again
-        "tensorflow_intra_op_parallelism": threads,
+        "tensorflow_intra_op_parallelism": request.threads,
         "tensorflow_inter_op_parallelism": -1,  # requests run in threads of their own; with 1, one by one
     }
+    if any(request.payload.glob(f"*/{MODEL_FILE}")):
+        chosen["prefer_tflite_model"] = "true"
     return tuple(f"--{name}={value}" for name, value in chosen.items())
 
 

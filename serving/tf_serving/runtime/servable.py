@@ -105,7 +105,7 @@ def load(
 
     runners: dict[str, Any]
     if prefer_tflite and (folder / tflite.MODEL_FILE).exists():
-        model: Any = tflite.Interpreters(folder / tflite.MODEL_FILE, os.cpu_count() or 1)
+        model: Any = tflite.Interpreters(folder / tflite.MODEL_FILE, os.cpu_count() or 1, max(1, parallelism.intra_op))
         definitions = tflite.definitions(model)
         runners = {key: tflite.runner(model, key) for key in definitions}
     else:

@@ -27,9 +27,9 @@ class Interpreters:
     They share the file's memory; each has its own memory for intermediate results.
     """
 
-    def __init__(self, file: Path, most: int) -> None:
-        """Load the file. Raises ServingError if LiteRT cannot."""
-        self._file = file
+    def __init__(self, file: Path, most: int, threads: int = 1) -> None:
+        """Load the file; each interpreter computes with ``threads`` threads. Raises ServingError if LiteRT cannot."""
+        self._file, self._threads = file, threads
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         self._idle.put(self._new())
         for _ in range(most - 1):
@@ -51,7 +51,7 @@ class Interpreters:
         except ImportError as error:
             raise ServingError("UNIMPLEMENTED", f"LiteRT is not installed. Run: {install_command('litert')}") from error
         try:
-            interpreter = Interpreter(model_path=str(self._file), num_threads=1)
+            interpreter = Interpreter(model_path=str(self._file), num_threads=self._threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise invalid(f"cannot load {self._file}: {error}") from error

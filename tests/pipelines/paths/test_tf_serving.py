@@ -23,8 +23,18 @@ from serving.wire.pictures import to_row
 @pytest.fixture(scope="module")
 def payloads(cli: Any, trained: TrainedModel) -> dict[str, Path]:
     rows = cli.json("package", trained.name, "tf-serving")["artifacts"]
-    assert [row["status"] for row in rows] == ["ok", "ok"]
-    return {row["variant"]: Path(row["folder"]) / "payload" for row in rows}
+    assert [row["status"] for row in rows] == ["ok", "ok", "ok"]
+    return {row["variant"]: Path(row["folder"]) / "payload" for row in rows if row["variant"] != "litert"}
+
+
+def test_the_file_of_litert_is_the_model_of_its_version(cli: Any, trained: TrainedModel, payloads: Any) -> None:
+    (row,) = cli.json("package", trained.name, "tf-serving:litert")["artifacts"]
+    payload = Path(row["folder"]) / "payload"
+    files = {str(file.relative_to(payload)) for file in payload.rglob("*") if file.is_file()}
+    assert files == {"1/model.tflite", "1/assets.extra/tf_serving_warmup_requests"}
+    rows = {"image": trained.evaluation().inputs["image"][:3]}
+    found, expected = (tf_serving.open(one, 1).predict(rows)["logits"] for one in (payload, payloads["fp32"]))
+    assert np.abs(found - expected).max() < 1e-4
 
 
 def test_the_layout_is_versioned(payloads: dict[str, Path]) -> None:

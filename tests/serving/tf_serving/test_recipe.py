@@ -34,6 +34,13 @@ def test_flags(tmp_path):
         "tf-serving-grpc": f"grpc://127.0.0.1:{request.grpc_port}",
     }
     assert FLAVOURS[0] == "embedded"
+    assert not any("tflite" in word for word in made.argv)
+
+
+def test_a_file_of_litert_is_preferred_where_there_is_no_saved_model(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "model.tflite").write_bytes(b"")
+    assert "--prefer_tflite_model=true" in recipe(request_for(tmp_path, tmp_path / "work")).argv
 
 
 def test_flavours(tmp_path, monkeypatch):
