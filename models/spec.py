@@ -143,7 +143,8 @@ class ModelSpec:
     ``rate_per_s`` is the load that the ``server`` scenario offers when the user names none: one
     rate for all paths, so that their latencies can be compared, and low enough for the slowest
     of them on two cores. ``lengths`` holds, for each free dimension but the batch, its smallest and largest size.
-    ``max_batch`` is the largest batch of a runtime that plans its memory beforehand. ``floors`` has, by precision
+    ``max_batch`` is the largest batch of a runtime that plans its memory beforehand, and of a calibration that keeps
+    all inner values. ``floors`` has, by precision
     (:class:`pipelines.paths.Variant`), what this network loses more of than the paths allow by themselves.
     """
 
@@ -155,7 +156,7 @@ class ModelSpec:
     rate_per_s: float
     preprocessing: ImagePreprocessing | TextPreprocessing | None = None
     lengths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    max_batch: int = 128
+    max_batch: int = 256
     floors: Mapping[str, Floor] = field(default_factory=dict)
 
     @property

@@ -26,7 +26,7 @@ CARD = Card(
             "weights and activations in int8, calibrated on training data",
             "torch",
             REQUIRES,
-            Tolerance(min_sqnr_db=32, min_top1=0.98, judges_random=False),
+            Tolerance(min_sqnr_db=32, min_top1=0.98, min_cosine=0.999, judges_random=False),
             precision="int8",
         ),
     },

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 CONVERTED = ("tensorflow", "keras", "ai-edge-litert")
 QUANTISED = (*CONVERTED, "litert-quantizer")
-MAX_CALIBRATION_BYTES = 10_000_000
-"""Inputs of the calibration's one batch: 16 pictures of 224x224, which calibrate as well as 64."""
 
 # Floors below what five seeds of mnist_cnn gave, and above what faults in the network give (28 dB and less):
 # float16 68 dB and more, dynamic int8 45, int8 calibrated on 256 rows 36.8. tests/pipelines/paths/test_faults.py.
@@ -92,10 +90,9 @@ def _quantise(float32: bytes, variant: str, model: Model) -> bytes:
     for door in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         tool.update_quantization_recipe(".*", door, algorithm_key=AlgorithmName.NO_QUANTIZE)
     # One batch of all rows: over several, the calibrator averages the extremes, and the logits saturate.
-    # It keeps all inner values of the batch: a hundred times the pictures of EfficientNet-Lite0.
-    rows = model.calibration()
-    batch = rows.head(max(1, MAX_CALIBRATION_BYTES * len(rows) // sum(one.nbytes for one in rows.inputs.values())))
-    ranges = tool.calibrate({SIGNATURE: [batch.inputs]}, num_threads=1) if tool.need_calibration else None
+    # It keeps all inner values of the batch: 70 MB a picture of EfficientNet-Lite0.
+    batch = model.calibration().head(model.spec.max_batch).inputs
+    ranges = tool.calibrate({SIGNATURE: [batch]}, num_threads=1) if tool.need_calibration else None
     return bytes(tool.quantize(ranges).quantized_model)
 
 

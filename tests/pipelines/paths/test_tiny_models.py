@@ -21,11 +21,6 @@ UNFIT = {
     ("plain", "openvino:int8"): "evaluation inputs: signal to quantisation noise",
 }
 """Artifacts that quantisation makes too inexact, and a breach: one layer averages no errors out, as a network does."""
-CANNOT = dict.fromkeys(
-    [("embedding", "executorch:fp32"), ("embedding", "executorch:int8")],
-    "reshape only supports 1 dynamic dimension",
-)
-"""Models that a converter refuses, and its words."""
 
 
 @pytest.mark.parametrize("choice", choose([]), ids=lambda choice: choice.name)
@@ -37,10 +32,6 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path) ->
     reference.compute(model, tmp_path / "reference.npz")
     answers = reference.read(tmp_path / "reference.npz")
     (tmp_path / "payload").mkdir()
-    if (name, choice.name) in CANNOT:
-        with pytest.raises(Exception, match=CANNOT[name, choice.name]):
-            module.package(model, tmp_path / "payload", choice.variant)
-        return
     try:
         module.package(model, tmp_path / "payload", choice.variant)
     except NotPossible as error:
