@@ -16,7 +16,12 @@ SPEC = ModelSpec(
     rate_per_s=20.0,
     lengths={"length": (2, 256)},
     max_batch=16,
-    # Seen: float16 57.6 dB and 0.9996, bfloat16 46.4 and 0.99997, dynamic int8 26.3 and 0.996 (LiteRT). Full int8 loses
-    # the attention's mask beside its scores (2 dB and less): it has the paths' own floor, and fails.
-    floors={"fp16": Floor(50, 0.999), "bf16": Floor(40, 0.9995), "int8-dynamic": Floor(15, 0.98)},
+    # Seen: float16 57.6 dB and 0.9996, bfloat16 46.4 and 0.99997, dynamic int8 26.3 and 0.996 (LiteRT),
+    # int8 19.2 and 0.988 (NNCF, which knows transformers). Others lose the mask beside the scores: 6 dB and less.
+    floors={
+        "fp16": Floor(50, 0.999),
+        "bf16": Floor(40, 0.9995),
+        "int8-dynamic": Floor(15, 0.98),
+        "int8": Floor(15, 0.98),
+    },
 )

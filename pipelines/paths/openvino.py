@@ -79,7 +79,10 @@ def _quantised(network: Any, model: Model) -> Any:
     single = [{name: array[row : row + 1] for name, array in rows.inputs.items()} for row in range(len(rows))]
     # Weights of seven bits: processors without VNNI add two products in 16 bits, which eight bits overflow.
     safe = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
-    return nncf.quantize(network, nncf.Dataset(single), subset_size=len(single), advanced_parameters=safe)
+    kind = nncf.ModelType.TRANSFORMER if model.spec.text else None
+    return nncf.quantize(
+        network, nncf.Dataset(single), subset_size=len(single), model_type=kind, advanced_parameters=safe
+    )
 
 
 def open(folder: Path, threads: int) -> Session:
