@@ -42,7 +42,7 @@ from pipelines.measure import container
 from pipelines.measure.server import started
 from pipelines.paths import Card, path_module, version_of
 from pipelines.report.protocol_cost import SCENARIO, WAYS, protocol_cost
-from pipelines.results import IN_PROCESS, ContainerRow, LayerCost, Row, Scenario
+from pipelines.results import IN_PROCESS, ContainerRow, Holds, LayerCost, Row, Scenario
 from pipelines.stages.answers import ANSWERS
 from pipelines.stages.worker import run_stage
 from serving.container import engine
@@ -110,6 +110,7 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
             *("", spec.name, path, variant, path_module(path).CARD.variants[variant].framework, {}, "", "", 0, (), {}),
             signature=spec.signature(),
             labels=spec.labels,
+            holds=Holds({}, {}),
         )
         # Its JSON takes a tenth of a second a request.
         longer = replace(settings, duration_s=2 * settings.duration_s)

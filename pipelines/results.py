@@ -6,7 +6,8 @@ measured is null, never zero. ``SCHEMA_VERSION`` changes when a field changes it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -357,6 +358,31 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """The contents of an artifact, read out of its files: not what it was asked to be, but what it is.
+
+    Names are sorted, so that equal artifacts hold equal things. Inputs, outputs and constants that a format writes as
+    operations are not counted as such.
+    """
+
+    weights: Annotated[
+        Mapping[str, int], Doc("Bytes of weights and other constants, by the type of their elements in numpy's words.")
+    ]
+    operators: Annotated[Mapping[str, int], Doc("Number of operations, by their name in the format.")]
+    custom: Annotated[
+        tuple[str, ...],
+        Doc("Operators that the format itself has not: custom ones, TensorFlow's in LiteRT (Flex), another domain's."),
+    ] = ()
+    delegated: Annotated[
+        float | None,
+        Doc("Share (0 to 1) of operations that the file hands to a delegate; null for a format without delegates."),
+    ] = None
+    facts: Annotated[
+        Mapping[str, str], Doc("What else the format tells, such as the opset, the precision or the processor.")
+    ] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactRow:
     """One variant of one path: packaged and verified."""
 
@@ -376,6 +402,9 @@ class ArtifactRow:
     folder: Annotated[str | None, Doc("Where the artifact lies.")] = None
     size_bytes: Annotated[int | None, Doc("Size of the payload, bytes.")] = None
     files: Annotated[tuple[FileEntry, ...], Doc("Files of the payload.")] = ()
+    holds: Annotated[
+        Holds | None, Doc("The contents, read out of the payload; null if there is none, and in older reports.")
+    ] = None
     package: Annotated[StageUsage | None, Doc("What packaging cost.")] = None
     verify: Annotated[StageUsage | None, Doc("What verification cost.")] = None
     certificate: Annotated[Certificate | None, Doc("The parity verdict; null if verification was not reached.")] = None

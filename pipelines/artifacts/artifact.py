@@ -19,7 +19,7 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, link, read_bounded, write_text
 from pipelines.paths import Card
-from pipelines.results import ArtifactRow, Certificate, FileEntry
+from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds
 
 MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
 MAX_MANIFEST_BYTES = 64 * MIB
@@ -32,7 +32,8 @@ class Manifest:
 
     ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's).
 
-    ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free).
+    ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free). ``holds`` is read
+    out of the payload.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Manifest:
     versions: dict[str, str]
     signature: dict[str, list[dict[str, Any]]]
     labels: tuple[str, ...]
+    holds: Holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def read_manifest(path: Path) -> Manifest:
         data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, "the manifest"))
         data["files"] = tuple(FileEntry(**entry) for entry in data["files"])
         data["labels"] = tuple(data["labels"])
+        data["holds"] = TypeAdapter(Holds).validate_python(data["holds"])
         return Manifest(**data)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is not a manifest that this version reads. Received: {error}") from error

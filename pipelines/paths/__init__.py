@@ -4,6 +4,7 @@ A path module imports no framework at its top: listing the paths must take milli
 
     CARD                                     what it is (Card)
     package(model, folder, variant)          writes the payload of one variant into an empty folder
+    holds(folder) -> Holds                   what the payload really holds, read out of its files
     open(folder, threads) -> Session         the payload, loaded by the path's own runtime
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from models.model import Model
     from models.spec import ModelSpec
+    from pipelines.results import Holds
 
 PATHS: dict[str, str] = {
     "tf-serving": "pipelines.paths.tf_serving",
@@ -115,7 +117,7 @@ class Card:
     there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
     a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
-    has none. ``sources`` are the modules, by dotted name, that shape or enter the payload
+    has none. ``sources`` are the modules, by dotted name, that shape, enter or read the payload
     besides the path's own. ``lifecycle`` is None for what is maintained as usual; a variant may have its own.
     """
 
@@ -160,6 +162,7 @@ class PathModule(Protocol):
     CARD: Card
 
     def package(self, model: Model, folder: Path, variant: str) -> None: ...
+    def holds(self, folder: Path) -> Holds: ...
     def open(self, folder: Path, threads: int) -> Session: ...
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import unknown
+from pipelines.holds.aotinductor import aotinductor_holds
 from pipelines.paths import Card, Session, Variant
-from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
 from pipelines.paths.exported import export
 from pipelines.paths.inductor import own_cache, require_compiler
+from pipelines.results import Holds
+from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from models.model import Model
@@ -32,6 +35,7 @@ CARD = Card(
     sources=(
         *("serving.open_inference.runtimes.aotinductor", "serving.open_inference.runtimes.torch_export"),
         *("pipelines.paths.behind", "pipelines.paths.exported", "pipelines.paths.inductor"),
+        *("pipelines.holds.aotinductor", "pipelines.holds.totals"),
     ),
 )
 OPTIONS: dict[str, dict[str, Any]] = {"fp32": {}, "freezing": {"freezing": True}}
@@ -64,6 +68,11 @@ def package(model: Model, folder: Path, variant: str) -> None:
             package_path=str(place / "model.aoti.pt2"),
             inductor_configs=options,
         )
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    return aotinductor_holds(model_file(folder, RUNTIMES["aotinductor"]))
 
 
 def open(folder: Path, threads: int) -> Session:

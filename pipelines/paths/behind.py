@@ -43,13 +43,19 @@ def open_behind(name: str, folder: Path, threads: int) -> Session:
     return session_of(lambda path: runtime(name).load(path, threads), folder, RUNTIMES[name])
 
 
-def session_of(load: Callable[[Path], Loaded], folder: Path, names: Sequence[str]) -> Session:
-    """Open the one model of a payload with ``load``; its file has one of the names. Raises SlipwayError."""
+def model_file(folder: Path, names: Sequence[str]) -> Path:
+    """Return the file of the one model of a payload; it has one of the names. Raises SlipwayError."""
     found = [place / name for place in sorted(folder.iterdir()) for name in names if (place / name).is_file()]
     if len(found) != 1:
         raise SlipwayError(f"{folder} must hold the file of one model. Received: {len(found)}")
+    return found[0]
+
+
+def session_of(load: Callable[[Path], Loaded], folder: Path, names: Sequence[str]) -> Session:
+    """Open the one model of a payload with ``load``; its file has one of the names. Raises SlipwayError."""
+    file = model_file(folder, names)
     try:
-        loaded = load(found[0])
+        loaded = load(file)
     except NotLoadable as error:
         raise SlipwayError(str(error)) from error
     names = [tensor.name for tensor in loaded.outputs]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.holds.executorch import executorch_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
-from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
 from pipelines.paths.exported import export
+from pipelines.results import Holds
+from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +36,10 @@ CARD = Card(
     extra="executorch",
     server=SERVER,
     protocols=PROTOCOLS,
-    sources=("serving.open_inference.runtimes.executorch", "pipelines.paths.behind", "pipelines.paths.exported"),
+    sources=(
+        *("serving.open_inference.runtimes.executorch", "pipelines.paths.behind", "pipelines.paths.exported"),
+        *("pipelines.holds.executorch", "pipelines.holds.totals"),
+    ),
 )
 
 
@@ -74,6 +80,11 @@ def _quantised(module: Any, model: Model, batch: int) -> torch.nn.Module:
             prepared(*(torch.from_numpy(rows.inputs[tensor.name][part]) for tensor in model.spec.inputs))
     quantised: torch.nn.Module = convert_pt2e(prepared)
     return quantised
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    return executorch_holds(model_file(folder, RUNTIMES["executorch"]))
 
 
 def open(folder: Path, threads: int) -> Session:

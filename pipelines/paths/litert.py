@@ -6,8 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.holds.tflite import tflite_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
-from pipelines.paths.behind import model_folder, open_behind
+from pipelines.paths.behind import model_file, model_folder, open_behind
+from pipelines.results import Holds
+from serving.open_inference.runtimes import RUNTIMES
 from serving.open_inference.runtimes.litert import SIGNATURE
 
 if TYPE_CHECKING:
@@ -47,7 +50,10 @@ CARD = Card(
     },
     extra="litert",
     no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
-    sources=("serving.open_inference.runtimes.litert", "pipelines.paths.behind"),
+    sources=(
+        *("serving.open_inference.runtimes.litert", "pipelines.paths.behind"),
+        *("pipelines.holds.tflite", "pipelines.holds.totals"),
+    ),
 )
 
 
@@ -94,6 +100,11 @@ def _quantise(float32: bytes, variant: str, model: Model) -> bytes:
     batch = model.calibration().head(model.spec.max_batch).inputs
     ranges = tool.calibrate({SIGNATURE: [batch]}, num_threads=1) if tool.need_calibration else None
     return bytes(tool.quantize(ranges).quantized_model)
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    return tflite_holds(model_file(folder, RUNTIMES["litert"]))
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.base.errors import unknown
+from pipelines.holds.onnx import onnx_holds
+from pipelines.holds.ort import ort_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
-from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
 from pipelines.paths.to_onnx import tidy, to_onnx
+from pipelines.results import Holds
+from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +56,7 @@ CARD = Card(
     sources=(
         *("serving.open_inference.runtimes.onnxruntime", "pipelines.paths.behind"),
         *("pipelines.paths.to_onnx", "pipelines.paths.exported"),
+        *("pipelines.holds.onnx", "pipelines.holds.ort", "pipelines.holds.totals"),
     ),
 )
 
@@ -75,6 +80,12 @@ def package(model: Model, folder: Path, variant: str) -> None:
         _write_ort(content, place / "model.ort")
     else:
         (place / "model.onnx").write_bytes(content)
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    file = model_file(folder, RUNTIMES["onnxruntime"])
+    return ort_holds(file) if file.suffix == ".ort" else onnx_holds(file)
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import NotPossible
+from pipelines.holds.openvino import openvino_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
-from pipelines.paths.behind import PROTOCOLS, SERVER, model_folder, open_behind
+from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
 from pipelines.paths.to_onnx import to_onnx
+from pipelines.results import Holds
+from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from models.model import Model
@@ -42,6 +45,7 @@ CARD = Card(
     sources=(
         *("serving.open_inference.runtimes.openvino", "pipelines.paths.behind"),
         *("pipelines.paths.to_onnx", "pipelines.paths.exported"),
+        *("pipelines.holds.openvino", "pipelines.holds.totals"),
     ),
 )
 HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
@@ -83,6 +87,13 @@ def _quantised(network: Any, model: Model) -> Any:
     return nncf.quantize(
         network, nncf.Dataset(single), subset_size=len(single), model_type=kind, advanced_parameters=safe
     )
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    from serving.open_inference.runtimes.openvino import PRECISION
+
+    return openvino_holds(model_file(folder, RUNTIMES["openvino"]), PRECISION)
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError
+from pipelines.holds.saved_model import saved_model_holds
+from pipelines.holds.tflite import tflite_holds
 from pipelines.paths import Arrays, Card, Session, Variant, litert
+from pipelines.results import Holds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +37,7 @@ CARD = Card(
     },
     sources=(
         *("serving.tf_serving.runtime.saved_model", "serving.tf_serving.runtime.tflite"),
+        *("pipelines.holds.saved_model", "pipelines.holds.tflite", "pipelines.holds.totals"),
         "pipelines.paths.litert",
     ),
 )
@@ -155,6 +159,12 @@ def write_warmup(model: Model, path: Path) -> None:
                 request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    file = folder / VERSION / "model.tflite"
+    return tflite_holds(file) if file.is_file() else saved_model_holds(folder / VERSION)
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.holds.exported import exported_holds
 from pipelines.paths import Card, Session, Variant
-from pipelines.paths.behind import model_folder, session_of
+from pipelines.paths.behind import model_file, model_folder, session_of
 from pipelines.paths.exported import save_program
 from pipelines.paths.inductor import own_cache, require_compiler
+from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ CARD = Card(
     sources=(
         *("pipelines.paths.behind", "pipelines.paths.exported"),
         *("pipelines.paths.inductor", "serving.open_inference.runtimes.torch_export"),
+        *("pipelines.holds.exported", "pipelines.holds.totals"),
     ),
 )
 
@@ -38,6 +41,11 @@ def package(model: Model, folder: Path, variant: str) -> None:  # noqa: ARG001 -
     """Write ``MODEL/model.pt2`` with its signature. Raises NotPossible where it could not be compiled."""
     require_compiler()
     save_program(model, model_folder(model, folder, signature=True))
+
+
+def holds(folder: Path) -> Holds:
+    """Read the program: what the compiler makes of it is not in the payload."""
+    return exported_holds(model_file(folder, RUNTIMES["torch-export"]))
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.base.errors import unknown
+from pipelines.holds.torchscript import torchscript_holds
 from pipelines.paths import Card, Session, Variant
-from pipelines.paths.behind import model_folder, session_of
+from pipelines.paths.behind import model_file, model_folder, session_of
 from pipelines.paths.exported import TORCHSCRIPT, torchscript
+from pipelines.results import Holds
 
 if TYPE_CHECKING:
     from models.model import Model
@@ -24,7 +26,10 @@ CARD = Card(
     },
     extra="torchscript",
     no_server="deprecated: TorchServe has it (torchserve:torchscript), and torch.export is its successor",
-    sources=("pipelines.paths.behind", "pipelines.paths.exported", "serving.open_inference.runtimes.torch_export"),
+    sources=(
+        *("pipelines.paths.behind", "pipelines.paths.exported", "serving.open_inference.runtimes.torch_export"),
+        *("pipelines.holds.torchscript", "pipelines.holds.exported", "pipelines.holds.totals"),
+    ),
     lifecycle=TORCHSCRIPT,
 )
 FILE = "model.pt"
@@ -36,6 +41,11 @@ def package(model: Model, folder: Path, variant: str) -> None:
         raise unknown("variant of torchscript", variant, CARD.variants)
     content = torchscript(model.form("torch"), model.spec, freeze=variant == "frozen")
     (model_folder(model, folder, signature=True) / FILE).write_bytes(content)
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the payload holds."""
+    return torchscript_holds(model_file(folder, [FILE]))
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -17,8 +17,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError, unknown
+from pipelines.holds.exported import exported_holds
+from pipelines.holds.torchscript import torchscript_holds
 from pipelines.paths import Arrays, Card, Lifecycle, Session, Variant
 from pipelines.paths.exported import TORCHSCRIPT, export, torchscript
+from pipelines.results import Holds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +43,10 @@ CARD = Card(
     server="serving.torchserve.recipe",
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
-    sources=("serving.torchserve.handler", "serving.wire.pictures", "pipelines.paths.exported"),
+    sources=(
+        *("serving.torchserve.handler", "serving.wire.pictures", "pipelines.paths.exported"),
+        *("pipelines.holds.exported", "pipelines.holds.torchscript", "pipelines.holds.totals"),
+    ),
     lifecycle=Lifecycle("archived", "August 2025", "pytorch/serve#3396"),
 )
 
@@ -77,6 +83,15 @@ def package(model: Model, folder: Path, variant: str) -> None:
             member = zipfile.ZipInfo(name, _EPOCH)
             member.external_attr = 0o644 << 16
             file.writestr(member, members[name], zipfile.ZIP_DEFLATED)
+
+
+def holds(folder: Path) -> Holds:
+    """Read what the archive's program holds. Raises SlipwayError if there is none."""
+    members = _members(_archive(folder))
+    for variant, read in (("export", exported_holds), ("torchscript", torchscript_holds)):
+        if (program := _EXPORTERS[variant][0]) in members:
+            return read(io.BytesIO(members[program]))
+    raise SlipwayError(f"{folder} has no program of this path. Received: {', '.join(sorted(members))}")
 
 
 def open(folder: Path, threads: int) -> Session:

@@ -40,6 +40,7 @@ def render(report: Report) -> str:
     environment.filters |= {
         "plain": lambda text: numbers.plain(str(text)),
         "mb": numbers.megabytes,
+        "contents": numbers.contents,
         "figures": numbers.figures,
         "percent": numbers.percent,
         "scientific": numbers.scientific,

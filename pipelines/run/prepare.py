@@ -25,10 +25,10 @@ from pipelines.base.files import link
 from pipelines.base.progress import say
 from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
-from pipelines.results import ArtifactRow, Certificate, FileEntry, Row, StageUsage, Training
+from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds, Row, StageUsage, Training
 from pipelines.stages import answers, functions
 from pipelines.stages.answers import ANSWERS, REFERENCE
-from pipelines.stages.worker import run_stage
+from pipelines.stages.worker import StageResult, run_stage
 from serving.extras import install_command
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
@@ -196,11 +196,11 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
     check_form(model, choice)
     check_installed(choice)
     key = artifacts.artifact_key(card, PATHS[card.name], variant, model.name, model.sha256)
-    usage: list[StageUsage] = []
+    outcomes: list[StageResult] = []
 
     def fill(folder: Path) -> None:
         request = {"path": card.name, "variant": variant, "model": str(model.weights.parent), "folder": str(folder)}
-        usage.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel).usage)
+        outcomes.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel))
 
     def describe(files: tuple[FileEntry, ...]) -> Manifest:
         if not files:
@@ -219,13 +219,14 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             versions=store.versions(choice.chosen.requires),
             signature=model.spec.signature(),
             labels=model.spec.labels,
+            holds=Holds(**outcomes[-1].value),
         )
 
     artifact, cached = artifacts.build(
         context.workspace, key, choice.name, fill, describe, context.rebuild, context.cancel
     )
     artifacts.publish(context.workspace, artifact)
-    return artifact, cached, usage[0] if usage else None
+    return artifact, cached, outcomes[-1].usage if outcomes else None
 
 
 def verify(
@@ -292,6 +293,7 @@ def prepare(
             folder=str(context.workspace.artifact(model.name, choice.card.name, choice.variant)),
             size_bytes=artifact.manifest.size_bytes,
             files=artifact.manifest.files,
+            holds=artifact.manifest.holds,
             package=usage,
         )
 

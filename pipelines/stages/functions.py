@@ -56,9 +56,11 @@ def refer(folder: str) -> None:
     reference.compute(trained.load(Path(folder)), Path(folder) / REFERENCE)
 
 
-def package(path: str, variant: str, model: str, folder: str) -> None:
-    """Write the payload of one variant; ``model`` is the folder of the trained model."""
-    path_module(path).package(trained.load(Path(model)), Path(folder), variant)
+def package(path: str, variant: str, model: str, folder: str) -> dict[str, Any]:
+    """Write the payload of one variant, and read what it holds; ``model`` is the folder of the trained model."""
+    module = path_module(path)
+    module.package(trained.load(Path(model)), Path(folder), variant)
+    return asdict(module.holds(Path(folder)))
 
 
 def verify(

@@ -39,6 +39,7 @@ def test_the_manifest_says_what_is_there(folder: Path, trained: TrainedModel) ->
     assert manifest["model_sha256"] == trained.sha256
     assert manifest["signature"]["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["batch", 28, 28]}]
     assert manifest["versions"]["python"]
+    assert manifest["holds"]["weights"].keys() == {"float32", "int32"}
     assert set(litert.CARD.variants["fp32"].requires) < set(manifest["versions"])
 
 

@@ -202,3 +202,9 @@ def test_the_first_call_is_told_apart_from_the_cold_start() -> None:
     one = row("torch-compile", "fp32", IN_PROCESS, cold_start_s=29.9, first_call_s=25.8)
     page = html_face.render(report((artifact("torch-compile"),), (one,)))
     assert "first call after 30 s from the start of the process; the call itself took 26 s" in page
+
+
+def test_the_page_says_what_an_artifact_holds() -> None:
+    page = html_face.render(report((artifact(),), ()))
+    assert ": int8 97 %, float32 3.0 %; 50.00 % delegated; custom: &lt;b&gt;; opset 20</summary>" in page
+    assert "<dt>Operations</dt><dd>2 Conv, 1 &lt;b&gt;</dd>" in page

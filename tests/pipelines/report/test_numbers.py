@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.report import numbers
+from pipelines.results import Holds
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,12 @@ def test_percent_says_100_of_the_whole_alone(value: float, text: str) -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert numbers.duration(seconds) == text
+
+
+def test_contents_begin_with_the_type_of_most_weights() -> None:
+    held = Holds({"float32": 3, "int32": 0, "int8": 97}, {"Conv": 1}, ("FlexErf",), 0.5, {"opset": "20"})
+    assert numbers.contents(held) == "int8 97 %, float32 3.0 %; 50.00 % delegated; custom: FlexErf; opset 20"
+    assert numbers.contents(Holds({}, {})) == "no weights"
 
 
 def test_plain_takes_out_what_steers_a_terminal_or_the_reading_direction() -> None:

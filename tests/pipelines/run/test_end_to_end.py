@@ -53,6 +53,23 @@ def test_every_variant_of_every_path_is_ok_in_every_stage(report: Report) -> Non
         assert row.certificate.passed
 
 
+def test_every_artifact_holds_numbers_of_the_precision_that_its_variant_promises(report: Report) -> None:
+    for row in report.artifacts:
+        if row.status == "skipped":
+            continue
+        assert row.holds is not None
+        weights = row.holds.weights
+        promised = path_module(row.path).CARD.variants[row.variant].precision
+        # bfloat16 is how OpenVINO computes; it stores float32, and says which is meant.
+        assert row.holds.facts.get("precision", "bf16") == "bf16" or promised != "bf16"
+        main = {"fp16": "float16", "int8": "int8", "int8-dynamic": "int8"}.get(promised, "float32")
+        assert weights[main] > 0.9 * sum(weights.values()), row
+        assert promised != "fp32" or all(kind == main or kind.startswith("int") for kind in weights), row
+        assert (row.holds.delegated is None) == (row.path != "executorch"), row
+        fused = ("com.microsoft::FusedConv",)
+        assert row.holds.custom == (fused if (row.path, row.variant) == ("onnxruntime", "ort") else ()), row
+
+
 def test_every_row_was_served_measured_and_answered_right(report: Report) -> None:
     wanted = {
         (name, variant, protocol)

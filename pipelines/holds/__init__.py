@@ -1,0 +1,1 @@
+"""Reads what an artifact really holds out of its files: one file for each format."""
