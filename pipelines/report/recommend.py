@@ -308,6 +308,11 @@ def _loss(line: Line) -> float | None:
 def _cost_of_accuracy(best: Line, second: Line | None, others: Sequence[Line], measure: tuple[str, str] | None) -> str:
     """Name the accuracy that the winner loses, and the best row that loses none; empty if it loses none."""
     loss, accuracy = _loss(best), _accuracy(best)
+    proof = best.certificate
+    if loss is None and proof is not None and proof.top1 is not None and proof.top1 < 1:
+        return (
+            f"Note that {best.row.variant} changes the first class of {numbers.percent(1 - proof.top1)} % of the rows."
+        )
     if loss is None or accuracy is None or loss <= 0:
         return ""
     text = (

@@ -9,13 +9,18 @@ parent: SIGTERM reaches it, and its workers end when their socket to it closes.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import socket
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+
+import numpy as np
+import yaml
 
 from serving.extras import install_command
 from serving.launch import LaunchError
@@ -23,6 +28,9 @@ from serving.torchserve.state import LOOPBACK
 
 MAIN_CLASS = "org.pytorch.serve.ModelServer"
 IPV6_NAME = "slipway-host"
+LEAST_DIRECT_MB = 128
+OUTSTANDING, ROWS, JSON_BYTES = 8, 16, 6
+"""Requests at the same time, rows of each, and bytes of JSON for one of the tensor: 24 characters are a float32."""
 _HERE = Path(__file__).parent
 _SOCKET_PATH_BYTES = 107  # sun_path of unix(7), less its final zero
 
@@ -100,10 +108,26 @@ def prepare(frontend: Frontend) -> tuple[tuple[str, ...], Mapping[str, str]]:
     }
 
 
+def direct_memory_mb(archive: Path) -> int:
+    """Return the memory that the frontend may hold bodies in, MB: for eight requests of 16 rows in JSON, 128 at least.
+
+    An archive that cannot be read needs the least: the frontend says what is wrong with it.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            inputs = yaml.safe_load(file.read("model-config.yaml"))["slipway"]["inputs"]
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, yaml.YAMLError):
+        return LEAST_DIRECT_MB
+    row = sum(math.prod(size or 1 for size in one["shape"]) * np.dtype(one["dtype"]).itemsize for one in inputs)
+    return max(LEAST_DIRECT_MB, OUTSTANDING * ROWS * JSON_BYTES * row // 2**20)
+
+
 def _settings(frontend: Frontend) -> str:
+    archive = frontend.model if frontend.release is None else frontend.release
     return Template((_HERE / "config.properties").read_text()).safe_substitute(
         model=frontend.model,
-        archive=frontend.model if frontend.release is None else frontend.release,
+        archive=archive,
+        direct_memory_mb=direct_memory_mb(frontend.store / f"{archive}.mar"),
         model_api="false" if frontend.release is None else "true",
         host=_written(frontend.host),
         grpc_host=frontend.host,

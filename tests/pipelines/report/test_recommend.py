@@ -154,6 +154,14 @@ def test_the_cost_of_accuracy_is_mentioned_with_the_best_row_that_costs_none() -
     assert "Mind" not in recommend((A, B), (row("a"), row("b", p99=1.0))).reason
 
 
+def test_without_labels_the_changed_classes_are_mentioned() -> None:
+    small = artifact("a", "int8", 4_000_000, certificate=certificate(0.1, 0.973, None))
+    said = recommend((small,), (row("a", "int8", p99=3.0),)).reason
+    assert said.endswith("Note that int8 changes the first class of 2.70 % of the rows.")
+    same = replace(small, certificate=certificate(0.1, 1.0, None))
+    assert "Note that" not in recommend((same,), (row("a", "int8", p99=3.0),)).reason
+
+
 def test_a_median_within_the_range_of_the_best_is_a_tie() -> None:
     # 8.0 scatters from 7.2 to 9.6, and 8.85 is within it: more than 10 % apart, and either may win the next run.
     slim, strong = scattered(row("a", p99=8.85)), scattered(row("b", p99=8.0))

@@ -30,6 +30,7 @@ from pipelines.paths import torchserve
 from serving.clients import Call, Target, client
 from serving.clients.transport import Refused, send
 from serving.launch import LaunchError, LaunchRequest, Recipe, Server, free_ports, log_tail, serve
+from serving.torchserve.frontend import direct_memory_mb
 from serving.torchserve.recipe import FLAVOURS, recipe
 
 DELAY_S = 20
@@ -364,3 +365,21 @@ def test_a_working_folder_with_too_long_a_path_is_refused(payload: Path, tmp_pat
     workdir.mkdir()
     with pytest.raises(LaunchError, match="shorter path"):
         recipe(LaunchRequest("mnist_cnn", payload, workdir, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "megabytes"),
+    [([None, 28, 28], 128), ([None, 224, 224, 3], 8 * 16 * 6 * 4 * 224 * 224 * 3 // 2**20), ([None, None], 128)],
+)
+def test_the_frontend_has_room_for_requests_of_the_models_size(
+    tmp_path: Path, shape: list[int | None], megabytes: int
+) -> None:
+    archive = tmp_path / "m.mar"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("model-config.yaml", json.dumps({"slipway": {"inputs": [{"dtype": "float32", "shape": shape}]}}))
+    assert direct_memory_mb(archive) == megabytes
+
+
+def test_an_archive_that_cannot_be_read_is_for_the_frontend_to_refuse(tmp_path: Path) -> None:
+    (tmp_path / "damaged.mar").write_bytes(b"PK")
+    assert direct_memory_mb(tmp_path / "damaged.mar") == direct_memory_mb(tmp_path / "none.mar") == 128
