@@ -26,9 +26,15 @@ class NotPossible(SlipwayError):
     """A path cannot run on this machine or take this model, whatever is installed: the row is skipped."""
 
 
+NEARLY = 0.8
+"""A name is suggested beside the nearest one if it is so much as near."""
+
+
 def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:
     """Return a UserError for an unknown name that suggests the closest known ones."""
     names = list(known)
     near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=0.4)
+    likeness = [difflib.SequenceMatcher(None, received.lower(), name).ratio() for name in near]
+    near = [name for name, ratio in zip(near, likeness, strict=True) if ratio >= NEARLY * likeness[0]]
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
     return UserError(f"unknown {kind}: {received!r}. {hint}")

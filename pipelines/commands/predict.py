@@ -21,7 +21,7 @@ from pipelines.commands.base import command, emit, running_servers
     "predict openvino --model minilm --pair 'A man is eating.' 'Somebody has a meal.'",
 )
 @click.argument("path", metavar="PATH[:VARIANT]")
-@click.argument("inputs", nargs=-1, metavar="[PICTURE|ARRAY.npy|ARRAYS.npz|TEXT.txt|-]...")
+@click.argument("inputs", nargs=-1, metavar="[FILE|-]...")
 @click.option("--model", default="mnist_cnn", envvar="SLIPWAY_MODEL", show_default=True)
 @click.option(
     "--from-test-set",
