@@ -43,7 +43,7 @@ bench: $(READY)
 figures: $(READY)
 	$(BIN)/python benchmarks/figures.py
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt litert-torch.txt
 	@$(MAKE) --no-print-directory setup
 	@touch $@
 
@@ -57,6 +57,8 @@ setup:
 	echo "setting up $(VENV) with $$($$python --version); this downloads several frameworks and takes a few minutes"; \
 	$$python -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	case ",$(EXTRAS)," in *,all,*|*,litert-torch,*) \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r litert-torch.txt;; esac
 
 clean:
 	rm -rf $(VENV)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PATHS: dict[str, str] = {
     "tf-serving": "pipelines.paths.tf_serving",
     "litert": "pipelines.paths.litert",
+    "litert-torch": "pipelines.paths.litert_torch",
     "torchserve": "pipelines.paths.torchserve",
     "torch-export": "pipelines.paths.torch_export",
     "torchscript": "pipelines.paths.torchscript",

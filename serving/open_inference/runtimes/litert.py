@@ -19,7 +19,11 @@ SIGNATURE = "serving_default"
 
 
 def load(path: Path, threads: int) -> Loaded:
-    """Load a ``.tflite`` file that has the signature ``serving_default``; a new batch size plans its memory anew."""
+    """Load a ``.tflite`` file that has the signature ``serving_default``; a new batch size plans its memory anew.
+
+    A file of one row is called once for each row of a request.
+    """
+    import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
     try:
@@ -31,6 +35,10 @@ def load(path: Path, threads: int) -> Loaded:
     inputs, outputs = (_tensors(details) for details in (runner.get_input_details(), runner.get_output_details()))
 
     def run(arrays: Arrays, wanted: Sequence[str]) -> list[np.ndarray]:
+        rows = len(next(iter(arrays.values())))
+        if rows > 1 and all(tensor.shape[:1] == (1,) for tensor in inputs):
+            single = ({name: array[row : row + 1] for name, array in arrays.items()} for row in range(rows))
+            return [np.concatenate(parts) for parts in zip(*(run(one, wanted) for one in single), strict=True)]
         try:
             results = runner(**arrays)
         except (ValueError, RuntimeError) as error:

@@ -33,6 +33,8 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "litert:fp16": (FLOAT16, {**LITERT, "DEQUANTIZE": 1}, {}),
     "litert:int8-dynamic": (INT8, LITERT, {}),
     "litert:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
+    "litert-torch:fp32": (FLOAT32, LITERT, {"schema": "3"}),
+    "litert-torch:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
     "torchserve:export": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
     "torchserve:torchscript": (FLOAT32, SCRIPT, {}),
     "torch-export:fp32": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
