@@ -11,7 +11,7 @@ from pipelines.holds.tflite import tflite_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import model_file, model_folder, open_behind
 from pipelines.paths.exported import examples
-from pipelines.paths.litert import quantise
+from pipelines.paths.to_tflite import quantise
 from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
@@ -40,7 +40,7 @@ CARD = Card(
     no_server="LiteRT is a library inside an application; it has no server, so it is measured in process",
     sources=(
         *("serving.open_inference.runtimes.litert", "pipelines.paths.behind", "pipelines.paths.exported"),
-        *("pipelines.paths.litert", "pipelines.holds.tflite", "pipelines.holds.totals"),
+        *("pipelines.paths.to_tflite", "pipelines.holds.tflite", "pipelines.holds.totals"),
     ),
 )
 

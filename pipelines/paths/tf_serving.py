@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.base.errors import SlipwayError
 from pipelines.holds.saved_model import saved_model_holds
 from pipelines.holds.tflite import tflite_holds
-from pipelines.paths import Arrays, Card, Session, Variant, litert
+from pipelines.paths import Arrays, Card, Session, Variant
+from pipelines.paths.to_tflite import convert
 from pipelines.results import Holds
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ CARD = Card(
     sources=(
         *("serving.tf_serving.runtime.saved_model", "serving.tf_serving.runtime.tflite"),
         *("pipelines.holds.saved_model", "pipelines.holds.tflite", "pipelines.holds.totals"),
-        "pipelines.paths.litert",
+        "pipelines.paths.to_tflite",
     ),
 )
 
@@ -65,7 +66,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
 
     if variant == "litert":
         (folder / VERSION).mkdir()
-        (folder / VERSION / tflite.MODEL_FILE).write_bytes(litert.convert(model))
+        (folder / VERSION / tflite.MODEL_FILE).write_bytes(convert(model))
         write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
         return
     twin = model.form("keras")

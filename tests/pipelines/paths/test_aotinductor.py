@@ -82,12 +82,12 @@ def test_it_runs_where_there_is_no_compiler(
 ) -> None:
     _, folder = packaged
     images = trained.evaluation().inputs["image"][:3]
-    np.savez(tmp_path / "in.npz", image=images)
+    np.savez(tmp_path / "in.npz", **{"0/image": images})
     monkeypatch.setenv("PATH", "")
     files = {"inputs": str(tmp_path / "in.npz"), "outputs": str(tmp_path / "out.npz")}
     run_stage("predict", {"path": "aotinductor", "payload": str(folder), **files}, tmp_path / "log")
     with np.load(tmp_path / "out.npz") as found:
-        assert np.abs(found["logits"] - trained.reference({"image": images})["logits"]).max() <= 1e-4
+        assert np.abs(found["0/logits"] - trained.reference({"image": images})["logits"]).max() <= 1e-4
     assert "outdated" not in (tmp_path / "log").read_text()
 
 

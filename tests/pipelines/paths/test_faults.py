@@ -54,7 +54,7 @@ FAULTS = (epsilon, weights, dead_channel, shifted, mirrored, scaled)
 HIDDEN = {
     ("scaled", name)
     for name in (
-        *("litert:int8", "litert:int8-dynamic", "onnxruntime:int8"),
+        *("litert:int8", "litert:int8-dynamic", "litert-torch:int8", "onnxruntime:int8"),
         *("openvino:bf16", "openvino:int8", "executorch:int8"),
     )
 }

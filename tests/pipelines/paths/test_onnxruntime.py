@@ -130,7 +130,7 @@ def test_ort_holds_nothing_that_fits_one_processor_only(trained: TrainedModel, t
 
 
 def test_an_unknown_variant_is_refused(trained: TrainedModel, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"unknown variant of onnxruntime: 'torch'. Did you mean pytorch or ort\?"):
+    with pytest.raises(UserError, match=r"unknown variant of onnxruntime: 'torch'. Did you mean pytorch\?"):
         onnxruntime.package(trained, tmp_path, "torch")
 
 

@@ -88,7 +88,7 @@ def test_without_a_compiler_it_is_skipped_with_the_reason(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no compiler is found in it
     files = {key: str(tmp_path / name) for key, name in also.items()}
-    np.savez(tmp_path / "in.npz", image=trained.evaluation().inputs["image"][:1])
+    np.savez(tmp_path / "in.npz", **{"0/image": trained.evaluation().inputs["image"][:1]})
     request = {"path": "torch-compile", "payload": str(payload), **files}
     if stage == "package":
         model = str(trained.weights.parent)

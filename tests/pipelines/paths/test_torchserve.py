@@ -63,7 +63,7 @@ def test_what_is_in_the_archive(packaged: tuple[str, Path], trained: TrainedMode
         config = yaml.safe_load(file.read("model-config.yaml"))
         manifest = json.loads(file.read("MAR-INF/MANIFEST.json"))
     program = {"export": "model.pt2", "torchscript": "model.pt"}[variant]
-    assert names == sorted(["MAR-INF/MANIFEST.json", "handler.py", "model-config.yaml", program])
+    assert names == sorted(["MAR-INF/MANIFEST.json", "handler.py", "model-config.yaml", "slipway_pictures.py", program])
     assert manifest["model"] == {
         "modelName": "mnist_cnn",
         "serializedFile": program,
