@@ -129,8 +129,8 @@ class TestServed:
         with pytest.raises(Refused) as refused:
             behind.ask(protocol, larger)
         assert refused.value.status == REFUSED[protocol]
-        assert "must be of shape [128, 28, 28] at most" in str(refused.value)
-        assert "Received: [129, 28, 28]" in str(refused.value)
+        assert f"must be of shape [{SPEC.max_batch + 1}, 28, 28] at most" in str(refused.value)
+        assert f"Received: [{SPEC.max_batch + 2}, 28, 28]" in str(refused.value)
         assert behind.agrees(protocol, IMAGE)
 
 
