@@ -33,7 +33,7 @@ class Model(Protocol):
     def name(self) -> str: ...
     @property
     def forms(self) -> Collection[str]:
-        """Those of :data:`FORMS` that the model can be had in."""
+        """The forms, out of :data:`FORMS`, that the model can be had in."""
         ...
 
     def form(self, name: str) -> Any:

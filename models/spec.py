@@ -126,7 +126,7 @@ class TextPreprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What a model's outputs keep of the reference in one precision: the least that passes.
+    """Sets the least that a model's outputs in one precision must keep of the reference.
 
     ``min_sqnr_db`` is a ratio in dB, ``min_agreement`` the smallest share of rows with the reference's top class, of
     classes, or the smallest cosine of a row, of vectors.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 EPSILON = 1e-3
-"""Of every batch normalisation."""
+"""The epsilon of every batch normalisation."""
 
 # Kernel size, stride of the first block, expansion, output channels, blocks.
 STAGES = (

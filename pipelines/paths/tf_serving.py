@@ -116,8 +116,7 @@ def decode_images(image_bytes: Any, spec: ModelSpec) -> Any:
         if rule.channels == 1:
             pixels = tf.round(tf.tensordot(pixels, LUMA, 1))[..., tf.newaxis]
         # In whole steps of 0..255, as Pillow does it; a picture of the right size is unchanged. EXIF turns nothing.
-        part = cropped(pixels, rule) if rule.crop is not None else pixels
-        resized = tf.image.resize(part, (rule.height, rule.width), method="bicubic", antialias=True)
+        resized = tf.image.resize(cropped(pixels, rule), (rule.height, rule.width), method="bicubic", antialias=True)
         values = (tf.clip_by_value(tf.round(resized), 0.0, 255.0) - rule.offset) / rule.scale
         return values[..., 0] if rule.channels == 1 else values
 
@@ -136,7 +135,7 @@ def cropped(pixels: Any, rule: ImagePreprocessing) -> Any:
     down, across = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
     proportion = rule.width / rule.height
     sides = tf.minimum(down, across / proportion), tf.minimum(across, down * proportion)
-    rows, columns = (tf.maximum(1, tf.cast(rule.crop * side + ROUNDED, tf.int32)) for side in sides)
+    rows, columns = (tf.maximum(1, tf.cast((rule.crop or 1.0) * side + ROUNDED, tf.int32)) for side in sides)
     top, left = (height - rows + 1) // 2, (width - columns + 1) // 2
     return tf.image.crop_to_bounding_box(pixels, top, left, rows, columns)
 

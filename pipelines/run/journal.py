@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +16,7 @@ from typing import IO, Any
 from pydantic import TypeAdapter
 
 from pipelines.base.errors import UserError
+from pipelines.base.progress import say
 from pipelines.results import Row
 from pipelines.run.options import Options
 
@@ -23,7 +25,7 @@ JOURNAL = "journal.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What was asked for: paths, and options with the seed of the order; when, and by which command."""
+    """Holds what was asked for: paths, and options with the seed of the order; when, and by which command."""
 
     words: tuple[str, ...]
     options: Options
@@ -65,8 +67,14 @@ class Journal:
         return journal
 
     def add(self, artifact_sha256: str, row: Row) -> None:
-        """Keep a row."""
-        self._write(asdict(Measured(artifact_sha256, row)))
+        """Keep a row. On a full disk the run goes on without a journal, and says so once."""
+        if self._file.closed:
+            return
+        try:
+            self._write(asdict(Measured(artifact_sha256, row)))
+        except OSError as error:
+            say(f"{self._path}: {error.strerror}: from now on, nothing is kept for --resume")
+            self.close()
 
     def _write(self, data: dict[str, Any]) -> None:
         self._file.write(json.dumps(data) + "\n")
@@ -74,17 +82,20 @@ class Journal:
 
     def end(self) -> None:
         """Remove the journal of a run that is whole."""
-        self._path.unlink()
-        self._file.close()
+        self._path.unlink(missing_ok=True)
+        self.close()
 
     def close(self) -> None:
         """Leave the journal to be resumed."""
-        self._file.close()
+        with suppress(OSError):  # of a line that a full disk did not take, which was said
+            self._file.close()
 
 
 def resume(reports: Path) -> tuple[Path, Journaled]:
     """Return the folder and the journal of the newest run that did not end. Raises UserError if there is none."""
     for path in sorted(reports.glob(f"*/{JOURNAL}"), reverse=True):
+        if path.parent.is_symlink():
+            continue  # latest, another name of a folder
         file = path.open("r+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

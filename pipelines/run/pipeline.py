@@ -92,15 +92,19 @@ class Run:
         """Take over what was measured before the run was stopped, and keep from now on what is measured."""
         if self.journaled is None:
             return
-        hashes = {name: artifact.manifest.artifact_sha256 for name, (_, artifact) in self.prepared.items() if artifact}
-        names = {(row.path, row.variant): f"{row.path}:{row.variant}" for row, _ in self.prepared.values()}
+        journal, built = self.journaled.journal, {name: artifact for name, (_, artifact) in self.prepared.items()}
+
+        def hash_of(row: Row) -> str | None:
+            artifact = built.get(f"{row.path}:{row.variant}")
+            return artifact.manifest.artifact_sha256 if artifact else None
+
         for one in self.journaled.rows:
-            if hashes.get(names.get((one.row.path, one.row.variant), "")) == one.artifact_sha256:
+            if hash_of(one.row) == one.artifact_sha256:
                 self.measuring.keep(one.row)
 
         def add(row: Row) -> None:
-            if self.journaled is not None:
-                self.journaled.journal.add(hashes[names[row.path, row.variant]], row)
+            if sha256 := hash_of(row):
+                journal.add(sha256, row)
 
         self.measuring.journal = add
 

@@ -1,4 +1,4 @@
-"""What each format holds is read out of real files: one small model, taken through every variant of every path."""
+"""Reads what real files of every format hold: one small model, taken through every variant of every path."""
 
 from __future__ import annotations
 

@@ -91,11 +91,12 @@ def test_the_ground_shows_through_a_transparent_picture() -> None:
         assert np.abs(seen - (200 * alpha + ground * (1 - alpha))).max() < 1
 
 
+@pytest.mark.parametrize("crop", [0.875, None])
 @pytest.mark.parametrize("size", [(320, 240), (200, 301), (224, 224), (256, 256), (1, 1), (1_000, 30)])
-def test_the_graph_crops_and_scales_as_the_other_paths_do(size: tuple[int, int]) -> None:
+def test_the_graph_crops_and_scales_as_the_other_paths_do(size: tuple[int, int], crop: float | None) -> None:
     import tensorflow as tf
 
-    rule = ImagePreprocessing(224, 224, 3, 127.0, 128.0, 255, 0.875)
+    rule = ImagePreprocessing(224, 224, 3, 127.0, 128.0, 255, crop)
     image = TensorSpec("image", "float32", (BATCH, 224, 224, 3))
     spec = replace(SPEC, inputs=(image,), preprocessing=rule)
     noise = np.random.default_rng(3).integers(0, 256, (4, 5, 3), np.uint8)
@@ -103,7 +104,7 @@ def test_the_graph_crops_and_scales_as_the_other_paths_do(size: tuple[int, int])
     Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(file, "PNG")
     (in_graph,) = decode_images(tf.constant([file.getvalue()]), spec).numpy()
     outside = to_row(file.getvalue(), asdict(rule), max_pixels=10**6)
-    # Pillow rounds after each of two passes, the graph once: two of 255 steps where a picture grows a lot.
+    # Pillow rounds after each of two passes, the graph once. Sharp edges differ by more: tests/pipelines/run.
     assert np.abs(in_graph - outside).max() * 128 <= 2
 
 

@@ -43,6 +43,25 @@ def test_the_newest_run_that_did_not_end_is_resumed(tmp_path: Path) -> None:
     going_on.close()
 
 
+def test_another_name_of_a_folder_is_not_the_run(tmp_path: Path) -> None:
+    begun(tmp_path / "1").close()
+    (tmp_path / "latest").symlink_to("1")
+    folder, found = resume(tmp_path)
+    assert folder == tmp_path / "1"
+    found.journal.end()
+    with pytest.raises(UserError, match="no run to resume"):
+        resume(tmp_path)
+
+
+def test_a_full_disk_is_said_once_and_the_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        journal = Journal(full, tmp_path / JOURNAL)
+        journal.add("f" * 64, ROW)
+        journal.add("f" * 64, ROW)
+        journal.end()
+    assert capsys.readouterr().err.count("No space left on device: from now on, nothing is kept for --resume") == 1
+
+
 def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     begun(tmp_path / "1", 2).close()
     path = tmp_path / "1" / JOURNAL
