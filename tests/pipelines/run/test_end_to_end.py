@@ -64,7 +64,9 @@ def test_every_artifact_holds_numbers_of_the_precision_that_its_variant_promises
         assert row.holds.facts.get("precision", "bf16") == "bf16" or promised != "bf16"
         main = {"fp16": "float16", "int8": "int8", "int8-dynamic": "int8"}.get(promised, "float32")
         assert weights[main] > 0.9 * sum(weights.values()), row
-        assert promised != "fp32" or all(kind == main or kind.startswith("int") for kind in weights), row
+        # The graph that crops pictures has a few factors in float64: scalars, no weights.
+        strange = {kind: size for kind, size in weights.items() if kind != main and not kind.startswith("int")}
+        assert promised != "fp32" or sum(strange.values()) < 100, row
         assert (row.holds.delegated is None) == (row.path != "executorch"), row
         fused = ("com.microsoft::FusedConv",)
         assert row.holds.custom == (fused if (row.path, row.variant) == ("onnxruntime", "ort") else ()), row
