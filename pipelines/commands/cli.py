@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "predict:predict_command",
     "run": "run:run_command",
     "report": "report:report_command",
+    "claims": "claims:claims_command",
     "clean": "clean:clean_command",
     "loadtest": "loadtest:loadtest_command",
     "loadtest-url": "loadtest_url:loadtest_url_command",

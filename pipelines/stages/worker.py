@@ -62,11 +62,13 @@ def run_stage(
     threads: int | None = None,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+    overlay: Path | None = None,
 ) -> StageResult:
     """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
 
-    ``threads`` bounds every runtime's thread pools through their common environment variables.
-    ``tell`` gets each line of progress when the stage prints it.
+    ``stage`` may also name a function elsewhere, as ``module:function``. ``overlay`` is a folder of packages that come
+    before the installed ones. ``threads`` bounds every runtime's thread pools through their common environment
+    variables. ``tell`` gets each line of progress when the stage prints it.
 
     Raises:
         UserError, MissingExtra, SlipwayError: as the stage raised them.
@@ -78,6 +80,7 @@ def run_stage(
         request_file, answer_file = folder / "request.json", folder / "answer.json"
         request_file.write_text(json.dumps(request))
         limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        first = {} if overlay is None else {"PYTHONPATH": os.pathsep.join([str(overlay), *_paths()])}
         started = time.monotonic()
         command = [sys.executable, "-P", "-m", "pipelines.stages.worker", stage, str(request_file), str(answer_file)]
         process: subprocess.Popen[bytes] | None = None
@@ -88,7 +91,7 @@ def run_stage(
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **QUIET, **limits, "TMPDIR": str(folder)},
+                    env={**os.environ, **QUIET, **limits, **first, "TMPDIR": str(folder)},
                     start_new_session=True,
                 )
             status, cpu_s = _wait(process, started, timeout_s, cancel, lambda: _pass_on(printed, tell))
@@ -138,6 +141,11 @@ def _pass_on(printed: io.BufferedReader, tell: Callable[[str], None]) -> None:
     printed.seek(-len(line), io.SEEK_CUR)  # the beginning of a line
 
 
+def _paths() -> list[str]:
+    """Return the folders that PYTHONPATH already names."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the whole group, even if the leader has ended: a stage leaves nothing behind."""
     with suppress(ProcessLookupError):  # the group is empty
@@ -168,7 +176,8 @@ def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
     tie_to_parent(int(parent))
     failure = None
     try:
-        function = getattr(importlib.import_module("pipelines.stages.functions"), stage)
+        module, _, name = stage.rpartition(":")
+        function = getattr(importlib.import_module(module or "pipelines.stages.functions"), name)
         value = function(**json.loads(Path(request_file).read_text()))
         answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
     except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason

@@ -45,19 +45,20 @@ def percentile_interval(runs: Sequence[np.ndarray], per_mille: int) -> Interval 
     return Interval(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
-def median_interval(values: Sequence[float]) -> Interval | str:
+def median_interval(values: Sequence[float], coverage: float = COVERAGE) -> Interval | str:
     """Returns the interval of the median of independent runs' figures, or why there is none.
 
     From the r-th smallest to the r-th largest of n values: the median is outside with twice the probability
     that fewer than r of n fair coins show heads; no distribution is assumed. With five values, it spans all of
-    them and covers 93.75 %.
+    them and covers 93.75 %. More than all of them cover is not to be had: the interval then spans them all, and its
+    ``coverage`` is the one it has.
     """
     if len(values) < MIN_RUNS:
         return f"an interval needs {MIN_RUNS} runs, had {len(values)}"
     ordered, outside, rank = sorted(values), 0.0, 0
     while True:
         more = outside + 2 * math.comb(len(ordered), rank) / 2 ** len(ordered)
-        if 1 - more < COVERAGE:
+        if 1 - more < coverage and rank > 0:
             break
         outside, rank = more, rank + 1
     middle = float(np.median(ordered))

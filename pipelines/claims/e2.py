@@ -1,0 +1,28 @@
+"""E2: TensorBoard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.claims import Claim, Evidence, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.plots import Plot
+
+CLAIM = Claim(id="E2", sections=(4,), kind="testable")
+
+
+def measure(bench: Bench) -> Evidence:
+    """Measure nothing yet."""
+    raise NotImplementedError
+
+
+def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
+    """Judge nothing yet."""
+    return Verdict(Outcome.UNDECIDED)
+
+
+def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
+    """Draw nothing."""
+    return None

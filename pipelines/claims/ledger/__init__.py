@@ -1,0 +1,1 @@
+"""The ledger: runs claims, keeps what they gave, and says what has become of each."""

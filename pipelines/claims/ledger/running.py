@@ -1,0 +1,165 @@
+"""Measures claims one after another: each failure is one claim's, what is done is kept, and Ctrl-C loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.artifacts.store import key_of, versions
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError
+from pipelines.base.files import scratch, write_text
+from pipelines.base.progress import Step, Steps
+from pipelines.claims import CLAIMS, Claim, ClaimModule, Evidence, Outcome, Verdict, claim_module
+from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims.experiments.statistics import off
+from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, key
+from pipelines.fairness.hardware import this_machine
+from pipelines.results import Report
+
+EXPERIMENTS = "pipelines.claims.experiments"
+Reports = Callable[[], Mapping[str, Report]]
+
+
+def ledger_of(workspace: Workspace) -> Ledger:
+    """Return the ledger of a workspace: ``reports/claims``."""
+    return Ledger(workspace.root / "reports" / "claims")
+
+
+class Running:
+    """Measures claims for one ledger; experiments that several share are measured once, and kept between runs."""
+
+    def __init__(self, workspace: Workspace, effort: Effort, seed: int, reports: Reports) -> None:
+        self.workspace, self.effort, self.seed, self.reports = workspace, effort, seed, reports
+        self.ledger = ledger_of(workspace)
+
+    def measure(self, names: Sequence[str], *, again: bool = False) -> Iterator[Entry]:
+        """Measure claims in the order given, yielding each entry; what is up to date is yielded as it is kept.
+
+        ``again`` measures it anew. Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
+        """
+        with Steps() as steps:
+            for number, name in enumerate(names, 1):
+                module = claim_module(name)
+                before = None if again else self._current(module.CLAIM)
+                with steps.step(f"claim {name} ({number} of {len(names)})") as step:
+                    if before is not None:
+                        step.end("cached", before.verdict.outcome)
+                        entry = before
+                    else:
+                        entry = self._measure(module, step, again=again)
+                        self.ledger.keep(entry)
+                        step.end("failed" if entry.reason and not _not_here(entry) else "ok", _note(entry))
+                yield entry
+
+    def _current(self, claim: Claim) -> Entry | None:
+        """Return a kept entry that says what measuring again would: sound, of this code, machine and effort."""
+        kept = self.ledger.kept(claim.id)
+        if kept is None or kept.newest.void or kept.newest.reason:
+            return None
+        same = kept.newest.key == key(claim) and kept.newest.machine == this_machine()
+        return kept.newest if same and kept.newest.effort >= self.effort and not claim.reads_runs else None
+
+    def _measure(self, module: ClaimModule, step: Step, *, again: bool) -> Entry:
+        claim, started, begun = module.CLAIM, datetime.now(UTC), time.monotonic()
+        log = self.ledger.folder / claim.id / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        evidence, reason, void = Evidence(), None, None
+        try:
+            with self._bench(claim, log, step, again=again) as bench:
+                evidence = module.measure(bench)
+            verdict = module.judge(evidence)
+            void = _void(evidence, self.effort)
+        except (MissingExtra, NotPossible) as error:
+            reason, verdict = str(error), Verdict(Outcome.NOT_HERE, words="missing")
+        except SlipwayError as error:
+            reason, verdict = str(error), Verdict(Outcome.UNDECIDED, words="failed")
+        except Exception as error:  # noqa: BLE001 - whatever a measurement does, it is one claim's
+            reason, verdict = f"{type(error).__name__}: {error}", Verdict(Outcome.UNDECIDED, words="failed")
+        return Entry(
+            id=claim.id,
+            verdict=verdict,
+            evidence=evidence,
+            effort=self.effort,
+            seed=self.seed,
+            started=started.isoformat(timespec="seconds"),
+            took_s=time.monotonic() - begun,
+            machine=this_machine(),
+            versions=versions(claim.requires),
+            key=key(claim),
+            void=void,
+            reason=reason,
+            log=str(log.relative_to(self.workspace.root)),
+        )
+
+    @contextmanager
+    def _bench(self, claim: Claim, log: Path, step: Step, *, again: bool) -> Iterator[Bench]:
+        partial = self.ledger.folder / ".partial" / f"{key(claim)}-{self.effort.name}-{self.seed}"
+        if again:
+            shutil.rmtree(partial, ignore_errors=True)
+        with scratch("claim") as folder:
+            bench = Bench(
+                effort=self.effort,
+                seed=self.seed,
+                folder=folder,
+                kept=self.workspace.artifacts / ".environments",
+                partial=partial,
+                log=log,
+                workspace=self.workspace,
+                shared=lambda name: self._shared(name, bench),
+                reports=self.reports,
+                tell=step.say,
+                cancel=threading.Event(),
+            )
+            yield bench
+        shutil.rmtree(partial, ignore_errors=True)
+
+    def _shared(self, name: str, bench: Bench) -> Any:
+        """Return the result of an experiment; it is measured once for its code, versions, machine, effort and seed."""
+        module = importlib.import_module(f"{EXPERIMENTS}.{name}")
+        parts = {"effort": self.effort.name, "seed": self.seed, "machine": str(this_machine())}
+        sources = [module, *EVERY, *getattr(module, "SOURCES", ())]
+        kept = self.ledger.folder / ".experiments" / f"{name}-{key_of(parts, sources, module.REQUIRES)}.json"
+        if not kept.exists():
+            result = module.run(bench)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, json.dumps(result))
+        return json.loads(kept.read_text())
+
+
+def seed_of(text: str) -> int:
+    """Make a seed of a text, such as a date."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _void(evidence: Evidence, effort: Effort) -> str | None:
+    """Say which control was off; measurements in the form of tests are not held to it."""
+    wrong = [f"{one.name} is {one.value:.2f}" for one in evidence.controls if off(one)]
+    if effort is Effort.TINY or not wrong:
+        return None
+    return f"a thing compared with itself was not equal: {', '.join(wrong)}"
+
+
+def _not_here(entry: Entry) -> bool:
+    return entry.verdict.outcome is Outcome.NOT_HERE
+
+
+def _note(entry: Entry) -> str:
+    if entry.void:
+        return f"void: {entry.void}"
+    return f"{entry.verdict.outcome}: {entry.reason}" if entry.reason else str(entry.verdict.outcome)
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Return the ids of claims, all for no names. Raises UserError, with the nearest ids, for an unknown one."""
+    return [claim_module(name).CLAIM.id for name in names] if names else list(CLAIMS)

@@ -1,0 +1,100 @@
+"""Joins what is kept of a claim with its words: a line of the ledger, and all there is to show of one claim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.claims import CLAIMS, Claim, Outcome, Verdict, claim_module
+from pipelines.claims.elsewhere import Elsewhere, elsewhere
+from pipelines.claims.ledger.entries import Entry, Kept, Ledger, key
+from pipelines.claims.plots import Plot
+from pipelines.claims.texts import Text, Words, catalogue, page
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ledger.
+
+    ``outcome`` is None for a claim that was not measured. ``stale`` is True if it was measured with other code,
+    versions or processor: it says nothing about these. ``void`` says why the newest measurement does not count;
+    the outcome is then that of the last sound one, if there is any.
+    """
+
+    id: str
+    sections: tuple[int, ...]
+    sentence: Text
+    outcome: Outcome | None = None
+    number: str = ""
+    says: Text | None = None
+    measured: str | None = None
+    machine: str | None = None
+    effort: str | None = None
+    stale: bool = False
+    void: str | None = None
+    failed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """All there is to show of one claim."""
+
+    line: Line
+    claim: Claim
+    words: Words
+    entry: Entry | None
+    plot: Plot | None
+    elsewhere: tuple[Elsewhere, ...]
+
+
+def lines(ledger: Ledger) -> list[Line]:
+    """Return every line of the ledger, in the order of the article."""
+    return [line_of(ledger, name) for name in CLAIMS]
+
+
+def line_of(ledger: Ledger, name: str) -> Line:
+    """Return the line of one claim."""
+    return _line(claim_module(name).CLAIM, ledger.kept(name))
+
+
+def page_of(ledger: Ledger, name: str) -> ClaimView:
+    """Return all there is to show of one claim."""
+    module, kept = claim_module(name), ledger.kept(name)
+    entry = _counts(kept)
+    shown = entry is not None and entry.reason is None
+    plot = module.plot(entry.evidence) if entry is not None and shown else None
+    return ClaimView(_line(module.CLAIM, kept), module.CLAIM, catalogue()[name], entry, plot, elsewhere().get(name, ()))
+
+
+def _counts(kept: Kept | None) -> Entry | None:
+    """Return the entry whose verdict counts: the newest, or the last sound one if that is void or has failed."""
+    return None if kept is None else kept.sound or kept.newest
+
+
+def _line(claim: Claim, kept: Kept | None) -> Line:
+    words, entry = catalogue()[claim.id], _counts(kept)
+    if kept is None or entry is None:
+        return Line(claim.id, claim.sections, words.sentence)
+    newest = kept.newest
+    void_only = kept.sound is None and newest.void is not None
+    verdict = Verdict(Outcome.UNDECIDED, words="void") if void_only else entry.verdict
+    return Line(
+        id=claim.id,
+        sections=claim.sections,
+        sentence=words.sentence,
+        outcome=verdict.outcome,
+        number=verdict.number,
+        says=_says(words, verdict, entry),
+        measured=entry.started,
+        machine=entry.machine.cpu,
+        effort=entry.effort.name.lower(),
+        stale=entry.key != key(claim),
+        void=newest.void,
+        failed=newest.reason if newest.verdict.words == "failed" else None,
+    )
+
+
+def _says(words: Words, verdict: Verdict, entry: Entry) -> Text:
+    """Return a verdict's sentence: the claim's own, or for one without evidence that of every claim."""
+    if verdict.words in ("missing", "failed", "void"):
+        return page()[f"verdict-{verdict.words}"].filled({"reason": entry.reason or entry.void})
+    return words.says(verdict)

@@ -1,0 +1,28 @@
+"""S5: MirroredStrategy is native, torch.distributed a little harder to configure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.claims import Claim, Evidence, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.plots import Plot
+
+CLAIM = Claim(id="S5", sections=(2,), kind="testable")
+
+
+def measure(bench: Bench) -> Evidence:
+    """Measure nothing yet."""
+    raise NotImplementedError
+
+
+def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
+    """Judge nothing yet."""
+    return Verdict(Outcome.UNDECIDED)
+
+
+def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
+    """Draw nothing."""
+    return None
