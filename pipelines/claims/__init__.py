@@ -126,10 +126,10 @@ class Claim:
 
     ``sections`` are those of the article that say it (1 to 7; 8 is its conclusion), the first where it is shown.
     ``kind`` says how far it can be tested on a processor. ``experiments`` are names of modules in
-    ``pipelines.claims.experiments`` whose ``run(bench)`` several claims share (a module of these names in ``REQUIRES``
-    the distributions that it measures); ``sources`` further modules that its
-    numbers come from; ``requires`` the distributions whose versions they depend on. ``reads_runs`` is True for a claim
-    that is computed from the newest reports: it takes no time, and is read anew each time.
+    ``pipelines.claims.experiments`` whose ``run(bench)`` several claims share; each names in ``REQUIRES`` the
+    distributions that it measures, and in ``SOURCES`` the modules besides itself that its numbers come from. The claim
+    names its own in ``requires`` and ``sources``. ``reads_runs`` is True for a claim that is computed from the newest
+    reports: that takes no time, so it is done anew each time.
     """
 
     id: str
@@ -152,5 +152,5 @@ class ClaimModule(Protocol):
 def claim_module(name: str) -> ClaimModule:
     """Return the module of a claim. Raises UserError, with the nearest ids, for one that is unknown."""
     if name.upper() not in CLAIMS:
-        raise unknown("claim", name, [*CLAIMS, *(one.lower() for one in CLAIMS)] if name.islower() else CLAIMS)
+        raise unknown("claim", name, (one.lower() for one in CLAIMS))
     return cast(ClaimModule, importlib.import_module(CLAIMS[name.upper()]))

@@ -65,8 +65,8 @@ def run_command(
     effort = Effort.TINY if tiny else Effort.QUICK if quick else Effort.FULL
     if seed is None:
         seed = seed_of(datetime.now(UTC).date().isoformat())
-    running = Running(workspace, effort, seed, lambda: _reports(workspace))
-    for _ in running.measure(names, again=again):
+    running = Running(workspace, effort, seed, lambda: _reports(workspace), again=again)
+    for _ in running.measure(names):
         pass
     found = [line_of(running.ledger, name) for name in names]
     emit(found, as_json, lambda: claims_text.show(found))

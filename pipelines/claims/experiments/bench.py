@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -64,7 +63,6 @@ class Bench:
     shared: Callable[[str], Any]
     reports: Callable[[], Mapping[str, Report]]
     tell: Callable[[str], None] = lambda line: None  # noqa: ARG005
-    cancel: threading.Event | None = None
 
     def run(self, job: Job) -> StageResult:
         """Run a job in a fresh process: its value, wall and CPU seconds, peak memory.
@@ -77,11 +75,10 @@ class Bench:
             job.function,
             dict(job.request),
             self.log,
-            self.cancel,
-            job.threads,
-            job.timeout_s,
-            self.tell,
-            overlay,
+            threads=job.threads,
+            timeout_s=job.timeout_s,
+            tell=self.tell,
+            overlay=overlay,
         )
 
     def interleaved(self, name: str, jobs: Mapping[str, Job], rounds: int | None = None) -> dict[str, list[Any]]:

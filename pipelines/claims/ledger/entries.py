@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -52,8 +54,21 @@ class Kept:
 
 def key(claim: Claim) -> str:
     """Name the code, the versions and the processor architecture that a measurement of a claim is of."""
-    experiments = [f"pipelines.claims.experiments.{name}" for name in claim.experiments]
-    return key_of({"claim": claim.id}, [CLAIMS[claim.id], *EVERY, *experiments, *claim.sources], claim.requires)
+    shared = [experiment(name) for name in claim.experiments]
+    sources = [
+        CLAIMS[claim.id],
+        *EVERY,
+        *claim.sources,
+        *(one for module in shared for one in (module, *module.SOURCES)),
+    ]
+    return key_of(
+        {"claim": claim.id}, sources, [*claim.requires, *(one for module in shared for one in module.REQUIRES)]
+    )
+
+
+def experiment(name: str) -> Any:
+    """Return the module of an experiment that claims share."""
+    return importlib.import_module(f"pipelines.claims.experiments.{name}")
 
 
 class Ledger:

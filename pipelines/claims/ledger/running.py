@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +20,10 @@ from pipelines.base.progress import Step, Steps
 from pipelines.claims import CLAIMS, Claim, ClaimModule, Evidence, Outcome, Verdict, claim_module
 from pipelines.claims.experiments.bench import Bench, Effort
 from pipelines.claims.experiments.statistics import off
-from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, key
+from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, experiment, key
 from pipelines.fairness.hardware import this_machine
 from pipelines.results import Report
 
-EXPERIMENTS = "pipelines.claims.experiments"
 Reports = Callable[[], Mapping[str, Report]]
 
 
@@ -38,25 +35,30 @@ def ledger_of(workspace: Workspace) -> Ledger:
 class Running:
     """Measures claims for one ledger; experiments that several share are measured once, and kept between runs."""
 
-    def __init__(self, workspace: Workspace, effort: Effort, seed: int, reports: Reports) -> None:
+    def __init__(
+        self, workspace: Workspace, effort: Effort, seed: int, reports: Reports, *, again: bool = False
+    ) -> None:
+        """``again`` measures anew what is up to date, each experiment once."""
         self.workspace, self.effort, self.seed, self.reports = workspace, effort, seed, reports
         self.ledger = ledger_of(workspace)
+        self._again = again
+        self._measured: set[Path] = set()
 
-    def measure(self, names: Sequence[str], *, again: bool = False) -> Iterator[Entry]:
+    def measure(self, names: Sequence[str]) -> Iterator[Entry]:
         """Measure claims in the order given, yielding each entry; what is up to date is yielded as it is kept.
 
-        ``again`` measures it anew. Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
+        Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
         """
         with Steps() as steps:
             for number, name in enumerate(names, 1):
                 module = claim_module(name)
-                before = None if again else self._current(module.CLAIM)
+                before = None if self._again else self._current(module.CLAIM)
                 with steps.step(f"claim {name} ({number} of {len(names)})") as step:
                     if before is not None:
                         step.end("cached", before.verdict.outcome)
                         entry = before
                     else:
-                        entry = self._measure(module, step, again=again)
+                        entry = self._measure(module, step)
                         self.ledger.keep(entry)
                         step.end("failed" if entry.reason and not _not_here(entry) else "ok", _note(entry))
                 yield entry
@@ -69,14 +71,14 @@ class Running:
         same = kept.newest.key == key(claim) and kept.newest.machine == this_machine()
         return kept.newest if same and kept.newest.effort >= self.effort and not claim.reads_runs else None
 
-    def _measure(self, module: ClaimModule, step: Step, *, again: bool) -> Entry:
+    def _measure(self, module: ClaimModule, step: Step) -> Entry:
         claim, started, begun = module.CLAIM, datetime.now(UTC), time.monotonic()
         log = self.ledger.folder / claim.id / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         evidence, reason, void = Evidence(), None, None
         try:
-            with self._bench(claim, log, step, again=again) as bench:
+            with self._bench(f"{claim.id}-{key(claim)}", log, step) as bench:
                 evidence = module.measure(bench)
             verdict = module.judge(evidence)
             void = _void(evidence, self.effort)
@@ -95,7 +97,9 @@ class Running:
             started=started.isoformat(timespec="seconds"),
             took_s=time.monotonic() - begun,
             machine=this_machine(),
-            versions=versions(claim.requires),
+            versions=versions(
+                [*claim.requires, *(one for name in claim.experiments for one in experiment(name).REQUIRES)]
+            ),
             key=key(claim),
             void=void,
             reason=reason,
@@ -103,12 +107,13 @@ class Running:
         )
 
     @contextmanager
-    def _bench(self, claim: Claim, log: Path, step: Step, *, again: bool) -> Iterator[Bench]:
-        partial = self.ledger.folder / ".partial" / f"{key(claim)}-{self.effort.name}-{self.seed}"
-        if again:
+    def _bench(self, name: str, log: Path, step: Step) -> Iterator[Bench]:
+        """Give a bench whose finished rounds are kept until the block has ended well."""
+        partial = self.ledger.folder / ".partial" / f"{name}-{self.effort.name.lower()}"
+        if self._again:
             shutil.rmtree(partial, ignore_errors=True)
         with scratch("claim") as folder:
-            bench = Bench(
+            yield Bench(
                 effort=self.effort,
                 seed=self.seed,
                 folder=folder,
@@ -116,24 +121,24 @@ class Running:
                 partial=partial,
                 log=log,
                 workspace=self.workspace,
-                shared=lambda name: self._shared(name, bench),
+                shared=lambda experiment: self._shared(experiment, log, step),
                 reports=self.reports,
                 tell=step.say,
-                cancel=threading.Event(),
             )
-            yield bench
         shutil.rmtree(partial, ignore_errors=True)
 
-    def _shared(self, name: str, bench: Bench) -> Any:
-        """Return the result of an experiment; it is measured once for its code, versions, machine, effort and seed."""
-        module = importlib.import_module(f"{EXPERIMENTS}.{name}")
-        parts = {"effort": self.effort.name, "seed": self.seed, "machine": str(this_machine())}
-        sources = [module, *EVERY, *getattr(module, "SOURCES", ())]
-        kept = self.ledger.folder / ".experiments" / f"{name}-{key_of(parts, sources, module.REQUIRES)}.json"
-        if not kept.exists():
-            result = module.run(bench)
+    def _shared(self, name: str, log: Path, step: Step) -> Any:
+        """Return the result of an experiment; it is measured once for its code, versions, machine and effort."""
+        module = experiment(name)
+        parts = {"effort": self.effort.name, "machine": str(this_machine())}
+        known = f"{name}-{key_of(parts, [module, *EVERY, *module.SOURCES], module.REQUIRES)}"
+        kept = self.ledger.folder / ".experiments" / f"{known}.json"
+        if not kept.exists() or (self._again and kept not in self._measured):
+            with self._bench(known, log, step) as bench:
+                result = module.run(bench)
             kept.parent.mkdir(parents=True, exist_ok=True)
             write_text(kept, json.dumps(result))
+        self._measured.add(kept)
         return json.loads(kept.read_text())
 
 

@@ -66,8 +66,10 @@ def page_of(ledger: Ledger, name: str) -> ClaimView:
 
 
 def _counts(kept: Kept | None) -> Entry | None:
-    """Return the entry whose verdict counts: the newest, or the last sound one if that is void or has failed."""
-    return None if kept is None else kept.sound or kept.newest
+    """Return the entry whose verdict counts: the newest, or the last sound one if that is void."""
+    if kept is None:
+        return None
+    return kept.sound if kept.newest.void and kept.sound else kept.newest
 
 
 def _line(claim: Claim, kept: Kept | None) -> Line:
