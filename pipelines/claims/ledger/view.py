@@ -95,8 +95,10 @@ def _line(claim: Claim, kept: Kept | None) -> Line:
     )
 
 
-def _says(words: Words, verdict: Verdict, entry: Entry) -> Text:
+def _says(words: Words, verdict: Verdict, entry: Entry) -> Text | None:
     """Return a verdict's sentence: the claim's own, or for one without evidence that of every claim."""
     if verdict.words in ("missing", "failed", "void"):
         return page()[f"verdict-{verdict.words}"].filled({"reason": entry.reason or entry.void})
+    if verdict.key not in words.verdicts:
+        return None  # of other code, which had other words
     return words.says(verdict)

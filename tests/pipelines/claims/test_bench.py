@@ -1,0 +1,100 @@
+"""The bench: fresh processes in random order, kept round by round; environments laid over the installed packages."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import MissingExtra
+from pipelines.claims.experiments import environments
+from pipelines.claims.experiments.bench import Bench, Effort, Job, pairs
+from pipelines.claims.experiments.environments import Environment, make
+from pipelines.stages.worker import StageFailed
+
+JOBS = "tests.pipelines.claims.jobs"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # the jobs of these tests
+    return Bench(
+        effort=Effort.TINY,
+        seed=7,
+        folder=tmp_path,
+        kept=tmp_path / "environments",
+        partial=tmp_path / "partial",
+        log=tmp_path / "log.txt",
+        workspace=Workspace(tmp_path),
+        shared=lambda _: None,
+        reports=dict,
+    )
+
+
+def test_every_job_runs_once_a_round_in_a_process_of_its_own(bench: Bench) -> None:
+    jobs = {name: Job(f"{JOBS}:count", {"folder": str(bench.folder), "name": name}) for name in "abc"}
+    found = bench.interleaved("order", jobs, rounds=3)
+    ran = (bench.folder / "ran.txt").read_text().split()
+    assert [sorted(ran[first : first + 3]) for first in (0, 3, 6)] == [["a", "b", "c"]] * 3
+    assert len({tuple(ran[first : first + 3]) for first in (0, 3, 6)}) > 1  # seed 7 draws different orders
+    assert len({process for values in found.values() for process in values}) == 9
+
+
+def test_what_was_measured_before_a_crash_is_not_measured_again(bench: Bench) -> None:
+    folder = str(bench.folder)
+    jobs = {
+        "a": Job(f"{JOBS}:count", {"folder": folder, "name": "a"}),
+        "b": Job(f"{JOBS}:fail_once", {"folder": folder}),
+    }
+    with pytest.raises(StageFailed, match="SIGABRT"):
+        bench.interleaved("crash", jobs, rounds=2)
+    journal = bench.partial / "crash.jsonl"
+    journal.write_text(journal.read_text() + '["1/')  # killed while it was written
+    found = bench.interleaved("crash", jobs, rounds=2)
+    assert found["b"] == ["well", "well"]
+    assert (bench.folder / "ran.txt").read_text().split() == ["a", "a"]
+
+
+def test_figures_are_paired_by_round() -> None:
+    found = {"x": [{"s": 1.0}, {"s": 2.0}], "y": [{"s": 4.0}, {"s": 5.0}]}
+    assert pairs(found, "x", "y", lambda value: float(value["s"])) == [(1.0, 4.0), (2.0, 5.0)]
+
+
+def wheel(folder: Path) -> str:
+    """A wheel with one module, as pip takes it without an index."""
+    path = folder / "slipway_overlay_probe-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("slipway_overlay_probe.py", "WORD = 'laid over'\n")
+        about = "slipway_overlay_probe-1.0.dist-info"
+        file.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: slipway-overlay-probe\nVersion: 1.0\n")
+        file.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        file.writestr(f"{about}/RECORD", "")
+    return str(path)
+
+
+def test_an_environment_is_made_once_and_comes_before_what_is_installed(bench: Bench) -> None:
+    environment = Environment("probe", (wheel(bench.folder),))
+    job = Job(f"{JOBS}:laid_over", environment=environment)
+    assert bench.run(job).value == "laid over"
+    made = make(environment, bench.kept)
+    stamp = made.stat().st_mtime_ns
+    assert bench.run(job).value == "laid over"
+    assert make(environment, bench.kept).stat().st_mtime_ns == stamp
+    with pytest.raises(MissingExtra, match="slipway_overlay_probe"):
+        bench.run(Job(f"{JOBS}:laid_over"))
+
+
+def test_an_environment_that_pip_cannot_make_leaves_nothing_behind(bench: Bench) -> None:
+    with pytest.raises(MissingExtra, match=r"`pip install --no-deps .*nowhere\.whl`"):
+        make(Environment("none", (str(bench.folder / "nowhere.whl"),)), bench.kept)
+    assert [one.name for one in bench.kept.iterdir() if one.is_dir()] == []
+
+
+def test_pip_is_stopped_when_it_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "TIMEOUT_S", 0.01)
+    with pytest.raises(MissingExtra, match="had not finished"):
+        make(Environment("slow", (wheel(bench.folder),)), bench.kept)
