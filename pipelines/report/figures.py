@@ -198,7 +198,7 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
         "constraintext": "none",
         "textfont": {"size": 11.5},
         "cliponaxis": False,
-        "customdata": [_text(bar.name) for bar in bars],
+        "customdata": [label_text(bar.name) for bar in bars],
         "hovertemplate": "%{customdata}: <b>%{text}</b><extra></extra>",
         "marker": {
             "color": [looks.colour(bar.path) + ("30" if bar.hollow else "") for bar in bars],
@@ -206,9 +206,9 @@ def _bars(figure_id: str, title: str, note: str, bars: Sequence[Bar]) -> Figure 
             "pattern": {"shape": [looks.texture(bar.path) for bar in bars], "size": 5},
         },
     }
-    layout = _layout([bar.name for bar in bars], axis=False)
+    layout = rows_layout([bar.name for bar in bars], axis=False)
     layout["xaxis"] |= {"range": [0, top * 1.2], "visible": False}
-    layout["shapes"] = [_vertical(0, "var(--rule)", "solid")]
+    layout["shapes"] = [upright(0, "var(--rule)", "solid")]
     return Figure(figure_id, title, note, _label(title, [(bar.name, bar.text) for bar in bars]), [data], layout)
 
 
@@ -247,9 +247,9 @@ def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places
         hover = (
             f"median {numbers.figures(q50)} ms, 99 % {numbers.figures(q99)} ms, largest {numbers.figures(largest)} ms"
         )
-        data.append(_points([largest, q50], place, colour, [6, 12], f"{_text(line.name)}: {hover}", [1, 0]))
-    layout = _layout(names, axis=True)
-    layout["xaxis"] |= _log_axis(low, high, lambda value: f"{value:,g}")
+        data.append(_points([largest, q50], place, colour, [6, 12], f"{label_text(line.name)}: {hover}", [1, 0]))
+    layout = rows_layout(names, axis=True)
+    layout["xaxis"] |= log_axis(low, high, lambda value: f"{value:,g}")
     if any(invalid_because(load) for _, load in rows):
         note = f"{note}; {DOUBT}load test not valid"
     note = f"{note}; box 25 to 75 %, line median, whiskers 1 to 99 %, dot the largest; log scale"
@@ -270,14 +270,14 @@ def _parity(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figure 
         floor = "" if proof.min_sqnr_db is None else f", at least {proof.min_sqnr_db:g} dB"
         said = f"{ratio}{floor}, largest difference {numbers.scientific(proof.max_abs)}, {verdict}"
         words.append((f"{one.path} {one.variant}", said))
-        hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
+        hover = f"{label_text(one.path)} {label_text(one.variant)}: {said}"
         x = high if proof.sqnr_db is None else max(proof.sqnr_db, 0.0)
         colour, symbol = looks.colour(places[one.path]), "circle" if proof.passed else "x"
         data.append(_points([x], place, colour, [11], hover, [1], [symbol]))
         if proof.min_sqnr_db is not None:
             data.append(_points([proof.min_sqnr_db], place, "var(--ink)", [15], hover, [1], ["line-ns-open"]))
     names = [f"{one.path} {one.variant}" + ("" if proof.passed else " (failed)") for one, proof in rows]
-    layout = _layout(names, axis=True)
+    layout = rows_layout(names, axis=True)
     layout["xaxis"] |= {"range": [-2, high + 2], "ticksuffix": " dB"}
     note = (
         "the reference's outputs to the differences from them (dot, cross if failed; further right is nearer: 20 dB "
@@ -308,13 +308,13 @@ def _accuracy(artifacts: Sequence[ArtifactRow], places: dict[str, int]) -> Figur
             references.add(proof.reference_accuracy * 100)
         low = min([low, *points])
         words.append((f"{one.path} {one.variant}", said))
-        hover = f"{_text(one.path)} {_text(one.variant)}: {said}"
+        hover = f"{label_text(one.path)} {label_text(one.variant)}: {said}"
         data.append(_points(points, place, colour, [11] * len(points), hover, [1] * len(points), symbols))
     low = min([low, *references])
-    layout = _layout([f"{one.path} {one.variant}" for one, _, _ in rows], axis=True)
+    layout = rows_layout([f"{one.path} {one.variant}" for one, _, _ in rows], axis=True)
     span = max(100 - low, 0.1)
     layout["xaxis"] |= {"range": [low - span * 0.12, 100 + span * 0.06], "nticks": 5, "ticksuffix": " %"}
-    layout["shapes"] = [_vertical(value, "var(--muted)", "dot") for value in sorted(references)]
+    layout["shapes"] = [upright(value, "var(--muted)", "dot") for value in sorted(references)]
     note = "same top class as the reference (dot), accuracy on the evaluation set (diamond), reference's (dotted)"
     return Figure("accuracy", "Top-1 agreement and accuracy, %", note, _label("Agreement", words), data, layout)
 
@@ -345,7 +345,7 @@ def _points(
     }
 
 
-def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
+def rows_layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
     """Make the layout that all figures share: rows from top to bottom, each name above its mark."""
     rows = len(names)
     on_top = axis and rows > TALL
@@ -368,7 +368,7 @@ def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
         "yaxis": {"range": [rows - 0.36, -0.64], "fixedrange": True, "visible": False},
         "annotations": [
             {
-                "text": _text(name),
+                "text": label_text(name),
                 "x": 0,
                 "xref": "paper",
                 "xanchor": "left",
@@ -386,7 +386,7 @@ def _layout(names: Sequence[str], *, axis: bool) -> dict[str, Any]:
     }
 
 
-def _log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
+def log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str, Any]:
     """Make a log axis with few ticks: 1, 2, 5 within three decades, else powers of ten, about seven at most."""
     start, end = math.log10(low), math.log10(high)
     start, end = start - 0.04 * (end - start) - 0.01, end + 0.04 * (end - start) + 0.01
@@ -406,12 +406,12 @@ def _log_axis(low: float, high: float, text: Callable[[float], str]) -> dict[str
     }
 
 
-def _vertical(x: float, colour: str, dash: str) -> dict[str, Any]:
+def upright(x: float, colour: str, dash: str) -> dict[str, Any]:
     line = {"color": colour, "width": 1.2, "dash": dash}
     return {"type": "line", "x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper", "layer": "below", "line": line}
 
 
-def _text(name: str) -> str:
+def label_text(name: str) -> str:
     """Escape foreign text, since plotly interprets some HTML, and cut it to fit a phone."""
     name = numbers.plain(name).replace("\n", " ")
     name = name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…"
