@@ -110,7 +110,8 @@ def _bars(name: str, plot: Bars) -> Drawn:
 
 
 def _lines(name: str, plot: Lines) -> Drawn:
-    data, legend = [], []
+    data: list[dict[str, Any]] = []
+    legend = []
     for number, (curve, points) in enumerate(plot.series.items()):
         colour, style = looks.colour(number), DASHES[number // looks.COLOURS % len(DASHES)]
         legend.append((colour, style, curve))
@@ -158,6 +159,7 @@ def _lines(name: str, plot: Lines) -> Drawn:
 def _timeline(name: str, plot: Timeline) -> Drawn:
     tracks = list(dict.fromkeys([*plot.spans, *plot.events]))
     # (middle, begin, end or None, track, text), numbered by when they begin
+    found: list[tuple[float, float, float | None, str, str]]
     found = [(at, at, None, track, text) for track, events in plot.events.items() for at, text in events]
     found += [((a + b) / 2, a, b, track, text) for track, spans in plot.spans.items() for a, b, text in spans]
     found.sort(key=lambda one: (one[1], one[2] is None))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.files import write_bytes
+from pipelines.claims import CLAIMS, claim_module
+from pipelines.claims.texts import catalogue
 from pipelines.report import fairness_view, figures, looks, numbers, views
 from pipelines.report.best import MANY, best, path_of
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
@@ -17,6 +19,8 @@ from pipelines.report.lines import columns, lines, troubles
 from pipelines.results import Report
 
 HERE = Path(__file__).parent
+CLAIMS_PAGE = "../../claims/claims.html"
+"""Where ``slipway claims report`` writes the page of the claims, seen from ``reports/MODEL/TIMESTAMP``."""
 
 
 def write(report: Report, path: Path) -> None:
@@ -88,6 +92,8 @@ def render(report: Report) -> str:
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
         parity=views.parity_rows(report),
         parity_headers=[column.header for column in views.parity_columns(report)],
+        claims=claims_on_runs(),
+        claims_page=CLAIMS_PAGE,
         figures=plots,
         figure_data=[for_plotly(figure) for figure in plots],
         css=Markup((HERE / "page.css").read_text("utf-8")),  # noqa: S704
@@ -99,6 +105,14 @@ def render(report: Report) -> str:
 def _trouble_of(report: Report) -> dict[str, int]:
     """Map the name of each failed or skipped row to the number of its reason."""
     return {name: place for place, trouble in enumerate(troubles(report)) for name in trouble.names}
+
+
+def claims_on_runs() -> dict[str, str]:
+    """Return the sentences, by id, of the claims that are computed from the newest runs.
+
+    They stand in the page of every run, whether or not the claims were measured: that may happen later.
+    """
+    return {name: catalogue()[name].sentence.en for name in CLAIMS if claim_module(name).CLAIM.reads_runs}
 
 
 def for_plotly(figure: figures.Figure) -> dict[str, Any]:

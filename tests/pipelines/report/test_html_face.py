@@ -78,7 +78,7 @@ def test_nothing_is_loaded(any_report: Report) -> None:
     read = Reader(html_face.render(any_report))
     addresses = [value for _, attributes in read.tags for name, value in attributes.items() if name in LOADING]
     assert addresses
-    assert all(re.fullmatch(r"#[\w-]+", address) for address in addresses)
+    assert all(re.fullmatch(r"(\.\./\.\./claims/claims\.html)?#[\w-]+", address) for address in addresses)
     styles = " ".join(read.inside["style"] + [attributes.get("style", "") for _, attributes in read.tags])
     assert not re.search(r"@import|url\(|image-set\(|//", styles)
     own = [script for script in read.inside["script"] if script != get_plotlyjs()]
@@ -208,3 +208,30 @@ def test_the_page_says_what_an_artifact_holds() -> None:
     page = html_face.render(report((artifact(),), ()))
     assert ": int8 97 %, float32 3.0 %; 50.00 % delegated; custom: &lt;b&gt;; opset 20</summary>" in page
     assert "<dt>Operations</dt><dd>2 Conv, 1 &lt;b&gt;</dd>" in page
+
+
+def test_claims_that_rest_on_a_run_lead_to_the_page_of_the_claims(
+    full_report: Report, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pipelines.artifacts.workspace import Workspace
+    from pipelines.claims.ledger.running import ledger_of
+
+    monkeypatch.setattr(html_face, "claims_on_runs", dict)
+    assert 'id="claims"' not in html_face.render(full_report)
+    monkeypatch.setattr(html_face, "claims_on_runs", lambda: {"S1": "A whole chain.", "H1": INJECTION})
+    read = Reader(html_face.render(full_report))
+    links = [attributes["href"] for tag, attributes in read.tags if tag == "a" and "claims.html" in attributes["href"]]
+    assert links == ["../../claims/claims.html#S1", "../../claims/claims.html#H1"]
+    assert "slipway claims run S1 H1" in read.words()
+    assert f"H1 {INJECTION}" in read.words()
+    workspace = Workspace(tmp_path)
+    folder = workspace.reports("mnist_cnn") / "20261129T120000Z"
+    leads_to = (folder / html_face.CLAIMS_PAGE).resolve()
+    assert leads_to == (ledger_of(workspace).folder / "claims.html").resolve()
+
+
+def test_claims_on_runs_are_those_that_say_so() -> None:
+    from pipelines.claims import CLAIMS, claim_module
+
+    found = html_face.claims_on_runs()
+    assert set(found) == {name for name in CLAIMS if claim_module(name).CLAIM.reads_runs}
