@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.claims import CLAIMS, Claim, Outcome, Verdict, claim_module
+from pipelines.claims import CLAIMS, Claim, ClaimModule, Outcome, Verdict, claim_module
 from pipelines.claims.elsewhere import Elsewhere, elsewhere
 from pipelines.claims.ledger.entries import Entry, Kept, Ledger, key
 from pipelines.claims.plots import Plot
@@ -59,10 +59,19 @@ def line_of(ledger: Ledger, name: str) -> Line:
 def page_of(ledger: Ledger, name: str) -> ClaimView:
     """Return all there is to show of one claim."""
     module, kept = claim_module(name), ledger.kept(name)
-    entry = _counts(kept)
-    shown = entry is not None and entry.reason is None
-    plot = module.plot(entry.evidence) if entry is not None and shown else None
-    return ClaimView(_line(module.CLAIM, kept), module.CLAIM, catalogue()[name], entry, plot, elsewhere().get(name, ()))
+    entry, line = _counts(kept), _line(module.CLAIM, kept)
+    plot = _plot(module, entry, stale=line.stale) if entry is not None and entry.reason is None else None
+    return ClaimView(line, module.CLAIM, catalogue()[name], entry, plot, elsewhere().get(name, ()))
+
+
+def _plot(module: ClaimModule, entry: Entry, *, stale: bool) -> Plot | None:
+    """Return the plot of a measurement; None for one of other code that this code cannot read any more."""
+    try:
+        return module.plot(entry.evidence)
+    except (LookupError, TypeError, ValueError):
+        if not stale:
+            raise
+        return None
 
 
 def _counts(kept: Kept | None) -> Entry | None:
@@ -85,7 +94,7 @@ def _line(claim: Claim, kept: Kept | None) -> Line:
         sentence=words.sentence,
         outcome=verdict.outcome,
         number=verdict.number,
-        says=_says(words, verdict, entry),
+        says=_says(words, verdict, entry, stale=entry.key != key(claim)),
         measured=entry.started,
         machine=entry.machine.cpu,
         effort=entry.effort.name.lower(),
@@ -95,10 +104,18 @@ def _line(claim: Claim, kept: Kept | None) -> Line:
     )
 
 
-def _says(words: Words, verdict: Verdict, entry: Entry) -> Text | None:
-    """Return a verdict's sentence: the claim's own, or for one without evidence that of every claim."""
+def _says(words: Words, verdict: Verdict, entry: Entry, *, stale: bool) -> Text | None:
+    """Return a verdict's sentence: the claim's own, or for one without evidence that of every claim.
+
+    None for a verdict of other code, which had other words.
+    """
     if verdict.words in ("missing", "failed", "void"):
         return page()[f"verdict-{verdict.words}"].filled({"reason": entry.reason or entry.void})
     if verdict.key not in words.verdicts:
-        return None  # of other code, which had other words
-    return words.says(verdict)
+        return None
+    try:
+        return words.says(verdict)
+    except KeyError:
+        if not stale:
+            raise
+        return None
