@@ -9,11 +9,13 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 EXTRAS ?= all,dev
 
-.PHONY: demo setup test lint bench figures clean help
+.PHONY: demo claims setup test lint bench figures clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
+	@echo "make claims   set up $(VENV), measure every claim of the article (about 40 minutes; goes on where it was stopped)"
+	@echo "              and write reports/claims/claims.html; claims about runs need reports: make demo"
 	@echo "make setup    set up $(VENV), or add to it; EXTRAS=litert,tf-serving installs these and no more"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
 	@echo "make bench    measure the figures of README.md and docs/ (about 50 minutes; writes benchmarks/results)"
@@ -22,6 +24,10 @@ help:
 
 demo: $(READY)
 	$(BIN)/slipway run mnist_cnn
+
+# The page is written even if an experiment failed: it says which, and why.
+claims: $(READY)
+	@status=0; $(BIN)/slipway claims run || status=$$?; $(BIN)/slipway claims report && exit $$status
 
 test: lint
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(PYTEST_ARGS)

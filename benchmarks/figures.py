@@ -56,20 +56,13 @@ def rows_table(results: dict[str, Any]) -> str:
 
 
 SUMMARY = (
-    ("litert", "fp32", "in-process"),
     ("litert", "int8", "in-process"),
-    ("tf-serving", "fp32", "tf-serving-rest"),
     ("tf-serving", "fp32", "tf-serving-grpc"),
-    ("torchserve", "export", "torchserve-rest"),
     ("torchserve", "export", "torchserve-grpc"),
-    ("onnxruntime", "pytorch", "open-inference-rest"),
     ("onnxruntime", "pytorch", "open-inference-grpc"),
-    ("onnxruntime", "int8", "open-inference-grpc"),
-    ("openvino", "int8", "open-inference-grpc"),
     ("executorch", "int8", "open-inference-grpc"),
-    ("aotinductor", "fp32", "open-inference-grpc"),
 )
-"""The rows in README.md: the most used variants over JSON and gRPC, and the smallest ones."""
+"""The rows in README.md: one of each way to serve a model."""
 
 
 def summary_table(results: dict[str, Any]) -> str:
@@ -348,6 +341,75 @@ def _spread(value: dict[str, float] | None) -> str:
     return f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
+OUTCOMES = ("holds", "does not hold", "depends", "undecided", "not testable here", None)
+"""The outcomes of a claim, in the order of the ledger's columns; None: it was not measured."""
+
+
+def claims_summary(results: dict[str, Any]) -> str:
+    """Returns the ledger in ten lines: the claims of each section of the article, by their outcome."""
+    claims = results["claims"]
+    shown = [one for one in OUTCOMES if one or any(claim["outcome"] is None for claim in claims)]
+    lines = [
+        f"| section of the article | {' | '.join(one or 'not measured' for one in shown)} |",
+        f"|---|{'---|' * len(shown)}",
+    ]
+    for number, title in results["sections"].items():
+        here = [claim for claim in claims if claim["sections"][0] == int(number)]
+        cells = [", ".join(claim["id"] for claim in here if claim["outcome"] == one) or "–" for one in shown]
+        lines.append(f"| {number}. {title} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", about_claims(results)])
+
+
+def claims_ledger(results: dict[str, Any]) -> str:
+    """Returns one line for each claim."""
+    machines = _machines(results)
+    lines = ["| id | claim | verdict | reading | in a sentence | machine | time |", "|---|---|---|---|---|--:|--:|"]
+    for claim in results["claims"]:
+        measured = claim["outcome"] is not None
+        marks = [word for word in ("stale", "void") if claim[word]] + ["quick"] * (claim.get("effort") == "quick")
+        cells = [
+            claim["id"],
+            _cell(claim["sentence"]["en"]),
+            " ".join([claim["outcome"] or "not measured", *([f"({', '.join(marks)})"] if marks else [])]),
+            _cell(claim["number"]) or "–",
+            _cell(claim["says"]["en"]) if claim["says"] else "–",
+            str(machines.index(_machine(claim["machine"])) + 1) if measured else "–",
+            f"{claim['took_s']:,.0f} s" if measured else "–",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", about_claims(results)])
+
+
+def about_claims(results: dict[str, Any]) -> str:
+    """Says how many claims were measured, where and when, and how long it took."""
+    measured = [claim for claim in results["claims"] if claim["outcome"] is not None]
+    if not measured:
+        return f"None of the {len(results['claims'])} claims is measured yet: `{results['command']}` does it."
+    days = sorted({claim["measured"][:10] for claim in measured})
+    span = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    minutes = sum(claim["took_s"] for claim in measured) / 60
+    where = "; ".join(f"{number}: {machine}" for number, machine in enumerate(_machines(results), 1))
+    return (
+        f"{len(measured)} of {len(results['claims'])} claims measured by `{results['command']}` on {span}, in "
+        f"{minutes:.0f} minutes. Machine {where}."
+    )
+
+
+def _machines(results: dict[str, Any]) -> list[str]:
+    """Returns the machines that claims were measured on, in the order of the ledger."""
+    return list(dict.fromkeys(_machine(claim["machine"]) for claim in results["claims"] if claim["outcome"]))
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    memory_gb = machine["memory_bytes"] / 1e9
+    return f"{machine['cpu']}, {machine['cores']} cores, {memory_gb:.1f} GB, Python {machine['python']}"
+
+
+def _cell(text: str) -> str:
+    """Makes a sentence fit a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "summary": ("main_job.json", summary_table),
     "rows": ("main_job.json", rows_table),
@@ -356,6 +418,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "bodies": ("bodies.json", bodies_table),
     "containers": ("containers.json", containers_table),
     "loadtest": ("loadtest.json", loadtest_table),
+    "claims": ("claims.json", claims_summary),
+    "claims-ledger": ("claims.json", claims_ledger),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
 }
 """Maps a table's name to the results that it shows, and the function that shows them."""

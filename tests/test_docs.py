@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from documents import COMMANDS, PAGES, ROOT, label
 
+from pipelines.claims import CLAIMS
 from pipelines.loadtest.truth.start import ground_truth
 from serving.launch import free_port
 
@@ -50,13 +51,23 @@ LOAD = shown("slipway loadtest-url ")
 CALIBRATE = shown("slipway calibrate")
 WRITE = shown("slipway conform --write-models")
 CONFORM = shown("slipway conform --rest")
-ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM]
-PLAIN = [
-    line
-    for name in ("list", "train", "package", "verify", "predict", "loadtest", "run", "report", "manifests", "clean")
-    for line in shown(f"slipway {name}")
-    if line not in ELSEWHERE
-]
+CLAIMS_RUN = shown("slipway claims run")
+COPIES = shown("python benchmarks/claims.py")
+ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *CLAIMS_RUN, *COPIES]
+PLAIN_NAMES = (
+    "list",
+    "train",
+    "package",
+    "verify",
+    "predict",
+    "loadtest",
+    "run",
+    "report",
+    "claims",
+    "manifests",
+    "clean",
+)
+PLAIN = [line for name in PLAIN_NAMES for line in shown(f"slipway {name}") if line not in ELSEWHERE]
 
 
 def run(cli: Any, line: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -182,6 +193,35 @@ def test_a_calibration_works(cli: Any, line: str) -> None:
     )
 
 
+CHEAP = "D5"
+"""A claim that needs no measurement: it is not testable here."""
+
+
+@pytest.mark.parametrize("line", CLAIMS_RUN)
+def test_measuring_claims_works(fresh_cli: Any, line: str) -> None:
+    """With one claim in the place of those that the page names: all of them take the better part of an hour."""
+    words = shlex.split(line)[1:]
+    named = [word for word in words[2:] if not word.startswith("-")]
+    assert all(word in CLAIMS for word in named)
+    (found,) = fresh_cli.json(*(word for word in words if word not in named), CHEAP)
+    assert (found["id"], found["outcome"]) == (CHEAP, "not testable here")
+
+
+@pytest.mark.parametrize("line", COPIES)
+def test_the_copy_of_the_ledger_is_one_of_every_claim(fresh_cli: Any, line: str, tmp_path: Path) -> None:
+    """The script runs as the page says, and writes into a folder of the test's own."""
+    fresh_cli.json("claims", "report")
+    script = tmp_path / Path(shlex.split(line)[1]).name
+    script.write_text((ROOT / shlex.split(line)[1]).read_text())
+    (tmp_path / "results").mkdir()
+    command = [sys.executable, str(script), "--workspace", str(fresh_cli.workspace)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    copied = json.loads((tmp_path / "results" / "claims.json").read_text())
+    assert [claim["id"] for claim in copied["claims"]] == list(CLAIMS)
+    assert set(copied["sections"]) == set("12345678")
+
+
 @pytest.fixture(scope="module")
 def conformance(cli: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models of the API's cases."""
@@ -242,6 +282,7 @@ def test_commands_and_options_in_sentences_exist(cli: Any) -> None:
     whole = cli("--help").stdout
     names = re.findall(r"^  ([a-z-]+) ", whole.partition("Commands:")[2], re.MULTILINE)
     helps = {name: cli(name, "--help").stdout for name in names}
+    helps["claims"] += "".join(cli("claims", name, "--help").stdout for name in ("run", "show", "report"))
     servers = "".join(
         subprocess.run([sys.executable, "-m", *words, "--help"], capture_output=True, text=True, check=False).stdout
         for words in (["serving.tf_serving"], ["serving.open_inference", "serve"], ["serving.torchserve", "serve"])

@@ -22,7 +22,7 @@ from pipelines.paths import PATHS, path_module
 from serving.extras import install_command
 
 COMMANDS = (
-    "list", "train", "package", "verify", "rollout", "serve", "predict", "run", "report", "clean",
+    "list", "train", "package", "verify", "rollout", "serve", "predict", "run", "report", "claims", "clean",
     "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
 )  # fmt: skip
 
@@ -101,6 +101,8 @@ MISTAKES = {
     "no rounds": (["run", "mnist_cnn", "--repeat", "0"], "Invalid value for '--repeat'"),
     "negative seed": (["run", "mnist_cnn", "--seed", "-1"], "Invalid value for '--seed'"),
     "no server": (["serve", "litert"], "litert has no server: LiteRT is a library inside an application"),
+    "claim": (["claims", "show", "P9"], "unknown claim: 'P9'. Did you mean "),
+    "claim to measure": (["claims", "run", "Q1"], "unknown claim: 'Q1'"),
     "no input": (["predict", "litert"], "nothing to predict. Name a picture, an .npy file or -"),
     "no such picture": (
         ["predict", "litert", "/nowhere.png"],
