@@ -37,7 +37,7 @@ def trimmed(view: dict[str, Any]) -> dict[str, Any]:
     evidence = entry["evidence"]
     facts = {name: value for name, value in evidence["facts"].items() if len(json.dumps(value)) <= MOST_CHARS}
     return kept | {
-        "reason": entry["reason"],
+        "reason": (entry["reason"] or "").partition("\n")[0] or None,  # without the end of a log
         "measured": entry["started"],
         "took_s": round(entry["took_s"], 1),
         "effort": EFFORTS[entry["effort"]],

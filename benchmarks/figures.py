@@ -366,7 +366,8 @@ def claims_ledger(results: dict[str, Any]) -> str:
     lines = ["| id | claim | verdict | reading | in a sentence | machine | time |", "|---|---|---|---|---|--:|--:|"]
     for claim in results["claims"]:
         measured = claim["outcome"] is not None
-        marks = [word for word in ("stale", "void") if claim[word]] + ["quick"] * (claim.get("effort") == "quick")
+        marks = ["stale"] * claim["stale"] + ["the newest is void"] * (claim["void"] is not None)
+        marks += [effort for effort in ("quick", "tiny") if claim.get("effort") == effort]
         cells = [
             claim["id"],
             _cell(claim["sentence"]["en"]),

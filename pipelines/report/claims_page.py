@@ -46,6 +46,7 @@ def render(found: Sequence[ClaimView]) -> str:
         "moment": moment,
         "slug": slug,
         "rounds": rounds,
+        "log": lambda reason: numbers.sentence_and_log(reason)[1],
     }
     plots = {view.line.id: drawn(view.line.id, view.plot) for view in found if view.plot is not None}
     drawings = [one.figure for one in plots.values() if one.figure is not None]

@@ -110,7 +110,8 @@ def _says(words: Words, verdict: Verdict, entry: Entry, *, stale: bool) -> Text 
     None for a verdict of other code, which had other words.
     """
     if verdict.words in ("missing", "failed", "void"):
-        return page()[f"verdict-{verdict.words}"].filled({"reason": entry.reason or entry.void})
+        reason = (entry.reason or entry.void or "").partition("\n")[0]  # the end of a log may follow
+        return page()[f"verdict-{verdict.words}"].filled({"reason": reason})
     if verdict.key not in words.verdicts:
         return None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from report_samples import INJECTION
+from report_samples import INJECTION, LOG
 
 from pipelines.claims import CLAIMS, Evidence, Outcome, Reading, Verdict, claim_module
 from pipelines.claims.elsewhere import Elsewhere
@@ -180,7 +180,7 @@ SAYS = {
 }
 DEPRECATED = "torch 2.13.0: `torch.jit.trace` is deprecated. Please switch to `torch.export`."
 VOID = "a thing compared with itself was not equal: torch eager again is 1.31"
-FAILED = f"the worker was killed (signal 9) {INJECTION}"
+FAILED = f"the worker was killed (signal 9) {INJECTION}\n{LOG}"
 
 
 def view(name: str) -> ClaimView:
@@ -201,7 +201,7 @@ def view(name: str) -> ClaimView:
         missing = name == "E1"
         reason = "tfx wants ml-metadata 1.21, and the newest is 1.17.1" if missing else FAILED
         outcome, key = (Outcome.NOT_HERE, "missing") if missing else (Outcome.UNDECIDED, "failed")
-        says = page()[f"verdict-{key}"].filled({"reason": reason})
+        says = page()[f"verdict-{key}"].filled({"reason": reason.partition("\n")[0]})
         entry = replace(_entry(name, Verdict(outcome, words=key), Evidence()), reason=reason)
         shown = replace(line, outcome=outcome, says=says, measured=entry.started, machine=MACHINE.cpu, effort="quick")
         return ClaimView(replace(shown, failed=None if missing else reason), claim, words, entry, None, ())

@@ -21,6 +21,7 @@ from pipelines.claims.texts import page as page_texts
 from pipelines.report import claims_page
 from pipelines.report.claims_facts import MOST_ROWS, blocks
 from pipelines.report.claims_figures import drawn
+from pipelines.report.numbers import sentence_and_log
 
 REPORT = Path(claims_page.__file__).parent
 in_a_browser = [
@@ -123,7 +124,9 @@ def test_stale_void_failed_and_missing_are_said(texts: dict[str, dict[str, str]]
     assert said["sound"] in texts["D1"]["en"]
     assert texts["P4"]["en"].count(VOID) == 1
     assert said["sound"] not in texts["P4"]["en"]
-    assert texts["S5"]["en"].count(FAILED) == 1
+    sentence, log = sentence_and_log(FAILED)
+    assert texts["S5"]["en"].count(sentence) == 1
+    assert texts["S5"]["en"].partition(page_texts()["fold-log"].en)[2].startswith(log)
     assert "reports/claims/S5/log.txt" in texts["S5"]["en"]
     assert "the newest is 1.17.1" in texts["E1"]["en"]
     assert said["not-measured"] in texts["D2"]["en"]
