@@ -53,7 +53,7 @@ def run(bench: Bench) -> dict[str, Any]:
 
 
 def take(name: str, seed: int, folder: str) -> dict[str, Any]:
-    """Take one network through every route: ``ok``, ``refused`` (no export), ``failed`` (no answer), ``silently wrong``.
+    """Take one network through every route: ``ok``, ``refused`` (no export), ``failed`` (no answer), silently wrong.
 
     Returns the words and reasons by route, and the deprecations that were met.
     """
