@@ -396,7 +396,7 @@ class ArtifactRow:
     ]
     lifecycle: Annotated[
         str | None,
-        Doc("Since when its technology is deprecated or archived, with the source; or null."),
+        Doc("State of its technology, such as beta or deprecated, since when, with the source; null if maintained."),
     ] = None
     cached: Annotated[bool, Doc("Whether the artifact came from the build cache.")] = False
     folder: Annotated[str | None, Doc("Where the artifact lies.")] = None

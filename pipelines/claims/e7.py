@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 CLAIM = Claim(id="E7", sections=(4,), kind="not here")
 
 
-def measure(bench: Bench) -> Evidence:
-    """Measure nothing yet."""
-    raise NotImplementedError
+def measure(bench: Bench) -> Evidence:  # noqa: ARG001
+    """Measure nothing: there is nothing here to measure it with."""
+    return Evidence()
 
 
 def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Judge nothing yet."""
-    return Verdict(Outcome.UNDECIDED)
+    """Say that it cannot be tested here."""
+    return Verdict(Outcome.NOT_HERE)
 
 
 def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001

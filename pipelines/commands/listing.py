@@ -14,6 +14,7 @@ def list_command(workspace: Any, as_json: bool) -> None:
     """Show the models, the paths with their variants, servers and requirements, and the size of the store."""
     from models import MODELS
     from pipelines.artifacts.unlinked import size
+    from pipelines.claims.status import lifecycle_of
     from pipelines.paths import PATHS, path_module
     from pipelines.paths.choose import spec_named
     from serving.extras import install_command
@@ -25,12 +26,12 @@ def list_command(workspace: Any, as_json: bool) -> None:
             "name": card.name,
             "title": card.title,
             "takes": list(card.takes),
-            "lifecycle": str(card.lifecycle) if card.lifecycle else None,
+            "lifecycle": lifecycle_of(card.name),
             "variants": {
                 name: {
                     "summary": variant.summary,
                     "framework": variant.framework,
-                    "lifecycle": str(variant.lifecycle) if variant.lifecycle else None,
+                    "lifecycle": lifecycle_of(card.name, name),
                     "missing": variant.missing(),
                     "install": install_command(card.extra) if variant.missing() else None,
                 }
@@ -49,9 +50,10 @@ def list_command(workspace: Any, as_json: bool) -> None:
         for model in models:
             click.echo(f"model {model['name']}: {model['title']}")
         for card in cards:
-            click.echo(f"\n{card.name}  {card.title}" + (f", {card.lifecycle}" if card.lifecycle else ""))
+            state = lifecycle_of(card.name)
+            click.echo(f"\n{card.name}  {card.title}" + (f", {state}" if state else ""))
             for name, variant in card.variants.items():
-                said = f", {variant.lifecycle}" if variant.lifecycle else ""
+                said = f", {state}" if (state := lifecycle_of(card.name, name)) else ""
                 click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}{said}")
                 if missing := variant.missing():
                     click.echo(f"    not installed: {', '.join(missing)}; {install_command(card.extra)}")

@@ -72,18 +72,6 @@ FP32 = Tolerance(min_sqnr_db=100)
 
 
 @dataclass(frozen=True, slots=True)
-class Lifecycle:
-    """The state of a technology that is not maintained as usual, since a time, and the public ``source`` of that."""
-
-    status: Literal["deprecated", "archived"]
-    since: str
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.status} since {self.since} ({self.source})"
-
-
-@dataclass(frozen=True, slots=True)
 class Variant:
     """One precision, exporter or option of a path.
 
@@ -96,7 +84,6 @@ class Variant:
     takes: str
     requires: tuple[str, ...]
     tolerance: Tolerance = FP32
-    lifecycle: Lifecycle | None = None
     precision: Literal["fp32", "fp16", "bf16", "int8-dynamic", "int8"] = "fp32"
 
     @property
@@ -119,7 +106,7 @@ class Card:
     a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
     has none. ``sources`` are the modules, by dotted name, that shape, enter or read the payload
-    besides the path's own. ``lifecycle`` is None for what is maintained as usual; a variant may have its own.
+    besides the path's own.
     """
 
     name: str
@@ -132,7 +119,6 @@ class Card:
     protocols: tuple[str, ...] = ()
     not_spoken: Mapping[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
-    lifecycle: Lifecycle | None = None
 
     @property
     def takes(self) -> tuple[str, ...]:

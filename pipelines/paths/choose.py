@@ -23,11 +23,6 @@ class Choice:
         return f"{self.card.name}:{self.variant}"
 
     @property
-    def lifecycle(self) -> str | None:
-        """The lifecycle of the path and of the variant; None for what is maintained as usual."""
-        return "; ".join(str(one) for one in (self.card.lifecycle, self.chosen.lifecycle) if one) or None
-
-    @property
     def chosen(self) -> Variant:
         """The variant's own facts: its framework, requirements and tolerance."""
         return self.card.variants[self.variant]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.spec import BATCH
-from pipelines.paths import Lifecycle
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
     from models.model import Model
     from models.spec import ModelSpec
-
-TORCHSCRIPT = Lifecycle("deprecated", "PyTorch 2.5", "pytorch/pytorch#173015")
 
 
 def examples(spec: ModelSpec, batch: int = 2) -> tuple[torch.Tensor, ...]:

@@ -10,7 +10,7 @@ from pipelines.base.errors import unknown
 from pipelines.holds.torchscript import torchscript_holds
 from pipelines.paths import Card, Session, Variant
 from pipelines.paths.behind import model_file, model_folder, session_of
-from pipelines.paths.exported import TORCHSCRIPT, torchscript
+from pipelines.paths.exported import torchscript
 from pipelines.results import Holds
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ CARD = Card(
         *("pipelines.paths.behind", "pipelines.paths.exported", "serving.open_inference.runtimes.torch_export"),
         *("pipelines.holds.torchscript", "pipelines.holds.exported", "pipelines.holds.totals"),
     ),
-    lifecycle=TORCHSCRIPT,
 )
 FILE = "model.pt"
 

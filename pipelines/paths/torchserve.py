@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines.base.errors import SlipwayError, unknown
 from pipelines.holds.exported import exported_holds
 from pipelines.holds.torchscript import torchscript_holds
-from pipelines.paths import Arrays, Card, Lifecycle, Session, Variant
-from pipelines.paths.exported import TORCHSCRIPT, export, torchscript
+from pipelines.paths import Arrays, Card, Session, Variant
+from pipelines.paths.exported import export, torchscript
 from pipelines.results import Holds
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ CARD = Card(
     title="TorchServe",
     variants={
         "export": Variant("torch.export program, dynamic batch", "torch", REQUIRES),
-        "torchscript": Variant("traced and frozen TorchScript", "torch", REQUIRES, lifecycle=TORCHSCRIPT),
+        "torchscript": Variant("traced and frozen TorchScript", "torch", REQUIRES),
     },
     extra="torchserve",
     server="serving.torchserve.recipe",
@@ -47,7 +47,6 @@ CARD = Card(
         *("serving.torchserve.handler", "serving.wire.pictures", "pipelines.paths.exported"),
         *("pipelines.holds.exported", "pipelines.holds.torchscript", "pipelines.holds.totals"),
     ),
-    lifecycle=Lifecycle("archived", "August 2025", "pytorch/serve#3396"),
 )
 
 HANDLER, CONFIG, MANIFEST = "handler.py", "model-config.yaml", "MAR-INF/MANIFEST.json"

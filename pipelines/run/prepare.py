@@ -23,6 +23,7 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.base.files import link
 from pipelines.base.progress import say
+from pipelines.claims.status import lifecycle_of
 from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
 from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds, Row, StageUsage, Training
@@ -148,12 +149,14 @@ def _last(place: Path) -> HowTrained | None:
 
 def start_row(choice: Choice) -> ArtifactRow:
     """Make the row of an artifact before anything is known about it."""
+    path, variant = choice.card.name, choice.variant
+    states = (lifecycle_of(path), lifecycle_of(path, variant))
     return ArtifactRow(
-        path=choice.card.name,
-        variant=choice.variant,
+        path=path,
+        variant=variant,
         framework=choice.chosen.framework,
         summary=choice.chosen.summary,
-        lifecycle=choice.lifecycle,
+        lifecycle="; ".join(state for state in states if state) or None,
         status="ok",
         reason=None,
     )
