@@ -163,5 +163,3 @@ def tensorflow_worker_killed(words: list[int], step: int) -> dict[str, Any]:
             waited = time.monotonic() - begun
         trained = (folder / "0.npz").exists()
     return {"code": codes[0], "seconds": waited, "trained": trained}
-
-

@@ -18,6 +18,8 @@ from serving.guard import tie_to_parent
 
 INPUTS, CLASSES = 784, 10
 RATE, MOMENTUM = 0.05, 0.9
+EPOCHS, PATIENCE = 12, 2
+"""Where a script trains until it no longer improves: at most so often over its data, so often without a better value."""
 WARM_SHARE = 0.25
 """The share of the steps before the stopwatch starts: tracing, first allocations."""
 AGENT = "torch.distributed.run"
