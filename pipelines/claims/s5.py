@@ -22,7 +22,7 @@ CLAIM = Claim(
     requires=("torch", "tensorflow", "keras"),
 )
 FEWER = 0.8
-"""TensorFlow's change is the smaller one if it takes less than this share of PyTorch's lines. Fixed before measuring."""
+"""TensorFlow's change is smaller with less than this share of PyTorch's lines. Fixed before measuring."""
 SINGLE = {"ddp": "torch", "mirrored": "keras", "multiworker": "keras loop"}
 """Each way of training in two, and the same training in one process."""
 CONTROLS = {"torch again": "torch", "keras again": "keras"}

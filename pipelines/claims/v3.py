@@ -50,7 +50,7 @@ def judge(evidence: Evidence) -> Verdict:
     if facts["again"] > EQUAL or not kills:
         return Verdict(Outcome.UNDECIDED, {"difference": f"{facts['again']:.1e}"})
     values = {"good": good, "kills": len(kills)} | _took(evidence) | _tensorflow(facts["tensorflow"])
-    tolerant, elastic_too = good == len(kills), machine is None or _equal(machine) and machine["workers"][1] == 1
+    tolerant, elastic_too = good == len(kills), machine is None or (_equal(machine) and machine["workers"][1] == 1)
     number = f"{good} of {len(kills)}"
     if tolerant and elastic_too:
         return Verdict(Outcome.HOLDS, values, "holds" if machine else "holds-worker", number)

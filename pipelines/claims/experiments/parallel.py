@@ -147,7 +147,7 @@ def changed(base: str, other: str) -> int:
 def changed_lines(base: str, other: str) -> int:
     """Count added, changed and removed lines; a line that only moved inwards (a ``with`` around it) has not changed."""
     code = [[line.strip() for line in _without_docstring(text) if line.strip()] for text in (base, other)]
-    matcher = difflib.SequenceMatcher(None, *code, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, code[0], code[1], autojunk=False)
     return sum(max(b - a, d - c) for kind, a, b, c, d in matcher.get_opcodes() if kind != "equal")
 
 

@@ -1,4 +1,4 @@
-"""Takes a tiny BERT of transformers, with random weights, through the ways out of PyTorch; counts TensorFlow classes."""
+"""Takes a tiny BERT of transformers, with random weights, through the ways out of PyTorch."""
 
 from __future__ import annotations
 

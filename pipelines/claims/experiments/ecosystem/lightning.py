@@ -20,7 +20,7 @@ ENVIRONMENT = Environment(
     "lightning", ("pytorch-lightning==2.6.6", "lightning-utilities==0.15.3", "torchmetrics==1.9.0")
 )
 SIZES = {Effort.TINY: (30, 16, 16), Effort.QUICK: (1_500, 16, 16), Effort.FULL: (3_000, 16, 16)}
-"""Steps, width and batch: a step with hardly any arithmetic, since what a trainer adds to a step does not depend on it."""
+"""Steps, width and batch: hardly any arithmetic, since what a trainer adds to a step does not depend on it."""
 FULL_SIZE = (12, 16, 16)
 """Of the trainings with validation: batches of an epoch, width and batch."""
 ROUNDS = {Effort.TINY: 1, Effort.QUICK: 2, Effort.FULL: 5}

@@ -61,7 +61,7 @@ def by_torchvision(folder: str, count: int) -> list[str]:
             scaled = transforms.to_dtype(default, torch.float32, scale=True)
             normal = transforms.normalize(scaled, list(MEAN), list(STD)).permute(1, 2, 0).numpy()
             found.setdefault("torchvision normalised", []).append(normal)
-        np.savez(Path(folder, "torchvision.npz"), **{name: np.stack(rows) for name, rows in found.items()})
+        _save(Path(folder, "torchvision.npz"), {name: np.stack(rows) for name, rows in found.items()})
     return met
 
 
@@ -84,8 +84,10 @@ def by_tensorflow(folder: str, count: int) -> dict[str, Any]:
     with np.load(Path(folder, "torchvision.npz")) as stored:
         every = {name: stored[name] for name in stored.files} | {name: np.stack(rows) for name, rows in found.items()}
     normal = every.pop("torchvision normalised")
-    plain = (every["torchvision default"].astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(STD)
-    np.savez(Path(folder, "all.npz"), **every)
+    plain = (every["torchvision default"].astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(
+        STD, np.float32
+    )
+    _save(Path(folder, "all.npz"), every)
     pairs = {"default, torchvision and Pillow bilinear": ("torchvision default", "Pillow bilinear")}
     pairs["default, TensorFlow and torchvision"] = ("TensorFlow default", "torchvision default")
     for name in FILTERS:
@@ -101,7 +103,7 @@ def by_tensorflow(folder: str, count: int) -> dict[str, Any]:
 
 
 def labels(folder: str, trained: str) -> dict[str, int]:
-    """Return {way of resizing: pictures whose label is not that of Pillow's bilinear resizing}, by EfficientNet-Lite0."""
+    """Return {way of resizing: pictures that EfficientNet-Lite0 labels otherwise than resized by Pillow, bilinear}."""
     import torch
 
     from models import trained as trained_models
@@ -119,6 +121,10 @@ def labels(folder: str, trained: str) -> dict[str, int]:
         }
     tops = {name: answer.argmax(1) for name, answer in answers.items()}
     return {name: int((top != tops["Pillow bilinear"]).sum()) for name, top in tops.items()}
+
+
+def _save(file: Path, arrays: dict[str, Any]) -> None:
+    np.savez(file, **arrays)
 
 
 def _word(antialias: bool) -> str:

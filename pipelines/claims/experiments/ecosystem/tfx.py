@@ -14,7 +14,6 @@ import numpy as np
 from pipelines.base.errors import MissingExtra
 
 REQUIREMENT = "tfx==1.21.0"
-LAST_LINES = 3
 MARGIN = 0.01
 """How much worse than the model in production a candidate may be, as a share of the labels."""
 
@@ -41,7 +40,7 @@ def _dry_run(words: list[str], timeout_s: float) -> tuple[bool | None, str, floa
     except subprocess.TimeoutExpired:
         return None, "", time.monotonic() - started
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
-    said = " / ".join(lines[-LAST_LINES:])
+    said = lines[-1].removeprefix("ERROR: ")[:200] if lines else f"exit code {done.returncode}"
     return done.returncode == 0, "" if done.returncode == 0 else said, time.monotonic() - started
 
 

@@ -9,7 +9,7 @@ import keras
 from pipelines.claims.experiments.scripts.task import MOMENTUM, RATE, keras_net, task, tensorflow_devices
 
 job, told = task(), threading.Event()
-signal.signal(signal.SIGTERM, lambda number, frame: told.set())
+signal.signal(signal.SIGTERM, lambda *_: told.set())
 tensorflow_devices(1)
 saved = job.folder / "saved.keras"
 if saved.exists():

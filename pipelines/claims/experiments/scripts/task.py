@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from serving.guard import tie_to_parent
 INPUTS, CLASSES = 784, 10
 RATE, MOMENTUM = 0.05, 0.9
 EPOCHS, PATIENCE = 12, 2
-"""Where a script trains until it no longer improves: at most so often over its data, so often without a better value."""
+"""Where a script trains until it no longer improves: at most so many epochs, and so many without a better value."""
 WARM_SHARE = 0.25
 """The share of the steps before the stopwatch starts: tracing, first allocations."""
 AGENT = "torch.distributed.run"
@@ -56,7 +57,7 @@ class Task:
         draw = np.random.default_rng(2)
         sizes = (INPUTS, self.width, self.width, CLASSES)
         found: list[np.ndarray] = []
-        for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        for inputs, outputs in itertools.pairwise(sizes):
             kernel = draw.standard_normal((inputs, outputs), np.float32) / np.float32(np.sqrt(inputs))
             found += [kernel, np.zeros(outputs, np.float32)]
         return found
@@ -76,8 +77,8 @@ class Task:
 
         warm = int(self.steps * WARM_SHARE)
         return LambdaCallback(
-            on_train_batch_begin=lambda batch, logs: self.mark() if batch == warm else None,  # noqa: ARG005
-            on_train_end=lambda logs: self.mark(),  # noqa: ARG005
+            on_train_batch_begin=lambda batch, **_: self.mark() if batch == warm else None,
+            on_train_end=lambda **_: self.mark(),
         )
 
     def log(self, step: int) -> None:
@@ -120,8 +121,8 @@ def task() -> Task:
     # torchrun gives its workers a session of their own: one that was born as its agent died would stay behind.
     if "TORCHELASTIC_RUN_ID" in os.environ and parent.exists() and AGENT not in parent.read_text():
         sys.exit(1)
-    folder, *numbers = sys.argv[1:5]
-    return Task(Path(folder), *map(int, numbers))
+    folder, steps, width, batch = sys.argv[1:5]
+    return Task(Path(folder), int(steps), int(width), int(batch))
 
 
 def torch_net(job: Task) -> Any:

@@ -3,13 +3,14 @@
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from torch.utils.data import DataLoader
 
 from pipelines.claims.experiments.scripts.task import EPOCHS, MOMENTUM, PATIENCE, RATE, task, torch_net, torch_weights
 
 job = task()
 net = torch_net(job)
 batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in job.batches()]
-train, check = batches[:-1], batches[-1]
+train, check = DataLoader(batches[:-1], None), DataLoader(batches[-1:], None)
 
 
 class Training(pl.LightningModule):
@@ -35,6 +36,6 @@ callbacks = [best, EarlyStopping("value", min_delta=0.0, patience=PATIENCE)]
 quiet = dict.fromkeys(("logger", "enable_progress_bar", "enable_model_summary"), False)
 trainer = pl.Trainer(accelerator="cpu", devices=1, max_epochs=EPOCHS, callbacks=callbacks, **quiet)
 training = Training()
-trainer.fit(training, train, [check])
+trainer.fit(training, train, check)
 training.load_state_dict(torch.load(best.best_model_path)["state_dict"])
 job.end(torch_weights(net))

@@ -3,13 +3,14 @@
 import math
 
 import torch
+from torch.utils.data import DataLoader
 
 from pipelines.claims.experiments.scripts.task import EPOCHS, MOMENTUM, PATIENCE, RATE, task, torch_net, torch_weights
 
 job = task()
 net = torch_net(job)
 batches = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in job.batches()]
-train, check = batches[:-1], batches[-1]
+train, check = DataLoader(batches[:-1], None), DataLoader(batches[-1:], None)
 optimizer = torch.optim.SGD(net.parameters(), RATE, MOMENTUM)
 best, since, checkpoint = math.inf, 0, job.folder / "best.pt"
 for _ in range(EPOCHS):
@@ -21,8 +22,7 @@ for _ in range(EPOCHS):
         optimizer.step()
     net.eval()
     with torch.no_grad():
-        x, y = check
-        value = float(torch.nn.functional.cross_entropy(net(x), y))
+        value = sum(float(torch.nn.functional.cross_entropy(net(x), y)) for x, y in check)
     if value < best:
         best, since = value, 0
         torch.save(net.state_dict(), checkpoint)
