@@ -142,14 +142,19 @@ def test_e4_counts_lines(bare: int, full: int, outcome: Outcome, key: str) -> No
 
 
 def test_lines_of_code_are_those_that_do_something() -> None:
-    text = '"""Says\nwhat."""\n\nimport a\nfrom b import (\n    c,\n)\n\n# a word\n\n\ndef f(\n    x,\n):\n    """Say."""\n    return x  # so\n'
+    head = '"""Says\nwhat."""\n\nimport a\nfrom b import (\n    c,\n)\n\n# a word\n'
+    text = f'{head}\n\ndef f(\n    x,\n):\n    """Say."""\n    return x  # so\n'
     assert lightning.code_lines(text) == 4
     assert lightning.code_lines("import a\n") == 0
 
 
 def test_e4_wants_equal_weights(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"difference": 2e-4, "cpu_s": 1.0, "steps": 1}
-    monkeypatch.setattr(Bench, "run", lambda self, job: type("Result", (), {"value": value}))
+
+    def run(self: Bench, job: Job) -> Any:
+        return type("Result", (), {"value": value})
+
+    monkeypatch.setattr(Bench, "run", run)
     with pytest.raises(SlipwayError, match="with validation"):
         claim_module("E4").measure(replace(bench, partial=bench.folder / "other"))
 
@@ -201,12 +206,16 @@ def levels(bilinear: float, bicubic: float) -> dict[str, list[float]]:
 def test_e6_compares_levels(found: dict[str, list[float]], normalised: float, outcome: Outcome) -> None:
     facts = {"levels": found, "normalised": normalised, "labels": None, "pictures": 11}
     assert says("E6", facts)[0] is outcome
+    facts["levels"] = {**found, "default, TensorFlow and torchvision": [16.0, 9.0]}
+    assert (says("E6", facts)[1] == "holds-apart") is (outcome is YES)
+    facts["levels"] = {**found, "default, TensorFlow and torchvision": [16.1, 9.0]}
+    assert says("E6", facts)[1] != "holds-apart"
     assert "no trained model" in says("E6", facts)[2].en
     facts["labels"] = {"TensorFlow default": 2}
     assert "the label of 2 of 11" in says("E6", facts)[2].en
     plot = claim_module("E6").plot(Evidence(facts=facts))
     assert isinstance(plot, Bars)
-    assert plot.values["default, TensorFlow and torchvision"] == 101
+    assert plot.values["default, TensorFlow and torchvision"] == 16.1
 
 
 # -- P5 -------------------------------------------------------------------------------------------
@@ -245,7 +254,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("claims")
     places = [folder / name for name in ("files", "kept", "partial", "log.txt")]
     places[0].mkdir()
-    return Bench(Effort.TINY, 7, *places, Workspace(folder), lambda name: None, dict)
+    return Bench(Effort.TINY, 7, *places, Workspace(folder), {}.__getitem__, dict)
 
 
 def test_an_environment_that_cannot_be_made_is_not_testable_here(
@@ -308,9 +317,15 @@ def test_labels_are_of_a_trained_network(tmp_path: Path, monkeypatch: pytest.Mon
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return image.flatten(1)[:, :9]
 
+    def form(self: Any, name: str) -> Net:
+        return Net()
+
+    def load(folder: Path) -> Any:
+        return model
+
     spec = type("Spec", (), {"picture": type("Picture", (), {"offset": 127.0, "scale": 128.0})})
-    model = type("Model", (), {"spec": spec, "form": lambda self, name: Net()})()
-    monkeypatch.setattr(trained_models, "load", lambda folder: model)
+    model = type("Model", (), {"spec": spec, "form": form})()
+    monkeypatch.setattr(trained_models, "load", load)
     draw = np.random.default_rng(0)
     pillow = draw.integers(0, 256, (5, 4, 4, 3)).astype(np.uint8)
     np.savez(tmp_path / "all.npz", **{"Pillow bilinear": pillow, "same": pillow, "TensorFlow default": 255 - pillow})
