@@ -77,8 +77,8 @@ class Task:
 
         warm = int(self.steps * WARM_SHARE)
         return LambdaCallback(
-            on_train_batch_begin=lambda batch, **_: self.mark() if batch == warm else None,
-            on_train_end=lambda **_: self.mark(),
+            on_train_batch_begin=lambda batch, *_, **__: self.mark() if batch == warm else None,
+            on_train_end=lambda *_, **__: self.mark(),
         )
 
     def log(self, step: int) -> None:
