@@ -49,7 +49,10 @@ def judge(evidence: Evidence) -> Verdict:
     good, machine = sum(map(_equal, kills)), facts["machine"]
     if facts["again"] > EQUAL or not kills:
         return Verdict(Outcome.UNDECIDED, {"difference": f"{facts['again']:.1e}"})
-    values = {"good": good, "kills": len(kills)} | _took(evidence) | _tensorflow(facts["tensorflow"])
+    seconds = f"{machine['seconds']:.0f}" if machine and machine["seconds"] is not None else "?"
+    values = (
+        {"good": good, "kills": len(kills), "machine": seconds} | _took(evidence) | _tensorflow(facts["tensorflow"])
+    )
     tolerant, elastic_too = good == len(kills), machine is None or (_equal(machine) and machine["workers"][1] == 1)
     number = f"{good} of {len(kills)}"
     if tolerant and elastic_too:

@@ -22,7 +22,8 @@ ROUNDS = {Effort.TINY: 1, Effort.QUICK: 2, Effort.FULL: 5}
 EVERY = 20
 """A checkpoint every 20 steps: the EVERY of scripts/torch_elastic.py."""
 RESTARTS = ("--nnodes", "1", "--max-restarts", "2")
-MACHINES = ("--nnodes", "1:2", "--max-restarts", "4", "--rdzv-conf", "last_call_timeout=5")
+MACHINES = ("--nnodes", "1:2", "--max-restarts", "4")
+LAST_CALL_S = 5
 """Of two machines one may go: how long the rest waits for others before it goes on alone, 30 s by default."""
 TIMEOUT_S = 150.0
 PATIENCE_S = 60.0
@@ -79,8 +80,10 @@ def worker_killed(words: list[int], step: int, calm: str) -> dict[str, Any]:
 
 def machine_killed(words: list[int], step: int, calm: str) -> dict[str, Any]:
     """Kill one of two agents of torchrun with its worker; return what became of the training, as above."""
-    watched = {"STRIKE": "{}"}
-    strike = {"STRIKE": json.dumps({"step": step, "signal": "SIGKILL", "agent": True})}
+    # The one that stays is the host of the rendezvous: without it nobody can meet.
+    conf = [{"PET_RDZV_CONF": f"last_call_timeout={LAST_CALL_S},is_host={host}"} for host in (1, 0)]
+    watched = {"STRIKE": "{}", **conf[0]}
+    strike = {"STRIKE": json.dumps({"step": step, "signal": "SIGKILL", "agent": True}), **conf[1]}
     with tempfile.TemporaryDirectory() as place:
         folder, port = Path(place), free_ports(1)[0]
         rendezvous = ["--rdzv-endpoint", f"{LOOPBACK}:{port}", "--rdzv-id", str(port), "--nproc-per-node", "1"]
