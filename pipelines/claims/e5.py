@@ -5,24 +5,66 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims.experiments.bench import Effort, Job
+from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Bench
     from pipelines.claims.plots import Plot
 
-CLAIM = Claim(id="E5", sections=(4,), kind="testable")
+BERT = "pipelines.claims.experiments.ecosystem.bert"
+CLAIM = Claim(
+    id="E5",
+    sections=(4,),
+    kind="testable",
+    sources=(BERT,),
+    requires=("torch", "onnx", "onnxruntime", "onnxscript", "executorch"),
+)
+EQUAL = 1e-4
+"""The largest difference of a logit from eager PyTorch's that counts as equal. Fixed before measuring."""
+LAYERS = {Effort.TINY: 1, Effort.QUICK: 2, Effort.FULL: 2}
 
 
 def measure(bench: Bench) -> Evidence:
-    """Measure nothing yet."""
-    raise NotImplementedError
+    """Take a tiny BERT through the ways out of PyTorch, and count the classes of other frameworks."""
+    from pipelines.claims.experiments.ecosystem.bert import ENVIRONMENT
+
+    request = {"folder": str(bench.folder), "layers": LAYERS[bench.effort]}
+    found = bench.run(Job(f"{BERT}:ways_out", request, ENVIRONMENT)).value
+    facts = {name: found[name] for name in ("ways", "classes", "version")}
+    return Evidence(facts=facts, warnings=tuple(found["warnings"]))
 
 
-def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Judge nothing yet."""
-    return Verdict(Outcome.UNDECIDED)
+def judge(evidence: Evidence) -> Verdict:
+    """It holds if the BERT leaves PyTorch by every way tried with equal answers; it depends if by some."""
+    ways, classes = evidence.facts["ways"], evidence.facts["classes"]
+    good = [name for name, found in ways.items() if _equal(found)]
+    bad = [name for name in ways if name not in good]
+    tensorflow = classes["TF"] + classes["Flax"]
+    values = {
+        "good": ", ".join(good),
+        "bad": ", ".join(bad),
+        "kinds": classes["models"],
+        "version": evidence.facts["version"],
+        "tensorflow_en": f"{tensorflow} classes for TensorFlow and JAX"
+        if tensorflow
+        else "no class for TensorFlow or JAX",
+        "tensorflow_zh": f"有 {tensorflow} 个用于 TensorFlow 和 JAX 的类"
+        if tensorflow
+        else "没有任何用于 TensorFlow 或 JAX 的类",
+    }
+    outcome = Outcome.HOLDS if not bad else Outcome.DEPENDS if good else Outcome.DOES_NOT_HOLD
+    return Verdict(outcome, values, number=f"{len(good)} of {len(ways)} ways, {tensorflow} TF classes")
 
 
-def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
-    """Draw nothing."""
-    return None
+def _equal(found: float | str) -> bool:
+    return not isinstance(found, str) and found <= EQUAL
+
+
+def plot(evidence: Evidence) -> Plot | None:
+    """Draw which way took the BERT, and which gave other answers without an error."""
+    ways = evidence.facts["ways"]
+    words = [
+        "refused" if isinstance(found, str) else "ok" if _equal(found) else "silently wrong" for found in ways.values()
+    ]
+    return Grid(tuple(ways), ("BERT",), tuple((word,) for word in words))

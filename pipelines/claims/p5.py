@@ -5,22 +5,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims.experiments.bench import Effort, Job
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Bench
     from pipelines.claims.plots import Plot
 
-CLAIM = Claim(id="P5", sections=(3,), kind="not here")
+TRITON = "pipelines.claims.experiments.ecosystem.triton_kernel"
+CLAIM = Claim(
+    id="P5",
+    sections=(3,),
+    kind="not here",
+    sources=(TRITON, "pipelines.claims.experiments.ecosystem.triton_source"),
+    requires=("torch",),
+)
 
 
 def measure(bench: Bench) -> Evidence:
-    """Measure nothing yet."""
-    raise NotImplementedError
+    """Run a kernel by Triton's interpreter. The wheel is large: the form for tests leaves it out."""
+    if bench.effort is Effort.TINY:
+        return Evidence(facts={"triton": None})
+    from pipelines.claims.experiments.ecosystem.triton_kernel import ENVIRONMENT
+
+    return Evidence(facts={"triton": bench.run(Job(f"{TRITON}:add", environment=ENVIRONMENT)).value})
 
 
-def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Judge nothing yet."""
-    return Verdict(Outcome.UNDECIDED)
+def judge(evidence: Evidence) -> Verdict:
+    """Say what was shown: it decides nothing, since no TPU and no GPU is here."""
+    shown = evidence.facts["triton"]
+    if shown is None:
+        return Verdict(Outcome.NOT_HERE)
+    values = {"version": shown["version"]}
+    if not shown["exact"]:
+        return Verdict(Outcome.NOT_HERE, values, "not-here-wrong", "kernel wrong")
+    return Verdict(Outcome.NOT_HERE, values, "not-here-shown", "kernel shown")
 
 
 def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001

@@ -1,0 +1,14 @@
+"""Trains a small net with Keras on TensorFlow, by fit, in one process."""
+
+import keras
+
+from pipelines.claims.experiments.scripts.task import MOMENTUM, RATE, keras_net, task, tensorflow_devices
+
+job = task()
+tensorflow_devices(1)
+net = keras_net(job)
+loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+net.compile(keras.optimizers.SGD(RATE, MOMENTUM), loss, jit_compile=False)
+x, y = job.data()
+net.fit(x, y, job.batch, shuffle=False, verbose=0, callbacks=[job.stopwatch()])
+job.end(net.get_weights())
