@@ -61,6 +61,7 @@ def render(report: Report) -> str:
         table=sorted(found, key=lambda line: not (report.recommendation.row or "").startswith(f"{line.row.path} ")),
         leads={line.name for line in best(found, path_of)},
         is_long=len(found) > MANY,
+        rounds=max((line.row.rounds for line in found), default=1),
         places=figures.path_places(found),
         colours=looks.COLOURS,
         texture=looks.nth,
