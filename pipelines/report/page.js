@@ -18,7 +18,7 @@
   const root = document.documentElement;
   // Lines are drawn of the rows that are ticked. Each takes the first dash that no other line of its colour has, and
   // keeps it; without boxes to tick, all lines are drawn.
-  const lines = document.querySelector("fieldset.lines");
+  const lines = document.querySelector("fieldset.picks");
   const ticks = lines ? [...lines.querySelectorAll("input")] : [];
   const dashes = lines ? JSON.parse(lines.dataset.dashes) : [];
   const dashOf = new Map();

@@ -166,7 +166,7 @@ def seen(selector: str) -> str:
 
 def each_tick(condition: str) -> str:
     """JavaScript that changes the ticks of lines for which a condition on ``one`` and its place ``at`` holds."""
-    return f"[...document.querySelectorAll('.lines input')].filter((one, at) => {condition}).map((one) => one.click())"
+    return f"[...document.querySelectorAll('.picks input')].filter((one, at) => {condition}).map((one) => one.click())"
 
 
 SHOWN = f"{seen('#rows tbody tr')}.length"
@@ -177,7 +177,7 @@ DRAWN = """(() => {
   const paths = document.querySelectorAll("#plot-tail .scatterlayer .trace").length;
   return { lines, paths };
 })()"""
-TICKED = "[...document.querySelectorAll('.lines :checked')].map((one) => one.value)"
+TICKED = "[...document.querySelectorAll('.picks :checked')].map((one) => one.value)"
 
 
 def drawn(page: Page) -> list[str]:
@@ -206,20 +206,20 @@ def test_lines_are_of_the_winner_and_the_runner_up_until_others_are_ticked(pages
         assert len(first) == 2
         assert report.recommendation.row in first
         assert next(name for name in first if name != report.recommendation.row) in report.recommendation.reason
-        page.value("document.querySelectorAll('.lines label')[4].click()")
+        page.value("document.querySelectorAll('.picks label')[4].click()")
         assert len(drawn(page)) == 3
-        page.value("document.querySelectorAll('.lines input')[4].focus()")
+        page.value("document.querySelectorAll('.picks input')[4].focus()")
         press(page, "Tab", 9)
         press(page, " ", 32, " ")
         assert len(drawn(page)) == 4
         press(page, " ", 32, " ")
-        page.value("document.querySelectorAll('.lines label')[4].click()")
+        page.value("document.querySelectorAll('.picks label')[4].click()")
         assert sorted(drawn(page)) == sorted(first)
-        page.value("document.querySelector('.lines [data-of=lead]').click()")
+        page.value("document.querySelector('.picks [data-of=lead]').click()")
         assert len({name.split()[0] for name in drawn(page)}) == 15
         page.value(each_tick("!one.checked && at < 9"))
         assert len(drawn(page)) > 15
-        page.value("document.querySelector('.lines [data-of=leader]').click()")
+        page.value("document.querySelector('.picks [data-of=leader]').click()")
         assert sorted(drawn(page)) == sorted(first)
         assert page.problems == []
 
@@ -233,7 +233,7 @@ def test_a_line_keeps_its_dash_while_others_come_and_go(pages: dict[str, Path]) 
         path = page.value(f"{TICKED}[0]").split()[0]
         page.value(each_tick(f"!one.checked && one.value.startsWith({path + ' '!r})"))
         before = looks_of_lines(page)
-        page.value("document.querySelectorAll('.lines input')[0].click()")
+        page.value("document.querySelectorAll('.picks input')[0].click()")
         after = looks_of_lines(page)
         assert len(after) == len(before) - 1
         assert after.items() <= before.items()
@@ -260,7 +260,7 @@ def test_a_path_unfolds_below_its_best_row(pages: dict[str, Path]) -> None:
 
 def test_paper_has_all_rows_and_open_details_and_no_controls(pages: dict[str, Path]) -> None:
     hidden = "[...document.querySelectorAll('tbody tr, details > *')].filter((one) => !one.offsetHeight).length"
-    controls = f"{seen('nav, select, input, .more, .lines button')}.length"
+    controls = f"{seen('nav, select, input, .more, .picks button')}.length"
     closed = "document.querySelectorAll('details:not([open])').length"
     with Page(width=PAPER_PX) as page:
         page.open(pages["ninety"])
@@ -270,7 +270,7 @@ def test_paper_has_all_rows_and_open_details_and_no_controls(pages: dict[str, Pa
         page.value("dispatchEvent(new Event('beforeprint'))")
         assert [page.value(one) for one in (hidden, controls, closed)] == [0, 0, 0]
         assert page.value(SHOWN) == 90
-        assert page.value(f"{seen('.lines li')}.length") == len(drawn(page)) == 2
+        assert page.value(f"{seen('.picks li')}.length") == len(drawn(page)) == 2
         page.value("dispatchEvent(new Event('afterprint'))")
         assert page.value(closed) == before
 
