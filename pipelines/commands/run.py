@@ -9,6 +9,7 @@ import click
 from models import FRAMEWORKS
 from pipelines.base.errors import UserError
 from pipelines.commands.base import command, emit, end_with, finite, model_and_paths
+from pipelines.commands.durations import Duration
 from pipelines.commands.run_options import load_options
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     "run mnist_cnn",
     "run mnist_cnn litert tf-serving:fp32 --duration 10",
     "run mnist_cnn --repeat 5",
+    "run mnist_cnn --budget 1h",
     "run mnist_cnn tf-serving onnxruntime --curve",
     "run mnist_cnn onnxruntime --containers",
     "run mnist_cnn --resume",
@@ -57,9 +59,10 @@ if TYPE_CHECKING:
 @click.option(
     "--budget",
     "budget_s",
-    type=click.FloatRange(min=0),
-    callback=finite,
-    help="Seconds for measuring again what the machine disturbed (default: a third of the run's time).",
+    type=Duration(),
+    help="Time for measuring, such as 90s, 10m or 1h. What is left after --repeat rounds goes to more rounds of "
+    "disturbed rows, then of those that decide the recommendation, then of the least certain ones (default: a third "
+    "of the run's time more, for disturbed rows only).",
 )
 @click.option("--containers", is_flag=True, help="Also measure every server in its container.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run that did not end, with its paths and options.")

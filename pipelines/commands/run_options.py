@@ -7,14 +7,16 @@ from typing import Any
 
 import click
 
+from pipelines.commands.durations import Duration
+
 LOAD_OPTIONS = (
     click.option(
         "--duration",
         "seconds_per_row",
-        type=click.FloatRange(0.5, 3600),
+        type=Duration(0.5, 3600),
         default=5.0,
         show_default=True,
-        help="Seconds of load test per row, shared by its scenarios.",
+        help="Seconds of load test per row, shared by its scenarios; 1m is a minute.",
     ),
     click.option(
         "--rate",

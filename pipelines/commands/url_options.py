@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines.commands.base import finite
+from pipelines.commands.durations import Duration
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _AT_LEAST_0 = click.FloatRange(min=0)
@@ -78,8 +79,8 @@ _OPTIONS = (
     click.option("--rate", type=_ABOVE_0, callback=finite, help="Requests per second of the server scenario."),
     click.option(
         "--duration",
-        type=click.FloatRange(0.5, 3600),
-        help="Seconds of load (default: 5, or as long as --trace or --requests take).",
+        type=Duration(0.5, 3600),
+        help="Seconds of load; 5m is 300 (default: 5, or as long as --trace or --requests take).",
     ),
     click.option(
         "--body",
@@ -169,7 +170,7 @@ _OPTIONS = (
     click.option("--find-rate", is_flag=True, help="Find the highest rate whose p99 is at most --p99-target-ms."),
     click.option("--p99-target-ms", type=_ABOVE_0, callback=finite, help="The latency target of --find-rate."),
     click.option(
-        "--budget", type=click.FloatRange(5, 3600), default=60.0, show_default=True, help="Seconds for --find-rate."
+        "--budget", type=Duration(5, 3600), default=60.0, show_default=True, help="Seconds for --find-rate; 5m is 300."
     ),
     click.option("--curve", is_flag=True, help="Measure latency at several rates, which share --duration."),
     click.option("--compare", type=_FILE, help="A result of --save: report the ratio to it, with an interval."),

@@ -8,7 +8,7 @@ from pipelines.report.lines import Line
 from pipelines.report.recommend import recommend
 
 MANY = 36
-"""With more rows than these, plots show one row for each artifact, and the table begins with one for each path."""
+"""With more rows than these, plots show one row for each artifact, and tables begin with one for each path."""
 
 
 def path_of(line: Line) -> Hashable:
@@ -27,6 +27,14 @@ def best(found: Sequence[Line], key: Callable[[Line], Hashable]) -> list[Line]:
     for line in found:
         groups.setdefault(key(line), []).append(line)
     return [_best(group) for group in groups.values()]
+
+
+def leaders(found: Sequence[Line], winner: Line | None) -> list[Line]:
+    """List the winner and the row to ship if it were not there; without a winner among them, the first two lines."""
+    others = [line for line in found if line is not winner]
+    if winner is None or len(others) == len(found):
+        return list(found[:2])
+    return [winner, *([_best(others)] if others else [])]
 
 
 def _best(group: Sequence[Line]) -> Line:

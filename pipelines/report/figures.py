@@ -13,7 +13,7 @@ from html import escape
 from typing import Any
 
 from pipelines.report import load_figures, looks, numbers
-from pipelines.report.best import MANY, artifact_of, best, path_of
+from pipelines.report.best import MANY, artifact_of, best
 from pipelines.report.lines import Line, invalid_because
 from pipelines.results import IN_PROCESS, ArtifactRow
 
@@ -58,7 +58,7 @@ def path_places(found: Sequence[Line]) -> dict[str, int]:
 
 
 def figures(found: Sequence[Line]) -> list[Figure]:
-    """Make the plots that have data; of many rows, they show the best of each artifact, and lines that of each path."""
+    """Make the plots that have data; of many rows, they show the best of each artifact; lines are there of all rows."""
     everything, places = found, path_places(found)
     if len(found) > MANY:
         found = best(found, artifact_of)
@@ -103,9 +103,7 @@ def figures(found: Sequence[Line]) -> list[Figure]:
         _parity(artifacts, places),
         _accuracy(artifacts, places),
     ]
-    if len(everything) > MANY:
-        found = best(everything, path_of)
-    return [figure for figure in [*made, *_loads(found, places)] if figure]
+    return [figure for figure in [*made, *_loads(everything, places)] if figure]
 
 
 def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
@@ -119,8 +117,11 @@ def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
 
 
 def axis_figures(loads: Sequence[load_figures.Load]) -> list[Figure]:
-    """Plot latency over rate, by percentile, and over time; plots without data are left out."""
-    names = ", ".join(numbers.plain(load.name) for load in loads)
+    """Plot latency over rate, by percentile, and over time; plots without data are left out.
+
+    Each line has its row's name as ``legendgroup``: the page draws those that are ticked.
+    """
+    names = "the rows that are ticked" if len(loads) > 1 else "".join(numbers.plain(load.name) for load in loads)
     made = []
     for name, title, note, draw in (
         (
@@ -412,10 +413,8 @@ def upright(x: float, colour: str, dash: str) -> dict[str, Any]:
 
 
 def label_text(name: str) -> str:
-    """Escape foreign text, since plotly interprets some HTML, and cut it to fit a phone."""
-    name = numbers.plain(name).replace("\n", " ")
-    name = name if len(name) <= LABEL_CHARS else name[: LABEL_CHARS - 1] + "…"
-    return escape(name, quote=False)
+    """Escape foreign text, since plotly interprets some HTML, and shorten it to fit a phone."""
+    return escape(numbers.shortened(numbers.plain(name).replace("\n", " "), LABEL_CHARS), quote=False)
 
 
 def _label(title: str, words: Sequence[tuple[str, str]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from pipelines.base.files import write_bytes
 from pipelines.claims import CLAIMS, claim_module
 from pipelines.claims.texts import catalogue
 from pipelines.report import fairness_view, figures, looks, numbers, views
-from pipelines.report.best import MANY, best, path_of
+from pipelines.report.best import MANY, best, leaders, path_of
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
-from pipelines.report.lines import columns, lines, troubles
+from pipelines.report.lines import Line, columns, lines, troubles
 from pipelines.results import Report
 
 HERE = Path(__file__).parent
@@ -56,15 +57,26 @@ def render(report: Report) -> str:
     contained = container_lines(report)
     in_container = [line for line in contained if line.container]
     plots = figures.figures(found)
+    winner = next((line for line in found if line.name == report.recommendation.row), None)
+    leads = _leads(found, winner)
+    table = _folded(found, winner, leads)
+    drawn = {trace["legendgroup"] for figure in plots for trace in figure.data if "legendgroup" in trace}
+    choices = [line for line in table if numbers.plain(line.name) in drawn]
+    first = leaders(choices, winner)
     # Plotly's script is 4.8 MB: a report without plots does not include it.
     scripts = [get_plotlyjs()] if plots else []
     scripts.append((HERE / "page.js").read_text("utf-8"))
     return environment.get_template("page.html").render(
         report=report,
         lines=found,
-        table=sorted(found, key=lambda line: not (report.recommendation.row or "").startswith(f"{line.row.path} ")),
-        leads={line.name for line in best(found, path_of)},
+        table=table,
+        leads=leads,
+        choices=[*first, *(line for line in choices if line not in first)],
+        leaders={line.name for line in first},
+        first_lines=next((figure.id for figure in plots if any("legendgroup" in one for one in figure.data)), None),
+        dashes=looks.DASHES,
         is_long=len(found) > MANY,
+        rounds=max((line.row.rounds for line in found), default=1),
         places=figures.path_places(found),
         colours=looks.COLOURS,
         texture=looks.nth,
@@ -83,11 +95,11 @@ def render(report: Report) -> str:
         cost_notes=cost_notes(costs),
         cost_title=TITLE,
         cost_caption=NOTE,
-        loads=views.load_tables(found),
+        loads=views.load_tables(table),
         noise=fairness_view.banner(report),
         fairness=fairness_view.sentences(report),
         checks=fairness_view.check_rows(report.fairness.checks) if report.fairness else [],
-        threads=fairness_view.thread_rows(report, [*found, *in_container]),
+        threads=fairness_view.thread_rows(report, [*table, *in_container]),
         thread_columns=fairness_view.COLUMNS,
         verdict_styles={"kept": "ok", "breach": "failed", "not seen": "skipped"},
         parity=views.parity_rows(report),
@@ -100,6 +112,18 @@ def render(report: Report) -> str:
         scripts=[Markup(script) for script in scripts],  # noqa: S704
         policy=policy(scripts),
     )
+
+
+def _leads(found: Sequence[Line], winner: Line | None) -> set[str]:
+    """Name the best row of each path; of the winner's path, it is the winner."""
+    return {winner.name if winner and winner.row.path == line.row.path else line.name for line in best(found, path_of)}
+
+
+def _folded(found: Sequence[Line], winner: Line | None, leads: set[str]) -> list[Line]:
+    """Order lines by path, the winner's first; of each path, its best row first."""
+    places = figures.path_places(found)
+    first = winner.row.path if winner else None
+    return sorted(found, key=lambda line: (line.row.path != first, places[line.row.path], line.name not in leads))
 
 
 def _trouble_of(report: Report) -> dict[str, int]:

@@ -12,8 +12,8 @@ from pipelines.report import looks, numbers
 from pipelines.results import Scenario
 
 HEIGHT_PX = 300
-LEGEND_PX = 29
-"""Height of each name in the legend: on a phone, each has its own line."""
+TICKS = {"dtick": "D2", "tickformat": ","}
+"""Ticks of a logarithmic axis, at 1, 2, 5, 10 and so on: two lines near each other may lie within one decade."""
 LEAST_MS = 1e-4
 """Lower end of a logarithmic axis; no request is answered within 100 ns."""
 
@@ -29,41 +29,22 @@ class Load:
 
 
 def curve(loads: Sequence[Load]) -> dict[str, Any] | None:
-    """Plot latency over rate, all loads in one plot (plotly's data and layout); None if no curve was measured.
-
-    Rows of one path share its colour and mark, and differ in their dashes; the legend names the p99 lines.
-    """
+    """Plot latency over rate, all loads in one plot (plotly's data and layout); None if no curve was measured."""
     data: list[dict[str, Any]] = []
-    seen: dict[int, int] = {}
     for load in loads:
-        if not load.scenario.curve:
-            continue
-        nth = seen[load.place] = seen.get(load.place, -1) + 1
         mark = looks.mark(looks.nth(load.place))
         for field, symbol, width in (("p50_ms", f"{mark}-open", 0.8), ("p99_ms", mark, 1.8)):
             points = [(one.rate_per_s, value) for one in load.scenario.curve if (value := getattr(one, field))]
             if points:
                 what = f"{load.name}, {field.removesuffix('_ms')}"
-                line = _line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol, width)
-                line["line"]["dash"] = looks.dash(nth)
-                data.append(line | {"name": _plain(load.name), "showlegend": False, "legendgroup": load.name})
-        # If no p99 may be claimed, the legend shows the line of the median.
-        if data and data[-1]["legendgroup"] == load.name:
-            data[-1]["showlegend"] = True
+                data.append(_line(load, what, points, "%{x:.4g}/s: %{y:.4g} ms", "lines+markers", symbol, width))
     if not data:
         return None
     rates = [x for line in data for x in line["x"]]
     many = max(rates) > 10 * min(rates)
     figure = _figure(data, "answers/s", "log" if many else "linear", "latency, ms")
     if many:
-        figure["layout"]["xaxis"] |= {"dtick": "D2", "tickformat": ","}
-    named = sum(line["showlegend"] for line in data)
-    if named > 1:
-        figure["layout"] |= {
-            "showlegend": True,
-            "legend": {"orientation": "h", "y": -0.28, "yanchor": "top", "x": 0, "font": {"size": 11}},
-            "height": HEIGHT_PX + LEGEND_PX * named,
-        }
+        figure["layout"]["xaxis"] |= TICKS
     return figure
 
 
@@ -118,7 +99,8 @@ def _line(
         "mode": mode,
         "x": [x for x, _ in points],
         "y": [y for _, y in points],
-        "line": {"color": colour, "width": width, "dash": looks.dash(looks.nth(load.place))},
+        "legendgroup": numbers.plain(load.name),
+        "line": {"color": colour, "width": width},
         "marker": {"color": colour, "size": 7, "symbol": symbol},
         "hovertemplate": f"{_plain(what)}: {hover}<extra></extra>",
     }
@@ -141,7 +123,7 @@ def _figure(data: list[dict[str, Any]], x: str, scale: str, y: str) -> dict[str,
         "showlegend": False,
         "dragmode": False,
         "xaxis": {**axis, "type": scale, "title": {"text": x, "font": {"size": 11}}},
-        "yaxis": {**axis, "type": "log", "title": {"text": y, "font": {"size": 11}}, "dtick": 1},
+        "yaxis": {**axis, "type": "log", "title": {"text": y, "font": {"size": 11}}, **TICKS},
     }
     return {"data": data, "layout": layout}
 

@@ -82,6 +82,14 @@ def plain(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", text)).encode("utf-8", "replace").decode()
 
 
+def shortened(text: str, chars: int) -> str:
+    """Cut a name in the middle to at most ``chars`` characters: both ends tell names apart."""
+    if len(text) <= chars:
+        return text
+    tail = (chars - 1) // 2
+    return f"{text[: chars - 1 - tail]}…{text[len(text) - tail :]}"
+
+
 def sentence_and_log(reason: str | None) -> tuple[str, str]:
     """Split a reason into its first line and the rest (the end of a log); either may be empty."""
     sentence, _, log = plain(reason or "").strip().partition("\n")

@@ -30,6 +30,9 @@ from pipelines.results import IN_PROCESS, ArtifactRow, Certainty, Recommendation
 TIE = 1.10
 """Figures within this factor count as equal: it is the noise between two runs on a shared machine."""
 
+THROUGHPUT = ("offline", "load.samples_per_s")
+"""The scenario and the figure that decide where rows have no latency in common."""
+
 RIVALS = 4
 """Number of rows to name; any further ones are only counted."""
 
@@ -55,10 +58,7 @@ class _Merit:
 
 def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: bool = False) -> Recommendation:
     """Choose the row to ship by the rules above; give its figures, the runner-up and its advantages."""
-    by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
-    everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
-    served = [line for line in everything if line.row.where != IN_PROCESS]
-    unserved = [line for line in everything if line.row.where == IN_PROCESS]
+    served, unserved = _lines(artifacts, rows)
     fit = [line for line in served if unfit(line) is None]
     disturbed = [line for line in served if line.measurement == "disturbed" and unfit(line, sound=False) is None]
     if not fit and disturbed:
@@ -69,7 +69,7 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
         fit = [line for line in unserved if unfit(line) is None]
     if not fit:
         return Recommendation(None, f"{preface} No in-process row either: {_counted(unserved)}.")
-    measure = next(((s, p) for s, p in MEASURES if all(_latency(line, s, p) is not None for line in fit)), None)
+    measure = _measure(fit)
     best = _best(fit, measure)
     others = [line for line in fit if line is not best]
     parts = [preface, _verdict(best, others, measure)]
@@ -87,6 +87,36 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
         left_out = f", and {len(disturbed)} disturbed rows are not compared" if disturbed else ""
         parts.insert(0, f"Provisional: the machine was disturbed{left_out}.")
     return Recommendation(best.name, " ".join(part for part in parts if part), certainty)
+
+
+def contenders(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> tuple[list[Line], tuple[str, str]]:
+    """List the winner and the rows within noise of it; name the scenario and the figure that decide.
+
+    No row is listed if none is fit.
+    """
+    served, unserved = ([line for line in lines if unfit(line) is None] for lines in _lines(artifacts, rows))
+    fit = served or unserved
+    measure = _measure(fit)
+    figure = (measure[0], f"latency.{measure[1]}_ms") if measure else THROUGHPUT
+    if not fit:
+        return [], figure
+    best = _best(fit, measure)
+    others = [line for line in fit if line is not best]
+    near = _overlapping(best, others, measure) if measure else _by_throughput(fit)
+    return [best, *(line for line in near if line is not best)], figure
+
+
+def _lines(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> tuple[list[Line], list[Line]]:
+    """Pair the rows with their artifacts: the served rows, and those in process."""
+    by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
+    everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
+    served = [line for line in everything if line.row.where != IN_PROCESS]
+    return served, [line for line in everything if line.row.where == IN_PROCESS]
+
+
+def _measure(fit: Sequence[Line]) -> tuple[str, str] | None:
+    """Return the first of MEASURES that all lines have: a scenario and a percentile; None if there is none."""
+    return next(((s, p) for s, p in MEASURES if all(_latency(line, s, p) is not None for line in fit)), None)
 
 
 def _by_cpu(lines: Sequence[Line]) -> Recommendation:
@@ -177,7 +207,7 @@ def _by_latency(lines: list[Line], measure: tuple[str, str], *, overlap: bool = 
 
 
 def _by_throughput(lines: list[Line]) -> list[Line]:
-    return _near(lines, _throughput, _scatter("offline", "load.samples_per_s"), low_is_better=False)
+    return _near(lines, _throughput, _scatter(*THROUGHPUT), low_is_better=False)
 
 
 def _near(

@@ -22,11 +22,11 @@ OFFLINE_CONCURRENCY = 4
 class Options:
     """The choices of a user. ``jobs`` packaging workers run side by side; load tests never do.
 
-    ``budget_s`` is for measuring again what the machine disturbed (None: a third of the run's time); ``strict`` makes a
-    disturbed or missing measurement a failure of the command.
-    Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: a new order each time). No
-    ``scenarios`` means all of them. Raises UserError for an unknown scenario, and for a curve without the
-    ``server`` scenario.
+    ``budget_s`` is for measuring: what ``repeat`` rounds leave of it goes to disturbed rows, then to uncertain ones
+    (None: a third of the run's time more, for disturbed rows only); ``strict`` makes a disturbed or missing measurement
+    a failure of the command. Each row is measured ``repeat`` times, in an order that follows from ``seed`` (None: a new
+    order each time). No ``scenarios`` means all of them. Raises UserError for an unknown scenario, and for a curve
+    without the ``server`` scenario.
     """
 
     seconds_per_row: float = 5.0

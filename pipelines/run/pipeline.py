@@ -28,6 +28,7 @@ from pipelines.paths.choose import Choice
 from pipelines.report import numbers
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
+from pipelines.report.uncertain import most_uncertain
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.journal import Journaled
@@ -80,13 +81,23 @@ class Run:
             self._prepare_all(self._train())
             groups = self._jobs()
             self._restore()
-            self.measuring.rounds(groups, self.steps)
-            elapsed_s = time.monotonic() - self._clock
-            budget_s = self.options.budget_s
-            self.measuring.again(groups, self.steps, AGAIN_SHARE * elapsed_s if budget_s is None else budget_s)
+            self._measure_all(groups)
         except KeyboardInterrupt:
             self.context.cancel.set()
             self.interrupted = True
+
+    def _measure_all(self, groups: list[list[Job]]) -> None:
+        """Measure all rounds; spend what is left of the budget on what is disturbed, then on what is uncertain."""
+        budget_s, begun = self.options.budget_s, time.monotonic()
+        self.measuring.rounds(groups, self.steps, budget_s or 0.0)
+        if budget_s is None:
+            self.measuring.again(groups, self.steps, AGAIN_SHARE * (time.monotonic() - self._clock))
+            return
+        end = begun + budget_s
+        self.measuring.again(groups, self.steps, end - time.monotonic())
+        artifacts = [row for row, _ in self.prepared.values()]
+        rank = partial(most_uncertain, artifacts)
+        self.measuring.further(groups, self.steps, end - time.monotonic(), rank)
 
     def _restore(self) -> None:
         """Take over what was measured before the run was stopped, and keep from now on what is measured."""

@@ -99,6 +99,12 @@ MISTAKES = {
         "--curve belongs to the server scenario. Received: --scenario offline. Add --scenario server.",
     ),
     "no rounds": (["run", "mnist_cnn", "--repeat", "0"], "Invalid value for '--repeat'"),
+    "no duration": (
+        ["run", "mnist_cnn", "--budget", "soon"],
+        "expected a duration such as 90, 90s, 10m or 1h. Received: soon",
+    ),
+    "short duration": (["run", "mnist_cnn", "--duration", "0.1"], "expected 0.5 to 3600 s. Received: 0.1"),
+    "long search": (["loadtest-url", "http://127.0.0.1:9/", "--budget", "2h"], "expected 5 to 3600 s. Received: 2h"),
     "negative seed": (["run", "mnist_cnn", "--seed", "-1"], "Invalid value for '--seed'"),
     "no server": (["serve", "litert"], "litert has no server: LiteRT is a library inside an application"),
     "claim": (["claims", "show", "P9"], "unknown claim: 'P9'. Did you mean "),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -214,13 +215,94 @@ def test_without_budget_nothing_is_measured_again() -> None:
     assert (len(done), next(iter(measuring.rows().values())).measurement) == (1, "disturbed")
 
 
+def first(rows: Sequence[Row], turns: Mapping[tuple[str, str, str], int]) -> list[Row]:
+    """Ranks as they come, up to four turns each."""
+    return [row for row in rows if turns[row.path, row.variant, row.way] < 4]
+
+
+def test_what_is_left_of_a_budget_goes_to_further_rounds_and_disturbed_ones_are_dropped() -> None:
+    job, done = kept(False, True, False, False)
+    seeds: list[int] = []
+    work = job.work
+
+    def noted(now: Round) -> None:
+        seeds.append(now.plan.settings[0].seed)
+        assert now.protocols == ("rest",)
+        work(now)
+
+    groups = [[replace(job, protocols=("rest",), work=noted)]]
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    journal: list[Row] = []
+    measuring.journal = journal.append
+    measuring.rounds(groups, Steps(quiet=True))
+    measuring.again(groups, Steps(quiet=True), budget_s=60)
+    measuring.further(groups, Steps(quiet=True), 60, first)
+    (row,) = measuring.rows().values()
+    assert (len(done), row.measurement, row.rounds, len(journal)) == (4, "sound", 3, 3)
+    assert len(set(seeds)) == 4
+    assert measuring.fairness().again == ("onnxruntime:pytorch rest",) * 3
+
+
+def test_a_further_round_that_fails_fails_the_row() -> None:
+    rounds = iter([("ok", None), ("failed", "it died")])
+
+    def work(now: Round) -> None:
+        now.keep(Row.at("onnxruntime", "pytorch", "rest", *next(rounds), scenarios=(load(disturbed=False),)))
+
+    job = Job("measure", "onnxruntime:pytorch", ("rest",), work)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([[job]], Steps(quiet=True))
+    measuring.further([[job]], Steps(quiet=True), 60, lambda rows, _: [row for row in rows if row.status == "ok"])
+    (row,) = measuring.rows().values()
+    assert (row.status, row.reason) == ("failed", "round 2 of 2: it died")
+
+
+def test_a_row_that_does_not_fit_into_the_budget_leaves_it_to_another() -> None:
+    """One row takes longer than the budget, the other hardly any time: it gets all further rounds."""
+    done: list[str] = []
+
+    def of(path: str) -> Job:
+        def work(now: Round) -> None:
+            done.append(path)
+            now.keep(Row.at(path, "fp32", "rest", "ok", None, scenarios=(load(disturbed=False),)))
+
+        return Job(path, f"{path}:fp32", ("rest",), work)
+
+    jobs = [of("slow"), of("quick")]
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    measuring.rounds([jobs], Steps(quiet=True))
+    measuring._alone_s["slow"] = 1000.0
+
+    def slow_first(rows: Sequence[Row], turns: Mapping[tuple[str, str, str], int]) -> list[Row]:
+        return sorted(first(rows, turns), key=lambda row: row.path == "quick")
+
+    measuring.further([jobs], Steps(quiet=True), 100, slow_first)
+    assert done[2:] == ["quick"] * 3
+
+
+def test_a_resumed_run_counts_the_further_rounds_that_it_had() -> None:
+    job, done = kept(False, False)
+    measuring = Measuring(PLAN, repeat=1, seed=1)
+    for _ in range(2):
+        measuring.keep(Row.at("onnxruntime", "pytorch", "rest", "ok", None, scenarios=(load(disturbed=False),)))
+    measuring.rounds([[job]], Steps(quiet=True))
+    assert done == []
+    measuring.further([[job]], Steps(quiet=True), 60, first)
+    assert (len(done), next(iter(measuring.rows().values())).rounds) == (2, 4)
+
+
 def test_progress_tells_what_is_left(capfd: pytest.CaptureFixture[str]) -> None:
     jobs = [Job(f"measure {name}", name, ("rest", "grpc"), lambda _now: None) for name in "ab"]
-    with Steps() as steps:
-        Measuring(PLAN, repeat=2, seed=1).rounds([jobs], steps)
-    said = [line for line in capfd.readouterr().err.splitlines() if line.endswith(" ...")]
-    assert [line.partition("(")[2] for line in said] == [
-        "",
-        *(f"{done} of 8 rows, about 1 min left) ..." for done in (2, 4, 6)),
-    ]
-    assert "round 1 of 2" in said[0]
+    plan = replace(PLAN, settings=[replace(PLAN.settings[0], duration_s=50.0, warmup_s=10.0)])
+
+    def said(budget_s: float) -> list[str]:
+        with Steps() as steps:
+            Measuring(plan, repeat=2, seed=1).rounds([jobs], steps, budget_s)
+        told = [line for line in capfd.readouterr().err.splitlines() if line.endswith(" ...")]
+        assert "round 1 of 2" in told[0]
+        return [line.partition("(")[2] for line in told]
+
+    first = "0 of 8 rows, at least 8 min left) ..."
+    expected = [(2, 4), (4, 2), (6, 1)]  # as if five rows had taken a minute each, and all others no time
+    assert said(0) == [first, *(f"{done} of 8 rows, about {left} min left) ..." for done, left in expected)]
+    assert said(1800)[1:] == [f"{done} of 8 rows, about 30 min left) ..." for done in (2, 4, 6)]

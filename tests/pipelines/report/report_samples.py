@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from pipelines.results import (
     LatencyFigures,
     LoadFigures,
     Machine,
+    Moment,
     Parity,
     Recommendation,
     Report,
@@ -382,6 +384,24 @@ def many(count: int = 15) -> Report:
     return report(artifacts, rows)
 
 
+def ninety() -> Report:
+    """Ninety rows of fifteen paths, with all plots; of each path, the best one is in the middle."""
+    tail = tuple((10.0 ** (n / 20), 1.0) for n in range(61))
+    slices = tuple(Moment(0.1 * n, 0.1, 20, 0, 2.0, 5.0, 9.0) for n in range(100))
+    variants, ways = ("fp32", "int8-dynamic"), (IN_PROCESS, "open-inference-rest-binary", "open-inference-grpc")
+    names = [f"a-path-with-a-long-name-{n}" for n in range(15)]
+    rows = []
+    for number, (path, variant, way) in enumerate(itertools.product(names, variants, ways)):
+        one = row(path, variant, way, 40.0 - 0.3 * number + 9.0 * (way != ways[1]))
+        plots = {
+            "latency.tail": tuple((at, (1 + number / 90) * at**0.3) for at, _ in tail),
+            "latency.timeline": tuple(replace(part, max_ms=9.0 + number) for part in slices),
+        }
+        loads = tuple(changed(load, plots) if load.name == "server" else load for load in one.scenarios)
+        rows.append(curved(replace(one, scenarios=loads), 900.0 + 50 * number))
+    return report(tuple(artifact(path, variant) for path in names for variant in variants), tuple(rows))
+
+
 def fairness(scenarios: tuple[Scenario, ...] = (), rounds: int = 1, **changes: object) -> Fairness:
     """Measurements of some rows on a quiet machine with two processors."""
     beats = tuple(Beat(17.0 * n, 0.131 + 0.0004 * n) for n in range(7))
@@ -481,6 +501,5 @@ def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
     )
 
 
-REPORTS = {
-    make.__name__: make for make in (full, everything_failed, cut_short, nulls, nothing, many, in_rounds, contained)
-}
+MADE = (full, everything_failed, cut_short, nulls, nothing, many, ninety, in_rounds, contained)
+REPORTS = {make.__name__: make for make in MADE}

@@ -101,10 +101,9 @@ def test_the_range_of_the_rounds_stands_below_a_figure() -> None:
 def test_the_curves_of_all_rows_are_in_one_plot_and_told_apart() -> None:
     (plot,) = (one for one in figures.figures(lines(in_rounds())) if one.id == "curve")
     assert plot.wide
-    named = [one["name"] for one in plot.data if one["showlegend"]]
-    assert len(named) == len(set(named)) == 6
-    looks = {(one["line"]["color"], one["line"]["dash"]) for one in plot.data if one["showlegend"]}
-    assert len(looks) == 6
+    rows = [one["legendgroup"] for one in plot.data]
+    assert len(rows) == 2 * len(set(rows)) == 12  # p50 and p99
+    assert len({one["line"]["color"] for one in plot.data}) == len({row.split()[0] for row in rows}) == 3
     alone = figures.figures([Line(curved(row(), 900.0), None)])
     (single,) = (one for one in alone if one.id == "curve")
     assert single.layout["showlegend"] is False

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
-from report_samples import INJECTION, artifact, curved, full, many, nothing, report, row, scenario
+from report_samples import INJECTION, artifact, full, many, ninety, nothing, report, row, scenario
 
-from pipelines.fairness.rounds import changed
 from pipelines.report import figures, html_face
 from pipelines.report.lines import lines, troubles
 from pipelines.report.numbers import plain
@@ -157,20 +156,18 @@ def test_forty_paths_have_a_look_each_the_same_in_every_plot() -> None:
     assert len({look for look in swatches if look[0].startswith("swatch t")}) == 40
 
 
-def test_forty_paths_have_a_line_each_in_plots_with_axes() -> None:
-    plain = many(40)
-    tail = ((1.0, 1.0), (100.0, 3.0))
-    rows = [
-        replace(one, scenarios=tuple(changed(load, {"latency.tail": tail}) for load in one.scenarios))
-        for one in plain.rows
-        if one.where != IN_PROCESS
-    ]
-    report = replace(plain, rows=tuple(curved(one, 9000.0) for one in rows))
-    for name in ("curve", "tail"):
-        (figure,) = (one for one in figures.figures(lines(report)) if one.id == name)
-        seen = {(one["line"]["color"], one["line"]["dash"], one["marker"]["symbol"], one["line"]["width"])
-                for one in figure.data}  # fmt: skip
-        assert len(seen) == len(figure.data) == (80 if name == "curve" else 40)  # a curve has p50 and p99
+def test_lines_have_the_colour_and_the_mark_of_their_path_and_the_name_of_their_row() -> None:
+    found = ninety()
+    for name, lines_a_row in (("curve", 2), ("tail", 1), ("timeline", 2)):
+        (figure,) = (one for one in figures.figures(lines(found)) if one.id == name)
+        assert len(figure.data) == 90 * lines_a_row
+        assert {one["legendgroup"] for one in figure.data} == {line.name for line in lines(found)}
+        colours = {(one["legendgroup"].split()[0], one["line"]["color"].removesuffix("80")) for one in figure.data}
+        assert len(colours) == len({colour for _, colour in colours}) == 15
+
+
+def test_a_page_of_ninety_rows_is_below_eight_megabytes() -> None:
+    assert len(html_face.render(ninety()).encode()) < 8_000_000
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (0.5, 9.0), (0.01, 40_000.0), (1e-7, 1.0)])
@@ -188,7 +185,9 @@ def test_labels_are_escaped_for_plotly_and_short() -> None:
     for figure in figures.figures(lines(replace(nothing(), rows=(measured,)))):
         for note in figure.layout.get("annotations", []):
             assert note["text"].startswith("&lt;a href")
-            assert len(html.unescape(note["text"])) == figures.LABEL_CHARS
+            shown = html.unescape(note["text"])
+            assert len(shown) == figures.LABEL_CHARS
+            assert "…" in shown[20:-20]
 
 
 def test_values_of_the_sample_stand_in_the_plots() -> None:

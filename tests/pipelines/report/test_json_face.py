@@ -127,7 +127,8 @@ def test_instances_fit_the_schema(any_report: Report) -> None:
         assert isinstance(value, kinds[str(shape["type"])]), where
         if isinstance(value, list | tuple):
             for index, item in enumerate(value):
-                check(item, shape["items"], f"{where}.{index}")  # type: ignore[arg-type]
+                of_item = shape["prefixItems"][index] if "prefixItems" in shape else shape["items"]  # type: ignore[index]
+                check(item, of_item, f"{where}.{index}")  # type: ignore[arg-type]
         elif isinstance(value, dict) and "properties" in shape:
             properties = shape["properties"]
             assert isinstance(properties, dict)

@@ -48,3 +48,12 @@ def test_plain_survives_half_a_character() -> None:
 def test_reason_is_split_into_sentence_and_log() -> None:
     assert numbers.sentence_and_log("it died\n  at line 1\nat 2\n") == ("it died", "  at line 1\nat 2")
     assert numbers.sentence_and_log(None) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "chars", "short"),
+    [("abcdef", 6, "abcdef"), ("abcdefg", 6, "abc…fg"), ("abcdefg", 5, "ab…fg"), ("", 5, "")],
+)
+def test_a_name_is_shortened_in_the_middle(name: str, chars: int, short: str) -> None:
+    assert numbers.shortened(name, chars) == short
+    assert len(short) <= chars
