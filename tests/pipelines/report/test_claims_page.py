@@ -322,9 +322,9 @@ class TestInABrowser:
         assert opened.value(pressed) == ["中文"]
         opened.value("document.querySelector('.contents a[href=\"#P1\"]').click()")
         opened.until(lambda: opened.value("location.hash") == "#zh/P1")
-        opened.value("location.reload()")
-        opened.until(lambda: opened.value("document.readyState") == "complete")
-        opened.until(lambda: opened.value("document.documentElement.dataset.lang") == "zh")
+        opened.value("window.before = true; location.reload()")
+        opened.until(lambda: opened.value("window.before === undefined && document.readyState === 'complete'"))
+        assert opened.value("document.documentElement.dataset.lang") == "zh"
         top = "Math.round(document.getElementById('P1').getBoundingClientRect().top)"
         opened.until(lambda: 0 <= opened.value(top) <= 60)
         opened.value("document.querySelector('[data-to=en]').click()")
