@@ -52,7 +52,7 @@ def judge(evidence: Evidence) -> Verdict:
     if OURS not in servers:
         return Verdict(Outcome.UNDECIDED)
     counts = {name: sum(bool(found["shows"][kind]) for kind in NEEDED) for name, found in servers.items()}
-    others = ", ".join(f"{name} {count}/{len(NEEDED)}" for name, count in counts.items() if name != OURS)
+    others = " · ".join(f"{name} {count}/{len(NEEDED)}" for name, count in counts.items() if name != OURS)
     values = {"count": counts[OURS], "needed": len(NEEDED), "others": others or "-"}
     number = f"{counts[OURS]} of {len(NEEDED)}"
     if counts[OURS] == len(NEEDED):

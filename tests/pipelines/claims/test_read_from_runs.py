@@ -204,6 +204,17 @@ def test_h1_a_question_for_rows_of_one_framework_only_is_left_out(tmp_path: Path
     assert "least CPU time a call, in an application" in questions
 
 
+def test_h1_the_best_of_few_undisturbed_rows_wins_nothing(tmp_path: Path) -> None:
+    report = run_of()
+    rows = tuple(
+        replace(row, measurement="disturbed") if row.path == "aotinductor" and row.where == "served" else row
+        for row in report.rows
+    )
+    asked = {one["question"] for one in measured("H1", tmp_path, report).facts["cells"]}
+    left = {one["question"] for one in measured("H1", tmp_path, replace(report, rows=rows)).facts["cells"]}
+    assert asked - left == {"lowest p99 under load", "highest throughput"}
+
+
 def test_h5_a_target_that_only_a_beta_reaches_is_open(tmp_path: Path) -> None:
     evidence = measured("H5", tmp_path, run_of())
     assert "for 1 of 3 targets" in judged("H5", evidence, Outcome.HOLDS)

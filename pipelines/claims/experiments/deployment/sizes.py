@@ -16,7 +16,7 @@ _ELF, _64_BIT, _LITTLE = b"\x7fELF", 2, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Runtime:
+class InferenceLibrary:
     """A runtime for inference: the distribution that brings it, and the files that compute a model.
 
     ``core`` are patterns of file names: what an application would have to ship to run a model on a processor, without
@@ -28,17 +28,17 @@ class Runtime:
 
 
 RUNTIMES = {
-    "LiteRT": Runtime("ai-edge-litert", ("libpywrap_litert_common.so",)),
-    "ExecuTorch": Runtime(
+    "LiteRT": InferenceLibrary("ai-edge-litert", ("libpywrap_litert_common.so",)),
+    "ExecuTorch": InferenceLibrary(
         "executorch",
         (
             *("libexecutorch.so", "libexecutorch_kernels_optimized.so"),
             *("libexecutorch_backend_xnnpack.so", "libexecutorch_threadpool.so"),
         ),
     ),
-    "ONNX Runtime": Runtime("onnxruntime", ("libonnxruntime.so.*",)),
-    "libtorch": Runtime("torch", ("libtorch_cpu.so", "libc10.so")),
-    "TensorFlow": Runtime("tensorflow", ("libtensorflow_cc.so.*", "libtensorflow_framework.so.*")),
+    "ONNX Runtime": InferenceLibrary("onnxruntime", ("libonnxruntime.so.*",)),
+    "libtorch": InferenceLibrary("torch", ("libtorch_cpu.so", "libc10.so")),
+    "TensorFlow": InferenceLibrary("tensorflow", ("libtensorflow_cc.so.*", "libtensorflow_framework.so.*")),
 }
 
 
@@ -50,7 +50,7 @@ def sizes() -> dict[str, dict[str, float]]:
     return {name: _sizes(name, runtime) for name, runtime in RUNTIMES.items()}
 
 
-def _sizes(name: str, runtime: Runtime) -> dict[str, Any]:
+def _sizes(name: str, runtime: InferenceLibrary) -> dict[str, Any]:
     try:
         distribution = importlib.metadata.distribution(runtime.distribution)
     except importlib.metadata.PackageNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ from pipelines.claims.experiments.statistics import EFFECT
 from pipelines.claims.status import lifecycle_of
 from pipelines.paths import PATHS, path_module
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row
+
+KNOWN = 0.9
+"""The share of a framework's fit rows that must have a figure: the best of a few that the machine left undisturbed says
+nothing about the rest."""
 
 Figure = Callable[[Row, ArtifactRow], float | None]
 
@@ -63,7 +68,8 @@ def cells(model: str, report: Report) -> list[dict[str, Any]]:
     """Return, for each setting and question, the rows within EFFECT of the best, and the framework of all of them.
 
     The framework is ``tie`` if rows of both are among them. Rows must be fit: packaged, equal to the reference, right
-    in every checked answer. A question that fewer than two frameworks have rows for is left out.
+    in every checked answer. A question is left out if one of the two frameworks has no fit row for it, or fewer than
+    KNOWN of its rows have the figure.
     """
     fit = [
         (artifact, row)
@@ -75,14 +81,15 @@ def cells(model: str, report: Report) -> list[dict[str, Any]]:
     found = []
     for setting, allows in SETTINGS.items():
         for text, question in QUESTIONS.items():
+            asked = [(one, row) for one, row in fit if allows(one) and row.where == question.where]
             figures = [
                 (value, artifact, row)
-                for artifact, row in fit
-                if allows(artifact)
-                and (row.where == IN_PROCESS) == (question.where == IN_PROCESS)
-                and (value := question.value(row, artifact)) is not None
+                for artifact, row in asked
+                if (value := question.value(row, artifact)) is not None
             ]
-            if len({artifact.framework for _, artifact, _ in figures}) == 2:
+            fit_rows = Counter(artifact.framework for artifact, _ in asked)
+            known = Counter(artifact.framework for _, artifact, _ in figures)
+            if len(known) == 2 and all(known[name] >= KNOWN * count for name, count in fit_rows.items()):
                 found.append({"model": model, "setting": setting, "question": text, **_best(figures, question)})
     return found
 
