@@ -19,8 +19,10 @@ SPREAD = 0.3
 """Of the random weights: with it logits are about 1, and a wrong mask or layer changes them by more than a rounding."""
 
 
-def ways_out(folder: str, layers: int) -> dict[str, Any]:
-    """Return ``ways`` {way: largest difference of an answer, or the error's words}, ``classes`` and deprecations.
+def ways_out(folder: str, layers: int, wanted_ways: list[str]) -> dict[str, Any]:
+    """Take the BERT out by some ways.
+
+    Returns ``ways`` {way: largest difference of an answer, or the error's words}, ``classes`` and deprecations.
 
     ``classes``: how many public names begin with ``TF`` or ``Flax``, and how many kinds of models the library knows.
     """
@@ -61,7 +63,7 @@ def ways_out(folder: str, layers: int) -> dict[str, Any]:
                 "ONNX": lambda: _onnx(net, example, probe, folder),
                 "ExecuTorch": lambda: _executorch(net, example, probe),
             }
-            found = {name: _difference(way, wanted) for name, way in ways.items()}
+            found = {name: _difference(ways[name], wanted) for name in wanted_ways}
         names = dir(transformers)
     classes = {
         "TF": sum(name.startswith("TF") and name[2:3].isupper() for name in names),
