@@ -77,7 +77,7 @@ def test_d4(torch: tuple[bool, int], tensorflow: tuple[bool, int], key: str) -> 
 def flow(**taken: int) -> Evidence:
     """Make evidence of ten forms; ``taken`` maps a path, ``_`` for anything but letters, to the number it takes."""
     paths = {
-        **{path: 10 for path in ("PyTorch: eager", "TensorFlow: eager", "Keras call")},
+        **dict.fromkeys(("PyTorch: eager", "TensorFlow: eager", "Keras call"), 10),
         **{"PyTorch: torch.compile": 10, "TensorFlow: tf.function": 10, "Keras predict": 10},
         "PyTorch: torch.compile, one graph": 3,
         **{f"PyTorch: {path}": 0 for path in ("torch.export", "ONNX (dynamo)", "jit.trace", "jit.script")},

@@ -17,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from pipelines.claims.experiments.behaviour.forms import short
+from pipelines.claims.experiments.behaviour.forms import short, without_folders
 
 VALUES = ((1.0, 2.0), (10.0, 20.0))
 """The inputs of both calls."""
 SEEN = (r"\b5(\.0*)?\b", r"\b41(\.0*)?\b")
 """What only one who sees the doubled and incremented values of a call can show: 5 of the first, 41 of the second."""
 PROBES = ("print", "breakpoint", "error")
+SHOWN = 300
+"""Characters kept of what a user is shown, its last."""
 MISTAKES = ("shape", "index")
 """A product of sizes that do not fit, and an index, known at run time only, beyond the end of a table."""
 
@@ -44,7 +46,7 @@ def probe(program: ModuleType, wrap: Wrap) -> dict[str, Any]:
         "print": _saw(printed),
         "breakpoint": _saw(stopped),
         "error": all(one["outcome"] == "line" for one in mistakes.values()),
-        "shown": {"print": printed[-300:], "breakpoint": stopped[-300:]},
+        "shown": {"print": without_folders(printed)[-SHOWN:], "breakpoint": without_folders(stopped)[-SHOWN:]},
         "mistakes": mistakes,
     }
 

@@ -155,6 +155,10 @@ def _asked(form: Form, call: Callable[[np.ndarray], Any]) -> tuple[str, str]:
 
 def short(error: BaseException) -> str:
     """Return an error's kind and the beginning and the end of its message, without colours and without folders."""
-    text = " ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split())
-    text = re.sub(r'"[^"]*/([^"/]+)"', r'"\1"', text)
+    text = without_folders(" ".join(re.sub(r"\x1b\[\d+m", "", str(error)).split()))
     return f"{type(error).__name__}: {text if len(text) <= 2 * ENDS else f'{text[:ENDS]} ... {text[-ENDS:]}'}"
+
+
+def without_folders(text: str) -> str:
+    """Shorten the paths in a text to the names of their files: a machine's folders are nobody's business."""
+    return re.sub(r"(?<![\w/:])(/[\w.+-]+)+/", "", text)

@@ -28,8 +28,8 @@ def functional() -> Any:
 
 
 class Subclassed(keras.Model):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.first = layers.Dense(16, activation="relu")
         self.second = layers.Dense(16, activation="relu")
         self.last = layers.Dense(3)
