@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.base.errors import SlipwayError
 from pipelines.claims.experiments.bench import Bench, Effort, Job
 from pipelines.claims.experiments.nets import shapes
-from pipelines.claims.experiments.nets.readings import AGAIN, INFER
+from pipelines.claims.experiments.nets.readings import AGAIN
 
 REQUIRES = ("keras", "tensorflow", "torch")
 SOURCES = ("pipelines.claims.experiments.nets", "models.mnist_cnn", "models.weights")
@@ -26,7 +26,8 @@ FIRST_APART, WARM_APART, ANSWERS_APART = 0.01, 0.1, 1e-3
 Rounding flips the sign of a few rectified values, and each step adds to that: measured up to 0.015 after WARM steps.
 Training that is not the same, for example without momentum, is at 0.3 and more.
 """
-SERVED = ("saved1", "saved64", "predict1", "predict64")
+WAYS, SERVED = ("infer",), ("infer", "saved", "predict")
+"""How an arm predicts; tf-function also by a SavedModel and by Keras."""
 COLD_NET = "mnist_cnn"
 
 
@@ -34,25 +35,27 @@ COLD_NET = "mnist_cnn"
 class StepPlan:
     """How much is measured.
 
-    ``nets`` are trained, ``called`` also predict; ``few`` are those of XLA, which compiles slowly, and of the
-    controls. A figure takes ``budget_s`` CPU seconds. In ``cold`` rounds more, the compiler begins with nothing.
+    ``nets`` are trained; ``called`` also predict, with batches of ``rows``. ``few`` are those of XLA, which compiles
+    slowly, and of the controls. A figure takes ``budget_s`` CPU seconds. In ``cold`` rounds more, the compiler begins
+    with nothing; ``again`` are the arms of the controls.
     """
 
     nets: tuple[str, ...]
     called: tuple[str, ...]
     few: tuple[str, ...]
+    rows: tuple[int, ...]
     budget_s: float
     cold: int
     again: tuple[str, ...]
 
 
 PLANS = {
-    Effort.TINY: StepPlan(("cnn4",), (), ("cnn4",), 0.0, 0, ("torch-eager",)),
+    Effort.TINY: StepPlan(("cnn4",), ("cnn4",), ("cnn4",), (1,), 0.0, 0, ("torch-eager",)),
     Effort.QUICK: StepPlan(
-        ("cnn4", "cnn16", "cnn64", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), 0.1, 0, ("torch-eager",)
+        ("cnn4", "cnn16", "cnn64", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), (1, 64), 0.1, 0, ("torch-eager",)
     ),
     Effort.FULL: StepPlan(
-        (*shapes.FAMILY, *shapes.OTHERS), shapes.OTHERS, ("mnist_cnn", "transformer"), 0.2, 5, tuple(AGAIN)
+        (*shapes.FAMILY, *shapes.OTHERS), shapes.OTHERS, ("mnist_cnn", "transformer"), (1, 64), 0.2, 5, tuple(AGAIN)
     ),
 }
 
@@ -95,13 +98,14 @@ _PARTS = ("cpu", "wall", "first", "drift")
 def _jobs(plan: StepPlan, cache: str, seed: int) -> dict[str, Job]:
     pictures = tuple(net for net in plan.nets if net != "transformer")
 
-    def job(arm: str, nets: Sequence[str], kinds: Sequence[str] = INFER, cache: str | None = None) -> Job:
-        called = {net: kinds for net in nets if net in plan.called}
+    def job(arm: str, nets: Sequence[str], ways: Sequence[str] = WAYS, cache: str | None = None) -> Job:
+        calls = [f"{way}{rows}" for way in ways for rows in plan.rows]
+        called = {net: calls for net in nets if net in plan.called}
         return _job(arm, nets, called, plan.budget_s, seed, cache)
 
     return {
         "tf-eager": job("tf-eager", plan.nets),
-        "tf-function": job("tf-function", plan.nets, (*INFER, *SERVED)),
+        "tf-function": job("tf-function", plan.nets, SERVED),
         "tf-xla": job("tf-xla", plan.few),
         "torch-eager": job("torch-eager", plan.nets),
         "torch-channels-last": job("torch-channels-last", pictures),

@@ -58,4 +58,4 @@ def span(readings: Sequence[Reading]) -> str:
     if not values:
         return "-"
     low, high = f"{values[0]:.2f}", f"{values[-1]:.2f}"
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}–{high}"
