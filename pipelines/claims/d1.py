@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Verdict
+from pipelines.claims.experiments.nets.readings import INFER, controls, of, ratios, span
+from pipelines.claims.experiments.statistics import rule
+from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Bench
-    from pipelines.claims.plots import Plot
 
-CLAIM = Claim(id="D1", sections=(1,), kind="testable")
+CLAIM = Claim(id="D1", sections=(1,), kind="testable", experiments=("steps",))
+GRAPHS = {"graph": "tf-function", "saved": "saved"}
+"""What is judged against the eager call: the network as a tf.function, and the signature of its SavedModel."""
+PREDICT = "predict"
 
 
 def measure(bench: Bench) -> Evidence:
-    """Measure nothing yet."""
-    raise NotImplementedError
+    """Compare each way to predict with TensorFlow's own eager call, for one row and for 64."""
+    found = bench.shared("steps")
+    # The ways of one process, as arms of their own under the name of the eager cell.
+    cpu = dict(found["cpu"])
+    for way in ("saved", PREDICT):
+        cells = found["cpu"]["tf-function"].items()
+        cpu[way] = {cell.replace(way, "infer"): values for cell, values in cells if cell.startswith(way)}
+    ways = {"cpu": cpu}
+    judged = sum(len(cpu[arm]) for arm in GRAPHS.values()) or 1
+    readings = [one for arm in (*GRAPHS.values(), PREDICT) for one in ratios(ways, arm, "tf-eager", INFER, judged)]
+    facts = {"apart": found["apart"], "first call seconds": found["first"]["tf-function"]}
+    return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
 
 
-def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Judge nothing yet."""
-    return Verdict(Outcome.UNDECIDED)
+def judge(evidence: Evidence) -> Verdict:
+    """Hold it true if graph and SavedModel take less CPU time than the eager call for every network and batch."""
+    parts = {name: of(evidence.readings, arm, "tf-eager") for name, arm in GRAPHS.items()}
+    outcome = rule([one for part in parts.values() for one in part], "below")
+    values = {name: span(part) for name, part in parts.items()}
+    values["predict"] = span(of(evidence.readings, PREDICT, "tf-eager"))
+    return Verdict(outcome, values, number=values["graph"])
 
 
-def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
-    """Draw nothing."""
-    return None
+def plot(evidence: Evidence) -> Dumbbells:
+    """Show each way's ratio to the eager call; Keras's predict is hollow: it is not judged."""
+    points = [Point(one.name, one.value, one.low, one.high, one.name.startswith(PREDICT)) for one in evidence.readings]
+    return Dumbbells(tuple(points), "CPU time / that of TensorFlow's eager call")

@@ -4,25 +4,76 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
+from pipelines.claims.experiments.statistics import break_even, rule
+from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Bench
-    from pipelines.claims.plots import Plot
 
-CLAIM = Claim(id="D3", sections=(1, 6), kind="testable")
+CLAIM = Claim(id="D3", sections=(1, 6), kind="testable", experiments=("steps",))
+COMPILED, EAGER, CONTROL = "torch-compile", "torch-eager", "torch-channels-last"
 
 
 def measure(bench: Bench) -> Evidence:
-    """Measure nothing yet."""
-    raise NotImplementedError
+    """Compare the compiled network with the eager one, with and without its memory layout, and find when it pays."""
+    found = bench.shared("steps")
+    ways = (*TRAIN, *INFER)
+    judged = len(cells_of(found, (COMPILED, EAGER), ways))
+    readings = [
+        *ratios(found, COMPILED, EAGER, ways, judged),
+        *ratios(found, COMPILED, CONTROL, ways, len(cells_of(found, (COMPILED, CONTROL), ways)) or 1),
+    ]
+    never = []
+    for net, costs in found["cold"].items():
+        cell = f"train {net}"
+        eager, compiled = (found["cpu"][arm][cell] for arm in (EAGER, COMPILED))
+        first = float(np.median(found["first"][EAGER][cell]))
+        gains = [slow - fast for slow, fast in zip(eager, compiled, strict=True)]
+        paid = break_even(f"break-even {net}", [cost - first for cost in costs], gains, "steps") if costs else None
+        if paid is not None:
+            readings.append(paid)
+        else:
+            never.append(net)
+    facts = {
+        "graph breaks": found["breaks"],
+        "compiling, CPU seconds": found["cold"],
+        "no break-even": never,
+        "apart": found["apart"],
+    }
+    return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
 
 
-def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Judge nothing yet."""
-    return Verdict(Outcome.UNDECIDED)
+def judge(evidence: Evidence) -> Verdict:
+    """Hold it true if every ratio to eager is below the limit, and each network was compiled whole.
+
+    If some are, but none against eager PyTorch with channels last, the gain is that of the layout.
+    """
+    plain, equal = of(evidence.readings, COMPILED, EAGER), of(evidence.readings, COMPILED, CONTROL)
+    outcome = rule(plain, "below")
+    breaks = evidence.facts["graph breaks"]
+    words = ""
+    if breaks and outcome is Outcome.HOLDS:
+        outcome = Outcome.DEPENDS
+    if outcome in (Outcome.HOLDS, Outcome.DEPENDS) and equal and rule(equal, "below") is Outcome.DOES_NOT_HOLD:
+        outcome, words = Outcome.DEPENDS, "layout"
+    paid = [one.value for one in evidence.readings if one.name.startswith("break-even")]
+    values = {
+        "train": span([one for one in plain if " train " in one.name]),
+        "infer": span([one for one in plain if " infer" in one.name]),
+        "equal": span(equal),
+        "breaks": breaks,
+        "pays": f"{min(paid):,.0f}–{max(paid):,.0f}" if paid else "-",
+        "never": len(evidence.facts["no break-even"]),
+    }
+    return Verdict(outcome, values, words, values["train"])
 
 
-def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
-    """Draw nothing."""
-    return None
+def plot(evidence: Evidence) -> Dumbbells:
+    """Show the compiled network's ratio to eager; hollow: to eager with channels last."""
+    shown = [one for one in evidence.readings if one.unit == "x"]
+    points = [Point(one.name, one.value, one.low, one.high, f"/{CONTROL} " in one.name) for one in shown]
+    return Dumbbells(tuple(points), "CPU time, torch.compile / eager")

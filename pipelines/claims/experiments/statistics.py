@@ -136,3 +136,50 @@ def slope_signs(x: Sequence[float], rounds: Sequence[Sequence[float]], seed: int
     medians = np.median(table[chosen], axis=1)
     centred = np.asarray(x, float) - np.mean(x)
     return float(np.mean(medians @ centred > 0))
+
+
+def together(columns: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Return one pair for each round: the geometric means over several things measured in that round.
+
+    ``columns`` holds, for each thing, its pairs round by round. Raises ValueError for none.
+    """
+    if not columns:
+        raise ValueError("a mean needs at least one thing")
+    means = np.exp(np.log(np.asarray(columns, float)).mean(axis=0))
+    return [(float(above), float(below)) for above, below in means]
+
+
+def nearer(
+    name: str,
+    one: Sequence[tuple[float, float]],
+    other: Sequence[tuple[float, float]],
+    outcomes: int = 1,
+) -> Reading:
+    """Return how much nearer two things are to each other in ``one`` than in ``other``: below 1 if they are nearer.
+
+    The distance of a pair is the larger over the smaller; the value is the median over the rounds of the distance in
+    ``one`` over that in ``other``. Raw are the four figures of each round. Raises ValueError for no pairs.
+    """
+    if not one or len(one) != len(other):
+        raise ValueError(f"{name}: needs as many pairs of one as of the other. Received: {len(one)} and {len(other)}")
+    raw = tuple((*map(float, first), *map(float, second)) for first, second in zip(one, other, strict=True))
+    values = [max(a / b, b / a) / max(c / d, d / c) for a, b, c, d in raw]
+    return _reading(name, values, "x", raw, outcomes)
+
+
+def break_even(name: str, costs: Sequence[float], gains: Sequence[float], unit: str) -> Reading | None:
+    """Return after how many steps a cost paid once has been gained back: median cost over median gain of a step.
+
+    ``costs`` and ``gains`` are those of independent rounds. The interval is of the lowest cost over the highest gain
+    to the highest cost over the lowest gain, of intervals that share ERROR; it is left out if there are too few rounds
+    of one. None if it is not known to pay: the gain's interval, or without one its median, does not exceed 0.
+    """
+    cost, gain = (median(name, values, unit, outcomes=2) for values in (costs, gains))
+    raw = tuple((float(value),) for value in costs)
+    if (gain.value if gain.low is None else gain.low) <= 0:
+        return None
+    value = cost.value / gain.value
+    if cost.low is None or cost.high is None or gain.low is None or gain.high is None:
+        return Reading(name, value, unit, raw=raw)
+    covered = (cost.coverage or 0) + (gain.coverage or 0) - 1
+    return Reading(name, value, unit, cost.low / gain.high, cost.high / gain.low, covered, raw)

@@ -13,13 +13,16 @@ from pipelines.claims.experiments.statistics import (
     EFFECT,
     ERROR,
     against,
+    break_even,
     median,
+    nearer,
     off,
     ratio,
     rule,
     side,
     slope,
     slope_signs,
+    together,
 )
 
 TRIALS = 600
@@ -137,3 +140,46 @@ def test_the_sign_of_a_slope() -> None:
         slope_signs(x, rising[:4], seed=1)
     with pytest.raises(ValueError, match="places"):
         slope([1, 1], [1.0, 2.0])
+
+
+def test_things_measured_together_have_one_pair_a_round() -> None:
+    found = together([[(2.0, 1.0), (8.0, 1.0)], [(2.0, 4.0), (2.0, 4.0)]])
+    assert found == [pytest.approx((2.0, 2.0)), pytest.approx((4.0, 2.0))]
+    with pytest.raises(ValueError, match="at least one"):
+        together([])
+
+
+@pytest.mark.parametrize(("one", "other", "nearness"), [(1.2, 3.0, 0.4), (1 / 1.2, 3.0, 0.4), (2.0, 0.5, 1.0)])
+def test_nearness_does_not_ask_which_of_two_is_larger(one: float, other: float, nearness: float) -> None:
+    draw = np.random.default_rng(5)
+    found = [nearer("n", drawn(one, 8, draw), drawn(other, 8, draw)) for _ in range(TRIALS)]
+    covered = np.mean([each.low <= nearness <= each.high for each in found if each.low and each.high])
+    assert np.median([each.value for each in found]) == pytest.approx(nearness, rel=0.08)
+    # Noise turns a distance of nearly 1 into a larger one: such intervals cover a little less.
+    assert covered >= found[0].coverage - 0.08
+    assert len(found[0].raw[0]) == 4
+    with pytest.raises(ValueError, match="as many pairs"):
+        nearer("n", [(1.0, 1.0)], [])
+
+
+def test_the_interval_of_a_break_even_covers_the_true_one() -> None:
+    draw = np.random.default_rng(6)
+    found = []
+    for _ in range(TRIALS):
+        costs, gains = 10 * np.exp(draw.normal(0, 0.1, 5)), 0.01 * np.exp(draw.normal(0, 0.2, 8))
+        found.append(break_even("b", costs.tolist(), gains.tolist(), "steps"))
+    known = [one for one in found if one is not None]
+    assert len(known) == TRIALS
+    covered = np.mean([one.low <= 1000 <= one.high for one in known if one.low and one.high])
+    assert covered >= known[0].coverage
+    assert np.median([one.value for one in known]) == pytest.approx(1000, rel=0.05)
+
+
+def test_a_gain_that_may_be_none_is_not_known_to_pay() -> None:
+    sure, unsure = [0.1] * 8, [0.1] * 6 + [-0.1, -0.1]
+    assert break_even("b", [1.0] * 5, sure, "steps") is not None
+    assert break_even("b", [1.0] * 5, unsure, "steps") is None
+    few = break_even("b", [1.0], [0.1], "steps")
+    assert few is not None
+    assert (few.value, few.low) == (pytest.approx(10), None)
+    assert break_even("b", [1.0], [-0.1], "steps") is None
