@@ -3,7 +3,7 @@
 A claim's module imports no framework at its top. It offers::
 
     CLAIM                            what it is (Claim)
-    measure(bench) -> Evidence       measures; Bench is what experiments run on
+    measure(bench) -> Evidence       measures; Workbench is what experiments run on
     judge(evidence) -> Verdict       pure: the rule, fixed before anything was measured
     plot(evidence) -> Plot | None    pure: the one plot that fits it (plots.py); None where a number says it all
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from pipelines.base.errors import unknown
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 ARTICLE = "TensorFlow 与 PyTorch区别"
@@ -40,7 +40,7 @@ CLAIMS: dict[str, str] = {
 """Maps a claim's id to its module, in the order of the article."""
 
 
-class Outcome(StrEnum):
+class Ruling(StrEnum):
     """What became of a claim."""
 
     HOLDS = "holds"
@@ -51,7 +51,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ClaimReading:
     """One number with its interval: ``low`` to ``high`` cover the true value with a probability of ``coverage``.
 
     ``low`` and ``high`` are None for what was counted, or measured once. ``unit`` is ``x`` for a ratio. ``raw`` are
@@ -77,13 +77,13 @@ class Evidence:
     reports that the evidence was read from.
     """
 
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[ClaimReading, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
-    controls: tuple[Reading, ...] = ()
+    controls: tuple[ClaimReading, ...] = ()
     warnings: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
 
-    def reading(self, name: str) -> Reading:
+    def reading(self, name: str) -> ClaimReading:
         """Return the reading of that name. Raises KeyError."""
         for one in self.readings:
             if one.name == name:
@@ -100,7 +100,7 @@ class Verdict:
     figure that stands for the claim in the ledger.
     """
 
-    outcome: Outcome
+    outcome: Ruling
     values: Mapping[str, Any] = field(default_factory=dict)
     words: str = ""
     number: str = ""
@@ -112,11 +112,11 @@ class Verdict:
 
 
 WORDS = {
-    Outcome.HOLDS: "holds",
-    Outcome.DOES_NOT_HOLD: "does-not-hold",
-    Outcome.DEPENDS: "depends",
-    Outcome.UNDECIDED: "undecided",
-    Outcome.NOT_HERE: "not-here",
+    Ruling.HOLDS: "holds",
+    Ruling.DOES_NOT_HOLD: "does-not-hold",
+    Ruling.DEPENDS: "depends",
+    Ruling.UNDECIDED: "undecided",
+    Ruling.NOT_HERE: "not-here",
 }
 
 
@@ -144,7 +144,7 @@ class Claim:
 class ClaimModule(Protocol):
     CLAIM: Claim
 
-    def measure(self, bench: Bench) -> Evidence: ...
+    def measure(self, bench: Workbench) -> Evidence: ...
     def judge(self, evidence: Evidence) -> Verdict: ...
     def plot(self, evidence: Evidence) -> Plot | None: ...
 

@@ -10,7 +10,7 @@ from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="D1", sections=(1,), kind="testable", experiments=("steps",))
 GRAPHS = {"graph": "tf-function", "saved": "saved"}
@@ -18,7 +18,7 @@ GRAPHS = {"graph": "tf-function", "saved": "saved"}
 PREDICT = "predict"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare each way to predict with TensorFlow's own eager call, for one row and for 64."""
     found = bench.shared("steps")
     # The ways of one process, as arms of their own under the name of the eager cell.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -18,7 +18,7 @@ CLAIM = Claim(
 PART = "tensorflow: eager"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Ask TensorFlow, in its own code and inside a Keras layer, whether it executes eagerly."""
     return Evidence(facts=value_of(bench, facts.NAME, PART), warnings=warnings_of(bench, [(facts.NAME, PART)]))
 
@@ -36,9 +36,9 @@ def judge(evidence: Evidence) -> Verdict:
         "switchable": f"{len(on_wish)}",
         "fit_runs": f"{evidence.facts['runs']['fit']}",
     }
-    outcome = Outcome.DEPENDS
+    outcome = Ruling.DEPENDS
     if len(eager) in (0, len(places)):
-        outcome = Outcome.HOLDS if eager else Outcome.DOES_NOT_HOLD
+        outcome = Ruling.HOLDS if eager else Ruling.DOES_NOT_HOLD
     return Verdict(outcome, values, number=f"eager in {len(eager)} of {len(places)} places")
 
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import break_even, rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="D3", sections=(1, 6), kind="testable", experiments=("steps",))
 COMPILED, EAGER, CONTROL = "torch-compile", "torch-eager", "torch-channels-last"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare the compiled network with the eager one, with and without its memory layout, and find when it pays."""
     found = bench.shared("steps")
     ways = (*TRAIN, *INFER)
@@ -56,10 +56,10 @@ def judge(evidence: Evidence) -> Verdict:
     outcome = rule(plain, "below")
     breaks = evidence.facts["graph breaks"]
     words = ""
-    if breaks and outcome is Outcome.HOLDS:
-        outcome = Outcome.DEPENDS
-    if outcome in (Outcome.HOLDS, Outcome.DEPENDS) and equal and rule(equal, "below") is Outcome.DOES_NOT_HOLD:
-        outcome, words = Outcome.DEPENDS, "layout"
+    if breaks and outcome is Ruling.HOLDS:
+        outcome = Ruling.DEPENDS
+    if outcome in (Ruling.HOLDS, Ruling.DEPENDS) and equal and rule(equal, "below") is Ruling.DOES_NOT_HOLD:
+        outcome, words = Ruling.DEPENDS, "layout"
     paid = [one.value for one in evidence.readings if one.name.startswith("break-even")]
     values = {
         "train": span([one for one in plain if " train " in one.name]),

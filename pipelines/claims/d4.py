@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -22,7 +22,7 @@ CALLS = 3
 """Each model is called so often, with another structure each time; Python must have run its code as often."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Run models whose structure changes from call to call; compare answers and gradients with numerical ones."""
     found = {side: value_of(bench, facts.NAME, part) for side, part in PARTS.items()}
     return Evidence(facts=found, warnings=warnings_of(bench, [(facts.NAME, part) for part in PARTS.values()]))
@@ -36,9 +36,9 @@ def judge(evidence: Evidence) -> Verdict:
     values = {"torch": f"{right[torch]}", "tensorflow": f"{right[tensorflow]}", "of": f"{of[torch]}"}
     number = f"{right[torch]} of {of[torch]}"
     if right[torch] < of[torch]:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     both = right[tensorflow] == of[tensorflow]
-    return Verdict(Outcome.HOLDS, values, words="holds-for-both" if both else "", number=number)
+    return Verdict(Ruling.HOLDS, values, words="holds-for-both" if both else "", number=number)
 
 
 def _right(models: Mapping[str, Any]) -> int:

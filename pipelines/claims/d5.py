@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(id="D5", sections=(1,), kind="not here")
 
 
-def measure(bench: Bench) -> Evidence:  # noqa: ARG001
+def measure(bench: Workbench) -> Evidence:  # noqa: ARG001
     """Measure nothing: there is nothing here to measure it with."""
     return Evidence()
 
 
 def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
     """Say that it cannot be tested here."""
-    return Verdict(Outcome.NOT_HERE)
+    return Verdict(Ruling.NOT_HERE)
 
 
 def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Effort, Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall, Effort
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 TFX = "pipelines.claims.experiments.ecosystem.tfx"
@@ -19,15 +19,15 @@ EXPECTED = {"sound": True, "out of range": False, "shuffled": False}
 """Which candidates a pipeline that validates before it pushes lets through."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Ask pip whether TFX can be installed here; run its idea, validate before you push, without it."""
     from pipelines.claims.experiments.ecosystem.tfx import REQUIREMENT
 
     bench.tell("pip resolves TFX")
     allowed = PIP_S[bench.effort]
     request = {"requirement": REQUIREMENT, "timeout_s": allowed}
-    pip = bench.run(Job(f"{TFX}:resolves", request, timeout_s=2 * allowed + 30)).value
-    pushed = bench.run(Job(f"{TFX}:gates", {"folder": str(bench.folder)})).value
+    pip = bench.run(ChildCall(f"{TFX}:resolves", request, timeout_s=2 * allowed + 30)).value
+    pushed = bench.run(ChildCall(f"{TFX}:gates", {"folder": str(bench.folder)})).value
     return Evidence(facts={"pip": pip, "pushed": pushed, "requirement": REQUIREMENT})
 
 
@@ -42,10 +42,10 @@ def judge(evidence: Evidence) -> Verdict:
         "idea_zh": "放行了合格模型，拦住了两个不合格模型" if idea else "没能拦住不合格模型",
     }
     if pip["installs"] is None:
-        return Verdict(Outcome.NOT_HERE, values, "not-here-slow", "no answer from pip")
+        return Verdict(Ruling.NOT_HERE, values, "not-here-slow", "no answer from pip")
     if pip["installs"]:
-        return Verdict(Outcome.UNDECIDED, values, "undecided", "it resolves")
-    return Verdict(Outcome.NOT_HERE, values, "not-here", "does not install")
+        return Verdict(Ruling.UNDECIDED, values, "undecided", "it resolves")
+    return Verdict(Ruling.NOT_HERE, values, "not-here", "does not install")
 
 
 def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 BOARDS = "pipelines.claims.experiments.ecosystem.tensorboards"
@@ -18,10 +18,10 @@ CLAIM = Claim(
 NAMES = {"scalars": ("curves", "曲线"), "image": ("pictures", "图像"), "histogram": ("histograms", "直方图")}
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Log the same values from both frameworks, and read both logs."""
-    first = bench.run(Job(f"{BOARDS}:log_by_torch", {"folder": str(bench.folder)})).value
-    found = bench.run(Job(f"{BOARDS}:log_by_tensorflow_and_read", {"folder": str(bench.folder)})).value
+    first = bench.run(ChildCall(f"{BOARDS}:log_by_torch", {"folder": str(bench.folder)})).value
+    found = bench.run(ChildCall(f"{BOARDS}:log_by_tensorflow_and_read", {"folder": str(bench.folder)})).value
     return Evidence(facts={"equal": found["equal"]}, warnings=(*first, *found["warnings"]))
 
 
@@ -35,7 +35,7 @@ def judge(evidence: Evidence) -> Verdict:
         for which, names in (("good", good), ("rest", rest))
         for place, (language, mark) in enumerate((("en", ", "), ("zh", "、")))
     }
-    outcome = Outcome.HOLDS if not rest else Outcome.DEPENDS if equal["scalars"] else Outcome.DOES_NOT_HOLD
+    outcome = Ruling.HOLDS if not rest else Ruling.DEPENDS if equal["scalars"] else Ruling.DOES_NOT_HOLD
     return Verdict(outcome, values, number=f"{len(good)} of {len(NAMES)} kinds equal")
 
 

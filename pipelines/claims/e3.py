@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 HUB = "pipelines.claims.experiments.ecosystem.hub"
@@ -19,11 +19,11 @@ EQUAL = 1e-5
 OF_HUB = ("hub.load", "hub.KerasLayer")
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Load a module from disk with the hub's library and without it."""
     from pipelines.claims.experiments.ecosystem.hub import ENVIRONMENT
 
-    found = bench.run(Job(f"{HUB}:load_three_ways", {"folder": str(bench.folder)}, ENVIRONMENT)).value
+    found = bench.run(ChildCall(f"{HUB}:load_three_ways", {"folder": str(bench.folder)}, ENVIRONMENT)).value
     return Evidence(
         facts={
             **{name: found[name] for name in ("ways", "stubs", "setuptools")},
@@ -40,8 +40,8 @@ def judge(evidence: Evidence) -> Verdict:
     values = {"good": ", ".join(good), "stubs": ", ".join(stubs), "setuptools": evidence.facts["setuptools"]}
     number = f"{len(good)} of {len(ways)} ways load"
     if not any(name in good for name in OF_HUB):
-        return Verdict(Outcome.NOT_HERE, values, "not-here-broken", number)
-    return Verdict(Outcome.NOT_HERE, values, "not-here-stubs" if stubs else "not-here", number)
+        return Verdict(Ruling.NOT_HERE, values, "not-here-broken", number)
+    return Verdict(Ruling.NOT_HERE, values, "not-here-stubs" if stubs else "not-here", number)
 
 
 def _equal(found: float | str) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.statistics import median, ratio
 from pipelines.claims.plots import Bars
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 LIGHTNING = "pipelines.claims.experiments.ecosystem.lightning"
@@ -26,7 +26,7 @@ FEWER = 0.8
 MICROSECONDS = 1e6
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Train alike by both and by Keras: lines of code, microseconds a step."""
     from pipelines.claims.experiments.ecosystem import lightning
 
@@ -54,7 +54,7 @@ def judge(evidence: Evidence) -> Verdict:
         (False, True): "depends",
         (True, False): "depends-bare",
     }[bare, full]
-    outcome = {2: Outcome.HOLDS, 1: Outcome.DEPENDS, 0: Outcome.DOES_NOT_HOLD}[bare + full]
+    outcome = {2: Ruling.HOLDS, 1: Ruling.DEPENDS, 0: Ruling.DOES_NOT_HOLD}[bare + full]
     values = {name: str(count) for name, count in lines.items()}
     values["adds"] = f"{evidence.reading('lightning adds').value:.0f}"
     number = (

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Effort, Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall, Effort
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 BERT = "pipelines.claims.experiments.ecosystem.bert"
@@ -28,13 +28,13 @@ TINY = WAYS[:2]
 """The ways of the form for tests."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Take a tiny BERT through the ways out of PyTorch, and count the classes of other frameworks."""
     from pipelines.claims.experiments.ecosystem.bert import ENVIRONMENT
 
     ways = TINY if bench.effort is Effort.TINY else WAYS
     request = {"folder": str(bench.folder), "layers": LAYERS[bench.effort], "wanted_ways": ways}
-    found = bench.run(Job(f"{BERT}:ways_out", request, ENVIRONMENT)).value
+    found = bench.run(ChildCall(f"{BERT}:ways_out", request, ENVIRONMENT)).value
     facts = {name: found[name] for name in ("ways", "classes", "version")}
     return Evidence(facts=facts, warnings=tuple(found["warnings"]))
 
@@ -57,7 +57,7 @@ def judge(evidence: Evidence) -> Verdict:
         if tensorflow
         else "没有任何用于 TensorFlow 或 JAX 的类",
     }
-    outcome = Outcome.HOLDS if not bad else Outcome.DEPENDS if good else Outcome.DOES_NOT_HOLD
+    outcome = Ruling.HOLDS if not bad else Ruling.DEPENDS if good else Ruling.DOES_NOT_HOLD
     return Verdict(outcome, values, number=f"{len(good)} of {len(ways)} ways, {tensorflow} TF classes")
 
 

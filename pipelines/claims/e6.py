@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Effort, Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall, Effort
 from pipelines.claims.plots import Bars
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 PICTURES = "pipelines.claims.experiments.ecosystem.pictures"
@@ -29,16 +29,18 @@ MODEL = "efficientnet_lite0"
 COUNT = {Effort.TINY: 2, Effort.QUICK: 11, Effort.FULL: 11}
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Resize and normalise photographs by each library; with a trained model at hand, look at its labels, too."""
     from pipelines.claims.experiments.ecosystem.pictures import ENVIRONMENT
 
     request = {"folder": str(bench.folder), "count": COUNT[bench.effort]}
-    first = bench.run(Job(f"{PICTURES}:by_torchvision", request, ENVIRONMENT)).value
-    found = bench.run(Job(f"{PICTURES}:by_tensorflow", request)).value
+    first = bench.run(ChildCall(f"{PICTURES}:by_torchvision", request, ENVIRONMENT)).value
+    found = bench.run(ChildCall(f"{PICTURES}:by_tensorflow", request)).value
     trained, labels = bench.workspace.trained(MODEL), None
     if trained.exists():
-        labels = bench.run(Job(f"{PICTURES}:labels", {"folder": str(bench.folder), "trained": str(trained)})).value
+        labels = bench.run(
+            ChildCall(f"{PICTURES}:labels", {"folder": str(bench.folder), "trained": str(trained)})
+        ).value
     facts = {
         "levels": found["levels"],
         "normalised": found["normalised"],
@@ -65,11 +67,11 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{values['matched']} levels alike, {values['default']} by default"
     if not any(near) or facts["normalised"] > NORMALISED:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     if not all(near):
-        return Verdict(Outcome.DEPENDS, values, number=number)
+        return Verdict(Ruling.DEPENDS, values, number=number)
     decides = max(levels[pair] for pair in both) < DECIDES * levels["default, TensorFlow and torchvision"]
-    return Verdict(Outcome.HOLDS, values, "holds" if decides else "holds-apart", number)
+    return Verdict(Ruling.HOLDS, values, "holds" if decides else "holds-apart", number)
 
 
 def _labels(facts: object) -> dict[str, str]:

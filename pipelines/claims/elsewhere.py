@@ -15,7 +15,7 @@ FILE = Path(__file__).parent / "elsewhere.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class OthersFinding:
     """A finding of somebody else, and what it does to the claim; ``source`` has its date where that is known."""
 
     sign: Literal["supports", "contradicts", "depends"]
@@ -24,10 +24,10 @@ class Elsewhere:
 
 
 @cache
-def elsewhere() -> Mapping[str, tuple[Elsewhere, ...]]:
+def elsewhere() -> Mapping[str, tuple[OthersFinding, ...]]:
     """Read what others measured, by the claim's id."""
     content = tomllib.loads(FILE.read_text(encoding="utf-8"))
     return {
-        name: tuple(Elsewhere(one["sign"], Text(one["en"], one["zh"]), one["source"]) for one in rows)
+        name: tuple(OthersFinding(one["sign"], Text(one["en"], one["zh"]), one["source"]) for one in rows)
         for name, rows in content.items()
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment import runs, winners
 from pipelines.claims.plots import Bars
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -30,7 +30,7 @@ LEAST = 6
 """With fewer decided questions nothing is said."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Ask every question of every newest run: which rows are best, and which framework they are made from."""
     reports = bench.reports()
     cells = [cell for model, report in reports.items() for cell in winners.cells(model, report)]
@@ -46,12 +46,12 @@ def judge(evidence: Evidence) -> Verdict:
     values = {**won, "tie": counts["tie"], "cells": decided + counts["tie"]}
     number = f"{won['tensorflow']} against {won['pytorch']}"
     if decided < LEAST:
-        return Verdict(Outcome.UNDECIDED, values, number=number)
+        return Verdict(Ruling.UNDECIDED, values, number=number)
     if won["tensorflow"] >= MOST * decided:
-        return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
     if won["pytorch"] >= MOST * decided:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
-    return Verdict(Outcome.DEPENDS, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
+    return Verdict(Ruling.DEPENDS, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import flow
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -37,7 +37,7 @@ ONE_GRAPH = "torch.compile, one graph"
 OK, WRONG = "ok", "silently wrong"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Take every form of control flow through every path of both frameworks, and compare its answers with numpy's."""
     grids = {side: value_of(bench, flow.NAME, part) for side, part in PARTS.items()}
     cells: dict[str, dict[str, Any]] = {}
@@ -81,7 +81,7 @@ def judge(evidence: Evidence) -> Verdict:
         f"{stage} {found['PyTorch'][0]}/{found['TensorFlow'][0]}/{found['Keras'][0]}" for stage, found in best.items()
     )
     ahead, behind = any(lead >= MARGIN for lead in leads), any(lead <= -MARGIN for lead in leads)
-    outcome = Outcome.DOES_NOT_HOLD if not ahead else Outcome.DEPENDS if behind else Outcome.HOLDS
+    outcome = Ruling.DOES_NOT_HOLD if not ahead else Ruling.DEPENDS if behind else Ruling.HOLDS
     return Verdict(outcome, values, number=f"{number} of {forms}")
 
 

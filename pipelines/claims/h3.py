@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import TRAIN, cells_of, controls, of, pairs_of, ratios, span
 from pipelines.claims.experiments.statistics import nearer, rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="H3", sections=(8,), kind="testable", experiments=("steps",))
 EAGER, COMPILED = ("tf-eager", "torch-eager"), ("tf-function", "torch-compile")
 NEARER = "gap compiled/gap eager"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare the frameworks with each other: both eager, and both compiled by one call on the same network."""
     found = bench.shared("steps")
     cells = cells_of(found, (*EAGER, *COMPILED), TRAIN)
@@ -37,7 +37,7 @@ def judge(evidence: Evidence) -> Verdict:
     """
     gaps = [one for one in evidence.readings if one.name.startswith(NEARER)]
     both = all(evidence.facts["eager"].values()) and evidence.facts["graph breaks"] == 0
-    outcome = rule(gaps, "below") if both else Outcome.DOES_NOT_HOLD
+    outcome = rule(gaps, "below") if both else Ruling.DOES_NOT_HOLD
     values = {
         "eager": span(of(evidence.readings, *EAGER)),
         "compiled": span(of(evidence.readings, *COMPILED)),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.plots import Grid
 from pipelines.claims.status import unusual
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -32,7 +32,7 @@ EXPORTED_BY = "ONNX Runtime"
 """The route of V2 that is maintained and leaves PyTorch."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read which paths of PyTorch took every model to each target, and in which state they are; add V2's networks."""
     reports = bench.reports()
     words = runs.taken(reports, lambda one: one.framework == "pytorch")
@@ -54,7 +54,7 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it if a target has no maintained path that takes every model; see the foreign networks, too."""
     targets, exported = evidence.facts.get("targets", {}), evidence.facts.get("exported", {})
     if not targets or not exported:
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     gaps = [target for target, paths in targets.items() if not any(map(_complete, paths.values()))]
     bad = sum(word != "ok" for word in exported.values())
     values = {
@@ -66,8 +66,8 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{len(gaps)} of {len(targets)} targets open"
     if gaps:
-        return Verdict(Outcome.HOLDS, values, number=number)
-    return Verdict(Outcome.DEPENDS if bad else Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
+    return Verdict(Ruling.DEPENDS if bad else Ruling.DOES_NOT_HOLD, values, number=number)
 
 
 def _complete(path: dict[str, Any]) -> bool:

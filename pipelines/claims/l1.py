@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts, twins
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -32,7 +32,7 @@ CLOSER = 1 + twins.EFFECT
 """PyTorch is closer to NumPy if it computes so many times the expressions that TensorFlow does: fixed beforehand."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Measure the code of the twins, and compute NumPy's own expressions in both frameworks."""
     torch, tensorflow, switched = (value_of(bench, facts.NAME, part) for part in PARTS)
     modules = {"torch": torch["torch"], **tensorflow, SWITCHED_ON: switched}
@@ -69,11 +69,11 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"NumPy {works['torch']} against {best} of {of}; code {min(tokens):.2f} to {max(tokens):.2f}"
     if closer and words.count("shorter") == len(words):
-        return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
     if closer or "shorter" in words:
         words_of = "depends-numpy" if closer else "depends-code"
-        return Verdict(Outcome.DEPENDS, values, words=words_of, number=number)
-    return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DEPENDS, values, words=words_of, number=number)
+    return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
 
 
 def _ratios(evidence: Evidence, pair: str) -> tuple[float, ...]:

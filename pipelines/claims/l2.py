@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -26,7 +26,7 @@ NEARLY = 0.05
 """How far a served answer may be from the true one, which is 0.5."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Train and serve a program of TensorFlow 1, and the same task as it is written today; count the sessions.
 
     Raises SlipwayError if an answer is wrong, or if the old program opened no session: then the counter is broken.
@@ -55,8 +55,8 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{values['new']} sessions in a program of today"
     if found["sessions"]["new"]:
-        return Verdict(Outcome.HOLDS, values, number=number)
-    outcome = Outcome.DEPENDS if found["as written"] == "ok" else Outcome.DOES_NOT_HOLD
+        return Verdict(Ruling.HOLDS, values, number=number)
+    outcome = Ruling.DEPENDS if found["as written"] == "ok" else Ruling.DOES_NOT_HOLD
     return Verdict(outcome, values, number=number)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Reading, Verdict
+from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import TRAIN, cells_of, controls, of, pairs_of, ratios, span
 from pipelines.claims.experiments.statistics import median, rule, slope, slope_signs
 from pipelines.claims.plots import Lines
 from pipelines.loadtest.statistics.intervals import MIN_RUNS
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="P1", sections=(3,), kind="testable", experiments=("steps",))
 OWN, PLAIN, EQUAL = ("tf-function", "tf-eager"), ("tf-function", "torch-eager"), ("tf-function", "torch-channels-last")
@@ -22,10 +22,10 @@ SURE = 0.90
 """Share of bootstrap draws that must agree on the sign of a slope."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare training steps of all networks, and find how the ratio goes with the work of a step in the family."""
     found = bench.shared("steps")
-    readings: list[Reading] = []
+    readings: list[ClaimReading] = []
     rising: dict[str, float] = {}
     work = found["work"]
     decades = [math.log10(value) for value in work.values()]
@@ -53,11 +53,11 @@ def judge(evidence: Evidence) -> Verdict:
     outcome, words = rule([*own, *equal], "below"), ""
     rising = evidence.facts["share of draws in which the ratio rises"]
     signs = [rising.get("/".join(pair)) for pair in (OWN, EQUAL)]
-    if outcome in (Outcome.HOLDS, Outcome.DEPENDS):
+    if outcome in (Ruling.HOLDS, Ruling.DEPENDS):
         if all(sign is not None and sign >= SURE for sign in signs):
-            outcome, words = Outcome.DEPENDS, "small"
-        elif outcome is Outcome.HOLDS and not all(sign is not None and 1 - sign >= SURE for sign in signs):
-            outcome = Outcome.DEPENDS
+            outcome, words = Ruling.DEPENDS, "small"
+        elif outcome is Ruling.HOLDS and not all(sign is not None and 1 - sign >= SURE for sign in signs):
+            outcome = Ruling.DEPENDS
     values = {
         **{"own": span(own), "plain": span(plain), "equal": span(equal)},
         **{"own_slope": _grows(evidence, OWN), "equal_slope": _grows(evidence, EQUAL)},

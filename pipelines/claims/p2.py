@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="P2", sections=(3,), kind="partly", experiments=("steps",))
 WITH, WITHOUT = "tf-xla", "tf-function"
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare the same graph with and without XLA, in training and in predicting."""
     found = bench.shared("steps")
     ways = (*TRAIN, *INFER)
@@ -29,8 +29,8 @@ def judge(evidence: Evidence) -> Verdict:
     """Judge XLA on this processor; if it is faster nowhere, that says nothing of a TPU or a GPU."""
     readings = of(evidence.readings, WITH, WITHOUT)
     outcome = rule(readings, "below")
-    if outcome is Outcome.DOES_NOT_HOLD:
-        outcome = Outcome.NOT_HERE
+    if outcome is Ruling.DOES_NOT_HOLD:
+        outcome = Ruling.NOT_HERE
     values = {
         "train": span([one for one in readings if " train " in one.name]),
         "infer": span([one for one in readings if " infer" in one.name]),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(id="P3", sections=(3,), kind="testable", experiments=("steps",))
 DEFAULT, EQUAL = ("torch-eager", "tf-function"), ("torch-channels-last", "tf-function")
@@ -18,7 +18,7 @@ NARROWED, COMPILED = ("torch-compile", "torch-eager"), ("torch-compile", "tf-fun
 COMPARED = (DEFAULT, EQUAL, NARROWED, COMPILED)
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Compare eager PyTorch, as it comes and with TensorFlow's layout, and compiled PyTorch with tf.function."""
     found = bench.shared("steps")
     ways = (*TRAIN, *INFER)
@@ -35,12 +35,12 @@ def judge(evidence: Evidence) -> Verdict:
     default, equal, narrowed, compiled = (of(evidence.readings, *pair) for pair in COMPARED)
     slower, slower_equal, narrows = rule(default, "above"), rule(equal, "above"), rule(narrowed, "below")
     outcome, words = slower, ""
-    if slower in (Outcome.HOLDS, Outcome.DEPENDS):
+    if slower in (Ruling.HOLDS, Ruling.DEPENDS):
         all_three = {slower, slower_equal, narrows}
-        if slower_equal is Outcome.DOES_NOT_HOLD:
-            outcome, words = Outcome.DEPENDS, "layout"
-        elif all_three != {Outcome.HOLDS}:
-            outcome = Outcome.UNDECIDED if Outcome.UNDECIDED in all_three else Outcome.DEPENDS
+        if slower_equal is Ruling.DOES_NOT_HOLD:
+            outcome, words = Ruling.DEPENDS, "layout"
+        elif all_three != {Ruling.HOLDS}:
+            outcome = Ruling.UNDECIDED if Ruling.UNDECIDED in all_three else Ruling.DEPENDS
     parts = {"default": default, "equal": equal, "narrowed": narrowed, "compiled": compiled}
     values = {name: span(part) for name, part in parts.items()}
     return Verdict(outcome, values, words, values["default"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Reading, Verdict
+from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
 from pipelines.claims.experiments import memory
 from pipelines.claims.experiments.statistics import median, ratio
 from pipelines.claims.plots import Bars
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 CLAIM = Claim(
     id="P4",
@@ -34,7 +34,7 @@ BESIDE = (("torch-compile", "torch-eager"), ("tf-xla", "tf-function"))
 MB = 1e6
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Measure each arm's memory for a row of the batch, and compare arms run by run."""
     found = memory.slopes(bench)
     taken: Mapping[str, list[float]] = found["bytes"]
@@ -56,11 +56,11 @@ def judge(evidence: Evidence) -> Verdict:
     saves = {name: _saves(reading) for name, reading in parts.items()}
     found = set(saves.values())
     if {True, False} <= found:
-        outcome = Outcome.DEPENDS
+        outcome = Ruling.DEPENDS
     elif None in found:
-        outcome = Outcome.UNDECIDED
+        outcome = Ruling.UNDECIDED
     else:
-        outcome = Outcome.HOLDS if found == {True} else Outcome.DOES_NOT_HOLD
+        outcome = Ruling.HOLDS if found == {True} else Ruling.DOES_NOT_HOLD
     values = {name: "-" if reading is None else f"{reading.value:.2f}" for name, reading in parts.items()}
     compiled = next((f"{one.value:.2f}" for one in evidence.readings if one.name == "/".join(BESIDE[0])), "-")
     count = sum(one is True for one in saves.values())
@@ -73,11 +73,11 @@ def plot(evidence: Evidence) -> Bars:
     return Bars(taken, "MB for each row of a training batch")
 
 
-def _compared(taken: Mapping[str, list[float]], above: str, below: str) -> Reading:
+def _compared(taken: Mapping[str, list[float]], above: str, below: str) -> ClaimReading:
     return ratio(f"{above}/{below}", list(zip(taken[above], taken[below], strict=True)))
 
 
-def _saves(reading: Reading | None) -> bool | None:
+def _saves(reading: ClaimReading | None) -> bool | None:
     """Return whether memory is saved in every run, or in none; None if the runs differ, or are too few."""
     if reading is None or len(reading.raw) < RUNS:
         return None

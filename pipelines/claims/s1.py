@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.status import technologies
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -27,7 +27,7 @@ NEEDED = ("Serving", "Lite")
 ABOUT = {"Serving": "tf-serving", "Lite": "litert", "JS": "tensorflow-js"}
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read out of the newest runs how far each model came on each link; the states of the links beside it."""
     reports = bench.reports()
     links = {
@@ -53,19 +53,19 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it if every link took every model by one variant at least; a link that was not tried leaves it open."""
     links, models = evidence.facts.get("links", {}), evidence.facts.get("models", [])
     if any(link not in links for link in NEEDED):
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     reached = {link: [model for model in models if "ok" in links[link].get(model, {}).values()] for link in links}
     ok, tried = runs.share([word for found in links.values() for words in found.values() for word in words.values()])
     count = min(len(found) for found in reached.values())
     values = {"models": len(models), "reached": count, "ok": ok, "tried": tried, "links": len(links)}
     number = f"{ok} of {tried}"
     if count == 0:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     if count < len(models):
-        return Verdict(Outcome.DEPENDS, values, number=number)
+        return Verdict(Ruling.DEPENDS, values, number=number)
     if len(links) < len(LINKS):
-        return Verdict(Outcome.DEPENDS, values, "two-of-three", number)
-    return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.DEPENDS, values, "two-of-three", number)
+    return Verdict(Ruling.HOLDS, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

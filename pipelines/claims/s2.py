@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Job
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall
 from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.status import lifecycle_of
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
     from pipelines.results import ArtifactRow
 
@@ -32,7 +32,7 @@ ONNX_PATHS = ("onnxruntime", "openvino")
 """The paths that begin with an ONNX file."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read out of the newest runs what each of PyTorch's ways and of TensorFlow's took; meet TorchScript's warnings."""
     reports = bench.reports()
     words = {
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Evidence:
         if (state := _state(name)) is not None
     }
     met = bench.run(
-        Job("pipelines.claims.experiments.deployment.sizes:lite_interpreter", {"folder": str(bench.folder)})
+        ChildCall("pipelines.claims.experiments.deployment.sizes:lite_interpreter", {"folder": str(bench.folder)})
     ).value["warnings"]
     facts = {"ways": words, "models": list(reports), "states": doubtful}
     return Evidence(facts=facts, warnings=tuple(met), runs=runs.named(reports))
@@ -76,7 +76,7 @@ def judge(evidence: Evidence) -> Verdict:
     torch = [sum(counts[way][place] for way in counts if way != "TensorFlow") for place in (0, 1)]
     tensorflow = counts.get("TensorFlow", (0, 0))
     if not torch[1] or not tensorflow[1] or any(not counts[way][1] for way in ("TorchScript", "ONNX")):
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     both = all("ok" in ways[way].get(model, {}).values() for way in ("TorchScript", "ONNX") for model in models)
     names = {way: {name for words in found.values() for name in words} for way, found in ways.items()}
     torch_names = set().union(*(found for way, found in names.items() if way != "TensorFlow"))
@@ -98,12 +98,12 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{values['torch']} against {values['tensorflow']}"
     if not both:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, "no-way", number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, "no-way", number)
     if all(behind):
-        return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
     if not any(behind):
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
-    return Verdict(Outcome.DEPENDS, values, "fewer-pass" if behind[0] else "less-maintained", number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
+    return Verdict(Ruling.DEPENDS, values, "fewer-pass" if behind[0] else "less-maintained", number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import NotPossible
-from pipelines.claims import Claim, Evidence, Outcome, Reading, Verdict
+from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment import runs
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
     from pipelines.results import Report
 
@@ -36,7 +36,7 @@ STEPS = {
 """What lies between a trained model and its first served answer, as the ``package`` of each path does it."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read the cheapest way to a first served answer of each framework: packaging and cold start of a real server.
 
     Raises NotPossible if the newest runs took their artifacts from the store, so that packaging was not measured.
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> Evidence:
             "slipway run mnist_cnn tf-serving:fp32 torchserve:export onnxruntime:pytorch --rebuild"
         )
     readings = [
-        Reading(
+        ClaimReading(
             f"{model}: TensorFlow over PyTorch",
             found["tensorflow"]["seconds"] / found["pytorch"]["seconds"],
             raw=((found["tensorflow"]["seconds"], found["pytorch"]["seconds"]),),
@@ -84,17 +84,17 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it only as a difference between the two: if TensorFlow's way costs DEARER times as much with every model."""
     ratios = [one.value for one in evidence.readings]
     if not ratios:
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     ways = evidence.facts["ways"].values()
     steps = {name: min(len(found[name]["steps"]) for found in ways) for name in ("tensorflow", "pytorch")}
     low, high = min(ratios), max(ratios)
     values = {"low": f"{low:.2f}", "high": f"{high:.2f}", **steps, "models": len(ratios)}
     number = f"{low:.2f} to {high:.2f}"
     if low > DEARER:
-        return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
     if high < 1 / DEARER:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
-    return Verdict(Outcome.DEPENDS, values, "both", number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
+    return Verdict(Ruling.DEPENDS, values, "both", number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -32,7 +32,7 @@ MODES = {
 """The modes, and their places in the sentences."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Print, stop, and make two mistakes in every mode; look at what its user is shown."""
     modes = {mode: found for part in PARTS for mode, found in value_of(bench, facts.NAME, part).items()}
     return Evidence(facts={"modes": modes}, warnings=warnings_of(bench, [(facts.NAME, part) for part in PARTS]))
@@ -46,9 +46,9 @@ def judge(evidence: Evidence) -> Verdict:
     values["silent"] = ", ".join(mode for mode in MODES if _silent(modes[mode])) or "-"
     number = f"{scores[EAGER]} of {PASSED}"
     if scores[EAGER] < PASSED:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     both = scores[EAGER_TOO] == PASSED
-    return Verdict(Outcome.HOLDS, values, words="holds-for-both" if both else "", number=number)
+    return Verdict(Ruling.HOLDS, values, words="holds-for-both" if both else "", number=number)
 
 
 def _silent(mode: Mapping[str, Any]) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.bench import pairs
 from pipelines.claims.experiments.statistics import ratio
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -29,7 +29,7 @@ CONTROLS = {"torch again": "torch", "keras again": "keras"}
 KINDS = ("wall", "cpu")
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Train in one process and in two, in every way; count the lines that differ."""
     found = bench.shared("parallel")
     arms = found["arms"]
@@ -63,7 +63,7 @@ def judge(evidence: Evidence) -> Verdict:
         (True, False): "depends",
         (False, True): "depends-several",
     }[smaller]
-    outcome = {2: Outcome.HOLDS, 1: Outcome.DEPENDS, 0: Outcome.DOES_NOT_HOLD}[sum(smaller)]
+    outcome = {2: Ruling.HOLDS, 1: Ruling.DEPENDS, 0: Ruling.DOES_NOT_HOLD}[sum(smaller)]
     values = {"torch": torch, "one": one, "several": several, **_fit(failed)}
     return Verdict(outcome, values, words, f"{one} and {several} lines against {torch}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Reading, Verdict
+from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.plots import Dumbbells, Point
 from pipelines.claims.status import technologies
@@ -12,7 +12,7 @@ from pipelines.claims.status import technologies
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
     from pipelines.results import ArtifactRow, Report, Row
 
@@ -37,7 +37,7 @@ FIGURES: dict[str, Callable[[ArtifactRow, Row], float | None]] = {
 }
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read what each runtime took, and CPU time, memory and size of its float32 artifact over LiteRT's."""
     reports = bench.reports()
     taken = runs.taken(reports, lambda one: one.path in PATHS)
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Evidence:
         for rival, name in RIVALS.items():
             other = _figures(report, name)
             readings += [
-                Reading(
+                ClaimReading(
                     f"{model}: {figure} of {rival} over LiteRT's",
                     other[figure] / own[figure],
                     raw=((other[figure], own[figure]),),
@@ -84,7 +84,7 @@ def judge(evidence: Evidence) -> Verdict:
         times = [one.value for one in evidence.readings if f"CPU time of {rival} over" in one.name]
         fewer = len(models[name.partition(":")[0]]) < len(models["litert"])
         if not times and not fewer:
-            return Verdict(Outcome.UNDECIDED)
+            return Verdict(Ruling.UNDECIDED)
         ratios += times
         behind += [fewer or value > SLOWER for value in times] or [fewer]
         ahead += [not fewer and value < 1 / SLOWER for value in times]
@@ -99,8 +99,8 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{low} to {high}"
     if all(behind):
-        return Verdict(Outcome.HOLDS, values, number=number)
-    return Verdict(Outcome.DEPENDS if any(behind) else Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
+    return Verdict(Ruling.DEPENDS if any(behind) else Ruling.DOES_NOT_HOLD, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.statistics import ratio, side
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -28,7 +28,7 @@ WORDS = {
 }
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Take from S5's experiment how much longer two processes are at work than one: a graph's share over eager's."""
     arms = bench.shared("parallel")["arms"]
 
@@ -57,7 +57,7 @@ def judge(evidence: Evidence) -> Verdict:
     values = [one.value for one in looked_at]
     low, high = (f"{min(values):.2f}", f"{max(values):.2f}") if values else ("?", "?")
     number = f"{low} to {high} at two" if values else ""
-    return Verdict(Outcome.NOT_HERE, {"low": low, "high": high}, words, number)
+    return Verdict(Ruling.NOT_HERE, {"low": low, "high": high}, words, number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

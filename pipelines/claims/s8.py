@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import twins
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -23,7 +23,7 @@ COUNTED = ("tokens", "names")
 """How much there is to write, and how many names of the framework there are to know."""
 
 
-def measure(bench: Bench) -> Evidence:  # noqa: ARG001 - it reads code
+def measure(bench: Workbench) -> Evidence:  # noqa: ARG001 - it reads code
     """Count what a beginner writes and has to know, in both frameworks."""
     code = twins.measured(PAIRS)
     return Evidence(readings=twins.readings(code), facts={"code": code})
@@ -48,9 +48,9 @@ def judge(evidence: Evidence) -> Verdict:
         "fit": f"{sides['tensorflow']['tokens']}",
     }
     number = f"easier in {words.count('shorter')} of {len(words)}, harder in {words.count('longer')}"
-    outcome = Outcome.DEPENDS
+    outcome = Ruling.DEPENDS
     if words.count("shorter") in (0, len(words)):
-        outcome = Outcome.HOLDS if "shorter" in words else Outcome.DOES_NOT_HOLD
+        outcome = Ruling.HOLDS if "shorter" in words else Ruling.DOES_NOT_HOLD
     return Verdict(outcome, values, number=number)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
-from pipelines.claims.experiments.bench import Effort, Job, pairs
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall, Effort, pairs
 from pipelines.claims.experiments.deployment.eager import ARMS, MODELS
 from pipelines.claims.experiments.statistics import ratio, rule
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -26,11 +26,13 @@ CALLS = {Effort.TINY: (1, 5), Effort.QUICK: (3, 20), Effort.FULL: (4, 40)}
 """Blocks of each arm in a process, and calls in a block."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Serve two Keras models eagerly, and time a call of one row against the graph; a round is one fresh process."""
     blocks, calls = CALLS[bench.effort]
     request = {"seed": bench.seed, "blocks": blocks, "calls": calls}
-    rounds = bench.interleaved("eager", {"all": Job("pipelines.claims.experiments.deployment.eager:measure", request)})
+    rounds = bench.interleaved(
+        "eager", {"all": ChildCall("pipelines.claims.experiments.deployment.eager:measure", request)}
+    )
     by_model = {model: {arm: [one[model][arm] for one in rounds["all"]] for arm in ARMS} for model in MODELS}
     return Evidence(
         tuple(
@@ -48,13 +50,13 @@ def measure(bench: Bench) -> Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """Hold it if an eager model cannot be served; else say what serving it costs, by the rule for ratios."""
     if not evidence.facts.get("served"):
-        return Verdict(Outcome.HOLDS) if evidence.facts else Verdict(Outcome.UNDECIDED, {"low": "-", "high": "-"})
+        return Verdict(Ruling.HOLDS) if evidence.facts else Verdict(Ruling.UNDECIDED, {"low": "-", "high": "-"})
     times = [one.value for one in evidence.readings]
     values = {"low": f"{min(times):.1f}", "high": f"{max(times):.1f}"}
     number = f"{values['low']} to {values['high']}"
     dearer = rule(evidence.readings, "above")
-    if dearer is Outcome.HOLDS:
-        return Verdict(Outcome.DEPENDS, values, "possible-and-dear", number)
+    if dearer is Ruling.HOLDS:
+        return Verdict(Ruling.DEPENDS, values, "possible-and-dear", number)
     return Verdict(dearer, values, number=number)
 
 

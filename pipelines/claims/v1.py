@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.artifacts.sources import place_of
 from pipelines.base.errors import SlipwayError
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.behaviour import facts, twins
 from pipelines.claims.experiments.behaviour.code_size import size_of
 from pipelines.claims.experiments.behaviour.parts import value_of, warnings_of
@@ -15,7 +15,7 @@ from pipelines.claims.plots import Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -41,7 +41,7 @@ TOLERANCE = 1e-3
 """The largest difference of the trained networks' outputs, which are about 1: they compute the same thing."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Build and train one network in every style, take Keras's through every path, and measure the code.
 
     Raises SlipwayError if the trained networks do not give the same answers: their code would not compare.
@@ -99,9 +99,9 @@ def judge(evidence: Evidence) -> Verdict:
     low, high = (pick(one for pair in ratios.values() for one in pair) for pick in (min, max))
     number = f"{low:.2f} to {high:.2f} of the code; {cells.count('ok')} of {len(cells)} paths"
     if not short:
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     whole = len(short) == len(NAMED) and cells.count("ok") == len(cells)
-    return Verdict(Outcome.HOLDS if whole else Outcome.DEPENDS, values, number=number)
+    return Verdict(Ruling.HOLDS if whole else Ruling.DEPENDS, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.deployment.runs import grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(id="V2", sections=(6,), kind="testable", experiments=("deployment.exports",))
@@ -22,7 +22,7 @@ HALF = 0.5
 """Below this share of networks, a way out that fails is the rule and not the exception."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Take the foreign networks through every route."""
     found = bench.shared("deployment.exports")
     return Evidence(facts={"networks": found["networks"]}, warnings=tuple(found["warnings"]))
@@ -32,7 +32,7 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it if every network passes by both ways; one silently wrong answer is enough to make it depend."""
     networks: Mapping[str, Mapping[str, Mapping[str, str]]] = evidence.facts.get("networks", {})
     if not networks:
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     words: dict[str, dict[str, str]] = {
         name: {route: one["word"] for route, one in routes.items()} for name, routes in networks.items()
     }
@@ -43,11 +43,11 @@ def judge(evidence: Evidence) -> Verdict:
     values = {"script": script, "onnx": onnx, "export": export, "wrong": wrong, "networks": len(words)}
     number = f"TorchScript {script}, ONNX {onnx} of {len(words)}"
     if script < HALF * len(words) and onnx < HALF * len(words):
-        return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     if wrong:
-        return Verdict(Outcome.DEPENDS, values, "silently-wrong", number)
+        return Verdict(Ruling.DEPENDS, values, "silently-wrong", number)
     holds = script == onnx == len(words)
-    return Verdict(Outcome.HOLDS if holds else Outcome.DEPENDS, values, number=number)
+    return Verdict(Ruling.HOLDS if holds else Ruling.DEPENDS, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

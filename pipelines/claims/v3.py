@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments import elastic
 from pipelines.claims.experiments.statistics import median
 from pipelines.claims.plots import Timeline
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -25,7 +25,7 @@ EQUAL = 1e-5
 """The largest difference of a weight from the undisturbed run's that counts as equal. Fixed before measuring."""
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Kill workers of both frameworks, and read their journals."""
     found = elastic.measure(bench)
     back = [one for one in found["torchrun"] if one["seconds"] is not None]
@@ -48,7 +48,7 @@ def judge(evidence: Evidence) -> Verdict:
     kills = facts["torchrun"]
     good, machine = sum(map(_equal, kills)), facts["machine"]
     if facts["again"] > EQUAL or not kills:
-        return Verdict(Outcome.UNDECIDED, {"difference": f"{facts['again']:.1e}"})
+        return Verdict(Ruling.UNDECIDED, {"difference": f"{facts['again']:.1e}"})
     seconds = f"{machine['seconds']:.0f}" if machine and machine["seconds"] is not None else "?"
     values = (
         {"good": good, "kills": len(kills), "machine": seconds} | _took(evidence) | _tensorflow(facts["tensorflow"])
@@ -56,10 +56,10 @@ def judge(evidence: Evidence) -> Verdict:
     tolerant, elastic_too = good == len(kills), machine is None or (_equal(machine) and machine["workers"][1] == 1)
     number = f"{good} of {len(kills)}"
     if tolerant and elastic_too:
-        return Verdict(Outcome.HOLDS, values, "holds" if machine else "holds-worker", number)
+        return Verdict(Ruling.HOLDS, values, "holds" if machine else "holds-worker", number)
     if tolerant:
-        return Verdict(Outcome.DEPENDS, values, "depends", number)
-    return Verdict(Outcome.DOES_NOT_HOLD, values, "does-not-hold", number)
+        return Verdict(Ruling.DEPENDS, values, "depends", number)
+    return Verdict(Ruling.DOES_NOT_HOLD, values, "does-not-hold", number)
 
 
 def _equal(after: dict[str, Any]) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.claims import Claim, Evidence, Outcome, Reading, Verdict
-from pipelines.claims.experiments.bench import Job
+from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
+from pipelines.claims.experiments.bench import ChildCall
 from pipelines.claims.experiments.deployment.sizes import RUNTIMES, sizes
 from pipelines.claims.plots import Bars
 from pipelines.claims.status import technologies
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -30,15 +30,15 @@ SMALLER = 0.5
 MB = 1e6
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Read the sizes of five runtimes out of what is installed, and try PyTorch's Lite Interpreter."""
     found = sizes()
-    job = Job(
+    job = ChildCall(
         "pipelines.claims.experiments.deployment.sizes:lite_interpreter", {"folder": str(bench.folder)}, timeout_s=120
     )
     tried = bench.run(job).value
     readings = tuple(
-        Reading(f"{name}, {column}", one[column] / MB, "MB")
+        ClaimReading(f"{name}, {column}", one[column] / MB, "MB")
         for column in ("core", "full")
         for name, one in found.items()
     )
@@ -55,7 +55,7 @@ def judge(evidence: Evidence) -> Verdict:
     sizes_mb = {one.name: one.value for one in evidence.readings}
     tried = evidence.facts.get("lite_interpreter")
     if tried is None or not {"libtorch, core", "ExecuTorch, core"} <= set(sizes_mb):
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     successor = sizes_mb["ExecuTorch, core"] / sizes_mb["libtorch, core"]
     values = {
         **{key: f"{sizes_mb[f'{name}, core']:.0f}" for key, name in KEYS.items() if f"{name}, core" in sizes_mb},
@@ -64,10 +64,10 @@ def judge(evidence: Evidence) -> Verdict:
     }
     number = f"{values['executorch']} against {values['libtorch']} MB"
     if tried["works"] and tried["libraries"]:
-        return Verdict(Outcome.HOLDS, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
     if successor < SMALLER:
-        return Verdict(Outcome.DEPENDS, values, "by-its-successor", number)
-    return Verdict(Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.DEPENDS, values, "by-its-successor", number)
+    return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
 
 
 KEYS = {

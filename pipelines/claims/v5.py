@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.base.errors import NotPossible
-from pipelines.claims import Claim, Evidence, Outcome, Verdict
+from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.bench import Effort
 from pipelines.claims.experiments.deployment.monitored import WATCHED, watch
 from pipelines.claims.plots import Grid
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
@@ -29,7 +29,7 @@ histogram there are no percentiles."""
 BESIDE = ("queue", "memory")
 
 
-def measure(bench: Bench) -> Evidence:
+def measure(bench: Workbench) -> Evidence:
     """Serve a packaged model by each real server, and see which requests its metrics show.
 
     Raises NotPossible, with the command that packages a model, if there is nothing to serve.
@@ -50,14 +50,14 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it if TF Serving's metrics show all that monitoring needs; count the same for the other servers."""
     servers = evidence.facts.get("servers", {})
     if OURS not in servers:
-        return Verdict(Outcome.UNDECIDED)
+        return Verdict(Ruling.UNDECIDED)
     counts = {name: sum(bool(found["shows"][kind]) for kind in NEEDED) for name, found in servers.items()}
     others = " · ".join(f"{name} {count}/{len(NEEDED)}" for name, count in counts.items() if name != OURS)
     values = {"count": counts[OURS], "needed": len(NEEDED), "others": others or "-"}
     number = f"{counts[OURS]} of {len(NEEDED)}"
     if counts[OURS] == len(NEEDED):
-        return Verdict(Outcome.HOLDS, values, number=number)
-    return Verdict(Outcome.DEPENDS if counts[OURS] else Outcome.DOES_NOT_HOLD, values, number=number)
+        return Verdict(Ruling.HOLDS, values, number=number)
+    return Verdict(Ruling.DEPENDS if counts[OURS] else Ruling.DOES_NOT_HOLD, values, number=number)
 
 
 def plot(evidence: Evidence) -> Plot | None:

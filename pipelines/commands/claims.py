@@ -56,7 +56,7 @@ def run_command(
     from datetime import UTC, datetime
 
     from pipelines.claims.experiments.bench import Effort
-    from pipelines.claims.ledger.running import Running, chosen, seed_of
+    from pipelines.claims.ledger.running import ClaimRunner, chosen, seed_of
     from pipelines.claims.ledger.view import line_of
     from pipelines.report import claims_text
 
@@ -65,7 +65,7 @@ def run_command(
     effort = Effort.TINY if tiny else Effort.QUICK if quick else Effort.FULL
     if seed is None:
         seed = seed_of(datetime.now(UTC).date().isoformat())
-    running = Running(workspace, effort, seed, lambda: _reports(workspace), again=again)
+    running = ClaimRunner(workspace, effort, seed, lambda: _reports(workspace), again=again)
     for _ in running.measure(names):
         pass
     found = [line_of(running.ledger, name) for name in names]

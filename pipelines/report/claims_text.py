@@ -8,21 +8,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.claims import Outcome, Reading
-from pipelines.claims.ledger.view import ClaimView, Line
+from pipelines.claims import ClaimReading, Ruling
+from pipelines.claims.ledger.view import ClaimView, LedgerLine
 
 COLOURS = {
-    Outcome.HOLDS: "green",
-    Outcome.DOES_NOT_HOLD: "red",
-    Outcome.DEPENDS: "yellow",
-    Outcome.UNDECIDED: "magenta",
-    Outcome.NOT_HERE: "dim",
+    Ruling.HOLDS: "green",
+    Ruling.DOES_NOT_HOLD: "red",
+    Ruling.DEPENDS: "yellow",
+    Ruling.UNDECIDED: "magenta",
+    Ruling.NOT_HERE: "dim",
     None: "dim",
 }
 DAY = len("2026-11-29")
 
 
-def show(lines: Sequence[Line]) -> None:
+def show(lines: Sequence[LedgerLine]) -> None:
     """Print one line for each claim, and below how many there are of each outcome."""
     table = Table("id", "claim", "verdict", "reading", "measured", box=None, pad_edge=False, header_style="bold")
     for line in lines:
@@ -30,7 +30,7 @@ def show(lines: Sequence[Line]) -> None:
         table.add_row(line.id, escape(line.sentence.en), verdict, escape(line.number), _measured(line))
     console = Console(highlight=False)
     console.print(table)
-    counts = {outcome: sum(line.outcome is outcome for line in lines) for outcome in [*Outcome, None]}
+    counts = {outcome: sum(line.outcome is outcome for line in lines) for outcome in [*Ruling, None]}
     parts = [f"{count} {outcome or 'not measured'}" for outcome, count in counts.items() if count]
     console.print(f"\n{len(lines)} claims: {', '.join(parts)}")
     machines = sorted({line.machine for line in lines if line.machine})
@@ -47,7 +47,7 @@ def show(lines: Sequence[Line]) -> None:
         console.print("`slipway claims run` measures; `slipway claims run --quick` takes at most ten minutes")
 
 
-def _measured(line: Line) -> str:
+def _measured(line: LedgerLine) -> str:
     if line.measured is None:
         return ""
     return f"{line.measured[:DAY]}{'*' if line.stale else ''}{' quick' if line.effort == 'quick' else ''}"
@@ -93,7 +93,7 @@ def show_one(view: ClaimView) -> None:
     console.print(f"Again: slipway claims run {line.id} --again", style="dim")
 
 
-def shown(reading: Reading) -> str:
+def shown(reading: ClaimReading) -> str:
     """Write a reading with its interval."""
     interval = "" if reading.low is None or reading.high is None else f" [{reading.low:.3g} to {reading.high:.3g}]"
     return f"{reading.name}: {reading.value:.3g}{interval} {'' if reading.unit == 'x' else reading.unit}".rstrip()

@@ -32,7 +32,7 @@ class Effort(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ChildCall:
     """A function ``module:function`` of keyword arguments (plain JSON), run in a fresh process."""
 
     function: str
@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Workbench:
     """What a measurement works with.
 
     ``folder`` is for files of its own and is removed afterwards; ``kept`` is for environments; ``partial`` is where
@@ -64,7 +64,7 @@ class Bench:
     reports: Callable[[], Mapping[str, Report]]
     tell: Callable[[str], None] = lambda line: None  # noqa: ARG005
 
-    def run(self, job: Job) -> StageResult:
+    def run(self, job: ChildCall) -> StageResult:
         """Run a job in a fresh process: its value, wall and CPU seconds, peak memory.
 
         Raises what the function raised (UserError, MissingExtra, NotPossible, SlipwayError), and StageFailed if it
@@ -81,7 +81,7 @@ class Bench:
             overlay=overlay,
         )
 
-    def interleaved(self, name: str, jobs: Mapping[str, Job], rounds: int | None = None) -> dict[str, list[Any]]:
+    def interleaved(self, name: str, jobs: Mapping[str, ChildCall], rounds: int | None = None) -> dict[str, list[Any]]:
         """Run every job once a round, each in a fresh process, each round in a new random order.
 
         Returns {job: values of the rounds in order}; a value is what the function returned. Rounds are kept below

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.launching import cluster, complete, finished, launched, script, torchrun
 from pipelines.claims.experiments.parallel import difference_of
 from serving.launch import LOOPBACK, free_ports
@@ -31,7 +31,7 @@ PATIENCE_S = 60.0
 HERE = "pipelines.claims.experiments.elastic"
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(bench: Workbench) -> dict[str, Any]:
     """Strike PyTorch's workers and TensorFlow's; return what became of each, plain JSON."""
     words, draw = list(SIZES[bench.effort]), random.Random(bench.seed)  # noqa: S311 - when, not a secret
     steps = [draw.randrange(EVERY + 2, words[0] - 2) for _ in range(ROUNDS[bench.effort])]
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     calm.mkdir()
 
     def job(function: str, **request: Any) -> Any:
-        return bench.run(Job(f"{HERE}:{function}", {"words": words, **request}, timeout_s=3 * TIMEOUT_S)).value
+        return bench.run(ChildCall(f"{HERE}:{function}", {"words": words, **request}, timeout_s=3 * TIMEOUT_S)).value
 
     runs = 1 if bench.effort is Effort.TINY else 2
     again = job("undisturbed", folder=str(calm), runs=runs)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.nets import shapes
 from pipelines.claims.experiments.nets.child import arms_of, heard
 
@@ -45,7 +45,7 @@ PLANS = {
 }
 
 
-def slopes(bench: Bench) -> dict[str, Any]:
+def slopes(bench: Workbench) -> dict[str, Any]:
     """Return ``bytes`` a row, {arm: one figure for each run}; ``apart``, the largest difference; ``warnings``.
 
     Raises SlipwayError if two arms do not compute the same, or if the peak is not that of training.
@@ -78,9 +78,9 @@ def slopes(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _job(arm: str, batch: int, seed: int, cache: str) -> Job:
+def _job(arm: str, batch: int, seed: int, cache: str) -> ChildCall:
     request = {"arm": arm, "net": NET, "batch": batch, "seed": seed, "cache": cache}
-    return Job("pipelines.claims.experiments.memory:measure_peak", request, timeout_s=600)
+    return ChildCall("pipelines.claims.experiments.memory:measure_peak", request, timeout_s=600)
 
 
 def measure_peak(arm: str, net: str, batch: int, seed: int, cache: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.launching import (
     SCRIPTS,
     WORKERS,
@@ -60,7 +60,7 @@ TIMEOUT_S = 120.0
 FIT_TIMEOUT_S = 60.0
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Measure all of it. Raises SlipwayError if a way of training ends with other weights."""
     arms = [arm for arm in ARMS if bench.effort > Effort.TINY or arm in TINY]
     words, reference = list(SIZES[bench.effort]), bench.folder / "reference.npz"
@@ -71,7 +71,7 @@ def run(bench: Bench) -> dict[str, Any]:
     unequal = {arm: value for arm, value in difference.items() if not value <= TOLERANCE}
     if unequal:
         raise SlipwayError(f"these were to end with the weights of the single process, and did not: {unequal}")
-    fit = bench.run(Job("pipelines.claims.experiments.parallel:fit_of_many", {"words": SIZES[Effort.TINY]}))
+    fit = bench.run(ChildCall("pipelines.claims.experiments.parallel:fit_of_many", {"words": SIZES[Effort.TINY]}))
     keep = ("wall_s", "cpu_s", "steps")
     return {
         "arms": {arm: [{name: one[name] for name in keep} for one in rounds] for arm, rounds in found.items()},
@@ -81,8 +81,8 @@ def run(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _job(**request: Any) -> Job:
-    return Job("pipelines.claims.experiments.parallel:train", request, timeout_s=2 * TIMEOUT_S)
+def _job(**request: Any) -> ChildCall:
+    return ChildCall("pipelines.claims.experiments.parallel:train", request, timeout_s=2 * TIMEOUT_S)
 
 
 def train(arm: str, words: list[int], reference: str | None = None, write: str | None = None) -> dict[str, Any]:

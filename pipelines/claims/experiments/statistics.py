@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.claims import Outcome, Reading
+from pipelines.claims import ClaimReading, Ruling
 from pipelines.loadtest.statistics.intervals import MIN_RUNS, Interval, median_interval
 
 EFFECT = 0.10
@@ -23,7 +23,7 @@ CONTROL = 0.05
 """How far the ratio of a thing to itself may be from 1 in a sound session."""
 
 
-def ratio(name: str, pairs: Sequence[tuple[float, float]], outcomes: int = 1) -> Reading:
+def ratio(name: str, pairs: Sequence[tuple[float, float]], outcomes: int = 1) -> ClaimReading:
     """Return the median of numerator over denominator, with its interval if there are rounds enough.
 
     Of ``outcomes`` ratios that one rule looks at, each has an interval of 1 - ERROR / outcomes (Bonferroni), as far
@@ -37,7 +37,7 @@ def ratio(name: str, pairs: Sequence[tuple[float, float]], outcomes: int = 1) ->
     return _reading(name, values, "x", raw, outcomes)
 
 
-def median(name: str, values: Sequence[float], unit: str, outcomes: int = 1) -> Reading:
+def median(name: str, values: Sequence[float], unit: str, outcomes: int = 1) -> ClaimReading:
     """Return the median of figures of independent rounds, with its interval if there are enough of them."""
     if not values:
         raise ValueError(f"{name}: a median needs values")
@@ -46,14 +46,14 @@ def median(name: str, values: Sequence[float], unit: str, outcomes: int = 1) -> 
 
 def _reading(
     name: str, values: Sequence[float], unit: str, raw: tuple[tuple[float, ...], ...], outcomes: int
-) -> Reading:
+) -> ClaimReading:
     found = median_interval(values, 1 - ERROR / outcomes)
     if isinstance(found, Interval):
-        return Reading(name, found.value, unit, found.low, found.high, found.coverage, raw)
-    return Reading(name, float(np.median(values)), unit, raw=raw)
+        return ClaimReading(name, found.value, unit, found.low, found.high, found.coverage, raw)
+    return ClaimReading(name, float(np.median(values)), unit, raw=raw)
 
 
-def side(reading: Reading, effect: float = EFFECT) -> str:
+def side(reading: ClaimReading, effect: float = EFFECT) -> str:
     """Return ``below``, ``above`` or ``equal``: where the whole interval of a ratio lies; ``wide`` if in no one place.
 
     Below is less than 1 / (1 + effect), above more than 1 + effect. Without an interval, it is ``wide``.
@@ -69,7 +69,7 @@ def side(reading: Reading, effect: float = EFFECT) -> str:
     return "wide"
 
 
-def against(reading: Reading, claimed: str, effect: float = EFFECT) -> bool | None:
+def against(reading: ClaimReading, claimed: str, effect: float = EFFECT) -> bool | None:
     """Return whether a ratio is beyond the smallest effect on the side claimed; None if its interval does not say.
 
     An interval that is surely not on the claimed side is False, even if it spans ``equal`` and the other side.
@@ -88,7 +88,7 @@ def against(reading: Reading, claimed: str, effect: float = EFFECT) -> bool | No
     return True if beyond else False if short else None
 
 
-def rule(readings: Sequence[Reading], claimed: str, effect: float = EFFECT) -> Outcome:
+def rule(readings: Sequence[ClaimReading], claimed: str, effect: float = EFFECT) -> Ruling:
     """Judge ratios by the rule of the ledger: the claimed side is ``below`` or ``above``.
 
     The claim holds if every interval is beyond the smallest effect on that side, does not hold if none is, and
@@ -96,16 +96,16 @@ def rule(readings: Sequence[Reading], claimed: str, effect: float = EFFECT) -> O
     nothing: the claim is undecided unless others already show both.
     """
     if not readings:
-        return Outcome.UNDECIDED
+        return Ruling.UNDECIDED
     found = {against(reading, claimed, effect) for reading in readings}
     if {True, False} <= found:
-        return Outcome.DEPENDS
+        return Ruling.DEPENDS
     if None in found:
-        return Outcome.UNDECIDED
-    return Outcome.HOLDS if found == {True} else Outcome.DOES_NOT_HOLD
+        return Ruling.UNDECIDED
+    return Ruling.HOLDS if found == {True} else Ruling.DOES_NOT_HOLD
 
 
-def off(control: Reading) -> bool:
+def off(control: ClaimReading) -> bool:
     """Return whether the ratio of a thing to itself shows that the session measured something else, too.
 
     Its median is beyond the smallest effect, or its interval excludes all that is within CONTROL of 1.
@@ -154,7 +154,7 @@ def nearer(
     one: Sequence[tuple[float, float]],
     other: Sequence[tuple[float, float]],
     outcomes: int = 1,
-) -> Reading:
+) -> ClaimReading:
     """Return how much nearer two things are to each other in ``one`` than in ``other``: below 1 if they are nearer.
 
     The distance of a pair is the larger over the smaller; the value is the median over the rounds of the distance in
@@ -167,7 +167,7 @@ def nearer(
     return _reading(name, values, "x", raw, outcomes)
 
 
-def break_even(name: str, costs: Sequence[float], gains: Sequence[float], unit: str) -> Reading | None:
+def break_even(name: str, costs: Sequence[float], gains: Sequence[float], unit: str) -> ClaimReading | None:
     """Return after how many steps a cost paid once has been gained back: median cost over median gain of a step.
 
     ``costs`` and ``gains`` are those of independent rounds. The interval is of the lowest cost over the highest gain
@@ -180,6 +180,6 @@ def break_even(name: str, costs: Sequence[float], gains: Sequence[float], unit: 
         return None
     value = cost.value / gain.value
     if cost.low is None or cost.high is None or gain.low is None or gain.high is None:
-        return Reading(name, value, unit, raw=raw)
+        return ClaimReading(name, value, unit, raw=raw)
     covered = (cost.coverage or 0) + (gain.coverage or 0) - 1
-    return Reading(name, value, unit, cost.low / gain.high, cost.high / gain.low, covered, raw)
+    return ClaimReading(name, value, unit, cost.low / gain.high, cost.high / gain.low, covered, raw)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.nets import shapes
 from pipelines.claims.experiments.nets.readings import AGAIN
 
@@ -60,7 +60,7 @@ PLANS = {
 }
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Measure the matrix. Raises SlipwayError if two arms do not compute the same.
 
     Returns ``cpu``, ``wall`` and ``first`` as {arm: {cell: seconds of each round}}, ``drift`` as {arm: {cell: last
@@ -95,10 +95,10 @@ def run(bench: Bench) -> dict[str, Any]:
 _PARTS = ("cpu", "wall", "first", "drift")
 
 
-def _jobs(plan: StepPlan, cache: str, seed: int) -> dict[str, Job]:
+def _jobs(plan: StepPlan, cache: str, seed: int) -> dict[str, ChildCall]:
     pictures = tuple(net for net in plan.nets if net != "transformer")
 
-    def job(arm: str, nets: Sequence[str], ways: Sequence[str] = WAYS, cache: str | None = None) -> Job:
+    def job(arm: str, nets: Sequence[str], ways: Sequence[str] = WAYS, cache: str | None = None) -> ChildCall:
         calls = [f"{way}{rows}" for way in ways for rows in plan.rows]
         called = {net: calls for net in nets if net in plan.called}
         return _job(arm, nets, called, plan.budget_s, seed, cache)
@@ -121,10 +121,10 @@ def _job(
     budget_s: float,
     seed: int,
     cache: str | None = None,
-) -> Job:
+) -> ChildCall:
     calls = {net: list(called.get(net, ())) for net in nets}
     request = {"arm": arm, "nets": calls, "budget_s": budget_s, "seed": seed, "cache": cache}
-    return Job("pipelines.claims.experiments.nets.child:measure_arm", request, timeout_s=900)
+    return ChildCall("pipelines.claims.experiments.nets.child:measure_arm", request, timeout_s=900)
 
 
 def _by_cell(values: Sequence[Mapping[str, Any]], part: str) -> dict[str, list[float]]:

@@ -17,8 +17,8 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError
 from pipelines.base.files import scratch, write_text
 from pipelines.base.progress import Step, Steps
-from pipelines.claims import CLAIMS, Claim, ClaimModule, Evidence, Outcome, Verdict, claim_module
-from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims import CLAIMS, Claim, ClaimModule, Evidence, Ruling, Verdict, claim_module
+from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.experiments.statistics import off
 from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, experiment, key
 from pipelines.fairness.hardware import this_machine
@@ -32,7 +32,7 @@ def ledger_of(workspace: Workspace) -> Ledger:
     return Ledger(workspace.root / "reports" / "claims")
 
 
-class Running:
+class ClaimRunner:
     """Measures claims for one ledger; experiments that several share are measured once, and kept between runs."""
 
     def __init__(
@@ -83,11 +83,11 @@ class Running:
             verdict = module.judge(evidence)
             void = _void(evidence, self.effort)
         except (MissingExtra, NotPossible) as error:
-            reason, verdict = str(error), Verdict(Outcome.NOT_HERE, words="missing")
+            reason, verdict = str(error), Verdict(Ruling.NOT_HERE, words="missing")
         except SlipwayError as error:
-            reason, verdict = str(error), Verdict(Outcome.UNDECIDED, words="failed")
+            reason, verdict = str(error), Verdict(Ruling.UNDECIDED, words="failed")
         except Exception as error:  # noqa: BLE001 - whatever a measurement does, it is one claim's
-            reason, verdict = f"{type(error).__name__}: {error}", Verdict(Outcome.UNDECIDED, words="failed")
+            reason, verdict = f"{type(error).__name__}: {error}", Verdict(Ruling.UNDECIDED, words="failed")
         return Entry(
             id=claim.id,
             verdict=verdict,
@@ -107,13 +107,13 @@ class Running:
         )
 
     @contextmanager
-    def _bench(self, name: str, log: Path, step: Step) -> Iterator[Bench]:
+    def _bench(self, name: str, log: Path, step: Step) -> Iterator[Workbench]:
         """Give a bench whose finished rounds are kept until the block has ended well."""
         partial = self.ledger.folder / ".partial" / f"{name}-{self.effort.name.lower()}"
         if self._again:
             shutil.rmtree(partial, ignore_errors=True)
         with scratch("claim") as folder:
-            yield Bench(
+            yield Workbench(
                 effort=self.effort,
                 seed=self.seed,
                 folder=folder,
@@ -156,7 +156,7 @@ def _void(evidence: Evidence, effort: Effort) -> str | None:
 
 
 def _not_here(entry: Entry) -> bool:
-    return entry.verdict.outcome is Outcome.NOT_HERE
+    return entry.verdict.outcome is Ruling.NOT_HERE
 
 
 def _note(entry: Entry) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.claims import CLAIMS, Claim, ClaimModule, Outcome, Verdict, claim_module
-from pipelines.claims.elsewhere import Elsewhere, elsewhere
+from pipelines.claims import CLAIMS, Claim, ClaimModule, Ruling, Verdict, claim_module
+from pipelines.claims.elsewhere import OthersFinding, elsewhere
 from pipelines.claims.ledger.entries import Entry, Kept, Ledger, key
 from pipelines.claims.plots import Plot
 from pipelines.claims.texts import Text, Words, catalogue, page
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LedgerLine:
     """One line of the ledger.
 
     ``outcome`` is None for a claim that was not measured. ``stale`` is True if it was measured with other code,
@@ -23,7 +23,7 @@ class Line:
     id: str
     sections: tuple[int, ...]
     sentence: Text
-    outcome: Outcome | None = None
+    outcome: Ruling | None = None
     number: str = ""
     says: Text | None = None
     measured: str | None = None
@@ -38,20 +38,20 @@ class Line:
 class ClaimView:
     """All there is to show of one claim."""
 
-    line: Line
+    line: LedgerLine
     claim: Claim
     words: Words
     entry: Entry | None
     plot: Plot | None
-    elsewhere: tuple[Elsewhere, ...]
+    elsewhere: tuple[OthersFinding, ...]
 
 
-def lines(ledger: Ledger) -> list[Line]:
+def lines(ledger: Ledger) -> list[LedgerLine]:
     """Return every line of the ledger, in the order of the article."""
     return [line_of(ledger, name) for name in CLAIMS]
 
 
-def line_of(ledger: Ledger, name: str) -> Line:
+def line_of(ledger: Ledger, name: str) -> LedgerLine:
     """Return the line of one claim."""
     return _line(claim_module(name).CLAIM, ledger.kept(name))
 
@@ -81,14 +81,14 @@ def _counts(kept: Kept | None) -> Entry | None:
     return kept.sound if kept.newest.void and kept.sound else kept.newest
 
 
-def _line(claim: Claim, kept: Kept | None) -> Line:
+def _line(claim: Claim, kept: Kept | None) -> LedgerLine:
     words, entry = catalogue()[claim.id], _counts(kept)
     if kept is None or entry is None:
-        return Line(claim.id, claim.sections, words.sentence)
+        return LedgerLine(claim.id, claim.sections, words.sentence)
     newest = kept.newest
     void_only = kept.sound is None and newest.void is not None
-    verdict = Verdict(Outcome.UNDECIDED, words="void") if void_only else entry.verdict
-    return Line(
+    verdict = Verdict(Ruling.UNDECIDED, words="void") if void_only else entry.verdict
+    return LedgerLine(
         id=claim.id,
         sections=claim.sections,
         sentence=words.sentence,

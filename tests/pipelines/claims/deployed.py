@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.artifacts.workspace import Workspace
-from pipelines.claims import Outcome, Verdict
-from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims import Ruling, Verdict
+from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.texts import catalogue
 from pipelines.fairness.rounds import changed
 from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, StageUsage
@@ -76,9 +76,9 @@ def _row(artifact: ArtifactRow, way: str, cpu_ms: float) -> Row:
     return replace(row, scenarios=loads)
 
 
-def bench_of(folder: Path, reports: Mapping[str, Report] | None = None, shared: Any = None) -> Bench:
+def bench_of(folder: Path, reports: Mapping[str, Report] | None = None, shared: Any = None) -> Workbench:
     """Return a bench for tests: these reports, and one result for every shared experiment."""
-    return Bench(
+    return Workbench(
         effort=Effort.TINY,
         seed=7,
         folder=folder,
@@ -91,7 +91,7 @@ def bench_of(folder: Path, reports: Mapping[str, Report] | None = None, shared: 
     )
 
 
-def said(name: str, verdict: Verdict, outcome: Outcome, words: str | None = None) -> str:
+def said(name: str, verdict: Verdict, outcome: Ruling, words: str | None = None) -> str:
     """Check a verdict, and that both languages have its sentence with every place filled; return the English one."""
     assert verdict.outcome is outcome
     if words is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines.claims import Evidence, claim_module
-from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.texts import catalogue
 
 CLAIMS = ("D2", "D4", "H2", "S4", "S8", "V1", "L1", "L2")
@@ -27,7 +27,7 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Evidence]
     def shared(name: str) -> Any:
         return importlib.import_module(f"pipelines.claims.experiments.{name}").run(bench)
 
-    bench = Bench(
+    bench = Workbench(
         effort=Effort.TINY,
         seed=1,
         folder=folder,

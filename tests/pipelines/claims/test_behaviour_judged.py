@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from pipelines.claims import Evidence, Outcome, Reading, Verdict, claim_module
+from pipelines.claims import ClaimReading, Evidence, Ruling, Verdict, claim_module
 from pipelines.claims.experiments.behaviour import twins
 from pipelines.claims.l1 import SWITCHED_ON
 from pipelines.claims.plots import Dumbbells, Grid
 from pipelines.claims.texts import catalogue
 
-HOLDS, NOT, DEPENDS = Outcome.HOLDS, Outcome.DOES_NOT_HOLD, Outcome.DEPENDS
+HOLDS, NOT, DEPENDS = Ruling.HOLDS, Ruling.DOES_NOT_HOLD, Ruling.DEPENDS
 
 
 def judged(name: str, evidence: Evidence) -> Verdict:
@@ -44,7 +44,7 @@ def eager(**places: bool) -> Evidence:
         (eager(call=False, fit=False), NOT),
     ],
 )
-def test_d2(evidence: Evidence, outcome: Outcome) -> None:
+def test_d2(evidence: Evidence, outcome: Ruling) -> None:
     assert judged("D2", evidence).outcome is outcome
     assert claim_module("D2").plot(evidence) is None
 
@@ -114,7 +114,7 @@ def form(outcome: str, warned: str = "") -> dict[str, str]:
         ({"PyTorch__torch_compile": 7}, NOT),
     ],
 )
-def test_h2(taken: dict[str, int], outcome: Outcome) -> None:
+def test_h2(taken: dict[str, int], outcome: Ruling) -> None:
     assert judged("H2", flow(**taken)).outcome is outcome
 
 
@@ -180,7 +180,7 @@ def code(pairs: dict[str, tuple[float, float, float]]) -> dict[str, Any]:
         ((0.84, 1, 0.8), (1.5, 1, 1.5), NOT),
     ],
 )
-def test_s8(one: tuple[float, float, float], other: tuple[float, float, float], outcome: Outcome) -> None:
+def test_s8(one: tuple[float, float, float], other: tuple[float, float, float], outcome: Ruling) -> None:
     evidence = Evidence(**code({"definition": one, SHORT: other}))
     assert judged("S8", evidence).outcome is outcome
     drawn = claim_module("S8").plot(evidence)
@@ -224,7 +224,7 @@ def styles(sequential: float, functional: float, cell: str = "ok") -> Evidence:
     names = ("Sequential", "Functional", "subclassed", "TensorFlow without Keras", "PyTorch")
     training = ("training: fit", "training: TensorFlow without Keras", "training: PyTorch")
     return Evidence(
-        tuple(Reading(f"{style}: {one}", ratio) for style, ratio in ratios.items() for one in ("tokens", "nodes")),
+        tuple(ClaimReading(f"{style}: {one}", ratio) for style, ratio in ratios.items() for one in ("tokens", "nodes")),
         {
             "cells": {style: {"SavedModel": {"outcome": "ok"}, "ONNX": {"outcome": cell}} for style in ratios},
             "sizes": {name: {"tokens": 10, "nodes": 5, "names": 3} for name in (*names, *training)},
@@ -242,7 +242,7 @@ def styles(sequential: float, functional: float, cell: str = "ok") -> Evidence:
         (styles(0.5, 0.5, "refused"), DEPENDS),
     ],
 )
-def test_v1(evidence: Evidence, outcome: Outcome) -> None:
+def test_v1(evidence: Evidence, outcome: Ruling) -> None:
     assert judged("V1", evidence).outcome is outcome
     assert isinstance(claim_module("V1").plot(evidence), Grid)
 
@@ -257,6 +257,6 @@ def sessions(new: int, as_written: str) -> Evidence:
     ("new", "as_written", "outcome"),
     [(0, "AttributeError: placeholder", NOT), (0, "ok", DEPENDS), (1, "AttributeError: placeholder", HOLDS)],
 )
-def test_l2(new: int, as_written: str, outcome: Outcome) -> None:
+def test_l2(new: int, as_written: str, outcome: Ruling) -> None:
     assert judged("L2", sessions(new, as_written)).outcome is outcome
     assert claim_module("L2").plot(sessions(new, as_written)) is None

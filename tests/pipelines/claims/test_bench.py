@@ -10,7 +10,7 @@ import pytest
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra
 from pipelines.claims.experiments import environments
-from pipelines.claims.experiments.bench import Bench, Effort, Job, pairs
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench, pairs
 from pipelines.claims.experiments.environments import Environment, make
 from pipelines.stages.worker import StageFailed
 
@@ -18,9 +18,9 @@ JOBS = "tests.pipelines.claims.jobs"
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # the jobs of these tests
-    return Bench(
+    return Workbench(
         effort=Effort.TINY,
         seed=7,
         folder=tmp_path,
@@ -33,8 +33,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     )
 
 
-def test_every_job_runs_once_a_round_in_a_process_of_its_own(bench: Bench) -> None:
-    jobs = {name: Job(f"{JOBS}:count", {"folder": str(bench.folder), "name": name}) for name in "abc"}
+def test_every_job_runs_once_a_round_in_a_process_of_its_own(bench: Workbench) -> None:
+    jobs = {name: ChildCall(f"{JOBS}:count", {"folder": str(bench.folder), "name": name}) for name in "abc"}
     found = bench.interleaved("order", jobs, rounds=3)
     ran = (bench.folder / "ran.txt").read_text().split()
     assert [sorted(ran[first : first + 3]) for first in (0, 3, 6)] == [["a", "b", "c"]] * 3
@@ -42,11 +42,11 @@ def test_every_job_runs_once_a_round_in_a_process_of_its_own(bench: Bench) -> No
     assert len({process for values in found.values() for process in values}) == 9
 
 
-def test_what_was_measured_before_a_crash_is_not_measured_again(bench: Bench) -> None:
+def test_what_was_measured_before_a_crash_is_not_measured_again(bench: Workbench) -> None:
     folder = str(bench.folder)
     jobs = {
-        "a": Job(f"{JOBS}:count", {"folder": folder, "name": "a"}),
-        "b": Job(f"{JOBS}:fail_once", {"folder": folder}),
+        "a": ChildCall(f"{JOBS}:count", {"folder": folder, "name": "a"}),
+        "b": ChildCall(f"{JOBS}:fail_once", {"folder": folder}),
     }
     with pytest.raises(StageFailed, match="SIGABRT"):
         bench.interleaved("crash", jobs, rounds=2)
@@ -76,25 +76,25 @@ def wheel(folder: Path) -> str:
     return str(path)
 
 
-def test_an_environment_is_made_once_and_comes_before_what_is_installed(bench: Bench) -> None:
+def test_an_environment_is_made_once_and_comes_before_what_is_installed(bench: Workbench) -> None:
     environment = Environment("probe", (wheel(bench.folder),))
-    job = Job(f"{JOBS}:laid_over", environment=environment)
+    job = ChildCall(f"{JOBS}:laid_over", environment=environment)
     assert bench.run(job).value == "laid over"
     made = make(environment, bench.kept)
     stamp = made.stat().st_mtime_ns
     assert bench.run(job).value == "laid over"
     assert make(environment, bench.kept).stat().st_mtime_ns == stamp
     with pytest.raises(MissingExtra, match="slipway_overlay_probe"):
-        bench.run(Job(f"{JOBS}:laid_over"))
+        bench.run(ChildCall(f"{JOBS}:laid_over"))
 
 
-def test_an_environment_that_pip_cannot_make_leaves_nothing_behind(bench: Bench) -> None:
+def test_an_environment_that_pip_cannot_make_leaves_nothing_behind(bench: Workbench) -> None:
     with pytest.raises(MissingExtra, match=r"`pip install --no-deps .*nowhere\.whl`"):
         make(Environment("none", (str(bench.folder / "nowhere.whl"),)), bench.kept)
     assert [one.name for one in bench.kept.iterdir() if one.is_dir()] == []
 
 
-def test_pip_is_stopped_when_it_takes_too_long(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_is_stopped_when_it_takes_too_long(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "TIMEOUT_S", 0.01)
     with pytest.raises(MissingExtra, match="had not finished"):
         make(Environment("slow", (wheel(bench.folder),)), bench.kept)

@@ -17,7 +17,7 @@ from deployed import bench_of, said
 from models.trained import TrainedModel
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import NotPossible
-from pipelines.claims import Evidence, Outcome, Reading, claim_module, s9, v2, v4, v5
+from pipelines.claims import ClaimReading, Evidence, Ruling, claim_module, s9, v2, v4, v5
 from pipelines.claims.experiments.deployment import exports, monitored, sizes
 from pipelines.claims.experiments.deployment.foreign import FOREIGN
 
@@ -27,33 +27,34 @@ def test_what_nothing_here_can_test_says_why(name: str, tmp_path: Path) -> None:
     module = claim_module(name)
     assert module.CLAIM.kind == "not here"
     evidence = module.measure(bench_of(tmp_path))
-    assert "Not testable here" in said(name, module.judge(evidence), Outcome.NOT_HERE)
+    assert "Not testable here" in said(name, module.judge(evidence), Ruling.NOT_HERE)
     assert module.plot(evidence) is None
 
 
 @pytest.mark.parametrize("name", ["S9", "V2", "V4", "V5"])
 def test_without_evidence_a_claim_is_undecided(name: str) -> None:
-    said(name, claim_module(name).judge(Evidence()), Outcome.UNDECIDED)
+    said(name, claim_module(name).judge(Evidence()), Ruling.UNDECIDED)
 
 
 def times(*intervals: tuple[float, float]) -> Evidence:
     readings = tuple(
-        Reading(f"model{number}", (low + high) / 2, low=low, high=high) for number, (low, high) in enumerate(intervals)
+        ClaimReading(f"model{number}", (low + high) / 2, low=low, high=high)
+        for number, (low, high) in enumerate(intervals)
     )
-    return Evidence(readings, {"served": True}, controls=(Reading("again", 1.0, low=0.99, high=1.01),))
+    return Evidence(readings, {"served": True}, controls=(ClaimReading("again", 1.0, low=0.99, high=1.01),))
 
 
 @pytest.mark.parametrize(
     ("evidence", "outcome", "words"),
     [
-        (Evidence(facts={"served": False}), Outcome.HOLDS, "holds"),
-        (times((1.11, 1.2), (5.0, 9.0)), Outcome.DEPENDS, "possible-and-dear"),
-        (times((1.0, 1.09), (5.0, 9.0)), Outcome.DEPENDS, "depends"),
-        (times((0.9, 1.09), (1.0, 1.05)), Outcome.DOES_NOT_HOLD, "does-not-hold"),
-        (times((1.05, 1.2), (5.0, 9.0)), Outcome.UNDECIDED, "undecided"),
+        (Evidence(facts={"served": False}), Ruling.HOLDS, "holds"),
+        (times((1.11, 1.2), (5.0, 9.0)), Ruling.DEPENDS, "possible-and-dear"),
+        (times((1.0, 1.09), (5.0, 9.0)), Ruling.DEPENDS, "depends"),
+        (times((0.9, 1.09), (1.0, 1.05)), Ruling.DOES_NOT_HOLD, "does-not-hold"),
+        (times((1.05, 1.2), (5.0, 9.0)), Ruling.UNDECIDED, "undecided"),
     ],
 )
-def test_s9_can_it_be_served_and_at_what_cost(evidence: Evidence, outcome: Outcome, words: str) -> None:
+def test_s9_can_it_be_served_and_at_what_cost(evidence: Evidence, outcome: Ruling, words: str) -> None:
     said("S9", s9.judge(evidence), outcome, words)
     assert s9.plot(evidence) is not None
 
@@ -81,15 +82,15 @@ def networks(*words: str) -> Evidence:
 @pytest.mark.parametrize(
     ("evidence", "outcome", "words"),
     [
-        (networks("", "jit.script=refused", "torch.export=refused"), Outcome.HOLDS, "holds"),
-        (networks("", "OpenVINO=failed"), Outcome.DEPENDS, "depends"),
-        (networks("", "jit.trace=refused, jit.script=refused"), Outcome.DEPENDS, "depends"),
-        (networks("", "jit.trace=silently wrong"), Outcome.DEPENDS, "silently-wrong"),
-        (networks("", "jit.trace=failed, jit.script=refused, OpenVINO=failed"), Outcome.DEPENDS, "depends"),
-        (networks("jit.trace=failed, jit.script=refused, OpenVINO=failed"), Outcome.DOES_NOT_HOLD, "does-not-hold"),
+        (networks("", "jit.script=refused", "torch.export=refused"), Ruling.HOLDS, "holds"),
+        (networks("", "OpenVINO=failed"), Ruling.DEPENDS, "depends"),
+        (networks("", "jit.trace=refused, jit.script=refused"), Ruling.DEPENDS, "depends"),
+        (networks("", "jit.trace=silently wrong"), Ruling.DEPENDS, "silently-wrong"),
+        (networks("", "jit.trace=failed, jit.script=refused, OpenVINO=failed"), Ruling.DEPENDS, "depends"),
+        (networks("jit.trace=failed, jit.script=refused, OpenVINO=failed"), Ruling.DOES_NOT_HOLD, "does-not-hold"),
     ],
 )
-def test_v2_success_and_parity(evidence: Evidence, outcome: Outcome, words: str) -> None:
+def test_v2_success_and_parity(evidence: Evidence, outcome: Ruling, words: str) -> None:
     said("V2", v2.judge(evidence), outcome, words)
     grid = v2.plot(evidence)
     assert grid is not None
@@ -105,7 +106,7 @@ def test_v2_takes_networks_through_every_route(tmp_path: Path) -> None:
     assert (words["branch"]["jit.trace"], words["branch"]["ONNX Runtime"]) == ("refused", "ok")
     assert any("`torch.jit.trace` is deprecated" in line for line in found["warnings"])
     evidence = v2.measure(replace(bench, shared=lambda _: found))
-    said("V2", v2.judge(evidence), Outcome.DEPENDS)
+    said("V2", v2.judge(evidence), Ruling.DEPENDS)
 
 
 def test_v2_a_wrong_answer_another_shape_and_another_count_are_seen() -> None:
@@ -125,19 +126,19 @@ def runtimes(executorch: float, libraries: tuple[str, ...] = (), *, works: bool 
         "lite_interpreter": {"works": works, "libraries": list(libraries), "why": ""},
         "state": "deprecated since November 2024 (a page)",
     }
-    return Evidence(tuple(Reading(f"{name}, core", value, "MB") for name, value in readings.items()), facts)
+    return Evidence(tuple(ClaimReading(f"{name}, core", value, "MB") for name, value in readings.items()), facts)
 
 
 @pytest.mark.parametrize(
     ("evidence", "outcome", "words"),
     [
-        (runtimes(14.0, ("libtorch_mobile.so",)), Outcome.HOLDS, "holds"),
-        (runtimes(14.0, ("libtorch_mobile.so",), works=False), Outcome.DEPENDS, "by-its-successor"),
-        (runtimes(149.0), Outcome.DEPENDS, "by-its-successor"),
-        (runtimes(151.0), Outcome.DOES_NOT_HOLD, "does-not-hold"),
+        (runtimes(14.0, ("libtorch_mobile.so",)), Ruling.HOLDS, "holds"),
+        (runtimes(14.0, ("libtorch_mobile.so",), works=False), Ruling.DEPENDS, "by-its-successor"),
+        (runtimes(149.0), Ruling.DEPENDS, "by-its-successor"),
+        (runtimes(151.0), Ruling.DOES_NOT_HOLD, "does-not-hold"),
     ],
 )
-def test_v4_the_interpreter_and_its_successor(evidence: Evidence, outcome: Outcome, words: str) -> None:
+def test_v4_the_interpreter_and_its_successor(evidence: Evidence, outcome: Ruling, words: str) -> None:
     said("V4", v4.judge(evidence), outcome, words)
     bars = v4.plot(evidence)
     assert bars is not None
@@ -150,7 +151,7 @@ def test_v4_reads_sizes_and_tries_the_lite_interpreter(tmp_path: Path) -> None:
     assert len(by_name) == 2 * len(sizes.RUNTIMES)
     assert all(0 < by_name[f"{name}, core"] <= by_name[f"{name}, full"] for name in sizes.RUNTIMES)
     assert any("Lite Interpreter is deprecated" in line for line in evidence.warnings)
-    said("V4", v4.judge(evidence), Outcome.DEPENDS, "by-its-successor")
+    said("V4", v4.judge(evidence), Ruling.DEPENDS, "by-its-successor")
 
 
 def test_v4_symbols_do_not_count(tmp_path: Path) -> None:
@@ -191,13 +192,13 @@ def watched(**counts: int) -> Evidence:
 @pytest.mark.parametrize(
     ("evidence", "outcome"),
     [
-        (watched(TF_Serving=3, TorchServe=2), Outcome.HOLDS),
-        (watched(TF_Serving=2), Outcome.DEPENDS),
-        (watched(TF_Serving=0, TorchServe=3), Outcome.DOES_NOT_HOLD),
-        (watched(TorchServe=3), Outcome.UNDECIDED),
+        (watched(TF_Serving=3, TorchServe=2), Ruling.HOLDS),
+        (watched(TF_Serving=2), Ruling.DEPENDS),
+        (watched(TF_Serving=0, TorchServe=3), Ruling.DOES_NOT_HOLD),
+        (watched(TorchServe=3), Ruling.UNDECIDED),
     ],
 )
-def test_v5_what_the_metrics_show(evidence: Evidence, outcome: Outcome) -> None:
+def test_v5_what_the_metrics_show(evidence: Evidence, outcome: Ruling) -> None:
     said("V5", v5.judge(evidence), outcome)
     assert v5.plot(evidence) is not None
 

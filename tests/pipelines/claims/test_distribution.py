@@ -13,14 +13,14 @@ import pytest
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError
-from pipelines.claims import Evidence, Outcome, Reading, claim_module
+from pipelines.claims import ClaimReading, Evidence, Ruling, claim_module
 from pipelines.claims.experiments import elastic, launching, parallel
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.plots import Dumbbells, Timeline
 from pipelines.claims.texts import catalogue
 
 
-def says(name: str, evidence: Evidence) -> tuple[Outcome, str]:
+def says(name: str, evidence: Evidence) -> tuple[Ruling, str]:
     """The outcome and the key of its sentence, after both languages' sentences were filled."""
     verdict = claim_module(name).judge(evidence)
     text = catalogue()[name].says(verdict)
@@ -48,20 +48,20 @@ def lines(torch: int, one: int, several: int, *, fit: str | None = "ValueError: 
 @pytest.mark.parametrize(
     ("evidence", "outcome", "key"),
     [
-        (lines(10, 7, 7), Outcome.HOLDS, "holds"),
-        (lines(10, 8, 8), Outcome.DOES_NOT_HOLD, "does-not-hold"),
-        (lines(10, 7, 8), Outcome.DEPENDS, "depends"),
-        (lines(10, 8, 7), Outcome.DEPENDS, "depends-several"),
-        (lines(10, 7, 7, fit=None), Outcome.HOLDS, "holds"),
-        (lines(10, 7, 8, fit=None), Outcome.DEPENDS, "depends"),
+        (lines(10, 7, 7), Ruling.HOLDS, "holds"),
+        (lines(10, 8, 8), Ruling.DOES_NOT_HOLD, "does-not-hold"),
+        (lines(10, 7, 8), Ruling.DEPENDS, "depends"),
+        (lines(10, 8, 7), Ruling.DEPENDS, "depends-several"),
+        (lines(10, 7, 7, fit=None), Ruling.HOLDS, "holds"),
+        (lines(10, 7, 8, fit=None), Ruling.DEPENDS, "depends"),
     ],
 )
-def test_s5_counts_lines(evidence: Evidence, outcome: Outcome, key: str) -> None:
+def test_s5_counts_lines(evidence: Evidence, outcome: Ruling, key: str) -> None:
     assert says("S5", evidence) == (outcome, key)
 
 
 def test_s5_draws_cpu_seconds_hollow() -> None:
-    readings = (Reading("ddp wall", 0.6, "x", 0.5, 0.7), Reading("ddp cpu", 1.1))
+    readings = (ClaimReading("ddp wall", 0.6, "x", 0.5, 0.7), ClaimReading("ddp cpu", 1.1))
     plot = claim_module("S5").plot(Evidence(readings))
     assert isinstance(plot, Dumbbells)
     assert [(one.name, one.hollow) for one in plot.points] == [("ddp wall", False), ("ddp cpu", True)]
@@ -91,9 +91,9 @@ def test_lines_that_only_moved_inwards_are_the_same() -> None:
     ],
 )
 def test_s7_stays_untested_whatever_two_show(intervals: Any, key: str) -> None:
-    cpu = [Reading(f"{arm} over ddp, cpu", 1.0, "x", *ends) for arm, ends in zip("ab", intervals, strict=True)]
-    evidence = Evidence((*cpu, Reading("a over ddp, wall", 9.0, "x", 9.0, 9.0)), {"workers": 2})
-    assert says("S7", evidence) == (Outcome.NOT_HERE, key)
+    cpu = [ClaimReading(f"{arm} over ddp, cpu", 1.0, "x", *ends) for arm, ends in zip("ab", intervals, strict=True)]
+    evidence = Evidence((*cpu, ClaimReading("a over ddp, wall", 9.0, "x", 9.0, 9.0)), {"workers": 2})
+    assert says("S7", evidence) == (Ruling.NOT_HERE, key)
     plot = claim_module("S7").plot(evidence)
     assert isinstance(plot, Dumbbells)
     assert [one.hollow for one in plot.points] == [False, False, True]
@@ -109,9 +109,9 @@ def test_s7_reads_the_cost_of_the_second_worker() -> None:
     assert [one.name for one in evidence.readings] == ["mirrored over ddp, cpu", "mirrored over ddp, wall"]
 
 
-def shared_bench(results: dict[str, Any]) -> Bench:
+def shared_bench(results: dict[str, Any]) -> Workbench:
     nowhere = Path("nowhere")
-    return Bench(Effort.TINY, 1, nowhere, nowhere, nowhere, nowhere, Workspace(nowhere), results.__getitem__, dict)
+    return Workbench(Effort.TINY, 1, nowhere, nowhere, nowhere, nowhere, Workspace(nowhere), results.__getitem__, dict)
 
 
 # -- V3 -------------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ TENSORFLOW = {
 def kills(*after: dict[str, Any], **facts: Any) -> Evidence:
     back = [one for one in after if one["seconds"] is not None]
     readings = [
-        Reading("seconds to the next step", 4.0, "s", raw=tuple((one["seconds"],) for one in back)),
-        Reading("steps lost", 3.0, "steps", raw=tuple((one["lost"],) for one in back)),
+        ClaimReading("seconds to the next step", 4.0, "s", raw=tuple((one["seconds"],) for one in back)),
+        ClaimReading("steps lost", 3.0, "steps", raw=tuple((one["lost"],) for one in back)),
     ]
     found = {"again": 0.0, "torchrun": list(after), "machine": {**KILL, "workers": [2, 1]}, "tensorflow": TENSORFLOW}
     return Evidence(tuple(readings) if back else (), {**found, **facts})
@@ -149,26 +149,26 @@ GONE = {"seconds": None, "lost": None, "difference": None, "workers": [2, 0], "j
 @pytest.mark.parametrize(
     ("evidence", "outcome", "key"),
     [
-        (kills(KILL, {**KILL, "lost": 7}), Outcome.HOLDS, "holds"),
-        (kills(KILL, machine=None), Outcome.HOLDS, "holds-worker"),
-        (kills(KILL, machine=KILL), Outcome.DEPENDS, "depends"),
-        (kills(KILL, machine=GONE), Outcome.DEPENDS, "depends"),
-        (kills(KILL, {**KILL, "difference": 1.1e-5}), Outcome.DOES_NOT_HOLD, "does-not-hold"),
-        (kills(GONE), Outcome.DOES_NOT_HOLD, "does-not-hold"),
-        (kills(KILL, tensorflow={"worker": {**WORKER, "trained": True, "code": 0}}), Outcome.HOLDS, "holds"),
-        (kills(KILL, tensorflow={"worker": {**WORKER, "code": None}}), Outcome.HOLDS, "holds"),
+        (kills(KILL, {**KILL, "lost": 7}), Ruling.HOLDS, "holds"),
+        (kills(KILL, machine=None), Ruling.HOLDS, "holds-worker"),
+        (kills(KILL, machine=KILL), Ruling.DEPENDS, "depends"),
+        (kills(KILL, machine=GONE), Ruling.DEPENDS, "depends"),
+        (kills(KILL, {**KILL, "difference": 1.1e-5}), Ruling.DOES_NOT_HOLD, "does-not-hold"),
+        (kills(GONE), Ruling.DOES_NOT_HOLD, "does-not-hold"),
+        (kills(KILL, tensorflow={"worker": {**WORKER, "trained": True, "code": 0}}), Ruling.HOLDS, "holds"),
+        (kills(KILL, tensorflow={"worker": {**WORKER, "code": None}}), Ruling.HOLDS, "holds"),
     ],
 )
-def test_v3_wants_equal_weights_after_every_kill(evidence: Evidence, outcome: Outcome, key: str) -> None:
+def test_v3_wants_equal_weights_after_every_kill(evidence: Evidence, outcome: Ruling, key: str) -> None:
     assert says("V3", evidence) == (outcome, key)
 
 
 def test_v3_is_undecided_if_undisturbed_runs_differ() -> None:
     evidence = kills(KILL, again=1.1e-5)
     verdict = claim_module("V3").judge(evidence)
-    assert verdict.outcome is Outcome.UNDECIDED
+    assert verdict.outcome is Ruling.UNDECIDED
     assert "1.1e-05" in catalogue()["V3"].says(verdict).en
-    assert claim_module("V3").judge(kills(KILL, again=1e-5)).outcome is Outcome.HOLDS
+    assert claim_module("V3").judge(kills(KILL, again=1e-5)).outcome is Ruling.HOLDS
 
 
 def test_v3_says_what_became_of_tensorflow() -> None:
@@ -200,7 +200,7 @@ def test_a_journal_without_a_way_back_is_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     folder = tmp_path_factory.mktemp("claims")
     results: dict[str, Any] = {}
 
@@ -211,11 +211,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
     places = [folder / name for name in ("files", "kept", "partial", "log.txt")]
     places[0].mkdir()
-    made = Bench(Effort.TINY, 7, *places, Workspace(folder), shared, dict)
+    made = Workbench(Effort.TINY, 7, *places, Workspace(folder), shared, dict)
     return made
 
 
-def test_two_processes_train_to_the_weights_of_one(bench: Bench, nothing_left: Callable[[], list[str]]) -> None:
+def test_two_processes_train_to_the_weights_of_one(bench: Workbench, nothing_left: Callable[[], list[str]]) -> None:
     evidence = claim_module("S5").measure(bench)
     facts = evidence.facts
     assert set(facts["differences"]) == {"torch", "ddp", "mirrored"}
@@ -227,7 +227,7 @@ def test_two_processes_train_to_the_weights_of_one(bench: Bench, nothing_left: C
     assert nothing_left() == []
 
 
-def test_a_killed_worker_comes_back(bench: Bench, nothing_left: Callable[[], list[str]]) -> None:
+def test_a_killed_worker_comes_back(bench: Workbench, nothing_left: Callable[[], list[str]]) -> None:
     evidence = claim_module("V3").measure(bench)
     (kill,) = evidence.facts["torchrun"]
     assert kill["workers"] == [2, 2]
@@ -236,16 +236,16 @@ def test_a_killed_worker_comes_back(bench: Bench, nothing_left: Callable[[], lis
     worker = evidence.facts["tensorflow"]["worker"]
     assert worker["code"] not in (0, None)
     assert not worker["trained"]
-    assert says("V3", evidence) == (Outcome.HOLDS, "holds-worker")
+    assert says("V3", evidence) == (Ruling.HOLDS, "holds-worker")
     assert nothing_left() == []
 
 
-def test_other_weights_void_the_experiment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(self: Bench, job: Job) -> Any:
+def test_other_weights_void_the_experiment(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: Workbench, job: ChildCall) -> Any:
         difference = 2e-4 if job.request["arm"] == "ddp" else 1e-4
         return type("Result", (), {"value": {"difference": difference, "wall_s": 1.0, "cpu_s": 1.0, "steps": 1}})
 
-    monkeypatch.setattr(Bench, "run", run)
+    monkeypatch.setattr(Workbench, "run", run)
     with pytest.raises(SlipwayError, match=r"did not: \{'ddp': 0.0002\}"):
         parallel.run(replace(bench, partial=bench.folder / "other"))
 

@@ -12,19 +12,19 @@ import pytest
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError
-from pipelines.claims import Evidence, Outcome, Reading, claim_module
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims import ClaimReading, Evidence, Ruling, claim_module
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.ecosystem import hub, lightning, pictures, tfx, triton_kernel
 from pipelines.claims.experiments.environments import Environment
-from pipelines.claims.ledger.running import Running
+from pipelines.claims.ledger.running import ClaimRunner
 from pipelines.claims.ledger.view import line_of
 from pipelines.claims.plots import Bars, Grid
 from pipelines.claims.texts import Text, catalogue
 
-HERE, YES, NO, SOME = Outcome.NOT_HERE, Outcome.HOLDS, Outcome.DOES_NOT_HOLD, Outcome.DEPENDS
+HERE, YES, NO, SOME = Ruling.NOT_HERE, Ruling.HOLDS, Ruling.DOES_NOT_HOLD, Ruling.DEPENDS
 
 
-def says(name: str, facts: dict[str, Any], *readings: Reading) -> tuple[Outcome, str, Text]:
+def says(name: str, facts: dict[str, Any], *readings: ClaimReading) -> tuple[Ruling, str, Text]:
     """The outcome, the key of its sentence, and the sentence, after both languages were filled."""
     verdict = claim_module(name).judge(Evidence(readings, facts))
     text = catalogue()[name].says(verdict)
@@ -42,9 +42,9 @@ GATED = {"sound": True, "out of range": False, "shuffled": False}
 
 @pytest.mark.parametrize(
     ("installs", "outcome", "key"),
-    [(False, HERE, "not-here"), (None, HERE, "not-here-slow"), (True, Outcome.UNDECIDED, "undecided")],
+    [(False, HERE, "not-here"), (None, HERE, "not-here-slow"), (True, Ruling.UNDECIDED, "undecided")],
 )
-def test_e1_says_if_it_installs(installs: bool | None, outcome: Outcome, key: str) -> None:
+def test_e1_says_if_it_installs(installs: bool | None, outcome: Ruling, key: str) -> None:
     pip = {"installs": installs, "reason": "no ml-metadata", "seconds": 9.4}
     facts = {"pip": pip, "pushed": GATED, "requirement": "tfx==1"}
     assert says("E1", facts)[:2] == (outcome, key)
@@ -97,7 +97,7 @@ def test_e1_validates_before_it_pushes(tmp_path: Path) -> None:
     ("unequal", "outcome"),
     [((), YES), (("image",), SOME), (("histogram", "image"), SOME), (("scalars",), NO)],
 )
-def test_e2_wants_equal_values(unequal: tuple[str, ...], outcome: Outcome) -> None:
+def test_e2_wants_equal_values(unequal: tuple[str, ...], outcome: Ruling) -> None:
     equal = {name: name not in unequal for name in ("scalars", "image", "histogram")}
     assert says("E2", {"equal": equal})[0] is outcome
     assert claim_module("E2").plot(Evidence(facts={"equal": equal})) is None
@@ -132,9 +132,9 @@ def test_e3_says_what_the_hub_needs(ways: dict[str, Any], stubs: list[str], key:
     ("bare", "full", "outcome", "key"),
     [(7, 15, YES, "holds"), (8, 16, NO, "does-not-hold"), (8, 15, SOME, "depends"), (7, 16, SOME, "depends-bare")],
 )
-def test_e4_counts_lines(bare: int, full: int, outcome: Outcome, key: str) -> None:
+def test_e4_counts_lines(bare: int, full: int, outcome: Ruling, key: str) -> None:
     lines = {"torch_single": 10, "torch_full": 20, "lightning_bare": bare, "lightning_full": full, "keras_single": 6}
-    readings = (Reading("plain, a step", 90.0, "us"), Reading("lightning adds", 950.4, "us"))
+    readings = (ClaimReading("plain, a step", 90.0, "us"), ClaimReading("lightning adds", 950.4, "us"))
     outcome_found, key_found, text = says("E4", {"lines": lines}, *readings)
     assert (outcome_found, key_found) == (outcome, key)
     assert "950 microseconds" in text.en
@@ -148,13 +148,13 @@ def test_lines_of_code_are_those_that_do_something() -> None:
     assert lightning.code_lines("import a\n") == 0
 
 
-def test_e4_wants_equal_weights(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_e4_wants_equal_weights(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     value = {"difference": 2e-4, "cpu_s": 1.0, "steps": 1}
 
-    def run(self: Bench, job: Job) -> Any:
+    def run(self: Workbench, job: ChildCall) -> Any:
         return type("Result", (), {"value": value})
 
-    monkeypatch.setattr(Bench, "run", run)
+    monkeypatch.setattr(Workbench, "run", run)
     with pytest.raises(SlipwayError, match="with validation"):
         claim_module("E4").measure(replace(bench, partial=bench.folder / "other"))
 
@@ -171,7 +171,7 @@ def test_e4_wants_equal_weights(bench: Bench, monkeypatch: pytest.MonkeyPatch) -
         ({"a": "Error: no", "b": 1.0}, NO, "refused"),
     ],
 )
-def test_e5_wants_equal_answers(ways: dict[str, Any], outcome: Outcome, cell: str) -> None:
+def test_e5_wants_equal_answers(ways: dict[str, Any], outcome: Ruling, cell: str) -> None:
     facts = {"ways": ways, "classes": {"TF": 0, "Flax": 0, "models": 300}, "version": "5"}
     found, _, text = says("E5", facts)
     assert found is outcome
@@ -203,7 +203,7 @@ def levels(bilinear: float, bicubic: float) -> dict[str, list[float]]:
         (levels(3, 3), 1.1e-5, NO),
     ],
 )
-def test_e6_compares_levels(found: dict[str, list[float]], normalised: float, outcome: Outcome) -> None:
+def test_e6_compares_levels(found: dict[str, list[float]], normalised: float, outcome: Ruling) -> None:
     facts = {"levels": found, "normalised": normalised, "labels": None, "pictures": 11}
     assert says("E6", facts)[0] is outcome
     facts["levels"] = {**found, "default, TensorFlow and torchvision": [16.0, 9.0]}
@@ -228,20 +228,20 @@ def test_p5_shows_the_language_only(exact: bool, key: str) -> None:
     assert claim_module("P5").plot(Evidence(facts=facts)) is None
 
 
-def test_p5_downloads_nothing_for_a_test(bench: Bench) -> None:
+def test_p5_downloads_nothing_for_a_test(bench: Workbench) -> None:
     evidence = claim_module("P5").measure(bench)
     assert says("P5", dict(evidence.facts))[:2] == (HERE, "not-here")
     assert not list(bench.kept.glob("triton*"))
 
 
-def test_p5_runs_the_kernel_where_it_is_asked_to(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Job] = []
+def test_p5_runs_the_kernel_where_it_is_asked_to(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ChildCall] = []
 
-    def run(self: Bench, job: Job) -> Any:
+    def run(self: Workbench, job: ChildCall) -> Any:
         asked.append(job)
         return type("Result", (), {"value": {"exact": True, "version": "3", "cuda": False}})
 
-    monkeypatch.setattr(Bench, "run", run)
+    monkeypatch.setattr(Workbench, "run", run)
     claim_module("P5").measure(replace(bench, effort=Effort.QUICK))
     assert [(one.function.rpartition(":")[2], one.environment) for one in asked] == [("add", triton_kernel.ENVIRONMENT)]
 
@@ -250,11 +250,11 @@ def test_p5_runs_the_kernel_where_it_is_asked_to(bench: Bench, monkeypatch: pyte
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     folder = tmp_path_factory.mktemp("claims")
     places = [folder / name for name in ("files", "kept", "partial", "log.txt")]
     places[0].mkdir()
-    return Bench(Effort.TINY, 7, *places, Workspace(folder), {}.__getitem__, dict)
+    return Workbench(Effort.TINY, 7, *places, Workspace(folder), {}.__getitem__, dict)
 
 
 def test_an_environment_that_cannot_be_made_is_not_testable_here(
@@ -262,7 +262,7 @@ def test_an_environment_that_cannot_be_made_is_not_testable_here(
 ) -> None:
     nothing = Environment("made-up", (str(tmp_path / "nothing-1.0-py3-none-any.whl"),))
     monkeypatch.setattr(hub, "ENVIRONMENT", nothing)
-    running = Running(Workspace(tmp_path), Effort.TINY, 1, dict)
+    running = ClaimRunner(Workspace(tmp_path), Effort.TINY, 1, dict)
     (entry,) = running.measure(["E3"])
     assert entry.verdict.outcome is HERE
     assert entry.reason is not None
@@ -272,18 +272,18 @@ def test_an_environment_that_cannot_be_made_is_not_testable_here(
     assert said.en.startswith("Not testable here: the environment made-up could not be made")
 
 
-def test_tensorboard_gives_out_the_same_values(bench: Bench) -> None:
+def test_tensorboard_gives_out_the_same_values(bench: Workbench) -> None:
     evidence = claim_module("E2").measure(bench)
     assert evidence.facts["equal"] == {"scalars": True, "image": True, "histogram": True}
 
 
-def test_a_module_loads_with_the_hub_and_without(bench: Bench) -> None:
+def test_a_module_loads_with_the_hub_and_without(bench: Workbench) -> None:
     evidence = claim_module("E3").measure(bench)
     assert max(evidence.facts["ways"].values()) <= 1e-5
     says("E3", dict(evidence.facts))
 
 
-def test_lightning_trains_to_the_same_weights(bench: Bench, nothing_left: Callable[[], list[str]]) -> None:
+def test_lightning_trains_to_the_same_weights(bench: Workbench, nothing_left: Callable[[], list[str]]) -> None:
     evidence = claim_module("E4").measure(bench)
     assert max(evidence.facts["differences"].values()) <= 1e-4
     assert evidence.reading("lightning adds").value > 0
@@ -291,7 +291,7 @@ def test_lightning_trains_to_the_same_weights(bench: Bench, nothing_left: Callab
     assert nothing_left() == []
 
 
-def test_a_bert_leaves_pytorch(bench: Bench) -> None:
+def test_a_bert_leaves_pytorch(bench: Workbench) -> None:
     evidence = claim_module("E5").measure(bench)
     assert says("E5", dict(evidence.facts))[0] is YES
     assert evidence.facts["classes"]["TF"] == 0
@@ -299,7 +299,7 @@ def test_a_bert_leaves_pytorch(bench: Bench) -> None:
     assert any("torch.jit.trace" in text for text in evidence.warnings)
 
 
-def test_resizing_is_decided_by_antialiasing(bench: Bench) -> None:
+def test_resizing_is_decided_by_antialiasing(bench: Workbench) -> None:
     evidence = claim_module("E6").measure(bench)
     levels = {pair: largest for pair, (largest, _) in evidence.facts["levels"].items()}
     assert levels["bilinear, TensorFlow and torchvision, both antialias"] < 8

@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parent))
 from deployed import bench_of, run_of, said
 
 from pipelines.base.errors import NotPossible
-from pipelines.claims import Evidence, Outcome, claim_module
+from pipelines.claims import Evidence, Ruling, claim_module
 from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.h1 import LEAST, MOST
 from pipelines.claims.s6 import SLOWER
@@ -30,7 +30,7 @@ def measured(name: str, folder: Path, *reports: Report, exports: object = EXPORT
     return found
 
 
-def judged(name: str, evidence: Evidence, outcome: Outcome, words: str | None = None) -> str:
+def judged(name: str, evidence: Evidence, outcome: Ruling, words: str | None = None) -> str:
     module = claim_module(name)
     if evidence.facts:
         module.plot(evidence)
@@ -41,7 +41,7 @@ def judged(name: str, evidence: Evidence, outcome: Outcome, words: str | None = 
 def test_without_evidence_a_claim_is_undecided(name: str) -> None:
     module = claim_module(name)
     assert module.CLAIM.reads_runs
-    said(name, module.judge(Evidence()), Outcome.UNDECIDED)
+    said(name, module.judge(Evidence()), Ruling.UNDECIDED)
 
 
 def test_an_artifact_that_answers_wrongly_over_the_wire_is_not_ok() -> None:
@@ -68,11 +68,11 @@ def test_the_words_of_the_grid(word: str, expected: str) -> None:
 
 def test_s1_two_links_of_three_are_shown_until_there_is_a_path_for_js(tmp_path: Path) -> None:
     evidence = measured("S1", tmp_path, run_of(), run_of({"litert:int8": "wrong"}))
-    text = judged("S1", evidence, Outcome.DEPENDS, "two-of-three")
+    text = judged("S1", evidence, Ruling.DEPENDS, "two-of-three")
     assert "all 2 models, with 5 of 6 variants" in text
     links = dict(evidence.facts["links"])
     links["JS"] = {model: {"tfjs:fp32": "ok"} for model in evidence.facts["models"]}
-    judged("S1", Evidence(facts={**evidence.facts, "links": links}), Outcome.HOLDS)
+    judged("S1", Evidence(facts={**evidence.facts, "links": links}), Ruling.HOLDS)
     grid = claim_module("S1").plot(evidence)
     assert grid is not None
     assert grid.kind == "grid"
@@ -80,9 +80,9 @@ def test_s1_two_links_of_three_are_shown_until_there_is_a_path_for_js(tmp_path: 
 
 def test_s1_a_link_that_takes_some_models_or_none(tmp_path: Path) -> None:
     broken = run_of({"tf-serving:fp32": "failed"})
-    judged("S1", measured("S1", tmp_path, run_of(), broken), Outcome.DEPENDS, "depends")
-    judged("S1", measured("S1", tmp_path, broken, broken), Outcome.DOES_NOT_HOLD)
-    judged("S1", measured("S1", tmp_path, run_of(leave_out=("tf-serving:fp32",))), Outcome.UNDECIDED)
+    judged("S1", measured("S1", tmp_path, run_of(), broken), Ruling.DEPENDS, "depends")
+    judged("S1", measured("S1", tmp_path, broken, broken), Ruling.DOES_NOT_HOLD)
+    judged("S1", measured("S1", tmp_path, run_of(leave_out=("tf-serving:fp32",))), Ruling.UNDECIDED)
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +97,18 @@ def test_s2_meets_the_deprecation_of_torchscript(maturity: Evidence) -> None:
 
 
 def test_s2_both_halves_of_maturity(maturity: Evidence) -> None:
-    judged("S2", maturity, Outcome.DEPENDS, "less-maintained")  # all pass, half rests on what is not maintained
-    judged("S2", maturity_of(maturity, states={}), Outcome.DOES_NOT_HOLD, "does-not-hold")
+    judged("S2", maturity, Ruling.DEPENDS, "less-maintained")  # all pass, half rests on what is not maintained
+    judged("S2", maturity_of(maturity, states={}), Ruling.DOES_NOT_HOLD, "does-not-hold")
     fewer = {"executorch:fp32": "failed"}
-    judged("S2", maturity_of(maturity, fewer), Outcome.HOLDS, "holds")  # 7 of 8 against 3 of 3: 12 points
-    judged("S2", maturity_of(maturity, fewer, states={}), Outcome.DEPENDS, "fewer-pass")
+    judged("S2", maturity_of(maturity, fewer), Ruling.HOLDS, "holds")  # 7 of 8 against 3 of 3: 12 points
+    judged("S2", maturity_of(maturity, fewer, states={}), Ruling.DEPENDS, "fewer-pass")
 
 
 def test_s2_a_way_that_does_not_take_every_model_is_none(maturity: Evidence) -> None:
     lost = dict.fromkeys(("torchscript:traced", "torchserve:torchscript"), "failed")
-    judged("S2", maturity_of(maturity, lost), Outcome.DOES_NOT_HOLD, "no-way")
+    judged("S2", maturity_of(maturity, lost), Ruling.DOES_NOT_HOLD, "no-way")
     one_left = {"torchscript:traced": "failed"}
-    judged("S2", maturity_of(maturity, one_left), Outcome.HOLDS)
+    judged("S2", maturity_of(maturity, one_left), Ruling.HOLDS)
 
 
 def maturity_of(evidence: Evidence, words: dict[str, str] | None = None, **facts: object) -> Evidence:
@@ -125,12 +125,12 @@ def maturity_of(evidence: Evidence, words: dict[str, str] | None = None, **facts
 @pytest.mark.parametrize(
     ("seconds", "outcome", "words"),
     [
-        (14.0, Outcome.HOLDS, "holds"),  # 14 + 2.4 over 5 + 2.4
-        (8.0, Outcome.DEPENDS, "both"),
-        (1.0, Outcome.DOES_NOT_HOLD, "does-not-hold"),
+        (14.0, Ruling.HOLDS, "holds"),  # 14 + 2.4 over 5 + 2.4
+        (8.0, Ruling.DEPENDS, "both"),
+        (1.0, Ruling.DOES_NOT_HOLD, "does-not-hold"),
     ],
 )
-def test_s3_the_ways_to_the_first_served_answer(tmp_path: Path, seconds: float, outcome: Outcome, words: str) -> None:
+def test_s3_the_ways_to_the_first_served_answer(tmp_path: Path, seconds: float, outcome: Ruling, words: str) -> None:
     evidence = measured("S3", tmp_path, run_of(packaging_s={"tf-serving:fp32": seconds}))
     assert evidence.readings[0].raw == ((pytest.approx(seconds + 2.4), pytest.approx(7.4)),)
     text = judged("S3", evidence, outcome, words)
@@ -149,12 +149,12 @@ RIVALS = ("executorch:fp32", "onnxruntime:pytorch")
 @pytest.mark.parametrize(
     ("ratios", "outcome"),
     [
-        ((SLOWER + 0.01, SLOWER + 0.01), Outcome.HOLDS),
-        ((SLOWER + 0.01, SLOWER - 0.01), Outcome.DEPENDS),
-        ((SLOWER - 0.01, 0.5), Outcome.DOES_NOT_HOLD),
+        ((SLOWER + 0.01, SLOWER + 0.01), Ruling.HOLDS),
+        ((SLOWER + 0.01, SLOWER - 0.01), Ruling.DEPENDS),
+        ((SLOWER - 0.01, 0.5), Ruling.DOES_NOT_HOLD),
     ],
 )
-def test_s6_rivals_behind_or_not(tmp_path: Path, ratios: tuple[float, float], outcome: Outcome) -> None:
+def test_s6_rivals_behind_or_not(tmp_path: Path, ratios: tuple[float, float], outcome: Ruling) -> None:
     evidence = measured("S6", tmp_path, run_of(cpu_ms=dict(zip(RIVALS, ratios, strict=True))))
     judged("S6", evidence, outcome)
     assert evidence.reading("model0: CPU time of ExecuTorch over LiteRT's").value == pytest.approx(ratios[0])
@@ -163,9 +163,9 @@ def test_s6_rivals_behind_or_not(tmp_path: Path, ratios: tuple[float, float], ou
 
 def test_s6_a_rival_that_takes_fewer_models_is_behind(tmp_path: Path) -> None:
     lost = run_of(dict.fromkeys(RIVALS, "failed"))
-    judged("S6", measured("S6", tmp_path, run_of(), lost), Outcome.HOLDS)
-    judged("S6", measured("S6", tmp_path, lost), Outcome.HOLDS)  # they take none: there is no time to compare
-    judged("S6", measured("S6", tmp_path, run_of({"litert:fp32": "failed"})), Outcome.UNDECIDED)
+    judged("S6", measured("S6", tmp_path, run_of(), lost), Ruling.HOLDS)
+    judged("S6", measured("S6", tmp_path, lost), Ruling.HOLDS)  # they take none: there is no time to compare
+    judged("S6", measured("S6", tmp_path, run_of({"litert:fp32": "failed"})), Ruling.UNDECIDED)
 
 
 def cells(tensorflow: int, pytorch: int, tie: int = 3) -> Evidence:
@@ -175,11 +175,11 @@ def cells(tensorflow: int, pytorch: int, tie: int = 3) -> Evidence:
 
 def test_h1_on_both_sides_of_two_thirds() -> None:
     assert pytest.approx(2 / 3) == MOST
-    judged("H1", cells(6, 3), Outcome.HOLDS)
-    judged("H1", cells(5, 4), Outcome.DEPENDS)
-    judged("H1", cells(4, 5), Outcome.DEPENDS)
-    judged("H1", cells(3, 6), Outcome.DOES_NOT_HOLD)
-    judged("H1", cells(LEAST - 1, 0), Outcome.UNDECIDED)
+    judged("H1", cells(6, 3), Ruling.HOLDS)
+    judged("H1", cells(5, 4), Ruling.DEPENDS)
+    judged("H1", cells(4, 5), Ruling.DEPENDS)
+    judged("H1", cells(3, 6), Ruling.DOES_NOT_HOLD)
+    judged("H1", cells(LEAST - 1, 0), Ruling.UNDECIDED)
 
 
 def test_h1_asks_a_run(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_h1_the_best_of_few_undisturbed_rows_wins_nothing(tmp_path: Path) -> Non
 
 def test_h5_a_target_that_only_a_beta_reaches_is_open(tmp_path: Path) -> None:
     evidence = measured("H5", tmp_path, run_of())
-    assert "for 1 of 3 targets" in judged("H5", evidence, Outcome.HOLDS)
+    assert "for 1 of 3 targets" in judged("H5", evidence, Ruling.HOLDS)
     device = {"litert-torch": {"takes_all": True, "states": []}}
     whole = {**evidence.facts, "targets": {**evidence.facts["targets"], "a device": device}}
-    judged("H5", Evidence(facts=whole), Outcome.DOES_NOT_HOLD)
-    judged("H5", Evidence(facts={**whole, "exported": {"two": "refused", "lstm": "ok"}}), Outcome.DEPENDS)
+    judged("H5", Evidence(facts=whole), Ruling.DOES_NOT_HOLD)
+    judged("H5", Evidence(facts={**whole, "exported": {"two": "refused", "lstm": "ok"}}), Ruling.DEPENDS)

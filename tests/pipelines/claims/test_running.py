@@ -1,4 +1,4 @@
-"""Running claims: what is kept, what is measured again, and what a failure costs."""
+"""ClaimRunner claims: what is kept, what is measured again, and what a failure costs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
-from pipelines.claims import CLAIMS, Claim, Evidence, Outcome, Reading, Verdict, claim_module
-from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims import CLAIMS, Claim, ClaimReading, Evidence, Ruling, Verdict, claim_module
+from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.ledger import entries
-from pipelines.claims.ledger.running import Running, chosen
+from pipelines.claims.ledger.running import ClaimRunner, chosen
 from pipelines.claims.ledger.view import line_of, lines
 
-Measure = Callable[[Bench], Evidence]
+Measure = Callable[[Workbench], Evidence]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def claim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Measure]
         module = importlib.import_module("made_up_claim")
         module.CLAIM = Claim(id="D5", sections=(1,), kind="partly", **about)  # type: ignore[attr-defined, arg-type]
         module.measure = measure  # type: ignore[attr-defined]
-        module.judge = lambda evidence: Verdict(Outcome.NOT_HERE, number=str(len(evidence.readings)))  # type: ignore[attr-defined]
+        module.judge = lambda evidence: Verdict(Ruling.NOT_HERE, number=str(len(evidence.readings)))  # type: ignore[attr-defined]
         module.plot = lambda _: None  # type: ignore[attr-defined]
         return module
 
@@ -48,20 +48,20 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def run(workspace: Workspace, effort: Effort = Effort.QUICK, *, again: bool = False) -> entries.Entry:
-    (entry,) = Running(workspace, effort, 1, dict, again=again).measure(["D5"])
+    (entry,) = ClaimRunner(workspace, effort, 1, dict, again=again).measure(["D5"])
     return entry
 
 
-def counted(calls: list[Bench]) -> Measure:
-    def measure(bench: Bench) -> Evidence:
+def counted(calls: list[Workbench]) -> Measure:
+    def measure(bench: Workbench) -> Evidence:
         calls.append(bench)
-        return Evidence((Reading("r", 1.0),), {"a": 1})
+        return Evidence((ClaimReading("r", 1.0),), {"a": 1})
 
     return measure
 
 
 def test_what_is_up_to_date_is_not_measured_again(claim: Callable[..., ModuleType], workspace: Workspace) -> None:
-    calls: list[Bench] = []
+    calls: list[Workbench] = []
     module = claim(counted(calls))
     first = run(workspace)
     assert run(workspace) == first
@@ -78,7 +78,7 @@ def test_what_is_up_to_date_is_not_measured_again(claim: Callable[..., ModuleTyp
 
 
 def test_a_claim_that_reads_runs_is_read_anew(claim: Callable[..., ModuleType], workspace: Workspace) -> None:
-    calls: list[Bench] = []
+    calls: list[Workbench] = []
     claim(counted(calls), reads_runs=True)
     run(workspace)
     run(workspace)
@@ -88,24 +88,24 @@ def test_a_claim_that_reads_runs_is_read_anew(claim: Callable[..., ModuleType], 
 @pytest.mark.parametrize(
     ("error", "outcome", "failed"),
     [
-        (MissingExtra("no such library. This brings it: make setup"), Outcome.NOT_HERE, False),
-        (SlipwayError("the outputs differ"), Outcome.UNDECIDED, True),
-        (ZeroDivisionError("division by zero"), Outcome.UNDECIDED, True),
+        (MissingExtra("no such library. This brings it: make setup"), Ruling.NOT_HERE, False),
+        (SlipwayError("the outputs differ"), Ruling.UNDECIDED, True),
+        (ZeroDivisionError("division by zero"), Ruling.UNDECIDED, True),
     ],
 )
 def test_a_failure_is_the_verdict_and_no_old_result_stands_in_for_it(
-    claim: Callable[..., ModuleType], workspace: Workspace, error: Exception, outcome: Outcome, failed: bool
+    claim: Callable[..., ModuleType], workspace: Workspace, error: Exception, outcome: Ruling, failed: bool
 ) -> None:
     claim(counted([]))
     run(workspace)
 
-    def measure(bench: Bench) -> Evidence:
+    def measure(bench: Workbench) -> Evidence:
         raise error
 
     claim(measure)
     entry = run(workspace, again=True)
     assert (entry.verdict.outcome, entry.evidence.readings) == (outcome, ())
-    line = line_of(Running(workspace, Effort.QUICK, 1, dict).ledger, "D5")
+    line = line_of(ClaimRunner(workspace, Effort.QUICK, 1, dict).ledger, "D5")
     assert line.outcome is outcome
     assert (line.failed is not None) is failed
     assert line.says is not None
@@ -116,10 +116,10 @@ def test_a_failure_is_the_verdict_and_no_old_result_stands_in_for_it(
 def test_a_void_session_leaves_the_last_sound_result(claim: Callable[..., ModuleType], workspace: Workspace) -> None:
     claim(counted([]))
     sound = run(workspace)
-    claim(lambda _: Evidence(controls=(Reading("torch to itself", 1.3, "x", 1.2, 1.4),)))
+    claim(lambda _: Evidence(controls=(ClaimReading("torch to itself", 1.3, "x", 1.2, 1.4),)))
     entry = run(workspace, again=True)
     assert entry.void == "a thing compared with itself was not equal: torch to itself is 1.30"
-    ledger = Running(workspace, Effort.QUICK, 1, dict).ledger
+    ledger = ClaimRunner(workspace, Effort.QUICK, 1, dict).ledger
     line = line_of(ledger, "D5")
     assert (line.outcome, line.number, line.void) == (sound.verdict.outcome, "1", entry.void)
     kept = ledger.kept("D5")
@@ -131,16 +131,16 @@ def test_a_void_session_leaves_the_last_sound_result(claim: Callable[..., Module
 def test_a_void_session_without_a_sound_one_is_undecided(
     claim: Callable[..., ModuleType], workspace: Workspace
 ) -> None:
-    claim(lambda _: Evidence(controls=(Reading("x to x", 0.7, "x", 0.6, 0.8),)))
+    claim(lambda _: Evidence(controls=(ClaimReading("x to x", 0.7, "x", 0.6, 0.8),)))
     run(workspace)
-    line = line_of(Running(workspace, Effort.QUICK, 1, dict).ledger, "D5")
-    assert line.outcome is Outcome.UNDECIDED
+    line = line_of(ClaimRunner(workspace, Effort.QUICK, 1, dict).ledger, "D5")
+    assert line.outcome is Ruling.UNDECIDED
     assert line.says is not None
     assert "x to x" in line.says.en
 
 
 def test_an_interrupt_keeps_what_is_done(claim: Callable[..., ModuleType], workspace: Workspace) -> None:
-    def measure(bench: Bench) -> Evidence:
+    def measure(bench: Workbench) -> Evidence:
         bench.partial.mkdir(parents=True)
         (bench.partial / "rounds.jsonl").write_text("[]\n")
         raise KeyboardInterrupt
@@ -150,7 +150,7 @@ def test_an_interrupt_keeps_what_is_done(claim: Callable[..., ModuleType], works
         run(workspace)
     seen: list[bool] = []
 
-    def resumed(bench: Bench) -> Evidence:
+    def resumed(bench: Workbench) -> Evidence:
         seen.append((bench.partial / "rounds.jsonl").exists())
         return Evidence()
 
@@ -168,7 +168,7 @@ def test_an_experiment_that_claims_share_is_measured_once(
     (tmp_path / "made_up_experiment.py").write_text("REQUIRES = ()\nSOURCES = ()\n")
     shared = importlib.import_module("made_up_experiment")
 
-    def experiment(bench: Bench) -> Mapping[str, int]:
+    def experiment(bench: Workbench) -> Mapping[str, int]:
         runs.append(bench.seed)
         return {"value": len(runs)}
 
@@ -177,7 +177,7 @@ def test_an_experiment_that_claims_share_is_measured_once(
         monkeypatch.setattr(module, "experiment", lambda _: shared)
     seen: list[int] = []
 
-    def measure(bench: Bench) -> Evidence:
+    def measure(bench: Workbench) -> Evidence:
         seen.extend((bench.shared("made_up")["value"], bench.shared("made_up")["value"]))
         return Evidence()
 
@@ -190,7 +190,7 @@ def test_an_experiment_that_claims_share_is_measured_once(
 def test_a_damaged_entry_counts_as_none(claim: Callable[..., ModuleType], workspace: Workspace) -> None:
     claim(counted([]))
     run(workspace)
-    ledger = Running(workspace, Effort.QUICK, 1, dict).ledger
+    ledger = ClaimRunner(workspace, Effort.QUICK, 1, dict).ledger
     for name in ("newest", "sound"):
         path = ledger.folder / "D5" / f"{name}.json"
         path.write_text(path.read_text()[:-20])
@@ -208,7 +208,7 @@ def test_an_entry_is_plain_json(claim: Callable[..., ModuleType], workspace: Wor
 
 def test_every_claim_is_there_in_the_order_of_the_article(workspace: Workspace) -> None:
     assert len(CLAIMS) == 40
-    assert [line.id for line in lines(Running(workspace, Effort.QUICK, 1, dict).ledger)] == list(CLAIMS)
+    assert [line.id for line in lines(ClaimRunner(workspace, Effort.QUICK, 1, dict).ledger)] == list(CLAIMS)
     for name in CLAIMS:
         assert claim_module(name).CLAIM.id == name
         assert claim_module(name.lower()) is claim_module(name)

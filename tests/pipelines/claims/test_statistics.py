@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pipelines.claims import Outcome, Reading
+from pipelines.claims import ClaimReading, Ruling
 from pipelines.claims.experiments.statistics import (
     EFFECT,
     ERROR,
@@ -73,8 +73,8 @@ def test_a_median_needs_values() -> None:
         median("m", [], "MB")
 
 
-def reading(low: float, high: float) -> Reading:
-    return Reading("r", math.sqrt(low * high), "x", low, high, 0.93)
+def reading(low: float, high: float) -> ClaimReading:
+    return ClaimReading("r", math.sqrt(low * high), "x", low, high, 0.93)
 
 
 @pytest.mark.parametrize(
@@ -100,22 +100,22 @@ BELOW, EQUAL, WIDE = reading(0.5, 0.8), reading(0.95, 1.05), reading(0.5, 1.5)
 @pytest.mark.parametrize(
     ("readings", "outcome"),
     [
-        ([BELOW, BELOW], Outcome.HOLDS),
-        ([EQUAL, EQUAL], Outcome.DOES_NOT_HOLD),
-        ([BELOW, EQUAL], Outcome.DEPENDS),
-        ([BELOW, EQUAL, WIDE], Outcome.DEPENDS),
-        ([BELOW, WIDE], Outcome.UNDECIDED),
-        ([EQUAL, WIDE], Outcome.UNDECIDED),
-        ([], Outcome.UNDECIDED),
+        ([BELOW, BELOW], Ruling.HOLDS),
+        ([EQUAL, EQUAL], Ruling.DOES_NOT_HOLD),
+        ([BELOW, EQUAL], Ruling.DEPENDS),
+        ([BELOW, EQUAL, WIDE], Ruling.DEPENDS),
+        ([BELOW, WIDE], Ruling.UNDECIDED),
+        ([EQUAL, WIDE], Ruling.UNDECIDED),
+        ([], Ruling.UNDECIDED),
     ],
 )
-def test_the_rule(readings: Sequence[Reading], outcome: Outcome) -> None:
+def test_the_rule(readings: Sequence[ClaimReading], outcome: Ruling) -> None:
     assert rule(readings, "below") is outcome
 
 
 def test_equal_things_are_hardly_ever_called_different() -> None:
     draw = np.random.default_rng(5)
-    wrong = sum(rule([ratio("r", drawn(1.0, 8, draw))], "below") is Outcome.HOLDS for _ in range(TRIALS))
+    wrong = sum(rule([ratio("r", drawn(1.0, 8, draw))], "below") is Ruling.HOLDS for _ in range(TRIALS))
     assert wrong / TRIALS < 0.01
 
 
@@ -124,8 +124,8 @@ def test_a_control_that_is_off_is_seen() -> None:
     assert not off(reading(0.9, 1.2))  # wide, but 1 is in it
     assert off(reading(1.06, 1.09))
     assert off(reading(0.90, 0.94))
-    assert off(Reading("aa", 1 + EFFECT + 0.01))
-    assert not off(Reading("aa", 1.02))
+    assert off(ClaimReading("aa", 1 + EFFECT + 0.01))
+    assert not off(ClaimReading("aa", 1.02))
 
 
 def test_the_sign_of_a_slope() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError
-from pipelines.claims import Evidence, Outcome, Reading, Verdict, claim_module
+from pipelines.claims import ClaimReading, Evidence, Ruling, Verdict, claim_module
 from pipelines.claims.experiments import memory, steps
-from pipelines.claims.experiments.bench import Bench, Effort
+from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.experiments.nets import readings, shapes
 from pipelines.claims.experiments.statistics import EFFECT
 from pipelines.claims.texts import catalogue
@@ -22,12 +22,12 @@ ROUNDS = 8
 EQUAL = {"first": 0.0, "warm": 0.0, "answers": 0.0}
 
 
-def reading(name: str, value: float, spread: float = 0.01) -> Reading:
+def reading(name: str, value: float, spread: float = 0.01) -> ClaimReading:
     """A ratio whose interval is narrow, or spans as much as ``spread``."""
-    return Reading(name, value, "x", value * (1 - spread), value * (1 + spread), 0.99, ((value, 1.0),) * ROUNDS)
+    return ClaimReading(name, value, "x", value * (1 - spread), value * (1 + spread), 0.99, ((value, 1.0),) * ROUNDS)
 
 
-def some(above: str, below: str, *values: float, cells: Sequence[str] = ("train a", "infer1 b")) -> list[Reading]:
+def some(above: str, below: str, *values: float, cells: Sequence[str] = ("train a", "infer1 b")) -> list[ClaimReading]:
     return [reading(f"{above}/{below} {cell}", value) for cell, value in zip(cells, values, strict=False)]
 
 
@@ -45,14 +45,14 @@ def judged(claim: str, evidence: Evidence) -> Verdict:
 @pytest.mark.parametrize(
     ("graph", "saved", "outcome"),
     [
-        ((0.1, 0.4), (0.1, LOW * 0.98), Outcome.HOLDS),
-        ((0.1, 0.4), (0.1, LOW * 1.02), Outcome.DEPENDS),
-        ((LOW * 1.02, 1.2), (1.0, 1.0), Outcome.DOES_NOT_HOLD),
-        ((0.1, 0.4), (0.1, LOW), Outcome.UNDECIDED),
+        ((0.1, 0.4), (0.1, LOW * 0.98), Ruling.HOLDS),
+        ((0.1, 0.4), (0.1, LOW * 1.02), Ruling.DEPENDS),
+        ((LOW * 1.02, 1.2), (1.0, 1.0), Ruling.DOES_NOT_HOLD),
+        ((0.1, 0.4), (0.1, LOW), Ruling.UNDECIDED),
     ],
 )
 def test_d1_wants_graph_and_saved_model_faster_everywhere(
-    graph: tuple[float, float], saved: tuple[float, float], outcome: Outcome
+    graph: tuple[float, float], saved: tuple[float, float], outcome: Ruling
 ) -> None:
     found = [*some("tf-function", "tf-eager", *graph), *some("saved", "tf-eager", *saved)]
     verdict = judged("D1", Evidence((*found, *some("predict", "tf-eager", 4.0, 3.0))))
@@ -62,7 +62,7 @@ def test_d1_wants_graph_and_saved_model_faster_everywhere(
 
 def compiled(plain: Sequence[float], equal: Sequence[float], breaks: int = 0) -> Evidence:
     found = [*some("torch-compile", "torch-eager", *plain), *some("torch-compile", "torch-channels-last", *equal)]
-    found.append(Reading("break-even a", 900, "steps", 800, 1000))
+    found.append(ClaimReading("break-even a", 900, "steps", 800, 1000))
     return Evidence(tuple(found), {"graph breaks": breaks, "no break-even": ["b"]})
 
 
@@ -120,20 +120,20 @@ def test_p1_compares_with_the_layout_of_tensorflow_where_a_network_has_one() -> 
     """The transformer has no layout: its comparison with PyTorch as it comes counts. A CNN's does not."""
     evidence = sizes((0.2, 0.3), (0.8, 0.8), (0.0, 0.0))
     slower = reading("tf-function/torch-eager train transformer", 1.0)
-    assert judged("P1", evidence).outcome is Outcome.HOLDS
-    assert judged("P1", Evidence((*evidence.readings, slower), evidence.facts)).outcome is Outcome.DEPENDS
+    assert judged("P1", evidence).outcome is Ruling.HOLDS
+    assert judged("P1", Evidence((*evidence.readings, slower), evidence.facts)).outcome is Ruling.DEPENDS
 
 
 @pytest.mark.parametrize(
     ("values", "outcome"),
     [
-        ((0.5, LOW * 0.98), Outcome.HOLDS),
-        ((0.5, LOW * 1.02), Outcome.DEPENDS),
-        ((0.5, LOW), Outcome.UNDECIDED),
-        ((LOW * 1.02, 7.0), Outcome.NOT_HERE),
+        ((0.5, LOW * 0.98), Ruling.HOLDS),
+        ((0.5, LOW * 1.02), Ruling.DEPENDS),
+        ((0.5, LOW), Ruling.UNDECIDED),
+        ((LOW * 1.02, 7.0), Ruling.NOT_HERE),
     ],
 )
-def test_p2_is_not_refuted_on_a_processor(values: tuple[float, float], outcome: Outcome) -> None:
+def test_p2_is_not_refuted_on_a_processor(values: tuple[float, float], outcome: Ruling) -> None:
     assert judged("P2", Evidence(tuple(some("tf-xla", "tf-function", *values)))).outcome is outcome
 
 
@@ -167,10 +167,10 @@ def test_p3_wants_pytorch_slower_with_either_layout_and_compiling_faster(evidenc
 def memories(saves: Sequence[float], costs: Sequence[float], helps: Sequence[float]) -> Evidence:
     columns = {"tf-function/tf-eager": saves, "tf-function/torch-eager": costs, "torch-aot/torch-eager": helps}
     found = [
-        Reading(name, float(np.median(values)), "x", raw=tuple((value, 1.0) for value in values))
+        ClaimReading(name, float(np.median(values)), "x", raw=tuple((value, 1.0) for value in values))
         for name, values in columns.items()
     ]
-    return Evidence((*found, Reading("tf-eager", 0.5, "MB a row")))
+    return Evidence((*found, ClaimReading("tf-eager", 0.5, "MB a row")))
 
 
 SAVED, JUST, NOT = (0.5, 0.6, 0.89), (0.5, 0.6, 0.91), (0.91, 1.2, 1.0)
@@ -179,16 +179,16 @@ SAVED, JUST, NOT = (0.5, 0.6, 0.89), (0.5, 0.6, 0.91), (0.91, 1.2, 1.0)
 @pytest.mark.parametrize(
     ("evidence", "outcome", "number"),
     [
-        (memories(SAVED, SAVED, SAVED), Outcome.HOLDS, "3 of 3"),
-        (memories(SAVED, SAVED, NOT), Outcome.DEPENDS, "2 of 3"),
-        (memories(SAVED, JUST, NOT), Outcome.DEPENDS, "1 of 3"),
-        (memories(SAVED, SAVED, JUST), Outcome.UNDECIDED, "2 of 3"),
-        (memories(SAVED, SAVED, SAVED[:2]), Outcome.UNDECIDED, "2 of 3"),
-        (memories(NOT, NOT, NOT), Outcome.DOES_NOT_HOLD, "0 of 3"),
-        (Evidence(), Outcome.UNDECIDED, "0 of 3"),
+        (memories(SAVED, SAVED, SAVED), Ruling.HOLDS, "3 of 3"),
+        (memories(SAVED, SAVED, NOT), Ruling.DEPENDS, "2 of 3"),
+        (memories(SAVED, JUST, NOT), Ruling.DEPENDS, "1 of 3"),
+        (memories(SAVED, SAVED, JUST), Ruling.UNDECIDED, "2 of 3"),
+        (memories(SAVED, SAVED, SAVED[:2]), Ruling.UNDECIDED, "2 of 3"),
+        (memories(NOT, NOT, NOT), Ruling.DOES_NOT_HOLD, "0 of 3"),
+        (Evidence(), Ruling.UNDECIDED, "0 of 3"),
     ],
 )
-def test_p4_wants_a_saving_in_each_of_three_runs(evidence: Evidence, outcome: Outcome, number: str) -> None:
+def test_p4_wants_a_saving_in_each_of_three_runs(evidence: Evidence, outcome: Ruling, number: str) -> None:
     verdict = judged("P4", evidence)
     assert (verdict.outcome, verdict.number) == (outcome, number)
 
@@ -218,11 +218,11 @@ def test_h3_wants_both_modes_and_the_frameworks_nearer(evidence: Evidence, key: 
 
 
 @pytest.fixture(scope="module")
-def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Bench]:
+def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Workbench]:
     folder = tmp_path_factory.mktemp("bench")
 
-    def make(shared: Any = None) -> Bench:
-        return Bench(
+    def make(shared: Any = None) -> Workbench:
+        return Workbench(
             effort=Effort.TINY,
             seed=7,
             folder=folder,
@@ -238,7 +238,7 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Benc
 
 
 @pytest.fixture(scope="module")
-def matrix(make_bench: Callable[[Any], Bench]) -> dict[str, Any]:
+def matrix(make_bench: Callable[[Any], Workbench]) -> dict[str, Any]:
     return steps.run(make_bench(None))
 
 
@@ -259,11 +259,11 @@ def test_the_arms_train_alike_and_are_timed(matrix: dict[str, Any]) -> None:
 
 @pytest.mark.compiler
 @pytest.mark.parametrize("claim", ["D1", "D3", "P1", "P2", "P3", "H3"])
-def test_a_claim_reads_the_matrix(claim: str, matrix: dict[str, Any], make_bench: Callable[[Any], Bench]) -> None:
+def test_a_claim_reads_the_matrix(claim: str, matrix: dict[str, Any], make_bench: Callable[[Any], Workbench]) -> None:
     evidence = claim_module(claim).measure(make_bench(matrix))
     assert evidence.readings
     assert evidence.controls
-    assert judged(claim, evidence).outcome is Outcome.UNDECIDED  # one round has no interval
+    assert judged(claim, evidence).outcome is Ruling.UNDECIDED  # one round has no interval
 
 
 def test_arms_that_compute_something_else_are_not_timed() -> None:
@@ -341,7 +341,7 @@ def test_controls_are_of_all_networks_together() -> None:
 
 
 @pytest.fixture(scope="module")
-def memory_evidence(make_bench: Callable[[Any], Bench]) -> Evidence:
+def memory_evidence(make_bench: Callable[[Any], Workbench]) -> Evidence:
     return claim_module("P4").measure(make_bench(None))
 
 
@@ -350,7 +350,7 @@ def test_memory_grows_with_the_batch_in_both_frameworks(memory_evidence: Evidenc
     assert set(taken) == set(memory.PLANS[Effort.TINY].arms)
     # Sixteen channels of 16 x 16 in float32 are 16 kB: two layers keep their input, their norm's and its output.
     assert all(0.05 < value < 1.0 for value in taken.values())
-    assert judged("P4", memory_evidence).outcome is Outcome.UNDECIDED  # one run
+    assert judged("P4", memory_evidence).outcome is Ruling.UNDECIDED  # one run
 
 
 def test_a_peak_that_training_did_not_make_is_no_slope() -> None:

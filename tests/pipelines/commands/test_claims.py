@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.claims import CLAIMS, WORDS, Evidence, Outcome, Reading, Verdict, claim_module
+from pipelines.claims import CLAIMS, WORDS, ClaimReading, Evidence, Ruling, Verdict, claim_module
 from pipelines.claims.experiments.bench import Effort
 from pipelines.claims.ledger.entries import Entry, Ledger, key
 from pipelines.claims.texts import catalogue
@@ -33,13 +33,15 @@ def entry(name: str, verdict: Verdict, evidence: Evidence | None = None, **more:
 def kept() -> dict[str, Entry]:
     """D5 has a sentence of its own; P1's is of other code; the others have that of every claim."""
     words = sorted(catalogue()["D5"].verdicts)[0]
-    outcome = {name: one for one, name in WORDS.items()}.get(words, Outcome.NOT_HERE)
-    numbers = Evidence((Reading("of another time", 0.65, "x", 0.62, 0.69, 0.93, ((1.3, 2.0), (1.2, 1.9))),), {"a": 1})
+    outcome = {name: one for one, name in WORDS.items()}.get(words, Ruling.NOT_HERE)
+    numbers = Evidence(
+        (ClaimReading("of another time", 0.65, "x", 0.62, 0.69, 0.93, ((1.3, 2.0), (1.2, 1.9))),), {"a": 1}
+    )
     return {
         "D5": entry("D5", Verdict(outcome, words=words)),
-        "P1": entry("P1", Verdict(Outcome.DEPENDS, words="of other code", number="0.65"), numbers, key="other"),
-        "E1": entry("E1", Verdict(Outcome.NOT_HERE, words="missing"), reason=MISSING),
-        "S5": entry("S5", Verdict(Outcome.UNDECIDED, words="failed"), reason=FAILED, log="reports/claims/S5/log.txt"),
+        "P1": entry("P1", Verdict(Ruling.DEPENDS, words="of other code", number="0.65"), numbers, key="other"),
+        "E1": entry("E1", Verdict(Ruling.NOT_HERE, words="missing"), reason=MISSING),
+        "S5": entry("S5", Verdict(Ruling.UNDECIDED, words="failed"), reason=FAILED, log="reports/claims/S5/log.txt"),
     }
 
 
@@ -135,7 +137,7 @@ def test_a_void_measurement_stands_beside_the_last_sound_one(fresh_cli: Any) -> 
     ledger = Ledger(fresh_cli.workspace / "reports" / "claims")
     sound = kept()["P1"]
     ledger.keep(sound)
-    ledger.keep(entry("P1", Verdict(Outcome.HOLDS, number="0.10"), sound.evidence, void=VOID))
+    ledger.keep(entry("P1", Verdict(Ruling.HOLDS, number="0.10"), sound.evidence, void=VOID))
     (line,) = [one for one in fresh_cli.json("claims") if one["id"] == "P1"]
     assert (line["outcome"], line["number"], line["void"]) == ("depends", "0.65", VOID)
     assert f"P1: the newest measurement is void: {VOID}" in " ".join(fresh_cli("claims").stdout.split())

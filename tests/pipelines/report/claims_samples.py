@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from report_samples import INJECTION, LOG
 
-from pipelines.claims import CLAIMS, Evidence, Outcome, Reading, Verdict, claim_module
-from pipelines.claims.elsewhere import Elsewhere
+from pipelines.claims import CLAIMS, ClaimReading, Evidence, Ruling, Verdict, claim_module
+from pipelines.claims.elsewhere import OthersFinding
 from pipelines.claims.experiments.bench import Effort
 from pipelines.claims.ledger.entries import Entry
-from pipelines.claims.ledger.view import ClaimView, Line
+from pipelines.claims.ledger.view import ClaimView, LedgerLine
 from pipelines.claims.plots import Bars, Dumbbells, Grid, Lines, Plot, Point, Timeline
 from pipelines.claims.texts import Text, Words, page
 from pipelines.results import Machine
@@ -34,9 +34,9 @@ CHANGES = Text(
 )
 
 
-def reading(name: str, value: float, width: float = 0.06, unit: str = "x") -> Reading:
+def reading(name: str, value: float, width: float = 0.06, unit: str = "x") -> ClaimReading:
     raw = tuple((round(value * (1 + 0.01 * n), 4), 1.0 + 0.003 * n) for n in range(-4, 4))
-    return Reading(name, value, unit, value * (1 - width), value * (1 + width), 0.93, raw)
+    return ClaimReading(name, value, unit, value * (1 - width), value * (1 + width), 0.93, raw)
 
 
 RATIOS = {"small CNN": 0.653, "medium CNN": 0.884, "transformer": 1.031, "mnist_cnn": 0.712}
@@ -123,56 +123,56 @@ FACTS = {
 }
 SAYS = {
     "P1": (
-        Outcome.DEPENDS,
+        Ruling.DEPENDS,
         "0.65 to 1.07",
         "The graph is faster for small networks, equal for the transformer; with the same layout, the lead is gone.",
         "静态图在小网络上更快，在 Transformer 上相当；内存布局相同时，这一领先便消失了。",
     ),
     "D1": (
-        Outcome.HOLDS,
+        Ruling.HOLDS,
         "0.06 to 0.21",
         "As a graph, the call takes 0.06 to 0.21 of the eager call's CPU time.",
         "以图执行时，一次调用的 CPU 时间是动态执行的 0.06 到 0.21 倍。",
     ),
     "D3": (
-        Outcome.HOLDS,
+        Ruling.HOLDS,
         "5,158 steps",
         "Compiled training takes 0.84 of the eager time, and has earned its first call after 5,158 steps.",
         "编译后的训练用时是动态执行的 0.84 倍，5158 步之后收回首次编译的开销。",
     ),
-    "P4": (Outcome.UNDECIDED, "0.51 [0.30, 1.2]", "Undecided: the interval is too wide.", "未定：区间太宽。"),
+    "P4": (Ruling.UNDECIDED, "0.51 [0.30, 1.2]", "Undecided: the interval is too wide.", "未定：区间太宽。"),
     "H2": (
-        Outcome.DEPENDS,
+        Ruling.DEPENDS,
         "8 of 8",
         "torch.compile takes every form; exports refuse three of five, and two are wrong without a word.",
         "torch.compile 接受所有写法；导出拒绝其中三种，还有两种在没有任何提示的情况下算错。",
     ),
     "V4": (
-        Outcome.DOES_NOT_HOLD,
+        Ruling.DOES_NOT_HOLD,
         "13.9 MB",
         "MobileInterpreter is no longer supported; its successor is as large as LiteRT.",
         "MobileInterpreter 已不再维护；其后继者与 LiteRT 一样大。",
     ),
     "L1": (
-        Outcome.DEPENDS,
+        Ruling.DEPENDS,
         "0.85 to 1.21",
         "PyTorch's definitions are longer, Keras's loops are.",
         "PyTorch 的模型定义更长，而 Keras 的训练循环更长。",
     ),
     "V3": (
-        Outcome.HOLDS,
+        Ruling.HOLDS,
         "9.4 s",
         "After the kill, training goes on within 9.4 seconds and ends with equal weights.",
         "进程被杀后，训练在 9.4 秒内恢复，最终权重完全一致。",
     ),
     "D5": (
-        Outcome.NOT_HERE,
+        Ruling.NOT_HERE,
         "",
         "Stability is no number that an experiment of minutes could give.",
         "稳定性不是几分钟的实验能给出的数字。",
     ),
     "P2": (
-        Outcome.DOES_NOT_HOLD,
+        Ruling.DOES_NOT_HOLD,
         "0.90 to 6.9",
         "On this processor XLA is slower for both networks.",
         "在这台处理器上，XLA 使两个网络都变慢。",
@@ -196,11 +196,11 @@ def view(name: str) -> ClaimView:
         CHANGES,
         {},
     )
-    line = Line(name, claim.sections, words.sentence)
+    line = LedgerLine(name, claim.sections, words.sentence)
     if name in ("S5", "E1"):
         missing = name == "E1"
         reason = "tfx wants ml-metadata 1.21, and the newest is 1.17.1" if missing else FAILED
-        outcome, key = (Outcome.NOT_HERE, "missing") if missing else (Outcome.UNDECIDED, "failed")
+        outcome, key = (Ruling.NOT_HERE, "missing") if missing else (Ruling.UNDECIDED, "failed")
         says = page()[f"verdict-{key}"].filled({"reason": reason.partition("\n")[0]})
         entry = replace(_entry(name, Verdict(outcome, words=key), Evidence()), reason=reason)
         shown = replace(line, outcome=outcome, says=says, measured=entry.started, machine=MACHINE.cpu, effort="quick")
@@ -209,11 +209,11 @@ def view(name: str) -> ClaimView:
         return ClaimView(line, claim, words, None, None, ())
     outcome, number, en, zh = SAYS[name]
     evidence = Evidence()
-    if outcome is not Outcome.NOT_HERE:
+    if outcome is not Ruling.NOT_HERE:
         evidence = Evidence(
             (
                 *(reading(f"tf.function / torch eager, {model}", value) for model, value in RATIOS.items()),
-                Reading("lines that differ", 34, "lines"),
+                ClaimReading("lines that differ", 34, "lines"),
             ),
             FACTS if name == "P1" else {"equal weights": True},
             (reading("torch eager, measured twice", 1.004, 0.02),),
@@ -236,14 +236,14 @@ def view(name: str) -> ClaimView:
         shown = replace(shown, number="", says=page()["verdict-void"].filled({"reason": VOID}))
         entry = replace(entry, void=VOID)
     theirs = (
-        Elsewhere(
+        OthersFinding(
             "contradicts",
             Text(
                 "A100, SAM: 1305.5 ms eager, 355.3 ms by Keras.", "A100，SAM：动态执行 1305.5 毫秒，Keras 355.3 毫秒。"
             ),
             "keras-team/keras-io, benchmarks page, 2023",
         ),
-        Elsewhere(
+        OthersFinding(
             "depends",
             Text("Compiled PyTorch wins four of five.", "编译后的 PyTorch 在五项中胜出四项。"),
             "haifeng-jin/keras-benchmarks#2",

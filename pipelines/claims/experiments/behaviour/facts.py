@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 
 NAME = "behaviour.facts"
 REQUIRES = ("torch", "tensorflow", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert")
@@ -12,7 +12,7 @@ SOURCES = ("pipelines.claims.experiments.behaviour", "serving.tf_serving.recipe"
 TIMEOUT_S = 400.0
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Collect the facts: {"torch: PART": ..., "tensorflow: PART": ...}, each as ``parts.run_parts`` gives it.
 
     In the form of a test, nothing is compiled to machine code, and one server is started.
@@ -24,7 +24,7 @@ def run(bench: Bench) -> dict[str, Any]:
         ("tensorflow", {"serve_both": not tiny}),
     ):
         bench.tell(f"facts of {framework}")
-        job = Job(f"pipelines.claims.experiments.behaviour.facts:in_{framework}", request, timeout_s=TIMEOUT_S)
+        job = ChildCall(f"pipelines.claims.experiments.behaviour.facts:in_{framework}", request, timeout_s=TIMEOUT_S)
         found |= {f"{framework}: {part}": value for part, value in bench.run(job).value.items()}
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.claims.experiments.behaviour.forms import FORMS, SHORT
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 
 NAME = "behaviour.flow"
 REQUIRES = ("torch", "onnx", "onnxscript", "onnxruntime", "tensorflow", "keras", "tf2onnx", "ai-edge-litert")
@@ -13,7 +13,7 @@ SOURCES = ("pipelines.claims.experiments.behaviour", "pipelines.paths.inductor")
 TIMEOUT_S = 400.0
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Take the forms through the paths: {"torch: grid": ..., "tensorflow: grid": ...}, as ``run_parts`` gives them.
 
     In the form of a test, there are a few forms, and nothing is compiled to machine code.
@@ -24,7 +24,7 @@ def run(bench: Bench) -> dict[str, Any]:
     for framework, options in (("torch", {"backend": "eager" if tiny else "inductor"}), ("tensorflow", {})):
         bench.tell(f"control flow in {framework}")
         request = {"names": names, **options}
-        job = Job(f"pipelines.claims.experiments.behaviour.flow:in_{framework}", request, timeout_s=TIMEOUT_S)
+        job = ChildCall(f"pipelines.claims.experiments.behaviour.flow:in_{framework}", request, timeout_s=TIMEOUT_S)
         found[f"{framework}: grid"] = bench.run(job).value["grid"]
     return found
 

@@ -11,7 +11,7 @@ from pipelines.base.errors import SlipwayError
 from pipelines.paths import version_of
 
 if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Bench
+    from pipelines.claims.experiments.bench import Workbench
 
 DEPRECATIONS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 _PACKAGE = re.compile(r"site-packages/([^/]+)")
@@ -43,7 +43,7 @@ def _deprecation(met: warnings.WarningMessage, framework: str) -> str | None:
     return f"{name} {version_of(name)}: {' '.join(str(met.message).split())}"
 
 
-def value_of(bench: Bench, experiment: str, part: str) -> Any:
+def value_of(bench: Workbench, experiment: str, part: str) -> Any:
     """Return what a part of a shared experiment gave. Raises SlipwayError with the reason if it failed."""
     found = bench.shared(experiment)[part]
     if "error" in found:
@@ -51,6 +51,6 @@ def value_of(bench: Bench, experiment: str, part: str) -> Any:
     return found["value"]
 
 
-def warnings_of(bench: Bench, parts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def warnings_of(bench: Workbench, parts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Return the deprecations that (experiment, part) met, each once."""
     return tuple(sorted({text for experiment, part in parts for text in bench.shared(experiment)[part]["warnings"]}))

@@ -8,7 +8,7 @@ from typing import Any
 
 from models import MODELS
 from pipelines.artifacts.sources import place_of
-from pipelines.claims import Reading
+from pipelines.claims import ClaimReading
 from pipelines.claims.experiments.behaviour.code_size import comparison, size_of
 
 MEASURES = ("tokens", "nodes", "names")
@@ -62,7 +62,7 @@ def _size(piece: Piece) -> Any:
     return size_of(place_of(piece.module).read_text("utf-8"), piece.only)
 
 
-def readings(found: Mapping[str, Any]) -> tuple[Reading, ...]:
+def readings(found: Mapping[str, Any]) -> tuple[ClaimReading, ...]:
     """Return PyTorch's sizes over TensorFlow's, of every pair and measure: ``PAIR: MEASURE``."""
     return tuple(
         share(f"{pair}: {measure}", count(sides["pytorch"], measure), count(sides["tensorflow"], measure))
@@ -71,9 +71,9 @@ def readings(found: Mapping[str, Any]) -> tuple[Reading, ...]:
     )
 
 
-def share(name: str, above: int, below: int) -> Reading:
+def share(name: str, above: int, below: int) -> ClaimReading:
     """Return the ratio of two counts."""
-    return Reading(name, above / below, raw=((float(above), float(below)),))
+    return ClaimReading(name, above / below, raw=((float(above), float(below)),))
 
 
 def count(side: Mapping[str, Any], measure: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.deployment.foreign import FOREIGN
 from pipelines.stages.worker import StageFailed
 
@@ -36,13 +36,15 @@ PLACE = "Exception from "
 Call = Callable[[Sequence["torch.Tensor"]], Sequence[Any]]
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Take the networks through every route, each network in a process of its own; a crash is the result of one."""
     words: dict[str, dict[str, dict[str, str]]] = {}
     warnings: list[str] = []
     for name in list(FOREIGN)[: NETWORKS[bench.effort]]:
         bench.tell(f"network {name}")
-        job = Job(f"{__name__}:take", {"name": name, "seed": bench.seed, "folder": str(bench.folder)}, timeout_s=180)
+        job = ChildCall(
+            f"{__name__}:take", {"name": name, "seed": bench.seed, "folder": str(bench.folder)}, timeout_s=180
+        )
         try:
             value = bench.run(job).value
         except StageFailed as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.base.errors import SlipwayError
-from pipelines.claims.experiments.bench import Bench, Effort, Job
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.environments import Environment
 from pipelines.claims.experiments.launching import SCRIPTS, complete, script
 from pipelines.claims.experiments.parallel import TOLERANCE, difference_of
@@ -33,7 +33,7 @@ ARMS = {
 TIMEOUT_S = 120.0
 
 
-def measure(bench: Bench) -> dict[str, Any]:
+def measure(bench: Workbench) -> dict[str, Any]:
     """Return, plain JSON, ``arms`` {arm: [CPU seconds a step]}, ``lines`` {script: lines of code}, ``differences``.
 
     Raises SlipwayError if Lightning's weights are not the plain loop's.
@@ -64,10 +64,10 @@ def measure(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _job(name: str, words: list[int], **request: Any) -> Job:
+def _job(name: str, words: list[int], **request: Any) -> ChildCall:
     here = "pipelines.claims.experiments.ecosystem.lightning:train"
     environment = ENVIRONMENT if "lightning" in name else None
-    return Job(here, {"name": name, "words": words, **request}, environment, 2 * TIMEOUT_S)
+    return ChildCall(here, {"name": name, "words": words, **request}, environment, 2 * TIMEOUT_S)
 
 
 def train(name: str, words: list[int], reference: str | None = None, write: str | None = None) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _called(call: Callable[[], Any], budget_s: float) -> dict[str, Any]:
     return figures | {"answer": np.asarray(answers[0]).ravel()[:ANSWER].tolist()}
 
 
-def _trained(trial: shapes.Trial, budget_s: float) -> dict[str, Any]:
+def _trained(trial: shapes.StepTrial, budget_s: float) -> dict[str, Any]:
     before = {name: np.array(array) for name, array in trial.weights().items()}
     prints = []
 

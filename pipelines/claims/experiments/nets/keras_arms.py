@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import weights
-from pipelines.claims.experiments.nets.shapes import BATCHES, MOMENTUM, RATE, Trial, drawn, inputs, labels
+from pipelines.claims.experiments.nets.shapes import BATCHES, MOMENTUM, RATE, StepTrial, drawn, inputs, labels
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +28,7 @@ def start(cache: str | None = None) -> None:  # noqa: ARG001 - XLA keeps nothing
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> Trial:
+def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> StepTrial:
     """Make a network ready for training steps of ``batch`` rows and for ``calls``.
 
     ``infer64`` predicts 64 rows the arm's way, ``saved64`` by an exported SavedModel, ``predict64`` by Keras.
@@ -63,7 +63,7 @@ def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> Tr
             ways[way] = makers[way](model)
         rows = inputs(net, int(name.removeprefix(way)), seed)
         answers[name] = partial(ways[way], rows if way == "predict" else tf.constant(rows))
-    return Trial(lambda number: trained(*data[number % BATCHES]), lambda: weights.from_keras(model), answers)
+    return StepTrial(lambda number: trained(*data[number % BATCHES]), lambda: weights.from_keras(model), answers)
 
 
 def eager() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.claims import Reading
+from pipelines.claims import ClaimReading
 from pipelines.claims.experiments.statistics import ratio, together
 
 AGAIN = {"tf-function": "tf-function again", "torch-eager": "torch-eager again"}
@@ -27,7 +27,7 @@ def pairs_of(found: Mapping[str, Any], above: tuple[str, str], below: tuple[str,
 
 def ratios(
     found: Mapping[str, Any], above: str, below: str, ways: Sequence[str] = TRAIN, outcomes: int = 1
-) -> tuple[Reading, ...]:
+) -> tuple[ClaimReading, ...]:
     """Return the ratio of two arms in every cell that both have, each named ``ABOVE/BELOW CELL``."""
     return tuple(
         ratio(f"{above}/{below} {cell}", pairs_of(found, (above, cell), (below, cell)), outcomes)
@@ -35,7 +35,7 @@ def ratios(
     )
 
 
-def controls(found: Mapping[str, Any]) -> tuple[Reading, ...]:
+def controls(found: Mapping[str, Any]) -> tuple[ClaimReading, ...]:
     """Return the ratios of arms to themselves: for each, training and predictions, over all networks together."""
     readings = []
     for arm, again in AGAIN.items():
@@ -47,12 +47,12 @@ def controls(found: Mapping[str, Any]) -> tuple[Reading, ...]:
     return tuple(readings)
 
 
-def of(readings: Sequence[Reading], above: str, below: str) -> list[Reading]:
+def of(readings: Sequence[ClaimReading], above: str, below: str) -> list[ClaimReading]:
     """Return the readings that :func:`ratios` made of two arms."""
     return [one for one in readings if one.name.startswith(f"{above}/{below} ")]
 
 
-def span(readings: Sequence[Reading]) -> str:
+def span(readings: Sequence[ClaimReading]) -> str:
     """Return the lowest and the highest value as a text; a dash for no readings."""
     values = sorted(one.value for one in readings)
     if not values:

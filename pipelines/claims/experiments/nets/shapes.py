@@ -39,7 +39,7 @@ PROJECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class StepTrial:
     """A network in one arm, ready to be measured.
 
     ``step(n)`` trains on batch n and returns the loss; ``weights`` returns the trained weights under PyTorch's names

@@ -13,7 +13,7 @@ from pipelines.claims.experiments.nets.shapes import (
     BATCHES,
     MOMENTUM,
     RATE,
-    Trial,
+    StepTrial,
     drawn,
     inputs,
     labels,
@@ -40,7 +40,7 @@ def start(cache: str | None = None) -> None:
     torch.set_num_interop_threads(1)
 
 
-def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> Trial:
+def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> StepTrial:
     """Make a network ready for training steps of ``batch`` rows and for ``calls``: ``infer64`` predicts 64 rows."""
     import torch
 
@@ -77,7 +77,7 @@ def trial(arm: str, net: str, batch: int, calls: Sequence[str], seed: int) -> Tr
 
     module.eval()
     answers = {name: predict(int(name.removeprefix("infer"))) for name in calls}
-    return Trial(step, lambda: _copied(module), answers, torch._dynamo.reset)
+    return StepTrial(step, lambda: _copied(module), answers, torch._dynamo.reset)
 
 
 def eager() -> bool:
