@@ -46,7 +46,11 @@ def measure(bench: Workbench) -> Evidence:
             for path, cell in paths.items():
                 cells.setdefault(label(side, path), {})[form] = cell
     return Evidence(
-        facts={"cells": cells, "graphs of torch.compile": grids["PyTorch"]["graphs"]},
+        facts={
+            "cells": cells,
+            "graphs of torch.compile": grids["PyTorch"]["graphs"],
+            "backend": grids["PyTorch"]["backend"],
+        },
         warnings=warnings_of(bench, [(flow.NAME, part) for part in PARTS.values()]),
     )
 
@@ -74,6 +78,7 @@ def judge(evidence: Evidence) -> Verdict:
         "maintained": f"{_best(cells, 'PyTorch', MAINTAINED)[0]}",
         "one_graph": f"{len(_with(cells[label('PyTorch', ONE_GRAPH)], OK))}",
         "wrong_pytorch": f"{len(wrong['PyTorch'])}",
+        "wrong_maintained": f"{sum(len(_with(cells[label('PyTorch', path)], WRONG)) for path in MAINTAINED)}",
         "wrong_tensorflow": f"{len(wrong['TensorFlow'])}",
         "unwarned": f"{_unwarned(cells)}",
     }

@@ -50,7 +50,7 @@ def judge(evidence: Evidence) -> Verdict:
         "old": f"{found['sessions']['old']}",
         "new": f"{found['sessions']['new']}",
         "as_written": found["as written"],
-        "layers": found["v1.layers"],
+        "layers": found["v1.layers"].rstrip("."),
         "frozen": found["frozen"]["saved_model.load"].partition(":")[0],
     }
     number = f"{values['new']} sessions in a program of today"

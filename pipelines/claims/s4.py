@@ -27,7 +27,7 @@ MODES = {
     "torch.compile": "compiled",
     EAGER_TOO: "tensorflow",
     "tf.function": "function",
-    "tf.function with XLA": "xla",
+    "tf.function + XLA": "xla",
 }
 """The modes, and their places in the sentences."""
 

@@ -37,6 +37,7 @@ CODE = {
 NAMED = ("Sequential", "Functional")
 """The styles that the claim names."""
 COUNTED = ("tokens", "nodes")
+IN_CHINESE = {"ok": "成功", "refused": "被拒绝", "failed": "运行时出错", "silently wrong": "答案错误而不报错"}
 TOLERANCE = 1e-3
 """The largest difference of the trained networks' outputs, which are about 1: they compute the same thing."""
 
@@ -94,6 +95,7 @@ def judge(evidence: Evidence) -> Verdict:
         "ok": f"{cells.count('ok')}",
         "of": f"{len(cells)}",
         "uncalled": evidence.facts["uncalled"],
+        "uncalled_zh": IN_CHINESE[evidence.facts["uncalled"]],
         "shorter": ", ".join(short) or "-",
     }
     low, high = (pick(one for pair in ratios.values() for one in pair) for pick in (min, max))

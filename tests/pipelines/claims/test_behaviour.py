@@ -84,8 +84,8 @@ def test_debugging(evidence: Mapping[str, Evidence]) -> None:
     for eager in ("PyTorch eager", "TensorFlow eager"):
         assert all(modes[eager][probe] for probe in ("print", "breakpoint", "error")), modes[eager]
     assert not modes["tf.function"]["print"]
-    assert modes["tf.function with XLA"]["mistakes"]["index"]["outcome"] == "no error"
-    assert modes["tf.function with XLA"]["mistakes"]["shape"]["outcome"] == "line"
+    assert modes["tf.function + XLA"]["mistakes"]["index"]["outcome"] == "no error"
+    assert modes["tf.function + XLA"]["mistakes"]["shape"]["outcome"] == "line"
 
 
 @pytest.mark.compiler

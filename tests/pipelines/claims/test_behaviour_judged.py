@@ -136,7 +136,7 @@ def debugged(torch: int, tensorflow: int) -> Evidence:
         return {**probes, "mistakes": {"index": {"outcome": mistake}}}
 
     modes = {"PyTorch eager": mode(torch), "torch.compile": mode(1), "TensorFlow eager": mode(tensorflow)}
-    return Evidence(facts={"modes": {**modes, "tf.function": mode(2), "tf.function with XLA": mode(0, "no error")}})
+    return Evidence(facts={"modes": {**modes, "tf.function": mode(2), "tf.function + XLA": mode(0, "no error")}})
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def debugged(torch: int, tensorflow: int) -> Evidence:
 def test_s4(torch: int, tensorflow: int, key: str) -> None:
     verdict = judged("S4", debugged(torch, tensorflow))
     assert verdict.key == key
-    assert verdict.values["silent"] == "tf.function with XLA"
+    assert verdict.values["silent"] == "tf.function + XLA"
     drawn = claim_module("S4").plot(debugged(torch, tensorflow))
     assert isinstance(drawn, Grid)
     assert drawn.cells[-1] == ("failed", "failed", "silently wrong")

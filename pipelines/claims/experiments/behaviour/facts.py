@@ -9,7 +9,7 @@ from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 NAME = "behaviour.facts"
 REQUIRES = ("torch", "tensorflow", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert")
 SOURCES = ("pipelines.claims.experiments.behaviour", "serving.tf_serving.recipe", "pipelines.paths.inductor")
-TIMEOUT_S = 400.0
+TIMEOUT_S = 550.0
 
 
 def run(bench: Workbench) -> dict[str, Any]:

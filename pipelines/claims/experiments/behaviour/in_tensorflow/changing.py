@@ -87,7 +87,8 @@ class EagerWatch(keras.layers.Layer):
 
 
 CALLS = ("call", "predict", "evaluate", "fit", "train_on_batch")
-AT_TOP = "top level"
+AT_TOP = "__main__"
+"""The top level of a program, outside of any model."""
 
 
 def eager_where() -> dict[str, Any]:

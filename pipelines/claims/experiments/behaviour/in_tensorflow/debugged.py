@@ -50,7 +50,7 @@ def _xla(function: Any) -> Call:
     return lambda values: graph(tf.constant(values)).numpy()
 
 
-MODES: dict[str, Wrap] = {"TensorFlow eager": _eager, "tf.function": _graph, "tf.function with XLA": _xla}
+MODES: dict[str, Wrap] = {"TensorFlow eager": _eager, "tf.function": _graph, "tf.function + XLA": _xla}
 
 
 def debugged() -> dict[str, Any]:

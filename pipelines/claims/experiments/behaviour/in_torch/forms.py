@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 from pipelines.claims.experiments.behaviour.forms import EXPERTS, FORMS, LIMIT, WEIGHT, Form, cell
@@ -175,17 +176,19 @@ EXPORTS: dict[str, Make] = {
 
 
 def grid(names: Sequence[str], backend: str) -> dict[str, Any]:
-    """Take forms through every path: {"cells": {form: {path: {"outcome", "why", "warned"}}}, "graphs": {form: n}}.
+    """Take forms through every path: {"cells": {form: {path: {"outcome", "why", "warned"}}}, "graphs": {form: n},
+    "backend"}.
 
     ``graphs`` is the number of graphs that torch.compile made of the form for its example: 0 if it left it to Python.
     Raises NotPossible if there is no C++ compiler.
     """
     require_compiler()
     torch.set_num_threads(1)
-    with own_cache():
+    # Headers are compiled once for twenty kernels, into the temporary folder, which is the stage's own.
+    with own_cache(), torch._inductor.config.patch({"cpp_cache_precompile_headers": True}):
         made = paths(backend).items()
         cells = {name: {path: _cell(FORMS[name], MODULES[name], make) for path, make in made} for name in names}
-    return {"cells": cells, "graphs": {name: _graphs(name) for name in names}}
+    return {"cells": cells, "graphs": {name: _graphs(name) for name in names}, "backend": backend}
 
 
 def _cell(form: Form, module: Callable[[], nn.Module], make: Make) -> dict[str, str]:
