@@ -35,27 +35,36 @@ COLD_NET = "mnist_cnn"
 class StepPlan:
     """How much is measured.
 
-    ``nets`` are trained; ``called`` also predict, with batches of ``rows``. ``few`` are those of XLA, which compiles
-    slowly, and of the controls. A figure takes ``budget_s`` CPU seconds. In ``cold`` rounds more, the compiler begins
-    with nothing; ``again`` are the arms of the controls.
+    ``nets`` are trained; ``called`` also predict, with batches of ``rows``; arms that have to be compiled for that do
+    so only if ``compiled``. ``few`` are the networks of XLA, which compiles slowly, and of the controls. A figure takes
+    ``budget_s`` CPU seconds. In ``cold`` rounds more, PyTorch's compiler begins with nothing; ``again`` are the arms of
+    the controls.
     """
 
     nets: tuple[str, ...]
     called: tuple[str, ...]
     few: tuple[str, ...]
     rows: tuple[int, ...]
+    compiled: bool
     budget_s: float
     cold: int
     again: tuple[str, ...]
 
 
 PLANS = {
-    Effort.TINY: StepPlan(("cnn4",), ("cnn4",), ("cnn4",), (1,), 0.0, 0, ("torch-eager",)),
+    Effort.TINY: StepPlan(("cnn4",), ("cnn4",), ("cnn4",), (1,), False, 0.0, 0, ("torch-eager",)),
     Effort.QUICK: StepPlan(
-        ("cnn4", "cnn16", "cnn64", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), (1, 64), 0.1, 0, ("torch-eager",)
+        ("cnn4", "cnn16", "cnn64", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), (1, 64), True, 0.1, 0, ("torch-eager",)
     ),
     Effort.FULL: StepPlan(
-        (*shapes.FAMILY, *shapes.OTHERS), shapes.OTHERS, ("mnist_cnn", "transformer"), (1, 64), 0.2, 5, tuple(AGAIN)
+        (*shapes.FAMILY, *shapes.OTHERS),
+        shapes.OTHERS,
+        ("mnist_cnn", "transformer"),
+        (1, 64),
+        True,
+        0.2,
+        5,
+        tuple(AGAIN),
     ),
 }
 
@@ -103,13 +112,14 @@ def _jobs(plan: StepPlan, cache: str, seed: int) -> dict[str, ChildCall]:
         called = {net: calls for net in nets if net in plan.called}
         return _job(arm, nets, called, plan.budget_s, seed, cache)
 
+    compiled = WAYS if plan.compiled else ()
     return {
         "tf-eager": job("tf-eager", plan.nets),
         "tf-function": job("tf-function", plan.nets, SERVED),
-        "tf-xla": job("tf-xla", plan.few),
+        "tf-xla": job("tf-xla", plan.few, compiled),
         "torch-eager": job("torch-eager", plan.nets),
         "torch-channels-last": job("torch-channels-last", pictures),
-        "torch-compile": job("torch-compile", plan.nets, cache=cache),
+        "torch-compile": job("torch-compile", plan.nets, compiled, cache),
         **{AGAIN[arm]: job(arm, plan.few) for arm in plan.again},
     }
 

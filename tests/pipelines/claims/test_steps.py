@@ -242,13 +242,16 @@ def matrix(make_bench: Callable[[Any], Workbench]) -> dict[str, Any]:
     return steps.run(make_bench(None))
 
 
+@pytest.mark.timeout(900)  # PyTorch's compiler starts a C++ compiler a few times: minutes on a busy machine
 @pytest.mark.compiler
 def test_the_arms_train_alike_and_are_timed(matrix: dict[str, Any]) -> None:
-    assert {arm: sorted(cells) for arm, cells in matrix["cpu"].items() if arm != "tf-function"} == {
-        arm: ["infer1 cnn4", "train cnn4"]
-        for arm in ("tf-eager", "tf-xla", "torch-eager", "torch-channels-last", "torch-compile", "torch-eager again")
+    both = ["infer1 cnn4", "train cnn4"]
+    assert {arm: sorted(cells) for arm, cells in matrix["cpu"].items()} == {
+        **dict.fromkeys(("tf-eager", "torch-eager", "torch-channels-last", "torch-eager again"), both),
+        "tf-xla": both[1:],
+        "torch-compile": both[1:],
+        "tf-function": ["infer1 cnn4", "predict1 cnn4", "saved1 cnn4", "train cnn4"],
     }
-    assert {"saved1 cnn4", "predict1 cnn4"} < set(matrix["cpu"]["tf-function"])
     assert matrix["eager"] == {"tf-eager": True, "torch-eager": True}
     assert matrix["breaks"] == 0
     assert (
