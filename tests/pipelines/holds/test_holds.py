@@ -36,6 +36,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "litert-torch:fp32": (FLOAT32, LITERT, {"schema": "3"}),
     "litert-torch:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
     "torchserve:export": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
+    "torchserve:aotinductor": ({"float32": 128}, {"aoti_torch_cpu_mm_out": 1, "cpp_fused_cat": 1}, {}),
     "torchserve:torchscript": (FLOAT32, SCRIPT, {}),
     "torch-export:fp32": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
     "torchscript:traced": (WITH_TABLE, SCRIPT, {}),
