@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.holds.executorch import executorch_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
 from pipelines.paths.exported import export
+from pipelines.paths.quantised import quantised
 from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
-    import torch
-
     from models.model import Model
 
 REQUIRES = ("torch", "executorch", "torchao", "kserve")
@@ -38,7 +37,7 @@ CARD = Card(
     protocols=PROTOCOLS,
     sources=(
         *("serving.open_inference.runtimes.executorch", "pipelines.paths.behind", "pipelines.paths.exported"),
-        *("pipelines.holds.executorch", "pipelines.holds.totals"),
+        *("pipelines.paths.quantised", "pipelines.holds.executorch", "pipelines.holds.totals"),
     ),
 )
 
@@ -50,36 +49,19 @@ def package(model: Model, folder: Path, variant: str) -> None:
     runtime calls it row by row.
     """
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.backends.xnnpack.quantizer import xnnpack_quantizer
     from executorch.exir import to_edge_transform_and_lower
 
-    module = model.form("torch")
     rows = 1 if model.spec.lengths else model.spec.max_batch
     if variant == "int8":
-        module = _quantised(export(module, model.spec, rows).module(), model, rows)
+        settings = xnnpack_quantizer.get_symmetric_quantization_config(is_per_channel=True)
+        module = quantised(model, xnnpack_quantizer.XNNPACKQuantizer().set_global(settings), rows)
+    else:
+        module = model.form("torch")
     program = export(module, model.spec, rows)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
     place = model_folder(model, folder, signature=True)
     (place / "model.pte").write_bytes(lowered.buffer)
-
-
-def _quantised(module: Any, model: Model, batch: int) -> torch.nn.Module:
-    import torch
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-
-    quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
-    prepared = prepare_pt2e(module, quantizer)
-    rows = model.calibration()
-    # One batch of all rows, if it may be: over several, the observers take moving averages of the extremes.
-    with torch.no_grad():
-        for first in range(len(rows) if batch == 1 else 1):
-            part = slice(first, first + batch)
-            prepared(*(torch.from_numpy(rows.inputs[tensor.name][part]) for tensor in model.spec.inputs))
-    quantised: torch.nn.Module = convert_pt2e(prepared)
-    return quantised
 
 
 def holds(folder: Path) -> Holds:

@@ -1,11 +1,19 @@
-"""Inductor, PyTorch's compiler: what it needs on a machine, and where it works."""
+"""Inductor, PyTorch's compiler: what it needs on a machine, where it works, and how it compiles ahead of time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import NotPossible
+
+if TYPE_CHECKING:
+    import torch
+
+BASELINES = {"AVX2": "x86-64-v3", "AVX512": "x86-64-v4"}
+"""A processor's capability, and the compiler's name for all processors that have it."""
 
 
 def require_compiler() -> None:
@@ -31,3 +39,23 @@ def own_cache() -> Iterator[None]:
     no_headers = {"cpp_cache_precompile_headers": False, "aot_inductor.precompile_headers": False}
     with fresh_cache(), config.patch({"compile_threads": 1, **no_headers}):
         yield
+
+
+def compile_ahead(program: torch.export.ExportedProgram, file: Path, **options: Any) -> None:
+    """Write a program as an ``.aoti.pt2`` file, a shared library for processors like this one.
+
+    ``options`` are Inductor's settings besides. Raises NotPossible if there is no compiler.
+    """
+    import torch
+
+    require_compiler()
+    settings = {
+        **options,
+        # By default the number of threads is that of the machine that compiles, and so are all instructions,
+        # also those that the package does not list.
+        "cpp.dynamic_threads": True,
+        "cpp.march": BASELINES.get(torch.backends.cpu.get_cpu_capability()),
+    }
+    # The compiler freezes weights only where no gradients are wanted.
+    with own_cache(), torch.no_grad():
+        torch._inductor.aoti_compile_and_package(program, package_path=str(file), inductor_configs=settings)

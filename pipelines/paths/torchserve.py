@@ -1,9 +1,9 @@
-"""PyTorch to TorchServe: a model archive with a torch.export program or a TorchScript module.
+"""PyTorch to TorchServe: a model archive with a torch.export program, a compiled library or a TorchScript module.
 
 The payload is ``model-store/MODEL.mar``: a zip file with the program, the handler
 (``serving/torchserve/handler.py``), ``model-config.yaml`` and TorchServe's manifest. The same model
 gives the same bytes: members are sorted, and their dates are zip's earliest. (TorchScript numbers its
-classes through a process, so this holds for the first archive of a process.)
+classes through a process, so this holds for the first archive of a process. A compiled library is not the same twice.)
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError, unknown
+from pipelines.holds.aotinductor import aotinductor_holds
 from pipelines.holds.exported import exported_holds
 from pipelines.holds.torchscript import torchscript_holds
 from pipelines.paths import Arrays, Card, Session, Variant
 from pipelines.paths.exported import export, torchscript
+from pipelines.paths.inductor import compile_ahead
 from pipelines.results import Holds
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ CARD = Card(
     title="TorchServe",
     variants={
         "export": Variant("torch.export program, dynamic batch", "torch", REQUIRES),
+        "aotinductor": Variant("compiled ahead of time, float32", "torch", REQUIRES),
         "torchscript": Variant("traced and frozen TorchScript", "torch", REQUIRES),
     },
     extra="torchserve",
@@ -44,7 +48,8 @@ CARD = Card(
     container="serving.torchserve.container",
     protocols=("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc"),
     sources=(
-        *("serving.torchserve.handler", "serving.wire.pictures", "pipelines.paths.exported"),
+        *("serving.torchserve.handler", "serving.wire.compiled", "serving.wire.pictures"),
+        *("pipelines.paths.exported", "pipelines.paths.inductor", "pipelines.holds.aotinductor"),
         *("pipelines.holds.exported", "pipelines.holds.torchscript", "pipelines.holds.totals"),
     ),
 )
@@ -59,8 +64,11 @@ _SERVING = {"minWorkers": 1, "maxWorkers": 1, "batchSize": 1, "maxBatchDelay": 1
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
-    """Write ``model-store/MODEL.mar`` into ``folder``. Raises UserError for an unknown variant."""
-    from serving.wire import pictures
+    """Write ``model-store/MODEL.mar`` into ``folder``.
+
+    Raises UserError for an unknown variant, and NotPossible where one is to be compiled without a compiler.
+    """
+    from serving.wire import compiled, pictures
 
     if variant not in _EXPORTERS:
         raise unknown("variant of torchserve", variant, _EXPORTERS)
@@ -68,6 +76,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
     members = {
         program: write(model.form("torch"), model.spec),
         HANDLER: _handler().read_bytes(),
+        "slipway_compiled.py": Path(compiled.__file__).read_bytes(),
         "slipway_pictures.py": Path(pictures.__file__).read_bytes(),
         CONFIG: _config(model.spec, variant, program).encode(),
         MANIFEST: _manifest(model.name, program).encode(),
@@ -84,7 +93,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
 def holds(folder: Path) -> Holds:
     """Read what the archive's program holds. Raises SlipwayError if there is none."""
     members = _members(_archive(folder))
-    for variant, read in (("export", exported_holds), ("torchscript", torchscript_holds)):
+    for variant, read in _READERS.items():
         if (program := _EXPORTERS[variant][0]) in members:
             return read(io.BytesIO(members[program]))
     raise SlipwayError(f"{folder} has no program of this path. Received: {', '.join(sorted(members))}")
@@ -93,17 +102,24 @@ def holds(folder: Path) -> Holds:
 def open(folder: Path, threads: int) -> Session:
     """Load the archive's program, to run it as the handler does, in this process with ``threads`` threads.
 
-    Raises SlipwayError for an archive that is not one of this path's.
+    Raises SlipwayError for an archive that is not one of this path's, or that was compiled for another processor.
     """
     import torch
     import yaml
 
     from serving.torchserve import handler
+    from serving.wire.compiled import NotRunnable
 
     members = _members(_archive(folder))
     settings = handler.Settings.of(yaml.safe_load(members[CONFIG])["slipway"])
     torch.set_num_threads(threads)
-    program = handler.load_program(io.BytesIO(members[settings.program]), settings)
+    with TemporaryDirectory() as unpacked:
+        file = Path(unpacked, settings.program)
+        file.write_bytes(members[settings.program])
+        try:
+            program = handler.load_program(file, settings)
+        except NotRunnable as error:
+            raise SlipwayError(str(error)) from error
 
     def predict(inputs: Arrays) -> dict[str, np.ndarray]:
         return handler.run(program, dict(inputs), settings)
@@ -166,6 +182,13 @@ def _export(module: nn.Module, spec: ModelSpec) -> bytes:
     return buffer.getvalue()
 
 
+def _compile(module: nn.Module, spec: ModelSpec) -> bytes:
+    with TemporaryDirectory() as made:
+        file = Path(made, "model.aoti.pt2")
+        compile_ahead(export(module, spec), file)
+        return file.read_bytes()
+
+
 def _trace(module: nn.Module, spec: ModelSpec) -> bytes:
     """TorchScript is offered although it is deprecated: most archives in use have it."""
     return torchscript(module, spec, freeze=True)
@@ -173,7 +196,13 @@ def _trace(module: nn.Module, spec: ModelSpec) -> bytes:
 
 _EXPORTERS: dict[str, tuple[str, Callable[[nn.Module, ModelSpec], bytes]]] = {
     "export": ("model.pt2", _export),
+    "aotinductor": ("model.aoti.pt2", _compile),
     "torchscript": ("model.pt", _trace),
+}
+_READERS: dict[str, Callable[[io.BytesIO], Holds]] = {
+    "export": exported_holds,
+    "aotinductor": aotinductor_holds,
+    "torchscript": torchscript_holds,
 }
 
 
@@ -185,7 +214,7 @@ def _archive(folder: Path) -> Path:
 
 
 def _members(archive: Path) -> dict[str, bytes]:
-    """Read the archive's members, after a check of their names and sizes; nothing is unpacked to disk."""
+    """Read the archive's members, after a check of their names and sizes."""
     try:
         with zipfile.ZipFile(archive) as file:
             entries = file.infolist()

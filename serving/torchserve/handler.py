@@ -1,7 +1,8 @@
 """The handler that TorchServe's workers run; a copy of this file is inside every model archive.
 
-It needs torch, numpy, safetensors and Pillow, and of this project ``serving/wire/pictures.py``, of which the archive
-has a copy, too. What it serves is in the archive's ``model-config.yaml``, section ``slipway`` (see :class:`Settings`).
+It needs torch, numpy, safetensors and Pillow, and of this project ``serving/wire/pictures.py`` and
+``serving/wire/compiled.py``, of which the archive has copies, too. What it serves is in the archive's
+``model-config.yaml``, section ``slipway`` (see :class:`Settings`).
 
 Requests, by content type over REST, or by the key of the input over gRPC (which has no content type):
 
@@ -23,7 +24,6 @@ same JSON; a request that is alone in its batch gets INVALID_ARGUMENT.
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import logging
 import reprlib
@@ -31,15 +31,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 import torch
 
-COPY = "slipway_pictures"
-"""The name of ``serving/wire/pictures.py`` inside an archive: none that a server's own modules have."""
-pictures = importlib.import_module(COPY if importlib.util.find_spec(COPY) else "serving.wire.pictures")
+
+def _module(name: str) -> ModuleType:
+    """Import a module of ``serving/wire``, or its copy in an archive, whose name none of a server's own modules has."""
+    copy = f"slipway_{name}"
+    return importlib.import_module(copy if importlib.util.find_spec(copy) else f"serving.wire.{name}")
+
+
+pictures, compiled = _module("pictures"), _module("compiled")
 
 Arrays = dict[str, np.ndarray]
 Program = Callable[..., Any]
@@ -74,7 +80,7 @@ class Tensor:
 class Settings:
     """The section ``slipway`` of ``model-config.yaml``.
 
-    ``format`` is ``export`` or ``torchscript``, ``program`` the file's name in the archive.
+    ``format`` is ``export``, ``aotinductor`` or ``torchscript``, ``program`` the file's name in the archive.
     ``preprocessing`` is a rule of :mod:`serving.wire.pictures`; None for a model that takes no picture.
     ``max_batch_bytes``: of all bodies of a batch.
     """
@@ -103,8 +109,14 @@ class Settings:
         )
 
 
-def load_program(file: Path | io.BytesIO, settings: Settings) -> Program:
-    """Return the network: tensors in the signature's order in, a tensor or a sequence of tensors out."""
+def load_program(file: Path, settings: Settings) -> Program:
+    """Return the network: tensors in the signature's order in, a tensor or a sequence of tensors out.
+
+    Raises an error that tells for which processor a compiled one is, if it is another.
+    """
+    if settings.format == "aotinductor":
+        program: Program = compiled.load_package(file)
+        return program
     if settings.format == "export":
         # Shapes are checked here, with better messages than the program's own guards have.
         return torch.export.load(file).module(check_guards=False)

@@ -36,6 +36,7 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "litert-torch:fp32": (FLOAT32, LITERT, {"schema": "3"}),
     "litert-torch:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
     "torchserve:export": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
+    "torchserve:aotinductor": ({"float32": 128}, {"aoti_torch_cpu_mm_out": 1, "cpp_fused_cat": 1}, {}),
     "torchserve:torchscript": (FLOAT32, SCRIPT, {}),
     "torch-export:fp32": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
     "torchscript:traced": (WITH_TABLE, SCRIPT, {}),
@@ -43,8 +44,10 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "torch-compile:fp32": (WITH_TABLE, ATEN, {}),
     "aotinductor:fp32": ({"float32": 128}, {"aoti_torch_cpu_mm_out": 1, "cpp_fused_cat": 1}, {}),
     "aotinductor:freezing": ({}, {"cpp_fused_cat": 1}, {}),
+    "aotinductor:int8": ({}, {"cpp_fused_cat": 1}, {}),
     "executorch:fp32": (WITH_TABLE, XNNPACK, {"parts for XNNPACK": "1"}),
-    # XNNPACK's quantiser takes layers, not a product with a buffer: the weights stay, and only the inputs are int8.
+    # XNNPACK's quantiser takes layers, not a product with a buffer: the weights stay, and only the inputs are int8;
+    # with Inductor's, nothing is.
     "executorch:int8": (FLOAT32, {**XNNPACK, "XNNConvert": 3}, {}),
     "onnxruntime:pytorch": (FLOAT32, ONNX, ONNX_FACTS),
     "onnxruntime:keras": (FLOAT32, ONNX, {"opset": "18"}),
@@ -57,6 +60,8 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "openvino:int8": (INT8, {**ONNX, "FakeQuantize": 2, "Convert": 1, "Multiply": 1}, {"precision": "f32"}),
 }
 """Variant -> types with their bytes, operators with their number, facts: all of them must be there."""
+UNQUANTISED = ("executorch:int8", "aotinductor:int8")
+"""Variants whose quantiser leaves the weights of this model."""
 
 
 def test_every_variant_has_its_expectation() -> None:
@@ -76,7 +81,7 @@ def test_what_is_in_an_artifact_is_read_out_of_it(choice: Choice, tmp_path: Path
         assert {name: have.get(name) for name in want} == want, found  # type: ignore[attr-defined]
         assert list(have) == sorted(have)
     promised = choice.chosen.precision
-    assert "int8" in found.weights or not promised.startswith("int8") or choice.name == "executorch:int8"
+    assert "int8" in found.weights or not promised.startswith("int8") or choice.name in UNQUANTISED
     assert promised != "fp32" or set(found.weights) <= {"float32", "int32", "int64"}
     assert found.custom == ()
     assert found.delegated == (1 if choice.card.name == "executorch" else None)

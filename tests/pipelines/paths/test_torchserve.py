@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,15 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from cxx import NEEDS_COMPILER
+from other_processor import for_another
 
 from models.trained import TrainedModel
-from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.errors import NotPossible, SlipwayError, UserError
 from pipelines.paths import path_module, torchserve
+from pipelines.stages.worker import run_stage
 
 ARCHIVE = "model-store/mnist_cnn.mar"
+COMPILED = pytest.param("aotinductor", marks=NEEDS_COMPILER)
+VARIANTS = [COMPILED if name == "aotinductor" else name for name in torchserve.CARD.variants]
 
 
-@pytest.fixture(scope="module", params=list(torchserve.CARD.variants))
+@pytest.fixture(scope="module", params=VARIANTS)
 def packaged(
     request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
@@ -62,8 +69,9 @@ def test_what_is_in_the_archive(packaged: tuple[str, Path], trained: TrainedMode
         names = file.namelist()
         config = yaml.safe_load(file.read("model-config.yaml"))
         manifest = json.loads(file.read("MAR-INF/MANIFEST.json"))
-    program = {"export": "model.pt2", "torchscript": "model.pt"}[variant]
-    assert names == sorted(["MAR-INF/MANIFEST.json", "handler.py", "model-config.yaml", "slipway_pictures.py", program])
+    program = {"export": "model.pt2", "aotinductor": "model.aoti.pt2", "torchscript": "model.pt"}[variant]
+    copies = ["slipway_compiled.py", "slipway_pictures.py"]
+    assert names == sorted(["MAR-INF/MANIFEST.json", "handler.py", "model-config.yaml", *copies, program])
     assert manifest["model"] == {
         "modelName": "mnist_cnn",
         "serializedFile": program,
@@ -100,8 +108,67 @@ def test_an_unknown_variant_is_refused(trained: TrainedModel, tmp_path: Path) ->
         torchserve.package(trained, tmp_path, "exprt")
 
 
+@pytest.mark.parametrize("packaged", [COMPILED], indirect=True)
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"AOTI_MACHINE": "riscv64"}, r"model.aoti.pt2 is compiled for riscv64, and this is .*: package it here"),
+        ({"AOTI_CPU_ISA": "AVX2 AVX1024"}, r"is compiled for a processor with .*avx1024.*: package it here"),
+    ],
+)
+def test_an_archive_compiled_for_another_processor_is_refused(
+    packaged: tuple[str, Path], tmp_path: Path, facts: dict[str, str], message: str
+) -> None:
+    with zipfile.ZipFile(packaged[1] / ARCHIVE) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    members["model.aoti.pt2"] = for_another(members["model.aoti.pt2"], **facts)
+    with pytest.raises(SlipwayError, match=message):
+        torchserve.open(archive(tmp_path / "in process", members), 1)
+    # The handler of the archive itself, in a worker: nothing of this project is there.
+    worker = tmp_path / "worker"
+    worker.mkdir()
+    for name, content in members.items():
+        if "/" not in name:
+            (worker / name).write_bytes(content)
+    code = (
+        "import handler, yaml; settings = handler.Settings.of(yaml.safe_load(open('model-config.yaml'))['slipway']); "
+        "handler.load_program(handler.Path(settings.program).resolve(), settings)"
+    )
+    there = {"cwd": worker, "env": {**os.environ, "PYTHONPATH": ""}}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **there)
+    assert done.returncode == 1
+    assert re.search(message, done.stderr)
+
+
+@pytest.mark.parametrize("packaged", [COMPILED], indirect=True)
+def test_a_compiled_archive_runs_where_there_is_no_compiler(
+    packaged: tuple[str, Path],
+    trained: TrainedModel,
+    images: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    np.savez(tmp_path / "in.npz", **{"0/image": images})
+    monkeypatch.setenv("PATH", "")
+    files = {"inputs": str(tmp_path / "in.npz"), "outputs": str(tmp_path / "out.npz")}
+    run_stage("predict", {"path": "torchserve", "payload": str(packaged[1]), **files}, tmp_path / "log")
+    with np.load(tmp_path / "out.npz") as found:
+        assert np.abs(found["0/logits"] - trained.reference({"image": images})["logits"]).max() <= 1e-4
+
+
+def test_without_a_compiler_only_the_compiled_variant_is_skipped(
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    request = {"path": "torchserve", "model": str(trained.weights.parent), "folder": str(tmp_path)}
+    with pytest.raises(NotPossible, match=r"needs a C\+\+ compiler. Install g\+\+"):
+        run_stage("package", {**request, "variant": "aotinductor"}, tmp_path / "log")
+    run_stage("package", {**request, "variant": "export"}, tmp_path / "log")
+    assert (tmp_path / ARCHIVE).is_file()
+
+
 def archive(folder: Path, members: dict[str, bytes]) -> Path:
-    (folder / "model-store").mkdir()
+    (folder / "model-store").mkdir(parents=True)
     with zipfile.ZipFile(folder / ARCHIVE, "w") as file:
         for name, content in members.items():
             file.writestr(name, content)
