@@ -18,7 +18,7 @@ from serving.launch import LOOPBACK, free_ports
 
 SIZES = {Effort.TINY: (50, 64, 64), Effort.QUICK: (80, 512, 512), Effort.FULL: (80, 512, 512)}
 """Steps, width and batch."""
-ROUNDS = {Effort.TINY: 1, Effort.QUICK: 2, Effort.FULL: 5}
+ROUNDS = {Effort.TINY: 1, Effort.QUICK: 1, Effort.FULL: 5}
 EVERY = 20
 """A checkpoint every 20 steps: the EVERY of scripts/torch_elastic.py."""
 RESTARTS = ("--nnodes", "1", "--max-restarts", "2")
@@ -41,13 +41,13 @@ def measure(bench: Workbench) -> dict[str, Any]:
     def job(function: str, **request: Any) -> Any:
         return bench.run(ChildCall(f"{HERE}:{function}", {"words": words, **request}, timeout_s=3 * TIMEOUT_S)).value
 
-    runs = 1 if bench.effort is Effort.TINY else 2
+    runs = 2 if bench.effort is Effort.FULL else 1
     again = job("undisturbed", folder=str(calm), runs=runs)
     found: dict[str, Any] = {"again": again, "torchrun": [], "machine": None, "tensorflow": {}}
     for number, step in enumerate(steps, 1):
         bench.tell(f"a worker is killed after step {step} ({number} of {len(steps)})")
         found["torchrun"].append(job("worker_killed", step=step, calm=str(calm)))
-    if bench.effort > Effort.TINY:
+    if bench.effort is Effort.FULL:
         bench.tell("a whole machine is taken away")
         found["machine"] = job("machine_killed", step=steps[0], calm=str(calm))
         second = steps[0] + words[0]  # in the second epoch: in the first, there is no backup of an epoch yet

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 MARK = "SLIPWAY_EXPERIMENT"
 """The variable that everything started here inherits: torchrun's workers have sessions of their own."""
 WORKERS = 2
+POLL_S = 0.05
 QUIET = {"GLOO_SOCKET_IFNAME": "lo", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -89,6 +91,20 @@ def finished(running: Sequence[subprocess.Popen[bytes]], timeout_s: float) -> li
         return [process.wait(timeout_s) for process in running]
     except subprocess.TimeoutExpired as error:
         raise SlipwayError(f"a training script had not finished after {timeout_s:.0f} s") from error
+
+
+def first_to_fail(running: Sequence[subprocess.Popen[bytes]], timeout_s: float) -> list[int | None]:
+    """Wait until one fails or all have ended; return the exit codes, None of what still runs.
+
+    Raises SlipwayError if neither happens in time.
+    """
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        codes = [process.poll() for process in running]
+        if any(codes) or None not in codes:
+            return codes
+        time.sleep(POLL_S)
+    raise SlipwayError(f"a training script had not finished after {timeout_s:.0f} s")
 
 
 def complete(command: Sequence[str], log: Path, environments: Sequence[Mapping[str, str]], timeout_s: float) -> None:

@@ -250,6 +250,19 @@ def test_other_weights_void_the_experiment(bench: Workbench, monkeypatch: pytest
         parallel.run(replace(bench, partial=bench.folder / "other"))
 
 
+def test_one_failure_is_enough(tmp_path: Path) -> None:
+    def first(*codes: str) -> list[int | None]:
+        environments = [{"CODE": code} for code in codes]
+        code = "import os, signal, sys; os.environ['CODE'] or signal.pause(); sys.exit(int(os.environ['CODE']))"
+        with launching.launched([sys.executable, "-c", code], tmp_path / "log", environments) as running:
+            return launching.first_to_fail(running, 30)
+
+    assert first("", "3") == [None, 3]
+    assert first("0", "0") == [0, 0]
+    with pytest.raises(SlipwayError, match="had not finished after 0 s"):
+        launching.first_to_fail([], 0)
+
+
 def test_what_has_a_session_of_its_own_is_killed_too(tmp_path: Path, nothing_left: Callable[[], list[str]]) -> None:
     sleep = "import signal, pathlib; pathlib.Path('up').touch(); signal.pause()"
     child = f"[sys.executable, '-c', {sleep!r}], start_new_session=True, cwd={str(tmp_path)!r}"

@@ -23,7 +23,7 @@ SIZES = {Effort.TINY: (30, 16, 16), Effort.QUICK: (1_500, 16, 16), Effort.FULL: 
 """Steps, width and batch: hardly any arithmetic, since what a trainer adds to a step does not depend on it."""
 FULL_SIZE = (12, 16, 16)
 """Of the trainings with validation: batches of an epoch, width and batch."""
-ROUNDS = {Effort.TINY: 1, Effort.QUICK: 2, Effort.FULL: 5}
+ROUNDS = {Effort.TINY: 1, Effort.QUICK: 1, Effort.FULL: 5}
 ARMS = {
     "plain": "torch_single",
     "plain again": "torch_single",
