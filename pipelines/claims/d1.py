@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.claims import Claim, Evidence, Verdict
-from pipelines.claims.experiments.nets.readings import INFER, controls, of, ratios, span
+from pipelines.claims.experiments.nets.readings import INFER, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
 
@@ -27,7 +27,7 @@ def measure(bench: Workbench) -> Evidence:
         cells = found["cpu"]["tf-function"].items()
         cpu[way] = {cell.replace(way, "infer"): values for cell, values in cells if cell.startswith(way)}
     ways = {"cpu": cpu}
-    judged = sum(len(cpu[arm]) for arm in GRAPHS.values()) or 1
+    judged = sum(len(cells_of(ways, (arm, "tf-eager"), INFER)) for arm in GRAPHS.values())
     readings = [one for arm in (*GRAPHS.values(), PREDICT) for one in ratios(ways, arm, "tf-eager", INFER, judged)]
     facts = {"apart": found["apart"], "first call seconds": found["first"]["tf-function"]}
     return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
