@@ -1,4 +1,4 @@
-"""Clients that ask the servers of the stack without a pause, and what they saw."""
+"""Clients that ask the servers of the stack all the time, and what they saw."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from serving.clients import client
 from serving.clients.transport import Refused, Unreachable, send
 
 Until = Callable[[Callable[[], bool], float], bool]
+PAUSE_S = 0.02
+"""Between two requests of a client: without one, the clients take the processors that a new server needs to start."""
 KILL = "kill -9 $(cat /proc/1/task/1/children)"  # the child of the init process: the server
 
 
@@ -33,7 +35,7 @@ def under_load(stack: Any, *protocols: str, shift: float | None = None) -> Itera
         codec, target = client(protocol), stack.target(protocol)
         inputs = answers.inputs(1)
         body = codec.encode(target, inputs[0])
-        while not ended.is_set():
+        while not ended.wait(PAUSE_S):
             started = time.monotonic()
             try:
                 answer = codec.decode(target, send(codec.call(target, body), body))

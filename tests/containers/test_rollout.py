@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from documents import documented
-from under_load import KILL, Until, kind_of, under_load
+from under_load import KILL, PAUSE_S, Until, kind_of, under_load
 
 from serving.clients import client
 
@@ -100,7 +100,7 @@ def all_serve(number: str) -> dict[str, set[str]]:
 
 @contextmanager
 def watched_replicas(stack: Any) -> Iterator[dict[str, list[tuple[str, str | None]]]]:
-    """Ask TorchServe without a pause; by replica, its release and whose answer it gave, in order."""
+    """Ask TorchServe all the time; by replica, its release and whose answer it gave, in order."""
     seen: dict[str, list[tuple[str, str | None]]] = {}
     ended = threading.Event()
     answers, codec, target = (
@@ -112,7 +112,7 @@ def watched_replicas(stack: Any) -> Iterator[dict[str, list[tuple[str, str | Non
     call = codec.call(target, body)
 
     def ask() -> None:
-        while not ended.is_set():
+        while not ended.wait(PAUSE_S):
             request = urllib.request.Request(f"{call.url}{call.path}", body, dict(call.headers))
             with urllib.request.urlopen(request, timeout=60) as answer:
                 kind = kind_of(answers, codec.decode(target, answer.read()), SHIFT)
