@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -28,6 +28,11 @@ def tie_to_parent(parent_pid: int | None = None) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if parent_pid is not None and os.getppid() != parent_pid:
         sys.exit(1)
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return the command that runs another one, which the kernel ends when this process dies."""
+    return [sys.executable, "-P", __file__, str(os.getpid()), *command]  # by its path: -m may not find it from a cwd
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,8 +16,7 @@ from typing import IO, TypeVar
 
 import psutil
 
-from serving import guard
-from serving.guard import interrupts_deferred
+from serving.guard import interrupts_deferred, tied
 
 LOOPBACK = "127.0.0.1"
 STOP_GRACE_S = 15.0
@@ -248,13 +246,7 @@ class Server(Running):
         self._output: IO[bytes] = self.log.open("ab")
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                guard.__file__,
-                str(os.getpid()),
-                *recipe.argv,
-            ],  # by its file path, because -m may not find the module from cwd
+            tied(recipe.argv),
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -41,7 +41,7 @@ CLAIMS: dict[str, str] = {
 
 
 class Ruling(StrEnum):
-    """What became of a claim."""
+    """Names the outcomes of a claim."""
 
     HOLDS = "holds"
     DOES_NOT_HOLD = "does not hold"
@@ -69,7 +69,7 @@ class ClaimReading:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was measured for a claim.
+    """Holds what was measured for a claim.
 
     ``readings`` are numbers; ``facts`` are exact outcomes (plain JSON: truth values, texts, counts, tables).
     ``controls`` are ratios of a thing to itself, measured as the readings were: if one is off, the session is void.

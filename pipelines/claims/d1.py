@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CLAIM = Claim(id="D1", sections=(1,), kind="testable", experiments=("steps",))
 GRAPHS = {"graph": "tf-function", "saved": "saved"}
-"""What is judged against the eager call: the network as a tf.function, and the signature of its SavedModel."""
+"""Judged against the eager call: the network as a tf.function, and the signature of its SavedModel."""
 PREDICT = "predict"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TFX = "pipelines.claims.experiments.ecosystem.tfx"
 CLAIM = Claim(id="E1", sections=(4,), kind="partly", sources=(TFX,), requires=("mlxtend",))
 PIP_S = {Effort.TINY: 60.0, Effort.QUICK: 90.0, Effort.FULL: 240.0}
-"""How long pip may look for versions that fit together."""
+"""Seconds that pip may look for versions that fit together."""
 EXPECTED = {"sound": True, "out of range": False, "shuffled": False}
 """Which candidates a pipeline that validates before it pushes lets through."""
 

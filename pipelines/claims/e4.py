@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipelines.claims import Claim, Evidence, Ruling, Verdict
+from pipelines.claims.experiments import parallel
 from pipelines.claims.experiments.statistics import median, ratio
 from pipelines.claims.plots import Bars
 
@@ -17,8 +18,7 @@ CLAIM = Claim(
     id="E4",
     sections=(4,),
     kind="testable",
-    experiments=("launching", "parallel"),
-    sources=(LIGHTNING, "pipelines.claims.experiments.scripts"),
+    sources=(LIGHTNING, parallel.__name__, *parallel.SOURCES),
     requires=("torch", "tensorflow", "keras"),
 )
 FEWER = 0.8

@@ -1,4 +1,4 @@
-"""What others measured, with source and date (``elsewhere.toml``): it stands beside a reading and enters no verdict."""
+"""Reads what others measured (``elsewhere.toml``): it stands beside a reading and enters no verdict."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened when: {track: ((second, text), ...)}, and ``spans``, {track: ((from, to, text), ...)}."""
+    """Events over time: {track: ((second, text), ...)}, and ``spans``, {track: ((from, to, text), ...)}."""
 
     events: Mapping[str, tuple[tuple[float, str], ...]]
     spans: Mapping[str, tuple[tuple[float, float, str], ...]]

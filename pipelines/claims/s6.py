@@ -25,7 +25,7 @@ CLAIM = Claim(
 )
 
 OWN, RIVALS = "litert:fp32", {"ExecuTorch": "executorch:fp32", "ONNX Runtime": "onnxruntime:pytorch"}
-"""What is compared: the same float32 weights in the three runtimes for devices, called in process, one row a call."""
+"""Compared are the same float32 weights in the three runtimes for devices, called in process, one row a call."""
 PATHS = ("litert", "executorch", "onnxruntime")
 SLOWER = 1.25
 """From how many times the CPU time of a call on a runtime is behind. A run measures a row once by default, so there may

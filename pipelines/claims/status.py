@@ -1,4 +1,4 @@
-"""What has become of each technology that the article or a path names (``status.toml``), with source and date."""
+"""Reads what has become of each technology that the article or a path names (``status.toml``), with source and date."""
 
 from __future__ import annotations
 

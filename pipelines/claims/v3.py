@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.claims import Claim, Evidence, Ruling, Verdict
-from pipelines.claims.experiments import elastic
+from pipelines.claims.experiments import elastic, parallel
 from pipelines.claims.experiments.statistics import median
 from pipelines.claims.plots import Timeline
 
@@ -17,8 +17,7 @@ CLAIM = Claim(
     id="V3",
     sections=(6,),
     kind="testable",
-    experiments=("elastic", "parallel", "launching"),
-    sources=("pipelines.claims.experiments.scripts",),
+    sources=(elastic.__name__, parallel.__name__, *parallel.SOURCES),
     requires=("torch", "tensorflow", "keras"),
 )
 EQUAL = 1e-5

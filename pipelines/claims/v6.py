@@ -2,27 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pipelines.claims import Claim
+from pipelines.claims.untested import judge, measure, plot
 
-from pipelines.claims import Claim, Evidence, Ruling, Verdict
-
-if TYPE_CHECKING:
-    from pipelines.claims.experiments.bench import Workbench
-    from pipelines.claims.plots import Plot
-
+__all__ = ["CLAIM", "judge", "measure", "plot"]
 CLAIM = Claim(id="V6", sections=(6,), kind="not here")
-
-
-def measure(bench: Workbench) -> Evidence:  # noqa: ARG001
-    """Measure nothing: there is nothing here to measure it with."""
-    return Evidence()
-
-
-def judge(evidence: Evidence) -> Verdict:  # noqa: ARG001
-    """Say that it cannot be tested here."""
-    return Verdict(Ruling.NOT_HERE)
-
-
-def plot(evidence: Evidence) -> Plot | None:  # noqa: ARG001
-    """Draw nothing."""
-    return None

@@ -44,7 +44,7 @@ class ChildCall:
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What a measurement works with.
+    """Holds what a measurement works with.
 
     ``folder`` is for files of its own and is removed afterwards; ``kept`` is for environments; ``partial`` is where
     rounds are kept until the whole is done, so that an interrupted measurement goes on. ``log`` gets the output of

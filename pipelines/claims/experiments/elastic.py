@@ -27,7 +27,7 @@ LAST_CALL_S = 5
 """Of two machines one may go: how long the rest waits for others before it goes on alone, 30 s by default."""
 TIMEOUT_S = 150.0
 PATIENCE_S = 60.0
-"""How long TensorFlow's other worker is given to notice."""
+"""Seconds that TensorFlow's other worker is given to notice."""
 HERE = "pipelines.claims.experiments.elastic"
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.base.errors import MissingExtra
-from serving.guard import interrupts_deferred
+from serving.guard import interrupts_deferred, tied
 
 TIMEOUT_S = 300.0
 LAST_LINES = 3
@@ -67,7 +67,7 @@ def _run(command: list[str]) -> str | None:
     """Run pip in a session of its own; return None, or its last words."""
     with interrupts_deferred():
         pip = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            tied(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
     try:
         output, _ = pip.communicate(timeout=TIMEOUT_S)

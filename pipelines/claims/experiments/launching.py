@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from pipelines.base.errors import SlipwayError
+from serving.guard import tied
 from serving.launch import LOOPBACK, free_ports, log_tail
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -50,7 +51,10 @@ def cluster() -> list[dict[str, str]]:
 def launched(
     command: Sequence[str], log: Path, environments: Sequence[Mapping[str, str]] = ({},)
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start a command once for each environment; at the end of the block all is killed that came of it."""
+    """Start a command once for each environment; at the end of the block all is killed that came of it.
+
+    If this process is killed, the kernel ends what it started.
+    """
     mark = uuid.uuid4().hex
     running: list[subprocess.Popen[bytes]] = []
     try:
@@ -59,7 +63,7 @@ def launched(
                 variables = {**os.environ, **QUIET, **environment, MARK: mark}
                 running.append(
                     subprocess.Popen(
-                        command, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                        tied(command), env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
                     )
                 )
         yield running

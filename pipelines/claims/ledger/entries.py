@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of a claim: the newest measurement, and the newest sound one if that is another."""
+    """Holds what is kept of a claim: the newest measurement, and the newest sound one if that is another."""
 
     newest: Entry
     sound: Entry | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 from pipelines.base.errors import SlipwayError
 from serving.clients import Call
-from serving.guard import interrupts_deferred
+from serving.guard import interrupts_deferred, tied
 
 START_S = 60.0
 
@@ -39,7 +38,7 @@ def ground_truth(kind: str, host: str = "127.0.0.1") -> Iterator[Truth]:
     try:
         with interrupts_deferred():
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "serving.guard", str(os.getpid()), *serve],
+                tied(serve),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

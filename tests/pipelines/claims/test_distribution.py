@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,13 @@ def says(name: str, evidence: Evidence) -> tuple[Ruling, str]:
         assert "TODO" not in sentence
     assert verdict.number
     return verdict.outcome, verdict.key
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Poll for a condition, for at most 30 seconds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 # -- S5 -------------------------------------------------------------------------------------------
@@ -261,6 +270,21 @@ def test_one_failure_is_enough(tmp_path: Path) -> None:
     assert first("0", "0") == [0, 0]
     with pytest.raises(SlipwayError, match="had not finished after 0 s"):
         launching.first_to_fail([], 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a child to its parent")
+def test_a_script_ends_when_whoever_launched_it_is_killed(
+    tmp_path: Path, nothing_left: Callable[[], list[str]]
+) -> None:
+    sleep = "import signal, pathlib; pathlib.Path('up').touch(); signal.pause()"
+    code = (
+        "import sys, time; from pathlib import Path; from pipelines.claims.experiments import launching\n"
+        f"with launching.launched([sys.executable, '-c', {sleep!r}], Path('log')): time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as parent:
+        wait_for(lambda: (tmp_path / "up").exists())
+        parent.kill()
+    wait_for(lambda: nothing_left() == [])
 
 
 def test_what_has_a_session_of_its_own_is_killed_too(tmp_path: Path, nothing_left: Callable[[], list[str]]) -> None:

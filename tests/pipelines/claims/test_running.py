@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 
+from pipelines.artifacts.store import KEY_LENGTH
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.claims import CLAIMS, Claim, ClaimReading, Evidence, Ruling, Verdict, claim_module
@@ -212,6 +213,13 @@ def test_every_claim_is_there_in_the_order_of_the_article(workspace: Workspace) 
     for name in CLAIMS:
         assert claim_module(name).CLAIM.id == name
         assert claim_module(name.lower()) is claim_module(name)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_is_bound_to_code_that_exists(name: str) -> None:
+    claim = claim_module(name).CLAIM
+    assert len(entries.key(claim)) == KEY_LENGTH
+    assert all(callable(entries.experiment(one).run) for one in claim.experiments)
 
 
 def test_an_unknown_claim_has_its_nearest_names() -> None:

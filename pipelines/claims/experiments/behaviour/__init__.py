@@ -1,1 +1,1 @@
-"""What code does, and how much of it there is: control flow, debugging, styles, eager and graph; nothing is timed."""
+"""Look at what code does, and count it: control flow, debugging, styles, eager and graph; nothing is timed."""

@@ -20,7 +20,7 @@ _OF_PYTHON = {name for kind in (list, dict, str, tuple, set, int, float) for nam
 
 @dataclass(frozen=True, slots=True)
 class CodeSize:
-    """What a piece of code consists of. ``names`` are the distinct names of frameworks, methods of values included."""
+    """Counts the parts of a piece of code. ``names`` are distinct names of frameworks, with methods of values."""
 
     tokens: int
     nodes: int

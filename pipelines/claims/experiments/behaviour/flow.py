@@ -12,7 +12,7 @@ REQUIRES = ("torch", "onnx", "onnxscript", "onnxruntime", "tensorflow", "keras",
 SOURCES = ("pipelines.claims.experiments.behaviour", "pipelines.paths.inductor")
 TIMEOUT_S = 550.0
 BACKENDS = {Effort.TINY: "eager", Effort.QUICK: "aot_eager", Effort.FULL: "inductor"}
-"""What torch.compile compiles with: all capture the same graphs; Inductor's C++ compiler takes most of the time."""
+"""The back ends of torch.compile: all capture the same graphs; Inductor's C++ compiler takes most of the time."""
 
 
 def run(bench: Workbench) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What reaches production: read out of the reports of runs, and tried on foreign models, runtimes and servers."""
+"""Find what reaches production: read out of the reports of runs, and tried on foreign models, runtimes and servers."""

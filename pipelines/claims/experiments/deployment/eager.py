@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MODELS = ("cnn", "transformer")
 ARMS = ("eager", "eager again", "graph")
-"""What is timed; the second is the control, the same as the first."""
+"""The ways that are timed; the second is the control, the same as the first."""
 WARM_UP_CALLS = 5
 CLOSE = 1e-4
 """Largest difference of any output of graph and eager call, which compute the same in float32; outputs are about 1."""

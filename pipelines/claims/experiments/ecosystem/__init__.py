@@ -1,4 +1,4 @@
-"""What stands around the two frameworks: one file for each library that the article names; all run in processes."""
+"""Try what stands around the two frameworks: one file for each library that the article names; all run in processes."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.base.errors import MissingExtra
+from serving.guard import tied
 
 REQUIREMENT = "tfx==1.21.0"
 MARGIN = 0.01
@@ -36,7 +37,7 @@ def _dry_run(words: list[str], timeout_s: float) -> tuple[bool | None, str, floa
     command += ["--disable-pip-version-check", "--only-binary", ":all:", *words]
     started = time.monotonic()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = subprocess.run(tied(command), capture_output=True, text=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired:
         return None, "", time.monotonic() - started
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("WARNING")]
