@@ -9,12 +9,13 @@ import numpy as np
 from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import break_even, rule
+from pipelines.claims.layouts import same_layout
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="D3", sections=(1, 6), kind="testable", experiments=("steps",))
+CLAIM = Claim(id="D3", sections=(1, 6), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
 COMPILED, EAGER, CONTROL = "torch-compile", "torch-eager", "torch-channels-last"
 
 
@@ -50,15 +51,17 @@ def measure(bench: Workbench) -> Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """Hold it true if every ratio to eager is below the limit, and each network was compiled whole.
 
-    If some are, but none against eager PyTorch with channels last, the gain is that of the layout.
+    If some are, but none against eager PyTorch with channels last, the gain is that of the layout: a network without
+    pictures has no layout, so that its gain is not.
     """
     plain, equal = of(evidence.readings, COMPILED, EAGER), of(evidence.readings, COMPILED, CONTROL)
+    same = same_layout(equal, plain)
     outcome = rule(plain, "below")
     breaks = evidence.facts["graph breaks"]
     words = ""
     if breaks and outcome is Ruling.HOLDS:
         outcome = Ruling.DEPENDS
-    if outcome in (Ruling.HOLDS, Ruling.DEPENDS) and equal and rule(equal, "below") is Ruling.DOES_NOT_HOLD:
+    if outcome in (Ruling.HOLDS, Ruling.DEPENDS) and rule(same, "below") is Ruling.DOES_NOT_HOLD:
         outcome, words = Ruling.DEPENDS, "layout"
     paid = [one.value for one in evidence.readings if one.name.startswith("break-even")]
     values = {

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import TRAIN, cells_of, controls, of, pairs_of, ratios, span
 from pipelines.claims.experiments.statistics import median, rule, slope, slope_signs
+from pipelines.claims.layouts import same_layout
 from pipelines.claims.plots import Lines
 from pipelines.loadtest.statistics.intervals import MIN_RUNS
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="P1", sections=(3,), kind="testable", experiments=("steps",))
+CLAIM = Claim(id="P1", sections=(3,), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
 OWN, PLAIN, EQUAL = ("tf-function", "tf-eager"), ("tf-function", "torch-eager"), ("tf-function", "torch-channels-last")
 COMPARED = (OWN, PLAIN, EQUAL, ("torch-compile", "torch-eager"))
 """Static over dynamic: TensorFlow's own, PyTorch as it comes, PyTorch with TensorFlow's layout; and PyTorch's own."""
@@ -48,8 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
     step in both comparisons, the gain is one of small models.
     """
     own, plain, equal = (of(evidence.readings, *pair) for pair in (OWN, PLAIN, EQUAL))
-    pictures = {one.name.split()[-1] for one in equal}
-    equal += [one for one in plain if one.name.split()[-1] not in pictures]
+    equal = same_layout(equal, plain)
     outcome, words = rule([*own, *equal], "below"), ""
     rising = evidence.facts["share of draws in which the ratio rises"]
     signs = [rising.get("/".join(pair)) for pair in (OWN, EQUAL)]

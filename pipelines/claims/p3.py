@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
+from pipelines.claims.layouts import same_layout
 from pipelines.claims.plots import Dumbbells, Point
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="P3", sections=(3,), kind="testable", experiments=("steps",))
+CLAIM = Claim(id="P3", sections=(3,), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
 DEFAULT, EQUAL = ("torch-eager", "tf-function"), ("torch-channels-last", "tf-function")
 NARROWED, COMPILED = ("torch-compile", "torch-eager"), ("torch-compile", "tf-function")
 COMPARED = (DEFAULT, EQUAL, NARROWED, COMPILED)
@@ -30,10 +31,11 @@ def judge(evidence: Evidence) -> Verdict:
     """Hold it true if PyTorch is slower in every cell, with either layout, and compiling is faster in every cell.
 
     It does not hold if PyTorch as it comes is slower nowhere. If it is slower somewhere, but nowhere with TensorFlow's
-    layout, then the layout is what it depends on.
+    layout, then the layout is what it depends on; a network without pictures has only one.
     """
     default, equal, narrowed, compiled = (of(evidence.readings, *pair) for pair in COMPARED)
-    slower, slower_equal, narrows = rule(default, "above"), rule(equal, "above"), rule(narrowed, "below")
+    slower, narrows = rule(default, "above"), rule(narrowed, "below")
+    slower_equal = rule(same_layout(equal, default), "above")
     outcome, words = slower, ""
     if slower in (Ruling.HOLDS, Ruling.DEPENDS):
         all_three = {slower, slower_equal, narrows}

@@ -84,6 +84,16 @@ def test_d3_wants_compiled_faster_everywhere_and_not_by_its_layout(evidence: Evi
     assert verdict.values["pays"] == "900–900"
 
 
+def test_d3_a_gain_without_pictures_is_not_that_of_the_layout() -> None:
+    """The transformer has no layout: where it gains by compiling, the gain cannot be had by laying out pictures."""
+    evidence = compiled((0.6, 0.8), (1.0, 1.0))
+    assert judged("D3", evidence).key == "layout"
+    gains = reading("torch-compile/torch-eager train transformer", 0.8)
+    verdict = judged("D3", Evidence((*evidence.readings, gains), evidence.facts))
+    assert verdict.key == "holds"
+    assert verdict.values["equal"] == "1.00"
+
+
 def sizes(own: Sequence[float], equal: Sequence[float], rising: tuple[float | None, float | None]) -> Evidence:
     found = [reading(f"tf-function/torch-eager train {net}", 0.5) for net in ("cnn4", "cnn8")]
     found += some("torch-compile", "torch-eager", 0.8, 0.8, cells=("train cnn4", "train cnn8"))
@@ -162,6 +172,18 @@ def against_tensorflow(default: Sequence[float], equal: Sequence[float], narrowe
 )
 def test_p3_wants_pytorch_slower_with_either_layout_and_compiling_faster(evidence: Evidence, key: str) -> None:
     assert judged("P3", evidence).key == key
+
+
+def test_p3_a_network_without_pictures_is_slower_with_any_layout() -> None:
+    evidence = against_tensorflow((1.5, 1.0), (1.0, 0.9), (0.7, 0.7))
+    assert judged("P3", evidence).key == "layout"
+    slower = reading("torch-eager/tf-function train transformer", 1.5)
+    assert judged("P3", Evidence((*evidence.readings, slower))).key == "depends"
+
+
+def test_without_pictures_that_were_laid_out_nothing_is_known_of_the_layout() -> None:
+    default = against_tensorflow((1.5, 1.5), (), (0.7, 0.7))
+    assert judged("P3", default).outcome is Ruling.UNDECIDED
 
 
 def memories(saves: Sequence[float], costs: Sequence[float], helps: Sequence[float]) -> Evidence:
