@@ -74,7 +74,8 @@ def worker_killed(words: list[int], step: int, calm: str) -> dict[str, Any]:
     strike = {"STRIKE": json.dumps({"step": step, "signal": "SIGKILL", "rank": 1})}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        complete(torchrun("torch_elastic", folder, *words, options=RESTARTS), folder / "log", [strike], TIMEOUT_S)
+        with launched(torchrun("torch_elastic", folder, *words, options=RESTARTS), folder / "log", [strike]) as running:
+            finished(running, TIMEOUT_S)  # whatever its exit code: a training that does not come back is a result
         return _after(folder, Path(calm, "one", "0.npz"))
 
 

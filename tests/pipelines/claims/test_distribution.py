@@ -205,6 +205,19 @@ def test_a_journal_without_a_way_back_is_told_apart(tmp_path: Path) -> None:
     assert elastic._after(tmp_path, tmp_path / "none.npz") == {**GONE, "workers": [1, 0]}
 
 
+def test_a_training_that_ends_with_an_error_after_the_kill_is_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a failure of the experiment: the claim could otherwise not come out false."""
+    entry = json.dumps({"step": 3, "pid": 1, "time": 1.0, "rank": 0})
+    code = (
+        "import sys; from pathlib import Path; folder = Path(sys.argv[1]); (folder / 'struck').write_text('2.5');"
+        f"(folder / 'journal.jsonl').write_text({entry!r} + chr(10)); sys.exit(1)"
+    )
+    monkeypatch.setattr(elastic, "torchrun", lambda _, folder, *__, **___: [sys.executable, "-c", code, str(folder)])
+    assert elastic.worker_killed([1, 1, 1], 3, str(tmp_path)) == {**GONE, "workers": [1, 0]}
+
+
 # -- In earnest, in the form for tests -------------------------------------------------------------
 
 
