@@ -20,6 +20,8 @@ from pipelines.base.errors import NotPossible
 from pipelines.claims import ClaimReading, Evidence, Ruling, claim_module, s9, v2, v4, v5
 from pipelines.claims.experiments.deployment import exports, monitored, sizes
 from pipelines.claims.experiments.deployment.foreign import FOREIGN
+from serving.launch import LaunchRequest
+from serving.tf_serving import recipe
 
 
 @pytest.mark.parametrize("name", ["D5", "E7", "E8", "V6", "H4"])
@@ -201,6 +203,14 @@ def watched(**counts: int) -> Evidence:
 def test_v5_what_the_metrics_show(evidence: Evidence, outcome: Ruling) -> None:
     said("V5", v5.judge(evidence), outcome)
     assert v5.plot(evidence) is not None
+
+
+def test_v5_metrics_of_slipways_own_server_prove_nothing_of_googles(tmp_path: Path) -> None:
+    evidence = watched(TF_Serving=3, TorchServe=2)
+    _, name = recipe._embedded(LaunchRequest("m", tmp_path, tmp_path, 1, 2))
+    evidence.facts["servers"]["TF Serving"]["server"] = name
+    text = said("V5", v5.judge(evidence), Ruling.DEPENDS, "own-server")
+    assert "Google's server was not run" in text
 
 
 PAGE = """\
