@@ -9,6 +9,8 @@ from pipelines.claims.experiments.deployment import runs
 from pipelines.claims.status import technologies
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
@@ -51,7 +53,7 @@ def measure(bench: Workbench) -> Evidence:
 
 def judge(evidence: Evidence) -> Verdict:
     """Hold it if every link took every model by one variant at least; a link that was not tried leaves it open."""
-    links, models = evidence.facts.get("links", {}), evidence.facts.get("models", [])
+    links, models = _tested(evidence.facts.get("links", {})), evidence.facts.get("models", [])
     if any(link not in links for link in NEEDED):
         return Verdict(Ruling.UNDECIDED)
     reached = {link: [model for model in models if "ok" in links[link].get(model, {}).values()] for link in links}
@@ -66,6 +68,15 @@ def judge(evidence: Evidence) -> Verdict:
     if len(links) < len(LINKS):
         return Verdict(Ruling.DEPENDS, values, "two-of-three", number)
     return Verdict(Ruling.HOLDS, values, number=number)
+
+
+def _tested(links: Mapping[str, Mapping[str, Mapping[str, str]]]) -> dict[str, Mapping[str, Mapping[str, str]]]:
+    """Return the links of which a variant was tried: what a missing library skipped says nothing about a link."""
+    return {
+        link: found
+        for link, found in links.items()
+        if any(word != "skipped" for words in found.values() for word in words.values())
+    }
 
 
 def plot(evidence: Evidence) -> Plot | None:

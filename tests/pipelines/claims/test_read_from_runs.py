@@ -85,6 +85,12 @@ def test_s1_a_link_that_takes_some_models_or_none(tmp_path: Path) -> None:
     judged("S1", measured("S1", tmp_path, run_of(leave_out=("tf-serving:fp32",))), Ruling.UNDECIDED)
 
 
+def test_s1_a_link_whose_library_is_missing_was_not_tested(tmp_path: Path) -> None:
+    skipped = run_of(dict.fromkeys(("litert:fp32", "litert:int8"), "skipped"))
+    judged("S1", measured("S1", tmp_path, skipped), Ruling.UNDECIDED)
+    judged("S1", measured("S1", tmp_path, run_of(), skipped), Ruling.DEPENDS, "depends")
+
+
 @pytest.fixture(scope="module")
 def maturity(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
     """S2 over a run in which everything passes; the warnings come from a real process."""
