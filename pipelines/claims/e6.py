@@ -66,7 +66,7 @@ def judge(evidence: Evidence) -> Verdict:
         **_labels(facts),
     }
     number = f"{values['matched']} levels alike, {values['default']} by default"
-    if not any(near) or facts["normalised"] > NORMALISED:
+    if not any(near) or not facts["normalised"] <= NORMALISED:
         return Verdict(Ruling.DOES_NOT_HOLD, values, number=number)
     if not all(near):
         return Verdict(Ruling.DEPENDS, values, number=number)

@@ -201,6 +201,7 @@ def levels(bilinear: float, bicubic: float) -> dict[str, list[float]]:
         (levels(4, 3), 1e-5, SOME),
         (levels(4, 4), 1e-5, NO),
         (levels(3, 3), 1.1e-5, NO),
+        (levels(3, 3), float("nan"), NO),
     ],
 )
 def test_e6_compares_levels(found: dict[str, list[float]], normalised: float, outcome: Ruling) -> None:
