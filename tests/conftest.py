@@ -49,7 +49,7 @@ class Cli:
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
 
-    def __call__(self, *words: str, timeout_s: float = 240.0, **options: Any) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str, timeout_s: float = 480.0, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [*SLIPWAY, "--workspace", str(self.workspace), *words]
         options = {"capture_output": True, "text": True, **options}
         return subprocess.run(command, timeout=timeout_s, check=False, **options)
@@ -59,7 +59,7 @@ class Cli:
         command = [*SLIPWAY, "--workspace", str(self.workspace), *words]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
-    def json(self, *words: str, code: int = 0, timeout_s: float = 240.0) -> Any:
+    def json(self, *words: str, code: int = 0, timeout_s: float = 480.0) -> Any:
         """What the command prints with ``--json``, after checking its exit code."""
         done = self(*words, "--json", timeout_s=timeout_s)
         assert done.returncode == code, f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -130,8 +130,11 @@ DOCKER = (
     "test_docs.py::test_the_commands_f",
 )
 """Where the tests are that need the engine: one worker runs them all, so that every image is built once."""
-FIRST = ("docker", "test_docs.py", "pipelines/run")
-"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
+FIRST = ("docker", "test_docs.py", "pipelines/claims", "pipelines/run")
+"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end.
+
+The run of every path comes when the containers are through: both have many processes, and would starve each other.
+"""
 
 
 def group_of(nodeid: str) -> str:

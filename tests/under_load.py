@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from serving.clients import client
 from serving.clients.transport import Refused, Unreachable, send
 
-Until = Callable[[Callable[[], bool], float], bool]
-PAUSE_S = 0.02
+PAUSE_S = 0.1
 """Between two requests of a client: without one, the clients take the processors that a new server needs to start."""
 KILL = "kill -9 $(cat /proc/1/task/1/children)"  # the child of the init process: the server
 

@@ -24,7 +24,7 @@ CLAIM = Claim(
 
 TARGETS = {
     "a server": ("torchserve", "torch-export", "aotinductor", "executorch", "onnxruntime", "openvino"),
-    "a device": ("executorch", "litert-torch"),
+    "a device": ("executorch", "litert-torch", "onnxruntime"),
     "a program without Python": ("aotinductor", "executorch", "onnxruntime", "openvino"),
 }
 """Where a PyTorch model may have to go, and slipway's paths there."""

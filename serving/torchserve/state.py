@@ -24,13 +24,15 @@ def key(workdir: Path, kind: str) -> str:
         raise OSError(f"{KEY_FILE} is not complete yet") from error
 
 
-def manage(method: str, path: str, management_port: int, workdir: Path) -> tuple[int, str]:
-    """Ask the management API; the status and the text of its answer.
+def manage(
+    method: str, path: str, management_port: int, workdir: Path, timeout_s: float = _TIMEOUT_S
+) -> tuple[int, str]:
+    """Ask the management API, within ``timeout_s`` seconds; the status and the text of its answer.
 
     Raises:
         OSError: nothing answers yet.
     """
-    connection = http.client.HTTPConnection(LOOPBACK, management_port, timeout=_TIMEOUT_S)
+    connection = http.client.HTTPConnection(LOOPBACK, management_port, timeout=timeout_s)
     try:
         headers = {"Authorization": f"Bearer {key(workdir, 'management')}"}
         connection.request(method, path, headers=headers)

@@ -20,6 +20,8 @@ from serving.torchserve.state import LOOPBACK, key, manage, workers
 MANIFEST = "MAR-INF/MANIFEST.json"
 POLL_S = 0.2
 DRAIN_S = 120.0
+CHANGE_S = 120.0
+"""For TorchServe to unpack an archive, or to end a worker: seconds, on a busy machine tens of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Versions:
         self._archive(number).unlink(missing_ok=True)
 
     def _manage(self, method: str, rest: str) -> tuple[int, str]:
-        return manage(method, f"/models{rest}", self.management_port, self.workdir)
+        return manage(method, f"/models{rest}", self.management_port, self.workdir, CHANGE_S)
 
     def _archive(self, number: int) -> Path:
         return self.store / f"{number}.mar"

@@ -6,8 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,16 +184,3 @@ def stack(compose: Compose, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     yield Stack(compose, Workspace(root), key)
     compose(*documented("docker compose --profile monitor --profile load down --volumes")[2:], timeout_s=200)
     assert compose.left() == []
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], bool], float], bool]:
-    def wait(condition: Callable[[], bool], limit_s: float) -> bool:
-        deadline = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.2)
-        return True
-
-    return wait

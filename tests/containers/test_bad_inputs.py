@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from documents import documented
+from patience import until
 
 from serving.launch import free_port
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1800)]
 
 SERVERS = ("tf-serving", "torchserve", "open-inference")
-Until = Callable[[Callable[[], bool], float], bool]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def fails(broken: Any, service: str) -> bool:
     return state["Status"] in ("exited", "restarting") or state["Health"]["Status"] == "unhealthy"
 
 
-def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
+def test_nothing_in_the_volume(broken: Any) -> None:
     broken("run", "--rm", "-T", "keys")
     start(broken, *SERVERS)
     says = {
@@ -67,12 +67,12 @@ def test_nothing_in_the_volume(broken: Any, until: Until) -> None:
         "open-inference": "releases/pytorch/served.config. Package the model first",
     }
     for service, line in says.items():
-        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service))  # type: ignore[misc]
         (said,) = complaints(broken, service)
         assert line in said
 
 
-def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until) -> None:
+def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any) -> None:
     damage = (
         "truncate -s 100000 torchserve/releases/export/1/model-store/mnist_cnn.mar && "
         "echo garbage > tf-serving/releases/fp32/1/saved_model.pb"
@@ -80,13 +80,13 @@ def test_damaged_artifacts_and_a_whole_one(broken: Any, stack: Any, until: Until
     fill(broken, stack, damage)
     start(broken, *SERVERS)
     for service, line in {"tf-serving": "cannot read the SavedModel", "torchserve": "mnist_cnn.mar is damaged"}.items():
-        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service))  # type: ignore[misc]
         (said,) = complaints(broken, service)
         assert line in said
-    assert until(lambda: broken.health("open-inference") == "healthy", 60)
+    assert until(lambda: broken.health("open-inference") == "healthy")
 
 
-def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Until) -> None:
+def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any) -> None:
     """A complete archive with an invalid program in it: the workers' errors, then one line."""
     script = (
         "import zipfile; name = 'torchserve/releases/export/1/model-store/mnist_cnn.mar'; old = zipfile.ZipFile(name); "
@@ -95,20 +95,20 @@ def test_a_program_that_pytorch_cannot_load(broken: Any, stack: Any, until: Unti
     )
     fill(broken, stack, f'python -c "{script}"')
     start(broken, "torchserve")
-    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"), 120)
+    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"))
     (said,) = complaints(broken, "torchserve")
     assert "mnist_cnn.mar cannot be loaded" in said
 
 
-def test_no_key(broken: Any, stack: Any, until: Until) -> None:
+def test_no_key(broken: Any, stack: Any) -> None:
     fill(broken, stack, key=False)
     start(broken, "torchserve")
-    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"), 60)
+    assert until(lambda: complaints(broken, "torchserve") and fails(broken, "torchserve"))
     (said,) = complaints(broken, "torchserve")
     assert "there is no key for its clients in /run/secrets/torchserve-key or /keys/torchserve" in said
 
 
-def test_a_key_of_ones_own(broken: Any, stack: Any, until: Until) -> None:
+def test_a_key_of_ones_own(broken: Any, stack: Any) -> None:
     fill(broken, stack)
     own = broken.folder / "own-key"
     own.write_text("own-" + "k" * 40)
@@ -121,16 +121,16 @@ def test_a_key_of_ones_own(broken: Any, stack: Any, until: Until) -> None:
     assert chosen("exec", "-T", "torchserve", "python", "-m", "serving.torchserve", "token").strip() == own.read_text()
 
 
-def test_too_little_memory(broken: Any, stack: Any, until: Until) -> None:
+def test_too_little_memory(broken: Any, stack: Any) -> None:
     fill(broken, stack)
     start(replace(broken, env={**broken.env, "SLIPWAY_MEMORY": "100m"}), *SERVERS)
     for service in SERVERS:
-        assert until(lambda service=service: complaints(broken, service) and fails(broken, service), 60)  # type: ignore[misc]
+        assert until(lambda service=service: complaints(broken, service) and fails(broken, service))  # type: ignore[misc]
         (said,) = complaints(broken, service)
         assert "Received: a limit of 100 MB. Raise it; with docker compose: SLIPWAY_MEMORY=2g" in said
 
 
-def test_a_port_that_is_taken(broken: Any, stack: Any, until: Until) -> None:
+def test_a_port_that_is_taken(broken: Any, stack: Any) -> None:
     fill(broken, stack)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -142,7 +142,7 @@ def test_a_port_that_is_taken(broken: Any, stack: Any, until: Until) -> None:
     assert f"127.0.0.1:{port}" in said
     assert "already" in said
     assert chosen.container("tf-serving")["State"]["Running"] is False
-    assert until(lambda: broken.health("open-inference") == "healthy", 60)
+    assert until(lambda: broken.health("open-inference") == "healthy")
 
 
 def test_ports_are_checked_before_anything_is_built(broken: Any) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from documents import documented
-from under_load import KILL, PAUSE_S, Until, kind_of, under_load
+from patience import until
+from under_load import KILL, PAUSE_S, kind_of, under_load
 
 from serving.clients import client
 
@@ -130,7 +131,7 @@ def watched_replicas(stack: Any) -> Iterator[dict[str, list[tuple[str, str | Non
         asking.join(90)
 
 
-def roll_out(stack: Any, command: str, until: Until, before: tuple[str, str], after: tuple[str, str]) -> None:
+def roll_out(stack: Any, command: str, before: tuple[str, str], after: tuple[str, str]) -> None:
     """Run a documented command under load; ``before`` and ``after`` are the release and whose answers it gives."""
     _, _, *words = documented(command)
     with (
@@ -138,12 +139,12 @@ def roll_out(stack: Any, command: str, until: Until, before: tuple[str, str], af
         under_load(stack, *GOOGLES) as googles,
         watched_replicas(stack) as replicas,
     ):
-        assert until(lambda: ours[before[1]] > 50 and googles["right"] > 50 and len(replicas) == 2, 60)
+        assert until(lambda: ours[before[1]] > 50 and googles["right"] > 50 and len(replicas) == 2)
         stack.compose(*words[:2], "-T", *words[2:], timeout_s=700)
         assert releases(stack) == all_serve(after[0])
         at_end = ours[before[1]]
         was = ours[after[1]], googles["right"]
-        assert until(lambda: ours[after[1]] > was[0] + 50 and googles["right"] > was[1] + 50, 60)
+        assert until(lambda: ours[after[1]] > was[0] + 50 and googles["right"] > was[1] + 50)
         # Whoever asked after the command has ended was answered by the new release: only answers on their way remain.
         assert ours[before[1]] <= at_end + 2 * len(OURS)
     assert set(ours) == {"right", "of the other model"}, ours
@@ -151,28 +152,28 @@ def roll_out(stack: Any, command: str, until: Until, before: tuple[str, str], af
     assert list(replicas.values()) == [[before, after]] * 2
 
 
-def test_a_new_release_waits_until_it_is_rolled_out(second: Any, until: Until) -> None:
+def test_a_new_release_waits_until_it_is_rolled_out(second: Any) -> None:
     """A server that restarts serves what it served; so does one that is added, which starts in the same way."""
     for service, index in REPLICAS:
         starts = second.compose.container(service, index)["RestartCount"]
         second.compose.run("exec", "-T", "--index", str(index), service, "sh", "-c", KILL)
-        assert until(lambda: second.compose.container(service, index)["RestartCount"] > starts, 120)  # noqa: B023
+        assert until(lambda: second.compose.container(service, index)["RestartCount"] > starts)  # noqa: B023
     for service, index in REPLICAS:
-        assert until(lambda: second.compose.health(service, index) == "healthy", 300)  # noqa: B023
+        assert until(lambda: second.compose.health(service, index) == "healthy")  # noqa: B023
     assert releases(second) == all_serve("1")
 
 
-def test_a_roll_out_loses_no_request_and_is_kept(second: Any, until: Until) -> None:
-    roll_out(second, "docker compose run --rm rollout", until, ("1", "right"), ("2", "of the other model"))
+def test_a_roll_out_loses_no_request_and_is_kept(second: Any) -> None:
+    roll_out(second, "docker compose run --rm rollout", ("1", "right"), ("2", "of the other model"))
     starts = second.compose.container("torchserve", 2)["RestartCount"]
     second.compose.run("exec", "-T", "--index", "2", "torchserve", "sh", "-c", KILL)
-    assert until(lambda: second.compose.container("torchserve", 2)["RestartCount"] > starts, 120)
-    assert until(lambda: second.compose.health("torchserve", 2) == "healthy", 300)
+    assert until(lambda: second.compose.container("torchserve", 2)["RestartCount"] > starts)
+    assert until(lambda: second.compose.health("torchserve", 2) == "healthy")
     assert releases(second) == all_serve("2")
 
 
-def test_the_way_back_loses_no_request(second: Any, until: Until) -> None:
-    roll_out(second, "docker compose run --rm rollout --to 1", until, ("2", "of the other model"), ("1", "right"))
+def test_the_way_back_loses_no_request(second: Any) -> None:
+    roll_out(second, "docker compose run --rm rollout --to 1", ("2", "of the other model"), ("1", "right"))
 
 
 def test_a_build_makes_the_next_release_of_what_has_changed(second: Any) -> None:

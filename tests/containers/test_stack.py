@@ -14,7 +14,8 @@ from typing import Any
 import grpc
 import pytest
 from documents import COMMANDS, documented, label
-from under_load import KILL, Until, under_load
+from patience import until
+from under_load import KILL, under_load
 
 from serving.clients import client
 from serving.clients.transport import Refused
@@ -185,54 +186,54 @@ def test_grpc_is_shared_out_by_request_and_not_by_connection(stack: Any) -> None
     assert min(shares) >= 8
 
 
-def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any, until: Until) -> None:
+def test_a_killed_replica_costs_no_request_and_comes_back(stack: Any) -> None:
     compose = stack.compose
     for victim in (1, 2):
-        assert until(lambda index=3 - victim: compose.health("torchserve", index) == "healthy", 60)  # type: ignore[misc]
+        assert until(lambda index=3 - victim: compose.health("torchserve", index) == "healthy")  # type: ignore[misc]
         starts = compose.container("torchserve", victim)["RestartCount"]
         with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
-            assert until(lambda seen=seen: seen["right"] > 50, 60)  # type: ignore[misc]
+            assert until(lambda seen=seen: seen["right"] > 50)  # type: ignore[misc]
             compose.run("exec", "-T", "--index", str(victim), "torchserve", "sh", "-c", KILL)
             was = seen["right"]
-            assert until(lambda: compose.container("torchserve", victim)["RestartCount"] > starts, 60)  # noqa: B023
+            assert until(lambda: compose.container("torchserve", victim)["RestartCount"] > starts)  # noqa: B023
             assert until(lambda: compose.health("torchserve", victim) == "healthy", 90)  # noqa: B023
-            assert until(lambda: seen["right"] > was + 50, 60)  # noqa: B023
+            assert until(lambda: seen["right"] > was + 50)  # noqa: B023
         assert set(seen) == {"right"}, seen
 
 
-def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any, until: Until) -> None:
+def test_a_dead_worker_costs_no_request_and_stalls_nobody(stack: Any) -> None:
     """Requests that wait for the worker go to the other replica, and not to the worker that TorchServe starts anew."""
 
     def ready() -> bool:
         return stack.compose.run("exec", "-T", "torchserve", "sh", "-c", READY).returncode == 0
 
-    assert until(ready, 120)
+    assert until(ready)
     with under_load(stack, "torchserve-rest", "torchserve-grpc") as seen:
-        assert until(lambda: seen["right"] > 50, 60)
+        assert until(lambda: seen["right"] > 50)
         seen.slowest_s = 0.0
         killed = time.monotonic()
         stack.compose.inside("torchserve", KILL_WORKER)
-        assert until(ready, 120)
+        assert until(ready)
         back_s = time.monotonic() - killed
         was = seen["right"]
-        assert until(lambda: seen["right"] > was + 50, 60)
+        assert until(lambda: seen["right"] > was + 50)
     assert set(seen) == {"right"}, seen
     print(f"longest request {seen.slowest_s:.2f} s, of {back_s:.1f} s without a worker")
     assert seen.slowest_s < back_s / 2, f"a request waited {seen.slowest_s:.1f} s, of {back_s:.1f} s without a worker"
 
 
 @pytest.mark.parametrize("service", ["tf-serving", "open-inference"])
-def test_a_killed_server_comes_back(stack: Any, until: Until, service: str) -> None:
+def test_a_killed_server_comes_back(stack: Any, service: str) -> None:
     starts = stack.compose.container(service)["RestartCount"]
     stack.compose.run("exec", "-T", service, "sh", "-c", KILL)
-    assert until(lambda: stack.compose.container(service)["RestartCount"] == starts + 1, 60)
+    assert until(lambda: stack.compose.container(service)["RestartCount"] == starts + 1)
     assert until(lambda: stack.compose.health(service) == "healthy", 90)
     protocol = f"{service}-grpc"
     answers = stack.answers(protocol)
     assert answers.matches(1, 0, stack.ask(protocol, answers.inputs(1)[0]))
 
 
-def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any, until: Until) -> None:
+def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any) -> None:
     base = f"http://127.0.0.1:{stack.compose.env['PROMETHEUS_PORT']}/api/v1"
 
     def ask(query: str) -> list[dict[str, Any]]:
@@ -242,10 +243,10 @@ def test_prometheus_sees_all_servers_and_their_percentiles(stack: Any, until: Un
     with under_load(stack, *PROTOCOLS):
         jobs = {"tf-serving": 1, "torchserve": 2, "gateway": 1, "open-inference": 1, "prometheus": 1}
         up = "sum by (job) (up)"
-        assert until(lambda: {row["metric"]["job"]: float(row["value"][1]) for row in ask(up)} == jobs, 60), ask(up)
+        assert until(lambda: {row["metric"]["job"]: float(row["value"][1]) for row in ask(up)} == jobs), ask(up)
         for name in ("slipway:latency_seconds:p50", "slipway:latency_seconds:p99"):
             some = f"{name} > 0 < 5"
-            assert until(lambda some=some: len(ask(some)) == 3, 60), ask(name)  # type: ignore[misc]
+            assert until(lambda some=some: len(ask(some)) == 3), ask(name)  # type: ignore[misc]
     # Every query of the dashboard is answered.
     dashboard = json.loads((stack.compose.folder / "serving/prometheus/grafana/dashboard.json").read_text())
     for query in [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]:

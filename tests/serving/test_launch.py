@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from patience import wait_for
 
 from serving import guard
 from serving.clients.transport import Unreachable
@@ -49,13 +49,6 @@ def listening(port: int) -> Callable[[], bool]:
             return True
 
     return ready
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.01)
 
 
 def child_of(log: Path) -> int:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import until
 
 from pipelines.artifacts.release import KEPT, release, releases, served_artifact
 from pipelines.artifacts.unlinked import builds
 from pipelines.artifacts.workspace import Workspace
 from serving.container.releases import PIN, CannotSwitch, Follower, NoRelease, is_held, pin, pinned
-
-Until = Callable[[Callable[[], bool]], bool]
 
 
 def payload(folder: Path, content: str) -> Path:
@@ -33,15 +32,6 @@ def made(folder: Path, *contents: str) -> Path:
     for content in contents:
         release(payload(folder / "artifact", content), base, "mnist_cnn")
     return base
-
-
-@pytest.fixture
-def until() -> Until:
-    def wait(condition: Callable[[], bool]) -> bool:
-        pause = threading.Event()
-        return any(condition() or pause.wait(0.02) for _ in range(1000))
-
-    return wait
 
 
 def test_only_a_change_is_a_new_release(tmp_path: Path) -> None:
@@ -99,7 +89,7 @@ def test_without_a_pin_there_is_nothing_to_serve(tmp_path: Path, text: str | Non
         Follower(base)
 
 
-def test_replicas_change_one_after_the_other(tmp_path: Path, until: Until) -> None:
+def test_replicas_change_one_after_the_other(tmp_path: Path) -> None:
     """While one changes, the other serves what it served; the second has its turn when the first is done."""
     base = made(tmp_path, "a", "b")
     replicas = Follower(base), Follower(base)
@@ -127,7 +117,7 @@ def test_replicas_change_one_after_the_other(tmp_path: Path, until: Until) -> No
 
 
 def test_what_cannot_be_served_is_tried_once_and_again_when_it_is_pinned_again(
-    tmp_path: Path, until: Until, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     base = made(tmp_path, "a", "b", "c")
     replica = Follower(base)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import wait_for
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError
@@ -32,13 +32,6 @@ def says(name: str, evidence: Evidence) -> tuple[Ruling, str]:
         assert "TODO" not in sentence
     assert verdict.number
     return verdict.outcome, verdict.key
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Poll for a condition, for at most 30 seconds."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
 
 
 # -- S5 -------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import wait_for
 
 from pipelines.paths import PATHS, path_module
 from pipelines.report.json_face import read
@@ -95,13 +95,6 @@ def test_a_run_without_an_engine_goes_on_and_says_how_to_get_one(cli: Any, train
 
 
 # -- With an engine -------------------------------------------------------------------------------
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def recipe_of(path: str, model: str) -> ContainerRecipe:
@@ -182,9 +175,9 @@ def test_a_path_in_its_container_predicts_and_leaves_nothing(
         process.send_signal(number)
         process.communicate(timeout=60)
     assert process.returncode == code
-    wait_for(lambda: not Path(f"/proc/{facts['pid']}").exists(), "the server still runs")
-    wait_for(lambda: not no_container_left(), "the container was not removed")
-    wait_for(lambda: not nothing_left(), "a process of the command still runs")
+    wait_for(lambda: not Path(f"/proc/{facts['pid']}").exists())
+    wait_for(lambda: not no_container_left())
+    wait_for(lambda: not nothing_left())
 
 
 @pytest.mark.docker

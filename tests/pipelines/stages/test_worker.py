@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from patience import wait_for
 
 from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.stages.worker import StageFailed, run_stage
@@ -80,13 +79,6 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
     return tmp_path / "logs" / "stage.log"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.01)
 
 
 def test_a_stage_returns_its_value_and_its_output_goes_to_the_log(log: Path) -> None:

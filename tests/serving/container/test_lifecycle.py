@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from patience import wait_for
 
 from serving.container import ownership
 from serving.container.recipe import CannotStart, ContainerRecipe, ExecProbe, Image, Inside, Metrics, Port
@@ -65,13 +65,6 @@ def payload(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "model").write_text("weights")
     return folder
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.05)
 
 
 def test_it_is_ready_measured_and_gone_after_the_block(

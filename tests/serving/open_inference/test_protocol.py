@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from patience import until
 from starlette.requests import Request
 
 from serving.clients.transport import Call, Refused, Unreachable, send
@@ -321,14 +322,6 @@ def refused_over_grpc(server: Server, size: int, compression: Any = grpc.Compres
         with pytest.raises(grpc.RpcError) as refused:
             call(request.SerializeToString(), timeout=30, compression=compression)
     return f"{refused.value.code().name}: {refused.value.details()}"
-
-
-def until(condition: Callable[[], bool], limit_s: float = 30.0) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
 def test_a_body_that_stops_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

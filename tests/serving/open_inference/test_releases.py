@@ -6,26 +6,18 @@ import http.client
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from patience import until
 
 from serving.clients import Target, client
 from serving.clients.transport import send
 from serving.container.releases import pin
 from serving.launch import LOOPBACK, Recipe, free_ports, serve
 from serving.open_inference.state import is_ready
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-    return True
 
 
 def test_what_is_pinned_is_served(

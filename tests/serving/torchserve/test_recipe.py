@@ -13,7 +13,6 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ import psutil
 import pytest
 import safetensors.numpy
 import yaml
+from patience import until
 from PIL import Image
 
 from models.trained import TrainedModel
@@ -38,15 +38,6 @@ DELAY_S = 20
 
 REST, BINARY, GRPC = PROTOCOLS = ("torchserve-rest", "torchserve-rest-binary", "torchserve-grpc")
 Started = tuple[Recipe, Server, Path]
-
-
-def until(condition: Callable[[], bool], limit_s: float) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def family(server: Server) -> list[psutil.Process]:
@@ -303,13 +294,14 @@ def test_workers_end_when_the_frontend_is_killed(payload: Path, tmp_path: Path) 
         processes = family(server)
         assert len(processes) == 2
         os.kill(server.pid, signal.SIGKILL)
-        assert until(lambda: gone(processes), 10)
+        assert until(lambda: gone(processes))
 
 
 def test_everything_ends_when_its_starter_is_killed(payload: Path, tmp_path: Path) -> None:
     script = """
 import sys, time
 from pathlib import Path
+from patience import until
 import psutil
 from serving.launch import LaunchRequest, free_ports, serve
 from serving.torchserve.recipe import recipe
@@ -329,7 +321,7 @@ with serve(recipe(LaunchRequest("mnist_cnn", payload, workdir, *free_ports(2))),
     assert len(processes) == 2
     starter.kill()
     starter.communicate()
-    assert until(lambda: gone(processes), 15)
+    assert until(lambda: gone(processes))
 
 
 def test_a_model_that_does_not_load_says_why_in_the_log(payload: Path, tmp_path: Path) -> None:
@@ -343,7 +335,7 @@ def test_a_model_that_does_not_load_says_why_in_the_log(payload: Path, tmp_path:
     launched = recipe(LaunchRequest("mnist_cnn", tmp_path / "payload", workdir, *free_ports(2)))
     server = Server(launched, workdir)
     try:
-        assert until(lambda: "torch/export" in log_tail(server.log, 400), 60)
+        assert until(lambda: "torch/export" in log_tail(server.log, 400))
         with pytest.raises(LaunchError, match="not ready"):
             server.wait_until_ready(time.monotonic() - server.started + 0.5)
     finally:

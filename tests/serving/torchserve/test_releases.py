@@ -8,26 +8,16 @@ import os
 import shutil
 import signal
 import sys
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from patience import until
 
 from serving.clients import Target, client
 from serving.container.releases import pin
 from serving.launch import LOOPBACK, Recipe, free_ports, serve
 from serving.torchserve.state import is_ready, key, workers
-
-
-def until(condition: Callable[[], bool], limit_s: float = 90) -> bool:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def broken(payload: Path, release: Path) -> None:
@@ -89,7 +79,7 @@ def test_what_is_pinned_is_served(payload: Path, images: np.ndarray, tmp_path: P
         assert answered() == (200, "3")
         assert [file.name for file in (workdir / "store").iterdir()] == ["3.mar"]
         os.kill(worker(), signal.SIGKILL)
-        assert until(lambda: ready() == (503, 3), 20)
+        assert until(lambda: ready() == (503, 3))
         assert until(lambda: ready() == (200, 3))
         assert answered() == (200, "3")
     assert server.log.read_text().count("the worker died, TorchServe is started anew") == 1
