@@ -40,6 +40,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/tf_serving/run.py
+	$(BIN)/python benchmarks/sessions.py
 	$(BIN)/python benchmarks/protocol_cost.py
 	$(BIN)/python benchmarks/bodies.py
 	@if docker compose version >/dev/null 2>&1; then $(BIN)/python benchmarks/containers.py; \

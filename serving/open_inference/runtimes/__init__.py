@@ -118,6 +118,11 @@ def check_counts(path: Path, program: tuple[int, int], signature: tuple[int, int
         )
 
 
+def writable(array: np.ndarray) -> np.ndarray:
+    """Return the array, or a copy that can be written to: PyTorch warns of one that cannot, as of a request's bytes."""
+    return array if array.flags.writeable else array.copy()
+
+
 def _tensor(entry: Mapping[str, Any]) -> Tensor:
     shape = tuple(size if isinstance(size, int) else -1 for size in entry["shape"])
     return Tensor(str(entry["name"]), str(entry["dtype"]), shape)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import gt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.open_inference.runtimes import Arrays, DoesNotFit, Loaded, NotLoadable, check_counts, read_signature
+from serving.open_inference.runtimes import (
+    Arrays,
+    DoesNotFit,
+    Loaded,
+    NotLoadable,
+    check_counts,
+    read_signature,
+    writable,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,27 +56,26 @@ def load(path: Path, threads: int) -> Loaded:
         bounds = {tensor.name: about.input_tensor_meta(place).sizes() for place, tensor in enumerate(inputs)}
     except (RuntimeError, OSError) as error:
         raise NotLoadable(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
+    places = {tensor.name: place for place, tensor in enumerate(outputs)}
+    of_one_row = all(most[0] == 1 for most in bounds.values())
 
     def run(arrays: Arrays, wanted: Sequence[str]) -> list[np.ndarray]:
-        rows = len(next(iter(arrays.values())))
-        if rows > 1 and all(most[0] == 1 for most in bounds.values()):
+        if of_one_row and (rows := len(next(iter(arrays.values())))) > 1:
             single = ({name: array[row : row + 1] for name, array in arrays.items()} for row in range(rows))
             return [np.concatenate(parts) for parts in zip(*(run(one, wanted) for one in single), strict=True)]
         for name, most in bounds.items():
             shape = arrays[name].shape
-            if any(size > limit for size, limit in zip(shape, most, strict=False)):
+            if any(map(gt, shape, most)):
                 raise DoesNotFit(
                     f"input {name!r} must be of shape {list(most)} at most: the program's memory is planned for it. "
                     f"Received: {list(shape)}"
                 )
-        # PyTorch warns of arrays that cannot be written to, as those of a request's bytes.
-        tensors = [torch.from_numpy(np.require(arrays[tensor.name], requirements="W")) for tensor in inputs]
+        tensors = [torch.from_numpy(writable(arrays[tensor.name])) for tensor in inputs]
         try:
             results = method.execute(tensors)
         except RuntimeError as error:
             raise DoesNotFit(str(error)) from error
         # Copies: the runtime writes the next answer into the same memory.
-        named = {tensor.name: value.numpy().copy() for tensor, value in zip(outputs, results, strict=True)}
-        return [named[name] for name in wanted]
+        return [results[places[name]].numpy().copy() for name in wanted]
 
     return Loaded(inputs, outputs, run)

@@ -34,9 +34,10 @@ def load(path: Path, threads: int) -> Loaded:
         raise NotLoadable(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error
     inputs, outputs = (_tensors(details) for details in (runner.get_input_details(), runner.get_output_details()))
 
+    of_one_row = all(tensor.shape[:1] == (1,) for tensor in inputs)
+
     def run(arrays: Arrays, wanted: Sequence[str]) -> list[np.ndarray]:
-        rows = len(next(iter(arrays.values())))
-        if rows > 1 and all(tensor.shape[:1] == (1,) for tensor in inputs):
+        if of_one_row and (rows := len(next(iter(arrays.values())))) > 1:
             single = ({name: array[row : row + 1] for name, array in arrays.items()} for row in range(rows))
             return [np.concatenate(parts) for parts in zip(*(run(one, wanted) for one in single), strict=True)]
         try:
