@@ -40,8 +40,8 @@ CARD = Card(
     title="TorchServe",
     variants={
         "export": Variant("torch.export program, dynamic batch", "torch", REQUIRES),
-        "aotinductor": Variant("compiled ahead of time, float32", "torch", REQUIRES),
         "torchscript": Variant("traced and frozen TorchScript", "torch", REQUIRES),
+        "aotinductor": Variant("compiled ahead of time, float32", "torch", REQUIRES),
     },
     extra="torchserve",
     server="serving.torchserve.recipe",
@@ -196,13 +196,13 @@ def _trace(module: nn.Module, spec: ModelSpec) -> bytes:
 
 _EXPORTERS: dict[str, tuple[str, Callable[[nn.Module, ModelSpec], bytes]]] = {
     "export": ("model.pt2", _export),
-    "aotinductor": ("model.aoti.pt2", _compile),
     "torchscript": ("model.pt", _trace),
+    "aotinductor": ("model.aoti.pt2", _compile),
 }
 _READERS: dict[str, Callable[[io.BytesIO], Holds]] = {
     "export": exported_holds,
-    "aotinductor": aotinductor_holds,
     "torchscript": torchscript_holds,
+    "aotinductor": aotinductor_holds,
 }
 
 

@@ -47,7 +47,7 @@ def test_a_mistake_in_torchserves_command_is_one_line(words: list[str], code: in
     assert done.stdout == ""
 
 
-def test_tf_servings_health_check_knows_when_the_model_can_predict(cli: Any, tmp_path: Path) -> None:
+def test_tf_servings_health_check_knows_when_the_model_can_predict(cli: Any, trained: Any, tmp_path: Path) -> None:
     """The very script of docker-compose.yml, with other ports, against the embedded server."""
     cli.json("package", "mnist_cnn", "tf-serving:fp32")
     payload = cli.workspace / "artifacts" / "mnist_cnn" / "tf-serving" / "fp32" / "payload"

@@ -180,7 +180,7 @@ def test_one_that_somebody_else_removes_is_noticed(payload: Path, tmp_path: Path
 PARENT = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 from test_lifecycle import recipe, says
 from serving.container.server import serve_container
 with serve_container(lambda: recipe(Path(sys.argv[1])), Path(sys.argv[2]), says) as server:
@@ -191,7 +191,8 @@ with serve_container(lambda: recipe(Path(sys.argv[1])), Path(sys.argv[2]), says)
 
 def started(payload: Path, workdir: Path) -> tuple[subprocess.Popen[str], str, int]:
     """A process that holds a container, the container's name and its guard."""
-    words: Sequence[str] = [sys.executable, "-c", PARENT, str(payload), str(workdir), str(Path(__file__).parent)]
+    folders = [str(Path(__file__).parents[up]) for up in (0, 2)]  # of this module, and of those that it imports
+    words: Sequence[str] = [sys.executable, "-c", PARENT, str(payload), str(workdir), *folders]
     parent = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     name, guard = parent.stdout.readline().split()
