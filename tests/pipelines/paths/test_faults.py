@@ -55,7 +55,7 @@ HIDDEN = {
     ("scaled", name)
     for name in (
         *("litert:int8", "litert:int8-dynamic", "litert-torch:int8", "onnxruntime:int8"),
-        *("openvino:bf16", "openvino:int8", "executorch:int8"),
+        *("openvino:bf16", "openvino:int8", "executorch:int8", "aotinductor:int8"),
     )
 }
 

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import http.client
 import json
+import re
 import select
 import signal
 import socket
@@ -462,11 +463,10 @@ def test_a_client_that_sends_everything_before_it_reads_gets_the_refusal(
 
 def test_a_connection_goes_on_after_a_refusal_that_came_before_the_end_of_the_body(echo: Server) -> None:
     with connected(echo, head(LONG, path="/nowhere") + bytes(30_000_000) + LIVE) as link:
-        for status in (404, 200):
-            answer = http.client.HTTPResponse(link)
-            answer.begin()
-            answer.read()
-            assert answer.status == status
+        answers = b""  # both may come together
+        while answers.count(b"HTTP/1.1 ") < 2 and (more := link.recv(65536)):
+            answers += more
+    assert re.findall(rb"HTTP/1\.1 (\d+)", answers) == [b"404", b"200"]
 
 
 def test_what_follows_a_refusal_is_bounded(echo: Server) -> None:
