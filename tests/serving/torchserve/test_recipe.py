@@ -301,7 +301,6 @@ def test_everything_ends_when_its_starter_is_killed(payload: Path, tmp_path: Pat
     script = """
 import sys, time
 from pathlib import Path
-from patience import until
 import psutil
 from serving.launch import LaunchRequest, free_ports, serve
 from serving.torchserve.recipe import recipe
