@@ -30,7 +30,7 @@ EXPORTS = ("onnxruntime:pytorch", "onnxruntime:keras")
 MEASURED = (
     *("tf-serving:fp32", "tf-serving:litert", "litert:fp32", "litert-torch:fp32", "torchserve:export"),
     *("torchserve:aotinductor", "torch-export:fp32", "torchscript:frozen", "torch-compile:fp32", "aotinductor:fp32"),
-    *("executorch:int8", "onnxruntime:fp16", "openvino:fp32"),
+    *("executorch:int8", "onnxruntime:pytorch", "openvino:fp32"),
 )
 """One variant of every path, and of each way in which its server runs one. They need 38 of the 90 rows."""
 pytestmark = pytest.mark.timeout(1600)  # every path is packaged and served, beside the tests of another worker
