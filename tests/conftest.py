@@ -91,6 +91,25 @@ def trained(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 
 
 @pytest.fixture(scope="session")
+def packaged_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any], Path]:
+    """Packages a tiny model in this process, each variant once: several tests look at the same payload."""
+    from tiny_models import TINY
+
+    from pipelines.paths import path_module
+
+    made: dict[tuple[str, str], Path] = {}
+
+    def package(name: str, choice: Any) -> Path:
+        if (name, choice.name) not in made:
+            payload = tmp_path_factory.mktemp("tiny")
+            path_module(choice.card.name).package(TINY[name], payload, choice.variant)
+            made[name, choice.name] = payload
+        return made[name, choice.name]
+
+    return package
+
+
+@pytest.fixture(scope="session")
 def ipv6_loopback() -> str:
     """The address ::1; tests that need it are skipped on a machine that has none."""
     try:
@@ -130,6 +149,8 @@ DOCKER = (
     "test_docs.py::test_the_commands_f",
 )
 """Where the tests are that need the engine: one worker runs them all, so that every image is built once."""
+TOGETHER = {"pipelines/holds": "pipelines/paths"}
+"""Folders whose tests share what another folder's make."""
 FIRST = ("docker", "test_docs.py", "pipelines/claims", "pipelines/run")
 """Groups of tests that take longest, in the order in which they begin: then none of them is left for the end.
 
@@ -141,7 +162,8 @@ def group_of(nodeid: str) -> str:
     """Name the group of a test: all tests of a folder share its fixtures, so that one worker runs them."""
     place = nodeid.removeprefix("tests/")
     file = place.partition("::")[0]
-    return "docker" if place.startswith(DOCKER) else file.rpartition("/")[0] or file
+    folder = "docker" if place.startswith(DOCKER) else file.rpartition("/")[0] or file
+    return TOGETHER.get(folder, folder)
 
 
 class ByGroup(LoadScopeScheduling):

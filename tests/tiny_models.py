@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,6 @@ PLAIN = TinyModel(
     rows=64,
 )
 TINY = {model.name: model for model in (TWO_INPUTS, EMBEDDING, PLAIN)}
+
+PackagedTiny = Callable[[str, Any], Path]
+"""Takes the name of a tiny model and a choice; returns the payload. Raises NotPossible."""

@@ -370,17 +370,13 @@ def test_a_reader_who_has_enough_is_no_error(cli: Any) -> None:
     process.stderr.close()
 
 
-DAMAGE = {"how.json": b"{", "reference.npz": b"garbage"}
-
-
 def test_a_damaged_trained_model_is_trained_again(fresh_cli: Any) -> None:
     fresh_cli.json("train", "mnist_cnn", "--epochs", "1")
-    for name, damage in DAMAGE.items():
-        (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / name).write_bytes(damage)
-        again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
-        assert json.loads(again.stdout)["cached"] is False
-        (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
-        assert said.endswith(f"/{name} is not as it was built (sha256 differs): mnist_cnn is trained again")
+    (fresh_cli.workspace / "artifacts" / "mnist_cnn" / "trained" / "how.json").write_bytes(b"{")
+    again = fresh_cli("train", "mnist_cnn", "--epochs", "1", "--json")
+    assert json.loads(again.stdout)["cached"] is False
+    (said,) = [line for line in again.stderr.splitlines() if line.startswith("slipway: ")]
+    assert said.endswith("/how.json is not as it was built (sha256 differs): mnist_cnn is trained again")
     assert fresh_cli.json("train", "mnist_cnn", "--epochs", "1")["cached"] is True
 
 

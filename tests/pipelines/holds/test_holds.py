@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import TINY
+from tiny_models import PackagedTiny
 
 from pipelines.base.errors import NotPossible
 from pipelines.holds.executorch import _type
@@ -36,8 +36,8 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "litert-torch:fp32": (FLOAT32, LITERT, {"schema": "3"}),
     "litert-torch:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
     "torchserve:export": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
-    "torchserve:aotinductor": ({"float32": 128}, {"aoti_torch_cpu_mm_out": 1, "cpp_fused_cat": 1}, {}),
     "torchserve:torchscript": (FLOAT32, SCRIPT, {}),
+    "torchserve:aotinductor": ({"float32": 128}, {"aoti_torch_cpu_mm_out": 1, "cpp_fused_cat": 1}, {}),
     "torch-export:fp32": (WITH_TABLE, ATEN, {"dialect": "TRAINING"}),
     "torchscript:traced": (WITH_TABLE, SCRIPT, {}),
     "torchscript:frozen": (FLOAT32, SCRIPT, {}),
@@ -69,13 +69,12 @@ def test_every_variant_has_its_expectation() -> None:
 
 
 @pytest.mark.parametrize("choice", choose([]), ids=lambda choice: choice.name)
-def test_what_is_in_an_artifact_is_read_out_of_it(choice: Choice, tmp_path: Path) -> None:
-    module = path_module(choice.card.name)
+def test_what_is_in_an_artifact_is_read_out_of_it(choice: Choice, packaged_tiny: PackagedTiny) -> None:
     try:
-        module.package(TINY["two_inputs"], tmp_path, choice.variant)
+        payload = packaged_tiny("two_inputs", choice)
     except NotPossible as error:
         pytest.skip(str(error))
-    found = module.holds(tmp_path)
+    found = path_module(choice.card.name).holds(payload)
     weights, operators, facts = EXPECTED[choice.name]
     for have, want in ((found.weights, weights), (found.operators, operators), (found.facts, facts)):
         assert {name: have.get(name) for name in want} == want, found  # type: ignore[attr-defined]

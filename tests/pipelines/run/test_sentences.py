@@ -43,7 +43,7 @@ def test_texts_are_read_from_the_command_a_file_and_standard_input(cli: Any, tmp
     assert vectors[0] @ vectors[1] == pytest.approx(COSINES[1], abs=1e-5)
 
 
-@pytest.mark.parametrize("path", ["onnxruntime", "tf-serving", "executorch"])
+@pytest.mark.parametrize("path", ["onnxruntime", "tf-serving", "torch-export"])
 def test_servers_answer_texts_of_any_length(cli: Any, path: str) -> None:
     process = cli.start("serve", path, "--model", NAME, "--json")
     try:
