@@ -411,36 +411,6 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def sessions_table(results: dict[str, Any]) -> str:
-    """Returns what opening an artifact with slipway adds to the bare call of its library."""
-    lines = [
-        "| model | artifact | bare call | CPU µs | slipway's, CPU µs | ratio | |",
-        "|---|---|---|--:|--:|--:|---|",
-    ]
-    for model, rows in results["models"].items():
-        for row in rows:
-            ratio = row["ratio"]
-            cells = [
-                *(f"`{model}`", f"`{row['name']}`", f"`{row['call']}`"),
-                *(number(row[key], 4) for key in ("bare_us", "open_us")),
-                f"{ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f})",
-                "reached" if ratio["median"] <= results["to_reach"] else "not reached",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
-    machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if version)
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"To reach: at most {results['to_reach']} times the bare call. Medians of {results['runs']} processes by "
-            f"`{results['command']}` on {results['measured'][:10]}, with the smallest and the largest ratio in "
-            f"brackets: {machine['cpu']}, {machine['cores']} cores, one compute thread, Python {machine['python']}, "
-            f"{versions}.",
-        ]
-    )
-
-
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "summary": ("main_job.json", summary_table),
     "rows": ("main_job.json", rows_table),
@@ -451,7 +421,6 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "loadtest": ("loadtest.json", loadtest_table),
     "claims": ("claims.json", claims_summary),
     "claims-ledger": ("claims.json", claims_ledger),
-    "sessions": ("sessions.json", sessions_table),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
 }
 """Maps a table's name to the results that it shows, and the function that shows them."""
