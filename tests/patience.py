@@ -16,7 +16,7 @@ def until(condition: Callable[[], object], limit_s: float = PATIENCE_S) -> bool:
         if time.monotonic() > deadline:
             return False
         time.sleep(pause_s)
-        pause_s = min(1.5 * pause_s, 0.25)  # some conditions are processes, which would slow down what is waited for
+        pause_s = min(1.5 * pause_s, 1.0)  # some conditions are processes, which would slow down what is waited for
     return True
 
 

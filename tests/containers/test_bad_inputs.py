@@ -115,7 +115,7 @@ def test_a_key_of_ones_own(broken: Any, stack: Any) -> None:
     own.chmod(0o644)
     chosen = replace(broken, env={**broken.env, "TORCHSERVE_KEY_FILE": str(own)})
     start(chosen, "torchserve", "gateway")
-    assert until(lambda: chosen.health("gateway") == "healthy", 90)
+    assert until(lambda: chosen.health("gateway") == "healthy")
     said = chosen("run", "--rm", "-T", "--no-deps", "slipway", "predict", "torchserve", "--from-test-set", "0")
     assert "(truth: 7)" in said
     assert chosen("exec", "-T", "torchserve", "python", "-m", "serving.torchserve", "token").strip() == own.read_text()
