@@ -24,7 +24,7 @@ from pipelines.results import IN_PROCESS, Cause, Report
 
 SECONDS = "0.8"
 COMPILED = ("torch-compile:fp32", "aotinductor:fp32")
-"""What is skipped on a machine without a compiler."""
+"""Variants that a machine without a compiler skips."""
 
 EXPORTS = ("onnxruntime:pytorch", "onnxruntime:keras")
 MEASURED = (
@@ -65,7 +65,7 @@ def test_every_artifact_holds_numbers_of_the_precision_that_its_variant_promises
         assert row.holds is not None
         weights = row.holds.weights
         promised = path_module(row.path).CARD.variants[row.variant].precision
-        main = {"int8": "int8"}.get(promised, "float32")
+        main = "int8" if promised == "int8" else "float32"
         assert weights[main] > 0.9 * sum(weights.values()), row
         # The graph that crops pictures has a few factors in float64: scalars, no weights.
         strange = {kind: size for kind, size in weights.items() if kind != main and not kind.startswith("int")}
