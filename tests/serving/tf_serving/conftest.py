@@ -20,6 +20,7 @@ import pytest
 
 from serving.conformance.write import BAD, MONITORING_FILE, models_config, write_models
 from serving.launch import LOOPBACK, Recipe, Server, free_ports, serve
+from tests.patience import PATIENCE_S
 
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
 
@@ -201,7 +202,7 @@ def probe(rest: int, name: str) -> bytes:
 def until() -> Callable[..., None]:
     """Poll a condition until it is true; it may raise OSError until then."""
 
-    def wait(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
+    def wait(condition: Callable[[], bool], limit_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             try:

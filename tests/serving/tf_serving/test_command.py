@@ -164,7 +164,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(command, slow: Path, u
     process = command(
         f"--port={port}", f"--rest_api_port={rest}", "--model_name=slow", f"--model_base_path={slow.parent}"
     )
-    until(lambda: reads(rest, "/v1/models/slow", "AVAILABLE"), 60)
+    until(lambda: reads(rest, "/v1/models/slow", "AVAILABLE"))
     answers: dict[str, object] = {}
 
     def ask_rest():
@@ -205,7 +205,7 @@ def test_sigterm_while_starting(command, tmp_path, until):
 def test_the_same_port_twice_leaves_grpc(command, until, case):
     port = free_port()
     process = command(f"--port={port}", f"--rest_api_port={port}", "--model_base_path=/nowhere/at/all")
-    until(lambda: not refuses(port), 60)
+    until(lambda: not refuses(port))
     process.send_signal(signal.SIGTERM)
     code, _, err = ended(process)
     assert code == 0

@@ -65,7 +65,7 @@ def test_a_signal_under_load_ends_it_without_a_bad_answer(command, half_plus_two
         *("--model_name=half_plus_two", f"--model_base_path={base}"),
     )
     outcomes: Counter[object] = Counter()
-    until(lambda: ask(rest) == (200, {"predictions": [3.0]}), 60)
+    until(lambda: ask(rest) == (200, {"predictions": [3.0]}))
 
     def keep_asking():
         while True:
@@ -100,10 +100,10 @@ def test_connections_that_do_not_end_do_not_keep_it_from_ending(command, half_pl
     (rest,) = free_ports(1)
     process = command("--port=0", f"--rest_api_port={rest}", f"--model_base_path={half_plus_two.parent}")
     path = b"/v1/models/default:predict"
-    until(lambda: connect(rest).close() is None, 60)
+    until(lambda: connect(rest).close() is None)
     with connect(rest) as idle, connect(rest) as slow_head, connect(rest) as slow_body, connect(rest) as uploading:
         for connection in (idle, uploading):
-            until(lambda one=connection: answered(one, path), 60)
+            until(lambda one=connection: answered(one, path))
         slow_head.sendall(head(50)[:30])
         slow_body.sendall(head(50) + b'{"inst')
         uploading.sendall(head(len(BODY)).replace(PATH.encode(), path) + BODY[:5])
