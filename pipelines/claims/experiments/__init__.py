@@ -1,1 +1,1 @@
-"""What claims are measured with: fresh processes in turn, statistics, environments, and the experiments themselves."""
+"""What claims are measured with: fresh processes in turn, statistics, and the experiments themselves."""
