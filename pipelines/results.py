@@ -11,16 +11,21 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version 2: the figures of a load test are in its parts ``load``, ``latency``, ``generator`` and ``server``, without
 the prefixes ``client_`` and ``server_`` (``server_cores`` is ``server.cores``); ``unclaimable`` has numbers in place of
 sentences; spreads name a figure with its part; ``invalid_causes`` is new. Version 3: certificates are judged by
 ``sqnr_db``; their ``atol`` may be null. Version 4: rows have ``where``, and a ``protocol`` only if they are served;
-``top1`` is null for models without classes; ``min_cosine`` and ``task`` are new."""
+``top1`` is null for models without classes; ``min_cosine`` and ``task`` are new. Version 5: ``where`` may be
+``in-browser``; such rows have ``download_bytes``, ``load_s`` and ``page_memory_bytes``."""
 IN_PROCESS: Literal["in-process"] = "in-process"
+IN_BROWSER: Literal["in-browser"] = "in-browser"
+SERVED: Literal["served"] = "served"
 
 Status = Literal["ok", "failed", "skipped"]
-Where = Literal["in-process", "served"]
+Where = Literal["in-process", "in-browser", "served"]
+UNSERVED: dict[str, Where] = {IN_PROCESS: IN_PROCESS, IN_BROWSER: IN_BROWSER}
+"""Where rows without a protocol are measured."""
 JudgedBy = Literal["top-1", "cosine", "differences"]
 Measurement = Literal["sound", "disturbed", "missing"]
 Certainty = Literal["sure", "provisional", "tie", "none"]
@@ -412,12 +417,14 @@ class ArtifactRow:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variant of one path behind one protocol, or in process.
+    """One variant of one path behind one protocol, in process, or in a browser.
 
     ``cold_start_s`` runs from the start of the process to its first answer; the protocols of one
-    server share the start. ``share_of_in_process`` is the ``offline`` throughput over that of the same
-    artifact in process, with the same number of threads a prediction: one caller there, several
-    requests outstanding here, so a server that answers them side by side can exceed 1.
+    server share the start. In a browser it runs from the page's request to the first answer: ``load_s``, then
+    ``first_call_s``, both by the page's clock.
+    ``share_of_in_process`` is the ``offline`` throughput over that of the same artifact in process, with the same
+    number of threads a prediction: one caller there, several requests outstanding here, so a server that answers
+    them side by side can exceed 1.
     ``peak_memory_bytes`` sums the peaks of all processes of the server until then, so that the
     protocol of a server that was measured later includes the one before. ``breaches`` say where more threads computed
     than were allowed, ``threads_seen`` whether that could have been seen; ``threads_probe`` is a short closed loop of
@@ -427,7 +434,9 @@ class Row:
 
     path: Annotated[str, Doc("Name of the path.")]
     variant: Annotated[str, Doc("Name of the variant.")]
-    where: Annotated[Where, Doc("in-process: in the worker's own process; served: by its server.")]
+    where: Annotated[
+        Where, Doc("in-process: in the worker's own process; in-browser: in a page; served: by its server.")
+    ]
     protocol: Annotated[str | None, Doc("Name of the protocol; null unless it is served.")]
     status: Annotated[Status, Doc("ok, failed or skipped.")]
     reason: Annotated[
@@ -438,7 +447,19 @@ class Row:
     first_call_s: Annotated[
         float | None, Doc("The first call of the loaded model, seconds: a part of the cold start; null if served.")
     ] = None
-    peak_memory_bytes: Annotated[int | None, Doc("Sum of the peak memory of all the server's processes, bytes.")] = None
+    peak_memory_bytes: Annotated[
+        int | None, Doc("Sum of the peak memory of all processes of the server or browser, bytes.")
+    ] = None
+    download_bytes: Annotated[
+        int | None, Doc("Bodies that a page had received until its first answer, not compressed; null elsewhere.")
+    ] = None
+    load_s: Annotated[
+        float | None, Doc("From a page's request until its model was loaded, seconds; null elsewhere.")
+    ] = None
+    page_memory_bytes: Annotated[
+        int | None,
+        Doc("Memory of the page after its load tests, as the browser counts it, bytes; null elsewhere."),
+    ] = None
     share_of_in_process: Annotated[
         float | None, Doc("Offline throughput over that of the same artifact in process, same number of threads.")
     ] = None
@@ -463,13 +484,13 @@ class Row:
 
     @classmethod
     def at(cls, path: str, variant: str, way: str, status: Status, reason: str | None, **figures: Any) -> Row:
-        """Make a row; ``way`` is the name of a protocol, or in-process."""
-        where: Where = IN_PROCESS if way == IN_PROCESS else "served"
-        return cls(path, variant, where, None if way == IN_PROCESS else way, status, reason, **figures)
+        """Make a row; ``way`` is the name of a protocol, in-process or in-browser."""
+        where = UNSERVED.get(way, SERVED)
+        return cls(path, variant, where, way if where == SERVED else None, status, reason, **figures)
 
     @property
     def way(self) -> str:
-        """The protocol's name; in-process where there is none."""
+        """The protocol's name; where there is none, in-process or in-browser."""
         return self.where if self.protocol is None else self.protocol
 
 

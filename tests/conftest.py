@@ -41,6 +41,8 @@ MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split("
 
 SESSION = "SLIPWAY_TEST_SESSION"
 os.environ[SESSION] = uuid.uuid4().hex
+# What npm and pip fetch for paths is fetched once, whatever the workspace; the folder's name covers what it holds.
+os.environ.setdefault("SLIPWAY_ENVIRONMENTS", str(HERE.parent / "artifacts" / ".environments"))
 
 
 class Cli:

@@ -31,6 +31,11 @@ class Workspace:
     def store(self) -> Path:
         return self.artifacts / ".store"
 
+    @property
+    def environments(self) -> Path:
+        """The folder of libraries that are no part of slipway's own environment."""
+        return self.artifacts / ".environments"
+
     def trained(self, model: str) -> Path:
         return self.artifacts / model / "trained"
 

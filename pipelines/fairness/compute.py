@@ -6,14 +6,15 @@ computing take turns and share one core. A pool with more threads, or threads th
 if processors are free for them (:func:`visible`). The smaller a model, the smaller the share of computing in a
 request, and the less a second thread shows: so each protocol is also probed with 16 rows a request, one request at
 a time. A runtime that stays below the limit even then is not much faster for its extra threads. In process, one
-caller does nothing but predict: there the sum is exact, and the same library computes behind the server.
+caller does nothing but predict: there the sum is exact, and the same library computes behind the server. In a browser
+there is one caller, too.
 
 The number of threads is shown and not judged: it proves nothing, since a Java runtime has thirty that sleep.
 """
 
 from __future__ import annotations
 
-from pipelines.results import IN_PROCESS, Row, Scenario
+from pipelines.results import SERVED, Row, Scenario
 
 OVERLAP = 0.15
 """Cores for work beside computing: an answer that is still being written when the next request arrives, logs.
@@ -58,7 +59,7 @@ def _limit_and_room(scenario: Scenario, threads: int, in_process: bool) -> tuple
 
 def visible(row: Row, threads: int) -> bool:
     """Tell whether extra threads would have shown in at least one load test: processors were free for them."""
-    found = [_limit_and_room(one, threads, row.where == IN_PROCESS) for one in _loads(row)]
+    found = [_limit_and_room(one, threads, row.where != SERVED) for one in _loads(row)]
     return any(one is not None and one[1] >= one[0] + ROOM for one in found)
 
 
@@ -66,10 +67,10 @@ def breaches(row: Row, threads: int) -> tuple[str, ...]:
     """List the load tests of a row in which more than ``threads`` threads a request computed."""
     found = []
     for scenario in _loads(row):
-        limit = most_cores(scenario, threads, row.where == IN_PROCESS)
+        limit = most_cores(scenario, threads, row.where != SERVED)
         used = answering_cores(scenario)
         if limit is not None and used is not None and used > limit:
-            at_once = 1 if row.where == IN_PROCESS else scenario.load.concurrency
+            at_once = 1 if row.where != SERVED else scenario.load.concurrency
             name = "probe" if scenario is row.threads_probe else scenario.name
             found.append(
                 f"{name}: {used:.2f} cores busy with {at_once} request{'s' if at_once > 1 else ''} at a time, "

@@ -103,6 +103,10 @@ class Watch:
             self._last_s |= cpu_seconds(self._processes)
             self._cpu_s.append(sum(self._last_s.values()))
 
+    def used_s(self) -> float:
+        """Return the CPU seconds between the first and the last look; 0 without two of them."""
+        return self._cpu_s[-1] - self._cpu_s[0] if self._cpu_s else 0.0
+
     def seen(self, start_ns: int, stop_ns: int) -> Seen:
         """Return the figures between two moments (time.monotonic_ns) of the test."""
         if not self._processes:

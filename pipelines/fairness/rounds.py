@@ -14,7 +14,7 @@ from pipelines.results import Row, Scenario, Spread, Unclaimable
 Measured = TypeVar("Measured", Row, Scenario)
 
 MAX_EXAMPLES = 5
-ROW_FIGURES = ("cold_start_s", "peak_memory_bytes")
+ROW_FIGURES = ("cold_start_s", "peak_memory_bytes", "download_bytes", "load_s", "page_memory_bytes")
 MEDIANS = (
     "load.duration_s",
     "load.rate_per_s",

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from models.model import FORMS
 from pipelines.base.errors import unknown
+from pipelines.results import IN_PROCESS, Where
 
 if TYPE_CHECKING:
     import numpy as np
 
     from models.model import Model
     from models.spec import ModelSpec
+    from pipelines.paths.browser.page import BrowserPage
     from pipelines.results import Holds
 
 PATHS: dict[str, str] = {
@@ -40,6 +42,9 @@ PATHS: dict[str, str] = {
     "executorch": "pipelines.paths.executorch",
     "onnxruntime": "pipelines.paths.onnxruntime",
     "openvino": "pipelines.paths.openvino",
+    "tfjs": "pipelines.paths.tfjs",
+    "onnxruntime-web": "pipelines.paths.onnxruntime_web",
+    "litert-web": "pipelines.paths.litert_web",
 }
 
 Arrays = Mapping[str, "np.ndarray"]
@@ -100,19 +105,19 @@ class Variant:
 class Card:
     """The description of a path, readable without importing its framework.
 
-    ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings
-    what they require. ``server`` is the module under ``serving`` whose ``recipe`` starts its server, None if
-    there is none (``no_server`` then says why); ``container`` the one whose ``container`` starts it in
-    a container; ``protocols`` are names of
-    :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it
-    has none. ``sources`` are the modules, by dotted name, that shape, enter or read the payload
-    besides the path's own.
+    ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings what they require.
+    ``where`` says where a session of it predicts: in the process that opens it, or in a browser. ``server`` is the
+    module under ``serving`` whose ``recipe`` starts its server, None if there is none (``no_server`` then says why);
+    ``container`` the one whose ``container`` starts it in a container; ``protocols`` are names of
+    :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it has none.
+    ``sources`` are the modules, by dotted name, that shape, enter or read the payload besides the path's own.
     """
 
     name: str
     title: str
     variants: Mapping[str, Variant]
     extra: str
+    where: Where = IN_PROCESS
     server: str | None = None
     container: str | None = None
     no_server: str = ""
@@ -125,18 +130,25 @@ class Card:
         """The forms of a model that its variants are made from, that of the default first."""
         return tuple(dict.fromkeys(variant.takes for variant in self.variants.values()))
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The names of its rows: where its session predicts, then its server's protocols."""
+        return (self.where, *self.protocols)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """A payload, loaded by its runtime.
 
     ``predict`` maps {input name: array} to {output name: array}, dimension 0 the batch. ``processes`` are the process
-    numbers of those that compute: this one, unless the runtime has its own.
+    numbers of those that compute: this one, unless the runtime has its own. ``page`` is that of a browser, for load
+    tests on its own clock; None in process.
     """
 
     predict: Predict
     close: Callable[[], None] = lambda: None
     processes: tuple[int, ...] = field(default_factory=lambda: (os.getpid(),))
+    page: BrowserPage | None = None
 
     def __enter__(self) -> Session:
         return self

@@ -10,22 +10,47 @@ from serving.open_inference.runtimes.litert import SIGNATURE
 
 if TYPE_CHECKING:
     from models.model import Model
+    from models.spec import ModelSpec
 
 
 def convert(model: Model, *, half: bool = False) -> bytes:
     """Return the .tflite file of a model in float32, with weights in float16 if ``half``."""
+    return convert_twin(model.form("keras"), model.spec, half=half)
+
+
+def convert_twin(twin: Any, spec: ModelSpec, *, half: bool = False, rows: int | None = None) -> bytes:
+    """Return the .tflite file of a Keras model, as :func:`convert` does, for batches of ``rows`` or of any size.
+
+    The tensors of two files of one object have the same names.
+    """
     import tensorflow as tf
 
-    twin = model.form("keras")
     with tempfile.TemporaryDirectory() as scratch:
         # Through a SavedModel, because its signature's names survive into the flatbuffer.
-        twin.export(scratch, verbose=False)
+        if rows is None:
+            twin.export(scratch, verbose=False)
+        else:
+            _export_static(twin, spec, rows, scratch)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
         if half:
             # Only storage changes; LiteRT Quantizer has no fp16 recipe that keeps float32 arithmetic.
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
         return bytes(converter.convert())
+
+
+def _export_static(twin: Any, spec: ModelSpec, rows: int, folder: str) -> None:
+    """Write a SavedModel that takes ``rows`` rows. Free lengths stay free."""
+    import keras
+    import tensorflow as tf
+
+    signature = {
+        tensor.name: tf.TensorSpec((rows, *tensor.sizes[1:]), tensor.dtype, name=tensor.name) for tensor in spec.inputs
+    }
+    archive = keras.export.ExportArchive()
+    archive.track(twin)
+    archive.add_endpoint(SIGNATURE, lambda inputs: twin(inputs, training=False), input_signature=[signature])
+    archive.write_out(folder, verbose=False)
 
 
 def quantise(float32: bytes, variant: str, model: Model, of_rows: Callable[[int], bytes] | None = None) -> bytes:

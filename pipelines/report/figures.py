@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.report import load_figures, looks, numbers
 from pipelines.report.best import MANY, artifact_of, best
 from pipelines.report.lines import Line, invalid_because
-from pipelines.results import IN_PROCESS, ArtifactRow
+from pipelines.results import SERVED, ArtifactRow
 
 ROW_PX = 40
 AXIS_PX = 34
@@ -109,7 +109,7 @@ def figures(found: Sequence[Line]) -> list[Figure]:
 def _loads(found: Sequence[Line], places: dict[str, int]) -> list[Figure]:
     """Make the plots of the server scenario that have axes."""
     loads = [
-        load_figures.Load(line.name, places[line.row.path], scenario, line.row.where == IN_PROCESS)
+        load_figures.Load(line.name, places[line.row.path], scenario, line.row.where != SERVED)
         for line in found
         if (scenario := line.scenario("server"))
     ]
@@ -169,8 +169,8 @@ def _row_bars(
         value, text = read(line)
         if value is not None:
             doubt = DOUBT if figure_id == "throughput" and invalid_because(line.scenario("offline")) else ""
-            in_process = line.row.where == IN_PROCESS
-            bars.append(Bar(doubt + line.name, places[line.row.path], value, text(value), hollow=in_process))
+            hollow = line.row.where != SERVED
+            bars.append(Bar(doubt + line.name, places[line.row.path], value, text(value), hollow=hollow))
     return _bars(figure_id, title, note, bars)
 
 
@@ -241,7 +241,7 @@ def _latency(scenario: str, title: str, note: str, found: Sequence[Line], places
                 "width": 0.3,
                 "whiskerwidth": 0.6,
                 "line": {"color": colour, "width": 1.6},
-                "fillcolor": colour + ("20" if line.row.where == IN_PROCESS else "90"),
+                "fillcolor": colour + ("90" if line.row.where == SERVED else "20"),
                 "hoverinfo": "skip",
             }
         )

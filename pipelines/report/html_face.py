@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.base.files import write_bytes
 from pipelines.claims import CLAIMS, claim_module
 from pipelines.claims.texts import catalogue
-from pipelines.report import fairness_view, figures, looks, numbers, views
+from pipelines.report import browser_lines, fairness_view, figures, looks, numbers, views
 from pipelines.report.best import MANY, best, leaders, path_of
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
@@ -89,6 +89,11 @@ def render(report: Report) -> str:
         contained=contained,
         container_columns=CONTAINER_COLUMNS,
         container_groups=views.key_groups(CONTAINER_COLUMNS),
+        in_browser=browser_lines.browser_lines(found),
+        browser_columns=browser_lines.BROWSER_COLUMNS,
+        browser_groups=views.key_groups(browser_lines.BROWSER_COLUMNS),
+        browser_title=browser_lines.TITLE,
+        browser_note=browser_lines.NOTE,
         costs=costs,
         cost_columns=cost_columns(costs),
         cost_groups=views.key_groups(cost_columns(costs)),

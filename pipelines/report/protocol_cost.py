@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Literal
 
-from pipelines.results import IN_PROCESS, ContainerRow, LayerCost, Row, Scenario, Via
+from pipelines.results import IN_PROCESS, SERVED, ContainerRow, LayerCost, Row, Scenario, Via
 
 SCENARIO = "single-stream"
 BARE: Final = "bare process"
@@ -30,7 +30,7 @@ def protocol_cost(
     everything = [*rows, *(one.row for one in containers)]
     if not any(scenario.name == SCENARIO for row in everything for scenario in row.scenarios):
         return ()
-    served = [row for row in everything if row.where != IN_PROCESS]
+    served = [row for row in everything if row.where == SERVED]
     found: list[LayerCost] = []
     for path, variant in dict.fromkeys((row.path, row.variant) for row in served):
         mine = [row for row in rows if (row.path, row.variant) == (path, variant)]

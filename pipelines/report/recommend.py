@@ -4,7 +4,7 @@ The rules, in order:
 
 1. A row is fit if its status is ok, its measurement sound, its artifact passed parity, and all of its checked
    answers over the wire (at least one) equalled the in-process ones.
-2. Served rows come before in-process ones, which are recommended only if no served row is fit.
+2. Served rows come before those in process or in a browser, which are recommended only if no served row is fit.
 3. The lowest p99 under the ``server`` scenario wins. If a fit row has no such p99 (too few samples, other
    scenarios), all are compared by the next figure of :data:`MEASURES` that all of them have.
 4. A row ties with the best if it is within 10 % of it, or if its median is within the best row's range over the
@@ -25,7 +25,7 @@ from operator import attrgetter
 
 from pipelines.report import numbers
 from pipelines.report.lines import Line, spread_of
-from pipelines.results import IN_PROCESS, ArtifactRow, Certainty, Recommendation, Row
+from pipelines.results import SERVED, ArtifactRow, Certainty, Recommendation, Row
 
 TIE = 1.10
 """Figures within this factor count as equal: it is the noise between two runs on a shared machine."""
@@ -68,7 +68,7 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
         preface = f"No served row is fit to ship: {_counted(served)}."
         fit = [line for line in unserved if unfit(line) is None]
     if not fit:
-        return Recommendation(None, f"{preface} No in-process row either: {_counted(unserved)}.")
+        return Recommendation(None, f"{preface} No row without a server either: {_counted(unserved)}.")
     measure = _measure(fit)
     best = _best(fit, measure)
     others = [line for line in fit if line is not best]
@@ -110,8 +110,8 @@ def _lines(artifacts: Sequence[ArtifactRow], rows: Sequence[Row]) -> tuple[list[
     """Pair the rows with their artifacts: the served rows, and those in process."""
     by_name = {(artifact.path, artifact.variant): artifact for artifact in artifacts}
     everything = [Line(row, by_name.get((row.path, row.variant))) for row in rows]
-    served = [line for line in everything if line.row.where != IN_PROCESS]
-    return served, [line for line in everything if line.row.where == IN_PROCESS]
+    served = [line for line in everything if line.row.where == SERVED]
+    return served, [line for line in everything if line.row.where != SERVED]
 
 
 def _measure(fit: Sequence[Line]) -> tuple[str, str] | None:
@@ -153,7 +153,7 @@ def unfit(line: Line, *, sound: bool = True) -> str | None:
         (bool(line.row.breaches), "with more compute threads than allowed"),
         (sound and line.measurement != "sound", f"with a {line.measurement} measurement"),
         (any(scenario.match_share != 1 for scenario in checked), "with answers that differ from the in-process ones"),
-        (line.row.where != IN_PROCESS and not checked, "without checked answers"),
+        (line.row.where == SERVED and not checked, "without checked answers"),
     )
     return next((words for broken, words in rules if broken), None)
 

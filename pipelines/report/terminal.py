@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.report import fairness_view, numbers
+from pipelines.report import browser_lines, fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import Column, Line, columns, invalid_because, lines, troubles
@@ -33,6 +33,12 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
     found = lines(report)
     console.print(_header(report, found))
     for table in tables(found, console.width, columns(report)):
+        console.print(table)
+        console.print()
+    in_browser = browser_lines.browser_lines(found)
+    if in_browser:
+        console.print(Text(browser_lines.TITLE, style="bold"))
+    for table in tables(in_browser, console.width, browser_lines.BROWSER_COLUMNS):
         console.print(table)
         console.print()
     contained = container_lines(report)

@@ -15,7 +15,7 @@ from pipelines.measure.rows import Bench, measure_served
 from pipelines.measure.server import flavour_for
 from pipelines.paths import Card
 from pipelines.paths.choose import Choice
-from pipelines.results import IN_PROCESS, Row, Scenario
+from pipelines.results import IN_BROWSER, Row, Scenario
 from pipelines.run.prepare import Context, attempt
 from pipelines.stages.answers import ANSWERS
 from pipelines.stages.worker import run_stage
@@ -36,8 +36,8 @@ class Jobs:
 
     def of(self, choice: Choice, artifact: Artifact) -> list[list[Job]]:
         """Return the jobs of one artifact; those of a group follow each other."""
-        title = f"measure {choice.name} in process"
-        alone = [Job(title, choice.name, (IN_PROCESS,), self._in_process(choice, artifact))]
+        title = f"measure {choice.name} {'in a browser' if choice.card.where == IN_BROWSER else 'in process'}"
+        alone = [Job(title, choice.name, (choice.card.where,), self._alone(choice, artifact))]
         behind = []
         if choice.card.server is not None:
             title = f"serve and load-test {choice.name}"
@@ -48,8 +48,8 @@ class Jobs:
             behind.append(Job(title, f"{choice.name} container", (), self._contained(choice.card, artifact)))
         return [alone, behind] if behind else [alone]
 
-    def _in_process(self, choice: Choice, artifact: Artifact) -> Work:
-        row = Row.at(choice.card.name, choice.variant, IN_PROCESS, "ok", choice.card.no_server or None)
+    def _alone(self, choice: Choice, artifact: Artifact) -> Work:
+        row = Row.at(choice.card.name, choice.variant, choice.card.where, "ok", choice.card.no_server or None)
         log = self.context.log(f"measure-{choice.name}")
 
         def work(now: Round) -> None:
@@ -66,9 +66,7 @@ class Jobs:
                     outcome = run_stage("measure", request, log, self.context.cancel, threads=now.plan.threads)
                 return replace(
                     row,
-                    cold_start_s=outcome.value["cold_start_s"],
-                    first_call_s=outcome.value["first_call_s"],
-                    peak_memory_bytes=outcome.usage.peak_rss_bytes,
+                    **outcome.value["figures"],
                     scenarios=TypeAdapter(tuple[Scenario, ...]).validate_python(outcome.value["scenarios"]),
                 )
 

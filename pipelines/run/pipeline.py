@@ -29,7 +29,7 @@ from pipelines.report import numbers
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.report.uncertain import most_uncertain
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, RunSettings, Training
+from pipelines.results import ArtifactRow, Report, Row, RunSettings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.journal import Journaled
 from pipelines.run.options import Options, load_settings
@@ -151,7 +151,7 @@ class Run:
                 groups += jobs.of(choice, artifact)
                 continue
             why = f"{row.status} before it could be measured: {row.reason}"
-            for protocol in (IN_PROCESS, *choice.card.protocols):
+            for protocol in choice.card.ways:
                 self.measuring.keep(Row.at(row.path, row.variant, protocol, row.status, why))
             if jobs.in_container(choice.card):
                 for one in unmeasured(choice.card, choice.variant, row.status, why):
@@ -167,8 +167,8 @@ class Run:
         found = self.measuring.rows()
         rows = []
         for choice in self.choices:
-            base = found.get((choice.card.name, choice.variant, IN_PROCESS))
-            for protocol in (IN_PROCESS, *choice.card.protocols):
+            base = found.get((choice.card.name, choice.variant, choice.card.where))
+            for protocol in choice.card.ways:
                 key = (choice.card.name, choice.variant, protocol)
                 row = found.get(key) or Row.at(*key, "skipped", INTERRUPTED)
                 if base is not None and row is not base:

@@ -202,7 +202,13 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
     outcomes: list[StageResult] = []
 
     def fill(folder: Path) -> None:
-        request = {"path": card.name, "variant": variant, "model": str(model.weights.parent), "folder": str(folder)}
+        request = {
+            "path": card.name,
+            "variant": variant,
+            "model": str(model.weights.parent),
+            "folder": str(folder),
+            "environments": str(context.workspace.environments),
+        }
         outcomes.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel))
 
     def describe(files: tuple[FileEntry, ...]) -> Manifest:

@@ -19,6 +19,7 @@ from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.artifacts.reference import Reference
+from pipelines.base.environments import PLACE
 from pipelines.base.errors import UserError
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
@@ -26,6 +27,7 @@ from pipelines.paths import Predict, path_module, tolerance_for
 from pipelines.results import Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, by_call, parts_of
 from pipelines.stages.worker import PROGRESS
+from serving.launch import peak_rss_bytes
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 
@@ -56,8 +58,12 @@ def refer(folder: str) -> None:
     reference.compute(trained.load(Path(folder)), Path(folder) / REFERENCE)
 
 
-def package(path: str, variant: str, model: str, folder: str) -> dict[str, Any]:
-    """Write the payload of one variant, and read what it holds; ``model`` is the folder of the trained model."""
+def package(path: str, variant: str, model: str, folder: str, environments: str) -> dict[str, Any]:
+    """Write the payload of one variant, and read what it holds; ``model`` is the folder of the trained model.
+
+    Libraries beside slipway's own are kept in ``environments``, unless the environment variable names another folder.
+    """
+    os.environ.setdefault(PLACE, environments)
     module = path_module(path)
     module.package(trained.load(Path(model)), Path(folder), variant)
     return asdict(module.holds(Path(folder)))
@@ -138,11 +144,16 @@ def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -
 
 
 def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]], threads: int) -> dict[str, Any]:
-    """Load an artifact, answer once, then run the load scenarios, all in this process."""
+    """Load an artifact, answer once, then run the load scenarios: in this process, or in the page of a browser.
+
+    Returns ``figures`` of the row, and ``scenarios``.
+    """
     import psutil
 
     from pipelines.fairness.disturbed import marked
-    from pipelines.fairness.observe import observed
+    from pipelines.fairness.observe import Span, observed
+    from pipelines.fairness.processes import Watch
+    from pipelines.stages.in_browser import measure_in_browser
     from pipelines.stages.in_process import measure_in_process
 
     with path_module(path).open(Path(payload), threads) as session:
@@ -160,12 +171,22 @@ def measure(path: str, payload: str, answers: str, settings: list[dict[str, Any]
             def check(index: int, received: dict[str, np.ndarray], batch: int = chosen.batch) -> bool:
                 return known.matches(batch, index, received)
 
-            def load(_: object, chosen: LoadSettings = chosen, check: Check = check) -> tuple[Scenario, None]:
-                return measure_in_process(session.predict, known.inputs(chosen.batch), check, chosen), None
+            def load(watch: Watch, chosen: LoadSettings = chosen, check: Check = check) -> tuple[Scenario, Span | None]:
+                inputs = known.inputs(chosen.batch)
+                if session.page is not None:
+                    return measure_in_browser(session.page, inputs, check, chosen, watch)
+                return measure_in_process(session.predict, inputs, check, chosen), None
 
             found = observed(load, processes, run=os.getppid())
             scenarios.append(asdict(marked(replace(found, generator=replace(found.generator, governor=governor())))))
-    return {"cold_start_s": cold_start_s, "first_call_s": first_call_s, "scenarios": scenarios}
+        figures = {
+            "cold_start_s": cold_start_s,
+            "first_call_s": first_call_s,
+            "peak_memory_bytes": sum(peak_rss_bytes(process) for process in processes if process.is_running()),
+        }
+        if session.page is not None:
+            figures |= session.page.figures()
+    return {"figures": figures, "scenarios": scenarios}
 
 
 def predict(path: str, payload: str, inputs: str, outputs: str) -> None:

@@ -1,1 +1,1 @@
-"""Measure claims: fresh processes in turn, statistics, environments, and the experiments themselves."""
+"""Measure claims: fresh processes in turn, statistics, and the experiments themselves."""

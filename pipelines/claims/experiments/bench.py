@@ -10,7 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.claims.experiments.environments import Environment, make
+from pipelines.base.environments import Environment, make
 from pipelines.stages.worker import StageResult, run_stage
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ class ClaimRunner:
                 effort=self.effort,
                 seed=self.seed,
                 folder=folder,
-                kept=self.workspace.artifacts / ".environments",
+                kept=self.workspace.environments,
                 partial=partial,
                 log=log,
                 workspace=self.workspace,

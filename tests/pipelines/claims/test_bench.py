@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.artifacts.workspace import Workspace
+from pipelines.base import environments
+from pipelines.base.environments import Environment, make
 from pipelines.base.errors import MissingExtra
-from pipelines.claims.experiments import environments
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench, pairs
-from pipelines.claims.experiments.environments import Environment, make
 from pipelines.stages.worker import StageFailed
 
 JOBS = "tests.pipelines.claims.jobs"

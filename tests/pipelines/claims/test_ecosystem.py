@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pipelines.artifacts.workspace import Workspace
+from pipelines.base.environments import Environment
 from pipelines.base.errors import MissingExtra, SlipwayError
 from pipelines.claims import ClaimReading, Evidence, Ruling, claim_module
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.ecosystem import hub, lightning, pictures, tfx, triton_kernel
-from pipelines.claims.experiments.environments import Environment
 from pipelines.claims.ledger.running import ClaimRunner
 from pipelines.claims.ledger.view import line_of
 from pipelines.claims.plots import Bars, Grid

@@ -22,6 +22,7 @@ SCRIPT = {"aten::cat": 1, "aten::matmul": 1, "prim::ListConstruct": 1}
 TENSORFLOW = {"ConcatV2": 1, "MatMul": 1, "ReadVariableOp": 1, "VarHandleOp": 1}
 LITERT = {"CONCATENATION": 1, "FULLY_CONNECTED": 1}
 ONNX = {"Concat": 1, "MatMul": 1}
+GRAPH_MODEL = {"ConcatV2": 1, "MatMul": 1}
 XNNPACK = {"XNNConcatenate2": 1, "XNNFullyConnected": 1}
 ONNX_FACTS = {"IR version": "10", "opset": "20"}
 
@@ -58,6 +59,19 @@ EXPECTED: dict[str, tuple[dict[str, int], dict[str, int], dict[str, str]]] = {
     "openvino:fp16": (FLOAT16, {**ONNX, "Convert": 1}, {"precision": "f16"}),
     "openvino:bf16": (FLOAT32, ONNX, {"precision": "bf16"}),
     "openvino:int8": (INT8, {**ONNX, "FakeQuantize": 2, "Convert": 1, "Multiply": 1}, {"precision": "f32"}),
+    **dict.fromkeys(("tfjs:fp32", "tfjs:webgl"), (FLOAT32, GRAPH_MODEL, {"format": "graph-model"})),
+    "tfjs:fp16": (FLOAT16, GRAPH_MODEL, {"format": "graph-model"}),
+    "onnxruntime-web:fp32": (FLOAT32, ONNX, ONNX_FACTS),
+    "onnxruntime-web:fp16": (FLOAT16, {**ONNX, "Cast": 3}, ONNX_FACTS),
+    "onnxruntime-web:int8": (
+        {"int8": 24, "uint8": 4},
+        {**ONNX, "QuantizeLinear": 4, "DequantizeLinear": 5},
+        ONNX_FACTS,
+    ),
+    "litert-web:fp32": (FLOAT32, LITERT, {"schema": "3"}),
+    "litert-web:fp16": (FLOAT16, {**LITERT, "DEQUANTIZE": 1}, {}),
+    "litert-web:int8-dynamic": (INT8, LITERT, {}),
+    "litert-web:int8": (INT8, {**LITERT, "QUANTIZE": 2, "DEQUANTIZE": 1}, {}),
 }
 """Variant -> types with their bytes, operators with their number, facts: all of them must be there."""
 UNQUANTISED = ("executorch:int8", "aotinductor:int8")

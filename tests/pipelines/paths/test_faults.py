@@ -56,6 +56,7 @@ HIDDEN = {
     for name in (
         *("litert:int8", "litert:int8-dynamic", "litert-torch:int8", "onnxruntime:int8"),
         *("openvino:bf16", "openvino:int8", "executorch:int8", "aotinductor:int8"),
+        *("onnxruntime-web:int8", "litert-web:int8", "litert-web:int8-dynamic"),
     )
 }
 

@@ -11,6 +11,7 @@ from pipelines.fairness.rounds import changed
 from pipelines.report.protocol_cost import protocol_cost
 from pipelines.report.recommend import recommend
 from pipelines.results import (
+    IN_BROWSER,
     IN_PROCESS,
     ArtifactRow,
     Beat,
@@ -501,5 +502,18 @@ def _loads(p99: float, proxy: float | None = None) -> tuple[Scenario, ...]:
     )
 
 
-MADE = (full, everything_failed, cut_short, nulls, nothing, many, ninety, in_rounds, contained)
+def in_browser() -> Report:
+    """Two rows in a browser, one of which a machine without one has skipped, beside one in process."""
+    figures = {"first_call_s": 0.16, "load_s": 1.25, "download_bytes": 14_537_901, "page_memory_bytes": 20_570_668}
+    artifacts = (artifact("tfjs", "webgl"), artifact("onnxruntime-web"), artifact("litert"))
+    why = "no browser: none of chromium, google-chrome is on PATH. Install one with: apt-get install chromium"
+    rows = (
+        Row.at("tfjs", "webgl", IN_BROWSER, "skipped", why),
+        row("onnxruntime-web", "fp32", IN_BROWSER, server=None, share_of_in_process=None, answer=None, **figures),
+        row("litert", "fp32", IN_PROCESS, answer=None),
+    )
+    return report(artifacts, rows)
+
+
+MADE = (full, everything_failed, cut_short, nulls, nothing, many, ninety, in_rounds, contained, in_browser)
 REPORTS = {make.__name__: make for make in MADE}

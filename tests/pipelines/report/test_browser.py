@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_browser import CHROMIUM, Page
+from browsers import NEEDS_BROWSER
+from report_browser import Page
 from report_samples import REPORTS
 
 from pipelines.report import html_face
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; run: apt-get install chromium"),
-]
+pytestmark = NEEDS_BROWSER
 
 OUTSIDE = """[...document.querySelectorAll("body *")].filter((element) => {
   if (element.closest(".box *, pre, .hidden, svg")) return false;

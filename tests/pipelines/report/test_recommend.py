@@ -138,7 +138,7 @@ def test_no_rows_at_all() -> None:
     assert recommend((), ()).row is None
     assert (
         recommend((), ()).reason
-        == "No served row is fit to ship: no row was measured. No in-process row either: no row was measured."
+        == "No served row is fit to ship: no row was measured. No row without a server either: no row was measured."
     )
 
 

@@ -15,22 +15,26 @@ from typing import Any
 
 import psutil
 import pytest
+from browsers import CHROMIUM
 from cxx import COMPILER, NEEDS_COMPILER
 from patience import wait_for
 
 from pipelines.paths import PATHS, path_module
 from pipelines.report.json_face import read
-from pipelines.results import IN_PROCESS, Cause, Report
+from pipelines.results import IN_BROWSER, IN_PROCESS, Cause, Report
 
 SECONDS = "0.8"
-COMPILED = ("torch-compile:fp32", "aotinductor:fp32")
-"""Variants that a machine without a compiler skips."""
+SKIPPED = {
+    **dict.fromkeys(("torch-compile", "aotinductor"), "Inductor needs a C++ compiler"),
+    **dict.fromkeys(("tfjs", "onnxruntime-web", "litert-web"), "no browser: "),
+}
+"""Why a path is skipped where a machine has no compiler, or no browser."""
 
 EXPORTS = ("onnxruntime:pytorch", "onnxruntime:keras")
 MEASURED = (
     *("tf-serving:fp32", "litert:fp32", "litert-torch:fp32", "torchserve:export", "torch-export:fp32"),
     *("torchscript:frozen", "torch-compile:fp32", "aotinductor:fp32", "executorch:int8", "onnxruntime:pytorch"),
-    "openvino:fp32",
+    *("openvino:fp32", "tfjs:fp32", "onnxruntime-web:fp32", "litert-web:fp32"),
 )
 """One variant of every path: 31 of the 90 rows. What differs between the variants, the tests of the paths look at."""
 pytestmark = pytest.mark.timeout(1600)  # every path is packaged and served, beside the tests of another worker
@@ -49,9 +53,9 @@ def test_every_path_is_ok_in_every_stage(report: Report) -> None:
     assert {f"{row.path}:{row.variant}" for row in report.artifacts} == set(MEASURED)
     assert {row.path for row in report.artifacts} == set(PATHS)
     for row in report.artifacts:
-        if COMPILER is None and f"{row.path}:{row.variant}" in COMPILED:
-            assert row.status == "skipped"
-            assert str(row.reason).startswith("Inductor needs a C++ compiler")
+        if row.status == "skipped":
+            assert str(row.reason).startswith(SKIPPED.get(row.path, "nothing skips this path")), row
+            assert (CHROMIUM if path_module(row.path).CARD.where == IN_BROWSER else COMPILER) is None
             continue
         assert (row.status, row.reason) == ("ok", None), row
         assert row.certificate is not None
@@ -77,7 +81,7 @@ def test_every_row_was_served_measured_and_answered_right(report: Report) -> Non
     wanted = {
         (path, variant, way)
         for path, _, variant in (name.partition(":") for name in MEASURED)
-        for way in (IN_PROCESS, *path_module(path).CARD.protocols)
+        for way in path_module(path).CARD.ways
     }
     assert {(row.path, row.variant, row.way) for row in report.rows} == wanted
     skipped = {(row.path, row.variant) for row in report.artifacts if row.status == "skipped"}
@@ -95,10 +99,12 @@ def test_every_row_was_served_measured_and_answered_right(report: Report) -> Non
         assert row.cold_start_s is not None
         assert row.peak_memory_bytes is not None
         assert row.peak_memory_bytes > 10_000_000
-        served = row.where != IN_PROCESS
+        served = row.where == "served"
         assert (row.server is not None) == served
         assert (row.share_of_in_process is not None) == served
         assert (row.answer is not None) == served
+        in_page = (row.load_s, row.download_bytes, row.page_memory_bytes)
+        assert [figure is not None for figure in in_page] == [row.where == IN_BROWSER] * 3
 
 
 def test_percentiles_are_claimed_only_where_the_count_supports_them(report: Report) -> None:
@@ -272,7 +278,7 @@ def test_ctrl_c_keeps_what_is_known_and_leaves_nothing(cli: Any, trained: Any, n
     assert statuses["keras", IN_PROCESS] == "skipped"
     assert "interrupted" in output
     # What the server at hand had answered until then is kept.
-    (cut,) = (row for row in partial.rows if row.scenarios and row.where != IN_PROCESS)
+    (cut,) = (row for row in partial.rows if row.scenarios and row.where == "served")
     assert (cut.status, cut.reason) == ("skipped", "interrupted; measured until then: single-stream")
     assert partial.fairness is not None
     ((first, *served),) = partial.fairness.order
@@ -330,12 +336,12 @@ def test_rounds_are_medians_in_an_order_that_the_seed_gives(cli: Any, trained: A
             assert 0 <= scenario["server"]["foreign_cpu_share"] <= 1
             assert scenario["server"]["cpus"] == fairness["server_cpus"]
         probe = row["threads_probe"]
-        assert (probe is None) == (row["where"] == IN_PROCESS)
+        assert (probe is None) == (row["where"] != "served")
         assert probe is None or probe["server"]["cores"] > 0
         curve = next(one["curve"] for one in row["scenarios"] if one["name"] == "server")
         rates = [point["offered_per_s"] for point in curve]
         assert rates == sorted(rates)
-        assert len(rates) == (0 if row["where"] == IN_PROCESS else 7)
+        assert len(rates) == (7 if row["where"] == "served" else 0)
     page = (cli.workspace / "reports" / "mnist_cnn" / "latest" / "report.html").read_text()
     assert "plot-curve" in page
     assert ">Fairness</h2>" in page

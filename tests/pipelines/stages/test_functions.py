@@ -19,7 +19,7 @@ from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers
 @pytest.fixture(scope="module")
 def payload(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("payload")
-    functions.package("onnxruntime", "pytorch", str(trained.weights.parent), str(folder))
+    functions.package("onnxruntime", "pytorch", str(trained.weights.parent), str(folder), "unused")
     return folder
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.base.environments import Environment
 from pipelines.claims.experiments.ecosystem import deprecations
-from pipelines.claims.experiments.environments import Environment
 
 # huggingface-hub, tokenizers, regex, safetensors, tqdm and PyYAML are among slipway's own.
 ENVIRONMENT = Environment("transformers", ("transformers==5.24.0",))

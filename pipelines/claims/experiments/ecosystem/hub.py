@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.base.environments import Environment
 from pipelines.claims.experiments.ecosystem import deprecations
-from pipelines.claims.experiments.environments import Environment
 
 ENVIRONMENT = Environment("hub", ("tensorflow-hub==0.16.1", "tf-keras==2.21.0"))
 

@@ -10,9 +10,9 @@ import tokenize
 from pathlib import Path
 from typing import Any
 
+from pipelines.base.environments import Environment
 from pipelines.base.errors import SlipwayError
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
-from pipelines.claims.experiments.environments import Environment
 from pipelines.claims.experiments.launching import SCRIPTS, complete, script
 from pipelines.claims.experiments.parallel import TOLERANCE, difference_of
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.base.environments import Environment
 from pipelines.claims.experiments.ecosystem import deprecations
-from pipelines.claims.experiments.environments import Environment
 
 ENVIRONMENT = Environment("torchvision", ("torchvision==0.28.0",))
 SIDE = 224

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from pipelines.claims.experiments.environments import Environment
+from pipelines.base.environments import Environment
 
 ENVIRONMENT = Environment("triton", ("triton==3.7.1",))
 ROWS, BLOCK = 1_000, 256
