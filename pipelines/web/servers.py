@@ -1,0 +1,70 @@
+"""The servers that the page asks: those that it was told of, and those that were started for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from models.spec import ModelSpec
+from pipelines.artifacts.artifact import Artifact
+from pipelines.base.errors import unknown
+from pipelines.results import Certificate
+from pipelines.run.addresses import Deployed
+from serving.clients import Target
+from serving.launch import Running
+
+
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """One server, and the artifact that it serves. ``running`` is its process, if it was started for the page.
+
+    ``name`` is the artifact's, and for a replica a number with it.
+    """
+
+    name: str
+    title: str
+    deployed: Deployed
+    artifact: Artifact
+    certificate: Certificate
+    running: Running | None = None
+
+    def target(self, protocol: str, spec: ModelSpec) -> Target:
+        """Return the model behind it, for a client of ``protocol``. Raises UserError for a token that is not there."""
+        outputs = {tensor.name: tensor.dtype for tensor in spec.outputs}
+        return Target(self.deployed.urls[protocol], spec.name, outputs, self.deployed.token())
+
+
+class Fleet:
+    """All servers by name, in order. Its methods are for one thread: the event loop's."""
+
+    def __init__(self, servers: list[KnownServer]) -> None:
+        self._servers: dict[str, KnownServer] = {}
+        for server in servers:
+            self.add(server)
+
+    def __iter__(self) -> Iterator[KnownServer]:
+        return iter(list(self._servers.values()))
+
+    def __getitem__(self, name: str) -> KnownServer:
+        """Return the server of this name. Raises UserError."""
+        if name not in self._servers:
+            raise unknown("server", name, self._servers)
+        return self._servers[name]
+
+    def free_name(self, name: str) -> str:
+        """Return ``name``, with a number if there is a server of that name."""
+        number, free = 1, name
+        while free in self._servers:
+            number += 1
+            free = f"{name} #{number}"
+        return free
+
+    def add(self, server: KnownServer) -> None:
+        """Add a server. Raises ValueError for a name that is taken."""
+        if server.name in self._servers:
+            raise ValueError(f"expected a new name of a server. Received: {server.name}")
+        self._servers[server.name] = server
+
+    def remove(self, name: str) -> None:
+        """Forget a server."""
+        del self._servers[name]
