@@ -30,6 +30,9 @@ from pipelines.commands.base import PRINTED, command, running_servers
 @click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Compute threads of one prediction."
 )
+@click.option(
+    "--allow-control", "control", is_flag=True, help="Let the page kill, add and change the servers of --serve."
+)
 def web_command(
     workspace: Any,
     model: str,
@@ -37,6 +40,7 @@ def web_command(
     words: tuple[str, ...],
     at: tuple[str, ...],
     threads: int,
+    control: bool,
     as_json: bool,
 ) -> None:
     """Show a page where you try a model in every server at once, until Ctrl-C.
@@ -56,7 +60,10 @@ def web_command(
 
     try:
         choices = start.chosen(workspace, model, words, at)
-        with start.listen(port or 0) as listening, start.opened(workspace, model, choices, at, threads) as site:
+        with (
+            start.listen(port or 0) as listening,
+            start.opened(workspace, model, choices, at, threads, control) as site,
+        ):
             host, bound = listening.getsockname()
             listening.listen()  # whoever reads the address may open it at once
             address = f"http://{host}:{bound}/?token={site.keys.token}"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -16,20 +16,17 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from pipelines.artifacts.workspace import Workspace
-from pipelines.base.errors import SlipwayError
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.run.options import SCENARIOS
 from pipelines.web import calls, files
-from pipelines.web.asking import Outputs, ask_all
-from pipelines.web.events import Hub
-from pipelines.web.inputs import Given, Reader
-from pipelines.web.referee import Referee
-from pipelines.web.security import MAX_BODY_BYTES, Keys, Security
-from pipelines.web.servers import Fleet
-from pipelines.web.states import ServerState, StateWatch, cards
+from pipelines.web.asking import ask_all
+from pipelines.web.inputs import Given
+from pipelines.web.loads import read_order
+from pipelines.web.security import MAX_BODY_BYTES, Security
+from pipelines.web.site import Site
 
 THREADS = 48
 """Threads wait for servers: each call of each input, and each question for a state, takes one."""
-REFERENCE_S = 60.0
 
 
 class Json(Response):
@@ -41,38 +38,6 @@ class Json(Response):
         return orjson.dumps(content)
 
 
-@dataclass(slots=True)
-class Site:
-    """The parts that the routes need."""
-
-    workspace: Workspace
-    reader: Reader
-    fleet: Fleet
-    referee: Referee
-    keys: Keys = field(default_factory=Keys)
-    hub: Hub = field(default_factory=Hub)
-    watch: StateWatch = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.watch = StateWatch(self.fleet, self.reader.spec.name, self._changed)
-
-    def _changed(self, _name: str, _state: ServerState) -> None:
-        self.hub.publish("servers", self.cards())
-
-    def cards(self) -> list[dict[str, Any]]:
-        """Describe the servers."""
-        return cards(self.fleet, self.watch.states)
-
-    async def known(self, given: Given) -> Outputs:
-        """Return the reference's outputs. Raises SlipwayError."""
-        if given.expected is not None:
-            return given.expected
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self.referee.outputs, given.arrays), REFERENCE_S)
-        except TimeoutError as error:
-            raise SlipwayError(f"the reference did not answer within {REFERENCE_S:g} s") from error
-
-
 def make_app(site: Site, port: int) -> ASGIApp:
     """Return the app that listens on ``port`` of loopback."""
 
@@ -81,6 +46,7 @@ def make_app(site: Site, port: int) -> ASGIApp:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         site.watch.sync()
         yield
+        await site.loads.close()
         await site.watch.stop()
 
     async def start(_: Request) -> Response:
@@ -98,12 +64,16 @@ def make_app(site: Site, port: int) -> ASGIApp:
                 "texts": spec.text is not None,
                 "samples": site.reader.samples,
                 "max_body_bytes": MAX_BODY_BYTES,
+                "rate_per_s": spec.rate_per_s,
+                "scenarios": SCENARIOS,
+                "control": site.control is not None,
                 "links": files.links(site.workspace, spec.name),
             }
         )
 
     async def events(_: Request) -> Response:
-        return StreamingResponse(site.hub.stream([("servers", site.cards())]), media_type="text/event-stream")
+        now = [("servers", site.cards()), ("load", site.loads.state())]
+        return StreamingResponse(site.hub.stream(now), media_type="text/event-stream")
 
     async def given(request: Request) -> Given:
         body, kind = await request.body(), request.headers.get("content-type", "")
@@ -126,6 +96,19 @@ def make_app(site: Site, port: int) -> ASGIApp:
         content = await asyncio.to_thread(calls.file, server, protocol, site.reader.spec, asked.arrays, name)
         return Response(content, media_type="application/octet-stream")
 
+    async def load(request: Request) -> Response:
+        site.loads.start(read_order(await _json(request)))
+        return Json({})
+
+    async def stop(_: Request) -> Response:
+        site.loads.stop()
+        return Json({})
+
+    async def control(request: Request) -> Response:
+        if site.control is None:
+            raise UserError("servers are changed with `slipway web --allow-control` only")
+        return Json({"done": await site.control.act(await _json(request))})
+
     async def report(request: Request) -> Response:
         return files.report(site.workspace, request.path_params["path"].split("/"))
 
@@ -138,6 +121,9 @@ def make_app(site: Site, port: int) -> ASGIApp:
         Route("/ask", ask, methods=["POST"]),
         Route("/call", call, methods=["POST"]),
         Route("/sent", sent, methods=["POST"]),
+        Route("/load", load, methods=["POST"]),
+        Route("/load/stop", stop, methods=["POST"]),
+        Route("/control", control, methods=["POST"]),
         Route("/reports/{path:path}", report),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={SlipwayError: _refused})
@@ -147,6 +133,13 @@ def make_app(site: Site, port: int) -> ASGIApp:
 async def _lines(items: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
     async for item in items:
         yield orjson.dumps(item) + b"\n"
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise UserError(f"expected JSON. Received: {error}") from error
 
 
 async def _refused(_: Request, error: Exception) -> Response:

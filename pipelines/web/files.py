@@ -6,6 +6,7 @@ import asyncio
 import html
 import re
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
@@ -27,7 +28,8 @@ META = re.compile(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)"
 def index(csrf: str, title: str) -> HTMLResponse:
     """Return the page, with the token that its scripts send."""
     text = (PAGE / "index.html").read_text("utf-8")
-    return HTMLResponse(Template(text).substitute(csrf=html.escape(csrf), title=html.escape(title)))
+    values = {"csrf": csrf, "title": title, "plotly": version("plotly")}
+    return HTMLResponse(Template(text).substitute({name: html.escape(value) for name, value in values.items()}))
 
 
 async def page_file(request: Request) -> Response:

@@ -70,7 +70,7 @@ class Reader:
         except orjson.JSONDecodeError as error:
             raise UserError(f"expected JSON with a row or texts. Received: {error}") from error
         match asked:
-            case {"row": int(row)}:
+            case {"row": int(row)} if not isinstance(row, bool):
                 return self._row(row)
             case {"texts": list(texts)} if all(isinstance(one, str) for one in texts):
                 return self._texts(texts)

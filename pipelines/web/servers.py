@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.spec import ModelSpec
-from pipelines.artifacts.artifact import Artifact
+from pipelines.artifacts.artifact import Artifact, read_certificate
+from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import unknown
+from pipelines.paths.choose import Choice
 from pipelines.results import Certificate
-from pipelines.run.addresses import Deployed
+from pipelines.run.addresses import Deployed, artifact_in
 from serving.clients import Target
 from serving.launch import Running
 
@@ -65,6 +68,24 @@ class Fleet:
             raise ValueError(f"expected a new name of a server. Received: {server.name}")
         self._servers[server.name] = server
 
-    def remove(self, name: str) -> None:
-        """Forget a server."""
-        del self._servers[name]
+    def replace(self, server: KnownServer) -> None:
+        """Put a server in the place of the one of its name."""
+        self._servers[server.name] = server
+
+
+def elsewhere(workspace: Workspace, model: str, deployed: Deployed, name: str) -> KnownServer:
+    """Return a server that runs already. Raises UserError if its artifact is not in the workspace."""
+    artifact, certificate = artifact_in(workspace, model, deployed.choice)
+    return KnownServer(name, deployed.choice.card.title, deployed, artifact, certificate)
+
+
+def ours(choice: Choice, artifact: Artifact, running: Running, workdir: Path, name: str) -> KnownServer:
+    """Return a server that was started for the page; its token, if it has one, is in a file of its own."""
+    tokens: tuple[Path, ...] = ()
+    if (token := running.recipe.token()) is not None:
+        file = workdir / "token"
+        file.touch(mode=0o600)
+        file.write_text(token)
+        tokens = (file,)
+    deployed = Deployed(choice, dict(running.recipe.endpoints), tokens)
+    return KnownServer(name, running.recipe.server, deployed, artifact, read_certificate(artifact.folder), running)

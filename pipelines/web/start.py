@@ -5,12 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from types import FrameType
 
 import uvicorn
 
-from pipelines.artifacts.artifact import Artifact, read_certificate
+from models.trained import TrainedModel
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import scratch
@@ -18,14 +17,16 @@ from pipelines.base.progress import Steps
 from pipelines.measure.server import server_module, started
 from pipelines.paths import PATHS
 from pipelines.paths.choose import Choice, choose_one
-from pipelines.run.addresses import Deployed, artifact_in, model_in, parse
+from pipelines.run.addresses import model_in, parse
 from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
-from pipelines.web.app import Site, make_app
+from pipelines.web.app import make_app
+from pipelines.web.control import Starter
 from pipelines.web.events import Hub
 from pipelines.web.inputs import Reader
 from pipelines.web.referee import Referee
-from pipelines.web.servers import Fleet, KnownServer
-from serving.launch import LOOPBACK, Running, check_port
+from pipelines.web.servers import Fleet, elsewhere, ours
+from pipelines.web.site import Site
+from serving.launch import LOOPBACK, check_port
 
 GRACE_S = 2
 """Seconds that an answer under way gets when the page ends."""
@@ -52,57 +53,51 @@ def chosen(workspace: Workspace, model: str, words: Sequence[str], at: Sequence[
 
 @contextmanager
 def opened(
-    workspace: Workspace, model: str, choices: Sequence[Choice], at: Sequence[str], threads: int
+    workspace: Workspace,
+    model: str,
+    choices: Sequence[Choice],
+    at: Sequence[str],
+    threads: int,
+    control: bool = False,
 ) -> Iterator[Site]:
     """Start the reference and the servers, and yield what the page stands on; end all of them with the block.
+
+    ``control``: the page may kill, add and change the servers that were started for it.
 
     Raises UserError, SlipwayError or LaunchError.
     """
     deployed = parse(at)
     for choice in choices:
         server_module(choice.card, None)
-    with ExitStack() as stack, Steps() as steps:
+    with ExitStack() as stack:
         folder = stack.enter_context(scratch("web"))
-        # Where nothing is started, nothing is made either: the workspace may be read-only.
-        context = open_context(workspace, model, "web") if choices else None
-        if context is None:
-            loaded, _ = model_in(workspace, model)
-        else:
-            with steps.step(f"train {model}") as step:
-                loaded, training = ensure_trained(context, model, tell=step.say)
-                step.end("cached" if training.cached else "ok")
-        referee = Referee(loaded.weights.parent, folder / "reference.log")
-        stack.callback(referee.stop)
         fleet = Fleet([])
         for one in deployed:
             fleet.add(elsewhere(workspace, model, one, fleet.free_name(one.choice.name)))
-        for choice in choices if context else ():
-            name = fleet.free_name(choice.name)
-            with steps.step(f"package, verify and serve {choice.name}") as step:
-                _, artifact = ready_artifact(context, model, choice, step.say)
-                workdir = folder / f"server-{len(list(fleet))}"
+        with Steps() as steps:
+            loaded = _trained(workspace, model, steps) if choices else model_in(workspace, model)[0]
+            referee = Referee(loaded.weights.parent, folder / "reference.log")
+            stack.callback(referee.stop)
+            for number, choice in enumerate(choices):
+                workdir = folder / f"server-{number}"
                 workdir.mkdir()
-                running = stack.enter_context(started(choice.card, artifact, workdir, threads=threads))
-                fleet.add(ours(choice, artifact, running, workdir, name))
-        yield Site(workspace, Reader(loaded), fleet, referee)
+                with steps.step(f"package, verify and serve {choice.name}") as step:
+                    context = open_context(workspace, model, "web")
+                    _, artifact = ready_artifact(context, model, choice, step.say)
+                    running = stack.enter_context(started(choice.card, artifact, workdir, threads=threads))
+                fleet.add(ours(choice, artifact, running, workdir, fleet.free_name(choice.name)))
+        starter = None
+        if control:
+            starter = Starter(workspace, model, folder, threads)
+            stack.callback(starter.close)
+        yield Site(workspace, Reader(loaded), fleet, referee, starter)
 
 
-def elsewhere(workspace: Workspace, model: str, deployed: Deployed, name: str) -> KnownServer:
-    """Return a server that runs already. Raises UserError if its artifact is not in the workspace."""
-    artifact, certificate = artifact_in(workspace, model, deployed.choice)
-    return KnownServer(name, deployed.choice.card.title, deployed, artifact, certificate)
-
-
-def ours(choice: Choice, artifact: Artifact, running: Running, workdir: Path, name: str) -> KnownServer:
-    """Return a server that was started for the page; its token, if it has one, is in a file of its own."""
-    tokens: tuple[Path, ...] = ()
-    if (token := running.recipe.token()) is not None:
-        file = workdir / "token"
-        file.touch(mode=0o600)
-        file.write_text(token)
-        tokens = (file,)
-    deployed = Deployed(choice, dict(running.recipe.endpoints), tokens)
-    return KnownServer(name, running.recipe.server, deployed, artifact, read_certificate(artifact.folder), running)
+def _trained(workspace: Workspace, model: str, steps: Steps) -> TrainedModel:
+    with steps.step(f"train {model}") as step:
+        loaded, training = ensure_trained(open_context(workspace, model, "web"), model, tell=step.say)
+        step.end("cached" if training.cached else "ok")
+    return loaded
 
 
 def listen(port: int) -> socket.socket:

@@ -83,24 +83,25 @@ class StateWatch:
 
     def __init__(self, fleet: Fleet, model: str, changed: Callable[[str, ServerState], None]) -> None:
         self._fleet, self._model, self._changed = fleet, model, changed
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, tuple[KnownServer, asyncio.Task[None]]] = {}
         self.states: dict[str, ServerState] = {}
 
     def sync(self) -> None:
-        """Watch each server of the fleet, and no other one."""
-        names = {server.name for server in self._fleet}
-        for name in [name for name in self._tasks if name not in names]:
-            self._tasks.pop(name).cancel()
-            self.states.pop(name, None)
+        """Watch each server of the fleet; one that took another's place is a new one."""
         for server in self._fleet:
-            if server.name not in self._tasks:
-                self._tasks[server.name] = asyncio.create_task(self._watch(server))
+            before, task = self._tasks.get(server.name, (None, None))
+            if before is server:
+                continue
+            if task is not None:
+                task.cancel()
+            self._tasks[server.name] = server, asyncio.create_task(self._watch(server))
 
     async def stop(self) -> None:
         """End watching."""
-        for task in self._tasks.values():
+        tasks = [task for _, task in self._tasks.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, server: KnownServer) -> None:
         while True:

@@ -1,6 +1,6 @@
 // A card for each server: its state, what it serves, where it listens.
 
-import { element, figures } from "./dom.mjs";
+import { element, figures, find } from "./dom.mjs";
 
 const STYLES = { ready: "ok", "not ready": "skipped", dead: "failed", unknown: "skipped" };
 
@@ -27,8 +27,18 @@ function card(server, extra) {
     extra(server));
 }
 
+const states = new Map();
+
+// Says which states have changed, for those who do not see the cards.
+function news(servers) {
+  const changed = servers.filter(({ name, state }) => states.has(name) && states.get(name) !== state);
+  if (changed.length) find("news").textContent = changed.map(({ name, state }) => `${name} ${state}`).join(", ");
+  for (const { name, state } of servers) states.set(name, state);
+}
+
 // `extra` makes what else a card has, such as its buttons.
 export function showCards(place, servers, extra = () => null) {
+  news(servers);
   const focused = document.activeElement?.closest?.("[data-server]")?.dataset.server;
   const label = document.activeElement?.textContent;
   place.replaceChildren(...servers.map((server) => card(server, extra)));

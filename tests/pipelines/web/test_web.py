@@ -18,6 +18,8 @@ from PIL import Image
 from web_client import Visitor
 
 from models.trained import TrainedModel
+from pipelines.artifacts import reference
+from pipelines.stages.answers import REFERENCE
 from serving.clients import Target, client
 from serving.clients.proto.open_inference_pb2 import ModelInferResponse
 
@@ -32,15 +34,21 @@ def file_of(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def digits(trained: TrainedModel) -> np.ndarray:
-    """The first rows of the test data, uint8 (N, 28, 28)."""
-    return np.rint(trained.evaluation().inputs["image"][:8] * 255).astype(np.uint8)
+def rows(trained: TrainedModel) -> np.ndarray:
+    """The test data, float32 (N, 28, 28), as the reference keeps it."""
+    return reference.read(trained.weights.parent / REFERENCE).inputs[reference.EVALUATION]["image"]
 
 
-def test_the_page_tells_what_it_is_about(visitor: Visitor, trained: TrainedModel) -> None:
+@pytest.fixture(scope="module")
+def digits(rows: np.ndarray) -> np.ndarray:
+    """The test data as pixels, uint8 (N, 28, 28)."""
+    return np.rint(rows * 255).astype(np.uint8)
+
+
+def test_the_page_tells_what_it_is_about(visitor: Visitor, rows: np.ndarray) -> None:
     about = json.loads(visitor.get("/about")[2])
     assert (about["model"], about["digits"], about["texts"]) == ("mnist_cnn", True, False)
-    assert about["samples"] == len(trained.evaluation())
+    assert about["samples"] == len(rows)
     for name in ("main.mjs", "web.css", "icon.svg"):
         status, headers, body = visitor.get(f"/page/{name}")
         assert status == 200
@@ -52,7 +60,7 @@ def test_the_page_tells_what_it_is_about(visitor: Visitor, trained: TrainedModel
     assert headers["content-type"].startswith("text/javascript")
 
 
-def test_a_row_is_asked_over_every_protocol(visitor: Visitor, trained: TrainedModel) -> None:
+def test_a_row_is_asked_over_every_protocol(visitor: Visitor, rows: np.ndarray) -> None:
     found = visitor.ask({"row": 0})
     (given,), (reference,) = found["input"], found["reference"]
     assert (given["title"], given["truth"], given["warnings"]) == ("test row 0", "7", [])
@@ -60,7 +68,7 @@ def test_a_row_is_asked_over_every_protocol(visitor: Visitor, trained: TrainedMo
     assert reference["labels"][0]["label"] == "7"
     answers = {answer["protocol"]: answer for answer in found["answer"]}
     assert sorted(answers) == sorted(PROTOCOLS)
-    row = {"image": trained.evaluation().inputs["image"][:1]}
+    row = {"image": rows[:1]}
     for protocol, answer in answers.items():
         assert answer["status"] == "ok"
         assert len(answer["labels"]) == 5
@@ -124,7 +132,17 @@ def test_other_formats_of_pictures_are_refused(visitor: Visitor, digits: np.ndar
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b'{"row": -1}', b'{"row": 1000000}', b'{"row": "0"}', b'{"texts": ["a"]}', b'{"texts": [1]}', b"1e9"],
+    [
+        b"{",
+        b"[]",
+        b'{"row": -1}',
+        b'{"row": 1000000}',
+        b'{"row": "0"}',
+        b'{"row": true}',
+        b'{"texts": ["a"]}',
+        b'{"texts": [1]}',
+        b"1e9",
+    ],
 )
 def test_json_that_names_no_input_is_refused(visitor: Visitor, body: bytes) -> None:
     status, _, answer = visitor.post("/ask", body)
