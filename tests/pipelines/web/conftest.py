@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from pipelines.artifacts import reference
+from pipelines.stages.answers import REFERENCE
 
 # Tests are no packages (importlib mode): this is how they find the modules that they share.
 sys.path.append(str(Path(__file__).parent))
@@ -38,3 +43,14 @@ def web_process(cli: Any, trained: Any) -> Iterator[subprocess.Popen[str]]:
 def visitor(web_process: Any) -> Visitor:
     """A visitor who opened the address."""
     return Visitor(web_process.address)
+
+
+@pytest.fixture
+def turned_seven(trained: Any, tmp_path: Path) -> Path:
+    """A photograph of a seven that lies on its side, which its EXIF data says."""
+    row = reference.read(trained.weights.parent / REFERENCE).inputs[reference.EVALUATION]["image"][0]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = tmp_path / "turned.jpg"
+    Image.fromarray(np.rot90(np.rint(row * 255).astype(np.uint8))).save(file, exif=exif, quality=95)
+    return file
