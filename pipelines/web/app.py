@@ -110,7 +110,7 @@ def make_app(site: Site, port: int) -> ASGIApp:
         return Json({"done": await site.control.act(await _json(request))})
 
     async def report(request: Request) -> Response:
-        return files.report(site.workspace, request.path_params["path"].split("/"))
+        return await asyncio.to_thread(files.report, site.workspace, request.path_params["path"].split("/"))
 
     routes = [
         Route("/", start),

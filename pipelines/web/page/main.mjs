@@ -31,3 +31,4 @@ listen(
   (connected) => { find("lost").hidden = connected; },
 );
 document.documentElement.dataset.ready = "";
+performance.mark("ready");
