@@ -7,8 +7,9 @@ import { showSeen } from "./seen.mjs";
 
 const VERDICTS = { within: ["ok", "within"], outside: ["skipped", "outside, same answer"], differs: ["failed", "another answer"] };
 
-// Each function answers one question: it gets `{body, type}` and calls `take` with items as the back end's: an `input`
-// that lists the `calls`, then an `answer` each. A runtime in this browser joins here, with answers of its own.
+// Each function answers one question: it gets `{body, type}` and calls `take` with items as the back end's. A runtime in
+// this browser joins here: first an item of the kind `calls` that lists what it asks, as `{server, protocol}`, then an
+// `answer` for each of them.
 export const answerers = [
   async (question, take) => lines(await post("/ask", question.body, question.type), take),
 ];
@@ -51,12 +52,16 @@ function makeTable(question) {
       const reference = element("tr", { class: "reference" });
       cells(reference, [element("b", {}, "reference")], element("td", { colspan: 8, class: "empty" }, "..."));
       rows.set("reference", reference);
+      body.prepend(reference);
+      this.calls(item);
+    },
+    calls(item) {
       for (const call of item.calls) {
         const row = element("tr", { "data-server": call.server, "data-protocol": call.protocol });
         cells(row, asked(call), element("td", { colspan: 8, class: "empty" }, "..."));
         rows.set(key(call), row);
+        body.append(row);
       }
-      body.replaceChildren(...rows.values());
     },
     reference(item) {
       const row = rows.get("reference");
