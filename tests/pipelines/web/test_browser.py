@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import wait_for
 from report_browser import CHROMIUM, Page
 from web_client import Visitor
 
@@ -30,6 +31,9 @@ OUTSIDE = """[...document.querySelectorAll("body *")].filter((one) => {
 
 class Tab(Page):
     """A page of the web instead of a file, with a mouse and a keyboard."""
+
+    def until(self, condition: Any) -> None:
+        wait_for(condition)
 
     def visit(self, address: str) -> None:
         self.send("Page.navigate", url=address)
