@@ -184,19 +184,17 @@ def test_a_server_that_dies_turns_within_two_seconds_and_nothing_is_left(
     process = cli.start("web", "--serve", "onnxruntime", "--serve", "onnxruntime", "--json")
     try:
         visitor = Visitor(json.loads(process.stdout.readline())["address"])
-        events = visitor.events()
+        events = (servers for name, servers in visitor.events() if name == "servers")
         states: dict[str, str] = {}
         while states != {NAME: "ready", f"{NAME} #2": "ready"}:
-            name, servers = next(events)
-            assert name == "servers"
-            states = {server["name"]: server["state"] for server in servers}
+            states = {server["name"]: server["state"] for server in next(events)}
         first = next(
             child for child in psutil.Process(process.pid).children() if "serving.open_inference" in child.cmdline()
         )
         killed = time.monotonic()
         first.kill()
         while states[NAME] != "dead":
-            states = {server["name"]: server["state"] for server in next(events)[1]}
+            states = {server["name"]: server["state"] for server in next(events)}
         assert time.monotonic() - killed < 2.0
         assert states[f"{NAME} #2"] == "ready"
         answers = visitor.ask({"row": 0})["answer"]
