@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from pipelines.results import Certificate
 from pipelines.run.predictions import described
 from pipelines.web.inputs import Given
 from pipelines.web.servers import KnownServer
-from serving.clients import ProtocolError, client
+from serving.clients import ProtocolError, client, scheme_of
 from serving.clients.transport import Unreachable, send
 
 TOP = 5
@@ -43,6 +44,15 @@ class Asking:
     page_ms: float | None = None
     sent_bytes: int | None = None
     received_bytes: int | None = None
+
+
+def import_clients(servers: Iterable[KnownServer]) -> None:
+    """Import what calls need, so that the first one takes no longer than the next."""
+    protocols = {protocol for server in servers for protocol in server.deployed.urls}
+    for protocol in protocols:
+        client(protocol)
+    if any(scheme_of(protocol) == "grpc" for protocol in protocols):
+        importlib.import_module("grpc")
 
 
 def ask_one(server: KnownServer, protocol: str, spec: ModelSpec, given: Given) -> tuple[Asking, Outputs | None]:

@@ -20,6 +20,7 @@ from pipelines.paths.choose import Choice, choose_one
 from pipelines.run.addresses import model_in, parse
 from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
 from pipelines.web.app import make_app
+from pipelines.web.asking import import_clients
 from pipelines.web.control import Starter
 from pipelines.web.events import Hub
 from pipelines.web.inputs import Reader
@@ -86,6 +87,7 @@ def opened(
                     _, artifact = ready_artifact(context, model, choice, step.say)
                     running = stack.enter_context(started(choice.card, artifact, workdir, threads=threads))
                 fleet.add(ours(choice, artifact, running, workdir, fleet.free_name(choice.name)))
+        import_clients(fleet)
         starter = None
         if control:
             starter = Starter(workspace, model, folder, threads)

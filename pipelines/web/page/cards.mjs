@@ -1,12 +1,12 @@
 // A card for each server: its state, what it serves, where it listens.
 
-import { element, figures, find } from "./dom.mjs";
+import { element, figures, find, small } from "./dom.mjs";
 
 const STYLES = { ready: "ok", "not ready": "skipped", dead: "failed", unknown: "skipped" };
 
 function facts(server) {
   const { sqnr_db: ratio, max_abs: largest } = server.certificate;
-  const verified = ratio == null ? `equal to the reference` : `${figures(ratio)} dB, at most ${figures(largest)} off`;
+  const verified = ratio == null ? "equal to the reference" : `${figures(ratio)} dB, at most ${small(largest)} off`;
   const pairs = [
     ["model", server.versions.length ? `${server.model}, version ${server.versions.join(", ")}` : server.model],
     ["artifact", `${server.artifact}, ${figures(server.size_bytes / 1e6)} MB`],

@@ -16,6 +16,9 @@ export function element(tag, attributes = {}, ...children) {
 export const figures = (value, digits = 3) =>
   value == null ? "–" : Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 
+// A difference is a small number: its size counts, and hardly its digits.
+export const small = (value) => (value === 0 ? "0" : value.toExponential(1));
+
 export function bytes(count) {
   if (count == null) return "–";
   return count < 1000 ? `${count} B` : `${figures(count / 1000)} kB`;

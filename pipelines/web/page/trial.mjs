@@ -2,7 +2,7 @@
 
 import { lines, post } from "./api.mjs";
 import { showCall } from "./call.mjs";
-import { bytes, element, figures, find } from "./dom.mjs";
+import { bytes, element, figures, find, small } from "./dom.mjs";
 import { showSeen } from "./seen.mjs";
 
 const VERDICTS = { within: ["ok", "within"], outside: ["skipped", "outside, same answer"], differs: ["failed", "another answer"] };
@@ -89,7 +89,7 @@ function makeTable(question) {
       cells(row, asked(item), ...answer(item), number(figures(item.latency_ms)), number(figures(item.page_ms)),
         number(bytes(item.sent_bytes)), number(bytes(item.received_bytes)),
         element("td", {}, element("span", { class: `status ${style}` }, words), " ",
-          item.max_abs == null ? "" : item.max_abs.toExponential(1)),
+          item.max_abs == null ? "" : small(item.max_abs)),
         element("td", {}, again));
     },
     failed(error) {

@@ -37,12 +37,12 @@ class Tab(Page):
 
     def visit(self, address: str) -> None:
         self.send("Page.navigate", url=address)
-        self.until(lambda: self.value("document.documentElement.dataset.ready === ''"))
+        self.until(lambda: self.value("document.documentElement?.dataset.ready === ''"))
 
     def reload(self) -> None:
         self.value("delete document.documentElement.dataset.ready")
         self.send("Page.reload")
-        self.until(lambda: self.value("document.documentElement.dataset.ready === ''"))
+        self.until(lambda: self.value("document.documentElement?.dataset.ready === ''"))
 
     def stroke(self, points: list[tuple[int, int]]) -> None:
         """Draw with the mouse on the surface."""
@@ -128,8 +128,8 @@ def test_a_narrow_dark_page_is_used_by_keyboard_alone(visitor: Visitor, web_proc
         assert [name for name in order if name in ("drawing", "ask-drawing", "picture", "row", "ask-row")] == [
             "drawing", "ask-drawing", "picture", "row", "ask-row",
         ]  # fmt: skip
-        assert tab.value("document.documentElement.scrollWidth") <= 390
         assert tab.value(OUTSIDE) == []
+        assert tab.value("document.documentElement.scrollWidth") <= 390
         assert tab.value(NAMELESS) == []
         assert tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 22)"
         (tmp_path / "dark.png").write_bytes(tab.screenshot())
