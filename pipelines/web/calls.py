@@ -58,7 +58,7 @@ def file(server: KnownServer, protocol: str, spec: ModelSpec, inputs: dict[str, 
     if name != INPUTS_FILE:
         raise unknown("file", name, (BODY_FILE, INPUTS_FILE))
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **inputs)  # type: ignore[arg-type]  # numpy's stubs take names for options
+    np.savez(content, allow_pickle=False, **inputs)
     return content.getvalue()
 
 

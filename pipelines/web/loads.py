@@ -54,9 +54,7 @@ def read_order(asked: Any) -> LoadOrder:
                     f"expected up to {MAX_RATE:,.0f} requests a second for 1 to {MAX_SECONDS:.0f} s. "
                     f"Received: {rate:g} for {seconds:g} s"
                 )
-            return LoadOrder(
-                cast(tuple[tuple[str, str], ...], tuple(pairs)), cast(ScenarioName, scenario), rate, seconds
-            )
+            return LoadOrder(cast(tuple[tuple[str, str], ...], tuple(pairs)), scenario, rate, seconds)
     raise UserError("expected calls, scenario, rate and seconds. Received: other JSON")
 
 

@@ -64,7 +64,7 @@ class Referee:
 
 def _write(pipe: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)  # type: ignore[arg-type]  # numpy's stubs take names for options
+    np.savez(content, allow_pickle=False, **arrays)
     pipe.write(LENGTH.pack(content.tell()) + content.getvalue())
     pipe.flush()
 
