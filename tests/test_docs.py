@@ -51,9 +51,10 @@ LOAD = shown("slipway loadtest-url ")
 CALIBRATE = shown("slipway calibrate")
 WRITE = shown("slipway conform --write-models")
 CONFORM = shown("slipway conform --rest")
+WEB = shown("slipway web")
 CLAIMS_RUN = shown("slipway claims run")
 COPIES = shown("python benchmarks/claims.py")
-ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *CLAIMS_RUN, *COPIES]
+ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *WEB, *CLAIMS_RUN, *COPIES]
 PLAIN_NAMES = (
     "list",
     "train",
@@ -121,6 +122,19 @@ def test_a_server_and_its_requests_work(cli: Any, trained: Any) -> None:
         for line in asking[len(REMOTE) :]:
             done = subprocess.run(shlex.split(line), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
             assert label(done.stdout) == 7
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("line", WEB)
+def test_the_page_opens(cli: Any, trained: Any, line: str) -> None:
+    process = cli.start(*shlex.split(line)[1:])
+    try:
+        assert "Ctrl-C stops it" in process.stdout.readline()
+        with urllib.request.urlopen(process.stdout.readline().strip(), timeout=60) as page:
+            assert b"<title>slipway: " in page.read()
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)

@@ -23,6 +23,7 @@ COMMANDS = {
     "rollout": "rollout:rollout_command",
     "serve": "serve:serve_command",
     "predict": "predict:predict_command",
+    "web": "web:web_command",
     "run": "run:run_command",
     "report": "report:report_command",
     "claims": "claims:claims_command",

@@ -16,6 +16,7 @@ from pipelines.fairness.disturbed import marked
 from pipelines.fairness.observe import Span, observed
 from pipelines.fairness.processes import Watch
 from pipelines.loadtest.curve import Subject, curve
+from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
@@ -52,7 +53,10 @@ def _nothing(_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One artifact under measurement: ``keep`` gets its rows, also unfinished ones; ``say`` gets the progress."""
+    """One artifact under measurement: ``keep`` gets its rows, also unfinished ones; ``say`` gets the progress.
+
+    ``look`` gets a running load test's live figures ten times a second, and may raise KeyboardInterrupt to stop it.
+    """
 
     card: Card
     artifact: Artifact
@@ -60,6 +64,7 @@ class Bench:
     plan: MeasurePlan
     keep: Callable[[Row], None] = _nothing
     say: Callable[[str], None] = _nothing
+    look: Callable[[Glance | None], None] | None = None
 
     def row(self, protocol: str, status: Status = "ok", reason: str | None = None) -> Row:
         """Return a row of this artifact without figures."""
@@ -191,7 +196,8 @@ def _offer(exchange: Exchange, chosen: LoadSettings) -> Scenario:
     def load(watch: Watch) -> tuple[Scenario, Span | None]:
         with confined(exchange.bench.plan.place.generator):
             call = speaker.call(target, bodies[0])
-            result = measure(call, bodies, check, chosen, folder, lambda _: watch.look())
+            looking = exchange.bench.look
+            result = measure(call, bodies, check, chosen, folder, lambda _: watch.look(), watch=looking)
         return result, _measured_part(folder)
 
     processes = server.processes()

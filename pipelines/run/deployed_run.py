@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from pipelines.artifacts.artifact import Artifact
 from pipelines.base.files import scratch
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
+from pipelines.loadtest.generator.live import Glance
 from pipelines.measure.rounds import Job, Round, Work
 from pipelines.measure.rows import Bench, measure_protocol
 from pipelines.results import IN_PROCESS, Row
@@ -23,6 +25,8 @@ from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context, attempt, start_row
 from serving.launch import Recipe, Usage
 
+Look = Callable[[str, str, Glance | None], None]
+"""Gets a server's name, a protocol, and the live figures of the load test that runs on it."""
 NOT_HERE = "only running servers are tested here; slipway run also measures in process"
 
 
@@ -70,6 +74,7 @@ class DeployedRun(Run):
         self.servers = servers
         _, self.training = model_in(context.workspace, spec.name)
         self.artifacts = [self._known(server) for server in servers]
+        self.look: Look | None = None
 
     def execute(self) -> None:
         """Run all jobs; on Ctrl-C, keep what is known."""
@@ -121,7 +126,8 @@ class DeployedRun(Run):
             recipe = Recipe(server=where, argv=(), endpoints=server.urls, ready=lambda: True, token=lambda: token)
             with scratch("load") as workdir:
                 elsewhere = Elsewhere(recipe)
-                bench = Bench(choice.card, artifact, self.spec, now.plan, now.keep, now.step.say)
+                look = None if self.look is None else partial(self.look, choice.name, protocol)
+                bench = Bench(choice.card, artifact, self.spec, now.plan, now.keep, now.step.say, look)
                 return measure_protocol(bench, protocol, elsewhere, workdir)
 
         return attempt(row, choice.card.extra, measured)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +17,8 @@ from pipelines.fairness.order import new_seed
 from pipelines.measure.server import flavour_for, server_module
 from pipelines.paths.choose import choose, spec_named
 from pipelines.results import Report
-from pipelines.run.addresses import among, parse
-from pipelines.run.deployed_run import DeployedRun
+from pipelines.run.addresses import Deployed, among, parse
+from pipelines.run.deployed_run import DeployedRun, Look
 from pipelines.run.journal import Intent, Journal, Journaled, resume
 from pipelines.run.options import Options
 from pipelines.run.pipeline import Run
@@ -82,10 +83,26 @@ def execute_deployed(
         raise UserError(
             f"--server is for a new server, --at for running ones: give one. Received: both, {options.server} and {at}"
         )
-    servers = among(parse(at), words)
+    return measure_deployed(workspace, model, among(parse(at), words), options)
+
+
+def measure_deployed(
+    workspace: Workspace,
+    model: str,
+    servers: Sequence[Deployed],
+    options: Options,
+    look: Look | None = None,
+    command: str | None = None,
+) -> tuple[Report, Path]:
+    """Test running servers; return the report and its folder. Raises UserError.
+
+    With ``look``, which gets the live figures, nothing is printed. ``command`` is the one that does the same again, if
+    it is not this process's own.
+    """
     spec = spec_named(model)
-    with Steps() as steps:
+    with Steps(quiet=look is not None) as steps:
         running = DeployedRun(Context(workspace, workspace.reports(model)), spec, servers, options, steps)
+        running.look, running.command = look, command or running.command
         folder = _writable_folder(workspace, model)
         running.context = replace(running.context, logs=folder / "logs")
         running.execute()

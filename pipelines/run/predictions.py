@@ -99,7 +99,7 @@ def predict_all(
             answers.append(
                 {
                     "input": source if len(rows_of_answer) == 1 else f"{source}[{index}]",
-                    **_answer(row, spec, top),
+                    **described(row, spec, top),
                     "truth": truth,
                     "warning": "; ".join(warnings) or None,
                 }
@@ -107,7 +107,7 @@ def predict_all(
     return answers
 
 
-def _answer(row: np.ndarray, spec: ModelSpec, top: int) -> dict[str, Any]:
+def described(row: np.ndarray, spec: ModelSpec, top: int) -> dict[str, Any]:
     """Describe one row of the first output: the ``top`` labels of classes, or what it is and its values."""
     if not isinstance(spec.task, Classes):
         return {"labels": [], "answer": spec.task.describe(row), "output": row.tolist()}

@@ -25,7 +25,7 @@ import psutil
 
 from pipelines.base.errors import NotPossible, SlipwayError
 from pipelines.fairness.processes import tree
-from serving import guard
+from serving.guard import interrupts_deferred, tied
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PLAYWRIGHTS = "ms-playwright/chromium*-*/chrome*-linux*/*chrome*"
@@ -95,11 +95,10 @@ class Chromium:
         to_browser, self._out = _pipe()
         self._in, from_browser = _pipe()
         sandbox = ("--no-sandbox",) if os.getuid() == 0 else ()  # it cannot be used by root
-        tied = (sys.executable, "-S", guard.__file__, str(os.getpid()))
         placed = (sys.executable, "-S", "-c", PLACE_PIPES, str(to_browser), str(from_browser))
-        with guard.interrupts_deferred():
+        with interrupts_deferred():
             self.process = subprocess.Popen(
-                [*tied, *placed, program, *FLAGS, *sandbox, *flags, f"--user-data-dir={self._profile.name}"],
+                tied([*placed, program, *FLAGS, *sandbox, *flags, f"--user-data-dir={self._profile.name}"]),
                 pass_fds=(to_browser, from_browser),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -1,0 +1,110 @@
+// Asks with one input, and shows the answers side by side as they come.
+
+import { lines, post } from "./api.mjs";
+import { showCall } from "./call.mjs";
+import { bytes, element, figures, find, small } from "./dom.mjs";
+import { showSeen } from "./seen.mjs";
+
+const VERDICTS = { within: ["ok", "within"], outside: ["skipped", "outside, same answer"], differs: ["failed", "another answer"] };
+
+// Each function answers one question: it gets `{body, type}` and calls `take` with items as the back end's. A runtime in
+// this browser joins here: first an item of the kind `calls` that lists what it asks, as `{server, protocol}`, then an
+// `answer` for each of them.
+export const answerers = [
+  async (question, take) => lines(await post("/ask", question.body, question.type), take),
+];
+
+export function makeTrial() {
+  let number = 0;
+  return async (body, type = "application/json") => {
+    const mine = number += 1;
+    const question = { body, type };
+    const table = makeTable(question);
+    const take = (item) => { if (mine === number) table[item.kind]?.(item); };
+    await Promise.all(answerers.map(async (answer) => {
+      try {
+        await answer(question, take);
+      } catch (error) {
+        if (mine === number) table.failed(error);
+      }
+    }));
+  };
+}
+
+function makeTable(question) {
+  const body = find("answers").tBodies[0];
+  const rows = new Map();
+  const key = ({ server, protocol }) => `${server}\n${protocol}`;
+  body.replaceChildren();
+  find("given").textContent = "Asking ...";
+  find("warnings").replaceChildren();
+
+  const cells = (row, first, ...rest) => row.replaceChildren(element("th", { scope: "row" }, ...first), ...rest);
+  const number = (text) => element("td", { class: "num" }, text);
+  const asked = ({ server, protocol }) => [element("b", {}, server), element("span", {}, protocol)];
+
+  return {
+    input(item) {
+      const truth = item.truth == null ? "" : ` (truth: ${item.truth})`;
+      find("given").textContent = `${item.title}${truth}`;
+      find("warnings").replaceChildren(...item.warnings.map((text) => element("li", {}, text)));
+      showSeen(find("seen"), item);
+      const reference = element("tr", { class: "reference" });
+      cells(reference, [element("b", {}, "reference")], element("td", { colspan: 8, class: "empty" }, "..."));
+      rows.set("reference", reference);
+      body.prepend(reference);
+      this.calls(item);
+    },
+    calls(item) {
+      for (const call of item.calls) {
+        const row = element("tr", { "data-server": call.server, "data-protocol": call.protocol });
+        cells(row, asked(call), element("td", { colspan: 8, class: "empty" }, "..."));
+        rows.set(key(call), row);
+        body.append(row);
+      }
+    },
+    reference(item) {
+      const row = rows.get("reference");
+      row.dataset.status = item.status;
+      if (item.status !== "ok") {
+        cells(row, [element("b", {}, "reference")], element("td", { colspan: 8, class: "wrap" }, item.reason));
+        return;
+      }
+      cells(row, [element("b", {}, "reference"), element("span", {}, "the framework that trained it")],
+        ...answer(item), ...Array.from({ length: 6 }, () => element("td", {}, "")));
+    },
+    answer(item) {
+      const row = rows.get(key(item));
+      row.dataset.status = item.status;
+      row.dataset.label = item.labels?.[0]?.label ?? "";
+      const again = element("button", { type: "button", "aria-label": `The call of ${item.server} over ${item.protocol}`,
+        onclick: () => showCall(question, item) }, "curl, Python");
+      if (item.status !== "ok") {
+        cells(row, asked(item), element("td", { colspan: 7, class: "wrap" },
+          element("span", { class: "status failed" }, "failed"), " ", item.reason), element("td", {}, again));
+        return;
+      }
+      const [style, words] = VERDICTS[item.verdict] ?? ["skipped", "no reference"];
+      row.dataset.verdict = item.verdict ?? "";
+      cells(row, asked(item), ...answer(item), number(figures(item.latency_ms)), number(figures(item.page_ms)),
+        number(bytes(item.sent_bytes)), number(bytes(item.received_bytes)),
+        element("td", {}, element("span", { class: `status ${style}` }, words), " ",
+          item.max_abs == null ? "" : small(item.max_abs)),
+        element("td", {}, again));
+    },
+    failed(error) {
+      find("given").textContent = error.message;
+      if (!rows.size) body.replaceChildren(element("tr", {}, element("td", { colspan: 9, class: "empty" }, "No answers.")));
+    },
+    done() { find("answers").dataset.done = Number(find("answers").dataset.done ?? 0) + 1; },
+  };
+}
+
+// The cells of an answer: the first label, and all of them with their shares.
+function answer(item) {
+  if (!item.labels.length) return [element("td", { colspan: 2, class: "wrap" }, item.answer ?? "")];
+  const [first] = item.labels;
+  const list = item.labels.map(({ label, probability }) => element("li", {},
+    element("span", { class: "share" }, `${(100 * probability).toFixed(1)}%`), " ", label));
+  return [element("td", { class: "first" }, first.label), element("td", {}, element("ol", { class: "top" }, ...list))];
+}

@@ -1,0 +1,100 @@
+"""The reference, ready to be asked: the model in the framework that trained it, in a process of its own.
+
+The back end imports no framework. ``python -m pipelines.web.referee FOLDER`` reads inputs from its standard input and
+writes outputs to its standard output: each is the length of an .npz file (8 bytes, little-endian), and the file.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from pipelines.base.errors import SlipwayError
+from serving.guard import interrupts_deferred, tied
+from serving.launch import NO_TELEMETRY, log_tail
+
+LENGTH = struct.Struct("<Q")
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", **NO_TELEMETRY}
+
+
+class Referee:
+    """Starts the process; it ends with this one. ``folder`` is the trained model's, ``log`` gets what is printed."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self._log, self._lock = log, threading.Lock()
+        with log.open("ab") as output, interrupts_deferred():
+            self._process = subprocess.Popen(
+                tied([sys.executable, "-P", "-m", "pipelines.web.referee", str(folder)]),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                env={**os.environ, **QUIET},
+                start_new_session=True,
+            )
+
+    def outputs(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the reference's outputs; waits until its framework is loaded. Raises SlipwayError."""
+        asked, answered = self._process.stdin, self._process.stdout
+        if asked is None or answered is None:
+            raise RuntimeError("the process was started without pipes")
+        with self._lock:
+            try:
+                _write(asked, inputs)
+                return _read(answered)
+            except (OSError, EOFError, ValueError) as error:
+                why = f"the reference's process has ended: {error}"
+                raise SlipwayError(f"{why}\n{log_tail(self._log)}".rstrip()) from error
+
+    def stop(self) -> None:
+        """End the process; whoever waits for an answer gets an error."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _write(pipe: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    pipe.write(LENGTH.pack(content.tell()) + content.getvalue())
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> dict[str, np.ndarray]:
+    """Return the arrays that come next. Raises EOFError if there are none."""
+    head = pipe.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError("nothing follows")
+    (length,) = LENGTH.unpack(head)
+    with np.load(io.BytesIO(pipe.read(length)), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _serve(folder: str) -> None:
+    """Answer until the standard input ends."""
+    # A framework prints what it likes: only answers go to the pipe.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    from models import trained
+
+    model: Any = trained.load(Path(folder))
+    model.reference(model.spec.draw(1, {name: low for name, (low, _) in model.spec.lengths.items()}, seed=0))
+    while True:
+        try:
+            inputs = _read(sys.stdin.buffer)
+        except EOFError:
+            return
+        _write(answers, model.reference(inputs))
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

@@ -1,0 +1,138 @@
+"""Starts the servers, then the page, and ends all of them together."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import uvicorn
+
+from models.trained import TrainedModel
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import UserError
+from pipelines.base.files import scratch
+from pipelines.base.progress import Steps
+from pipelines.measure.server import server_module, started
+from pipelines.paths import PATHS
+from pipelines.paths.choose import Choice, choose_one
+from pipelines.run.addresses import model_in, parse
+from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
+from pipelines.web.app import make_app
+from pipelines.web.asking import import_clients
+from pipelines.web.control import Starter
+from pipelines.web.events import Hub
+from pipelines.web.inputs import Reader
+from pipelines.web.referee import Referee
+from pipelines.web.servers import Fleet, elsewhere, ours
+from pipelines.web.site import Site
+from serving.launch import LOOPBACK, check_port
+
+GRACE_S = 2
+"""Seconds that an answer under way gets when the page ends."""
+
+
+def chosen(workspace: Workspace, model: str, words: Sequence[str], at: Sequence[str]) -> list[Choice]:
+    """Return the paths to serve: those that the words name, or without words and addresses what is packaged.
+
+    Of what is packaged, each server program gets one: the first path's default variant. Raises UserError.
+    """
+    if words:
+        return [choose_one(word) for word in words]
+    found: dict[str | None, Choice] = {}
+    for choice in [] if at else map(choose_one, PATHS):
+        if choice.card.server and workspace.artifact(model, choice.card.name, choice.variant).exists():
+            found.setdefault(choice.card.server, choice)
+    if not found and not at:
+        raise UserError(
+            f"nothing of {model} that a server serves is packaged. Name what to package and to serve: "
+            f"slipway web {model} --serve onnxruntime, or servers that run: --at PATH=URL"
+        )
+    return list(found.values())
+
+
+@contextmanager
+def opened(
+    workspace: Workspace,
+    model: str,
+    choices: Sequence[Choice],
+    at: Sequence[str],
+    threads: int,
+    control: bool = False,
+) -> Iterator[Site]:
+    """Start the reference and the servers, and yield what the page stands on; end all of them with the block.
+
+    ``control``: the page may kill, add and change the servers that were started for it.
+
+    Raises UserError, SlipwayError or LaunchError.
+    """
+    deployed = parse(at)
+    for choice in choices:
+        server_module(choice.card, None)
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch("web"))
+        fleet = Fleet([])
+        for one in deployed:
+            fleet.add(elsewhere(workspace, model, one, fleet.free_name(one.choice.name)))
+        with Steps() as steps:
+            loaded = _trained(workspace, model, steps) if choices else model_in(workspace, model)[0]
+            referee = Referee(loaded.weights.parent, folder / "reference.log")
+            stack.callback(referee.stop)
+            for number, choice in enumerate(choices):
+                workdir = folder / f"server-{number}"
+                workdir.mkdir()
+                with steps.step(f"package, verify and serve {choice.name}") as step:
+                    context = open_context(workspace, model, "web")
+                    _, artifact = ready_artifact(context, model, choice, step.say)
+                    running = stack.enter_context(started(choice.card, artifact, workdir, threads=threads))
+                fleet.add(ours(choice, artifact, running, workdir, fleet.free_name(choice.name)))
+        import_clients(fleet)
+        starter = None
+        if control:
+            starter = Starter(workspace, model, folder, threads)
+            stack.callback(starter.close)
+        yield Site(workspace, Reader(loaded), fleet, referee, starter)
+
+
+def _trained(workspace: Workspace, model: str, steps: Steps) -> TrainedModel:
+    with steps.step(f"train {model}") as step:
+        loaded, training = ensure_trained(open_context(workspace, model, "web"), model, tell=step.say)
+        step.end("cached" if training.cached else "ok")
+    return loaded
+
+
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port of loopback, 0 for a free one. Raises PortInUse."""
+    if port:
+        check_port(LOOPBACK, port)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((LOOPBACK, port))
+    return listening
+
+
+class PageServer(uvicorn.Server):
+    """Uvicorn, whose streams of events end when it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._hub.close()
+        super().handle_exit(sig, frame)
+
+
+def run(site: Site, listening: socket.socket) -> None:
+    """Serve the page until SIGINT or SIGTERM, which is raised again when the page has ended."""
+    config = uvicorn.Config(
+        make_app(site, listening.getsockname()[1]),
+        access_log=False,  # addresses hold the token
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=64,
+        timeout_graceful_shutdown=GRACE_S,
+        ws="none",
+    )
+    PageServer(config, site.hub).run([listening])
