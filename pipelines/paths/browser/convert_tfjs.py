@@ -9,6 +9,7 @@ libraries that serve only models which are not converted here.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,9 @@ def main(package: str, saved_model: str, folder: str, refused: str, weights: str
         signature_def="serving_default",
         quantization_dtype_map={"float16": "*"} if weights == "float16" else None,
     )
+    file = Path(folder, "model.json")
+    # Attributes are a map of protobuf, whose order changes from one run to the next.
+    file.write_text(json.dumps(json.loads(file.read_text()), sort_keys=True))
 
 
 if __name__ == "__main__":

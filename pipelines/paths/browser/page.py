@@ -13,7 +13,7 @@ from pipelines.base.errors import SlipwayError
 from pipelines.paths import Arrays, Session
 from pipelines.paths.browser.chromium import Chromium, Event, PageError
 from pipelines.paths.browser.runtimes import HERE
-from pipelines.paths.browser.site import Site
+from pipelines.paths.browser.site import PayloadSite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class BrowserPage:
         self._problems: list[str] = []
         self.first_s: float | None = None
         with ExitStack() as stack:
-            site = Site(folder)
+            site = PayloadSite(folder)
             stack.callback(site.close)
             self.chromium = stack.enter_context(Chromium(EAGER, hear=self._hear))
             self.chromium.open(f"{site.url}?threads={threads}")

@@ -18,7 +18,7 @@ ISOLATED = {
 TYPES = {".wasm": "application/wasm", ".mjs": "text/javascript", ".js": "text/javascript", ".json": "application/json"}
 
 
-class Site:
+class PayloadSite:
     """A folder at ``url``, a loopback address with a free port, until ``close``. ``sent_bytes`` counts bodies."""
 
     def __init__(self, folder: Path) -> None:

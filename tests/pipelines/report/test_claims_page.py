@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsers import NEEDS_BROWSER
 from claims_samples import FAILED, PLOTS, SAYS, VOID, view, views
-from report_browser import CHROMIUM, Page
+from report_browser import Page
 from test_browser import CLASHES, OUTSIDE, PAPER_PX
 
 from pipelines.claims import CLAIMS, WORDS
@@ -24,10 +25,6 @@ from pipelines.report.claims_figures import drawn
 from pipelines.report.numbers import sentence_and_log
 
 REPORT = Path(claims_page.__file__).parent
-in_a_browser = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; run: apt-get install chromium"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +288,7 @@ def opened(file: Path) -> Iterator[Page]:
 
 
 class TestInABrowser:
-    pytestmark = in_a_browser
+    pytestmark = NEEDS_BROWSER
 
     @pytest.mark.parametrize("width", [390, 1280])
     def test_it_fits_loads_nothing_and_draws_every_plot(self, file: Path, width: int) -> None:

@@ -17,13 +17,13 @@ from browsers import needs_browser, site
 
 from pipelines.base.errors import NotPossible, SlipwayError
 from pipelines.paths.browser.chromium import Chromium, PageError, find
-from pipelines.paths.browser.site import Site
+from pipelines.paths.browser.site import PayloadSite
 
 
 @needs_browser
 def test_a_page_is_isolated_and_its_values_and_errors_come_out(tmp_path: Path, nothing_left: Any) -> None:
     (tmp_path / "index.html").write_text("<script>subject = { add(a, b) { return Promise.resolve(a + b); } }</script>")
-    served = Site(tmp_path)
+    served = PayloadSite(tmp_path)
     with Chromium() as browser:
         browser.open(served.url)
         assert browser.value("crossOriginIsolated") is True
@@ -90,7 +90,7 @@ def test_a_site_sends_types_and_isolation_and_nothing_outside_its_folder(tmp_pat
     (tmp_path / "site" / "folder").mkdir(parents=True)
     for name in ("a.wasm", "b.mjs"):
         (tmp_path / "site" / name).write_bytes(b"1234")
-    served = Site(site(tmp_path / "site"))
+    served = PayloadSite(site(tmp_path / "site"))
     try:
         types = {}
         for name in ("a.wasm", "b.mjs"):
