@@ -17,11 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from pipelines.base.errors import SlipwayError, UserError
+from pipelines.paths.browser.page import packed
 from pipelines.run.options import SCENARIOS
 from pipelines.web import calls, files
 from pipelines.web.asking import ask_all
 from pipelines.web.inputs import Given
 from pipelines.web.loads import read_order
+from pipelines.web.runtimes import verdict_of
 from pipelines.web.security import MAX_BODY_BYTES, Security
 from pipelines.web.site import Site
 
@@ -67,7 +69,8 @@ def make_app(site: Site, port: int) -> ASGIApp:
                 "rate_per_s": spec.rate_per_s,
                 "scenarios": SCENARIOS,
                 "control": site.control is not None,
-                "links": files.links(site.workspace, spec.name),
+                "in_browser": site.shelf.listed(),
+                "links": files.links(site.workspace, spec.name) | site.links,
             }
         )
 
@@ -96,6 +99,19 @@ def make_app(site: Site, port: int) -> ASGIApp:
         content = await asyncio.to_thread(calls.file, server, protocol, site.reader.spec, asked.arrays, name)
         return Response(content, media_type="application/octet-stream")
 
+    async def inputs(request: Request) -> Response:
+        """The arrays of an input, for the models that run in the visitor's browser."""
+        return Json(packed((await given(request)).arrays))
+
+    async def in_browser(request: Request) -> Response:
+        return site.shelf.file(request.path_params["name"], request.path_params["path"])
+
+    async def judge(request: Request) -> Response:
+        spec = site.reader.spec
+        model, asked, answer = site.shelf.judged(await _json(request), spec)
+        expected = await site.known(asked)
+        return Json(await asyncio.to_thread(verdict_of, model, asked, answer, expected, spec))
+
     async def load(request: Request) -> Response:
         site.loads.start(read_order(await _json(request)))
         return Json({})
@@ -121,6 +137,9 @@ def make_app(site: Site, port: int) -> ASGIApp:
         Route("/ask", ask, methods=["POST"]),
         Route("/call", call, methods=["POST"]),
         Route("/sent", sent, methods=["POST"]),
+        Route("/inputs", inputs, methods=["POST"]),
+        Route("/in-browser/{name}/{path:path}", in_browser),
+        Route("/judge", judge, methods=["POST"]),
         Route("/load", load, methods=["POST"]),
         Route("/load/stop", stop, methods=["POST"]),
         Route("/control", control, methods=["POST"]),

@@ -29,10 +29,10 @@ CSRF_HEADER = "x-slipway-csrf"
 SAFE = ("GET", "HEAD")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Plotly sets styles of elements; scripts are files of this page only. A WebAssembly runtime in the browser needs
-``'wasm-unsafe-eval'`` in ``script-src``, and its workers ``worker-src 'self'``."""
+"""Plotly sets styles of elements; scripts are files of this page only. Models in the browser run in frames, which have
+a policy of their own (:mod:`pipelines.web.runtimes`)."""
 HEADERS = {
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",

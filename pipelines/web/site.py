@@ -14,6 +14,7 @@ from pipelines.web.events import Hub
 from pipelines.web.inputs import Given, Reader
 from pipelines.web.loads import LoadDesk
 from pipelines.web.referee import Referee
+from pipelines.web.runtimes import Shelf
 from pipelines.web.security import Keys
 from pipelines.web.servers import Fleet
 from pipelines.web.states import ServerState, StateWatch, cards
@@ -23,13 +24,15 @@ REFERENCE_S = 60.0
 
 @dataclass(slots=True)
 class Site:
-    """What the routes need. Made in any thread, used in the event loop's."""
+    """What the routes need. Made in any thread, used in the event loop's. ``links`` lead to other sites, by name."""
 
     workspace: Workspace
     reader: Reader
     fleet: Fleet
     referee: Referee
+    shelf: Shelf
     starter: Starter | None = None
+    links: dict[str, str] = field(default_factory=dict)
     keys: Keys = field(default_factory=Keys)
     hub: Hub = field(default_factory=Hub)
     watch: StateWatch = field(init=False)

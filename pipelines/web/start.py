@@ -17,7 +17,8 @@ from pipelines.base.progress import Steps
 from pipelines.measure.server import server_module, started
 from pipelines.paths import PATHS
 from pipelines.paths.choose import Choice, choose_one
-from pipelines.run.addresses import model_in, parse
+from pipelines.results import IN_BROWSER
+from pipelines.run.addresses import artifact_in, model_in, parse
 from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
 from pipelines.web.app import make_app
 from pipelines.web.asking import import_clients
@@ -25,9 +26,10 @@ from pipelines.web.control import Starter
 from pipelines.web.events import Hub
 from pipelines.web.inputs import Reader
 from pipelines.web.referee import Referee
+from pipelines.web.runtimes import BrowserModel, Shelf, browser_model
 from pipelines.web.servers import Fleet, elsewhere, ours
 from pipelines.web.site import Site
-from serving.launch import LOOPBACK, check_port
+from serving.launch import check_port
 
 GRACE_S = 2
 """Seconds that an answer under way gets when the page ends."""
@@ -36,15 +38,17 @@ GRACE_S = 2
 def chosen(workspace: Workspace, model: str, words: Sequence[str], at: Sequence[str]) -> list[Choice]:
     """Return the paths to serve: those that the words name, or without words and addresses what is packaged.
 
-    Of what is packaged, each server program gets one: the first path's default variant. Raises UserError.
+    Of what is packaged, each server program gets one: the first path's default variant; and each path in a browser.
+    Raises UserError.
     """
     if words:
         return [choose_one(word) for word in words]
-    found: dict[str | None, Choice] = {}
-    for choice in [] if at else map(choose_one, PATHS):
-        if choice.card.server and workspace.artifact(model, choice.card.name, choice.variant).exists():
-            found.setdefault(choice.card.server, choice)
-    if not found and not at:
+    found: dict[str, Choice] = {}
+    for choice in map(choose_one, PATHS):
+        program = choice.card.name if choice.card.where == IN_BROWSER else None if at else choice.card.server
+        if program and workspace.artifact(model, choice.card.name, choice.variant).exists():
+            found.setdefault(program, choice)
+    if not at and not any(choice.card.server for choice in found.values()):
         raise UserError(
             f"nothing of {model} that a server serves is packaged. Name what to package and to serve: "
             f"slipway web {model} --serve onnxruntime, or servers that run: --at PATH=URL"
@@ -60,26 +64,30 @@ def opened(
     at: Sequence[str],
     threads: int,
     control: bool = False,
+    links: dict[str, str] | None = None,
 ) -> Iterator[Site]:
     """Start the reference and the servers, and yield what the page stands on; end all of them with the block.
 
-    ``control``: the page may kill, add and change the servers that were started for it.
+    ``control``: the page may kill, add and change the servers that were started for it. ``links`` lead to other sites.
 
     Raises UserError, SlipwayError or LaunchError.
     """
     deployed = parse(at)
-    for choice in choices:
+    in_browser = [choice for choice in choices if choice.card.where == IN_BROWSER]
+    served = [choice for choice in choices if choice not in in_browser]
+    for choice in served:
         server_module(choice.card, None)
     with ExitStack() as stack:
         folder = stack.enter_context(scratch("web"))
         fleet = Fleet([])
         for one in deployed:
             fleet.add(elsewhere(workspace, model, one, fleet.free_name(one.choice.name)))
+        shelf: list[BrowserModel] = []
         with Steps() as steps:
-            loaded = _trained(workspace, model, steps) if choices else model_in(workspace, model)[0]
+            loaded = model_in(workspace, model)[0] if deployed and not served else _trained(workspace, model, steps)
             referee = Referee(loaded.weights.parent, folder / "reference.log")
             stack.callback(referee.stop)
-            for number, choice in enumerate(choices):
+            for number, choice in enumerate(served):
                 workdir = folder / f"server-{number}"
                 workdir.mkdir()
                 with steps.step(f"package, verify and serve {choice.name}") as step:
@@ -87,12 +95,19 @@ def opened(
                     _, artifact = ready_artifact(context, model, choice, step.say)
                     running = stack.enter_context(started(choice.card, artifact, workdir, threads=threads))
                 fleet.add(ours(choice, artifact, running, workdir, fleet.free_name(choice.name)))
+            for choice in in_browser:
+                with steps.step(f"package and verify {choice.name}") as step:
+                    if deployed:  # the workspace is only read
+                        artifact, _ = artifact_in(workspace, model, choice)
+                    else:
+                        _, artifact = ready_artifact(open_context(workspace, model, "web"), model, choice, step.say)
+                shelf.append(browser_model(choice, artifact))
         import_clients(fleet)
         starter = None
         if control:
             starter = Starter(workspace, model, folder, threads)
             stack.callback(starter.close)
-        yield Site(workspace, Reader(loaded), fleet, referee, starter)
+        yield Site(workspace, Reader(loaded), fleet, referee, Shelf(shelf), starter, links or {})
 
 
 def _trained(workspace: Workspace, model: str, steps: Steps) -> TrainedModel:
@@ -102,13 +117,17 @@ def _trained(workspace: Workspace, model: str, steps: Steps) -> TrainedModel:
     return loaded
 
 
-def listen(port: int) -> socket.socket:
-    """Return a socket that listens on a port of loopback, 0 for a free one. Raises PortInUse."""
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to a port of a host's address, 0 for a free one. Raises PortInUse or UserError."""
     if port:
-        check_port(LOOPBACK, port)
+        check_port(host, port)
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((LOOPBACK, port))
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listening
 
 

@@ -68,7 +68,8 @@ class Compose:
 
     def run(self, *words: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         # Nothing of the user's own settings, from the environment or a file .env.
-        ours = ("SLIPWAY_", "COMPOSE_", "PROMETHEUS_", *(name.split("_")[0] + "_" for name in IMAGES), "TF_SERVING_")
+        images = (name.split("_")[0] + "_" for name in IMAGES)
+        ours = ("SLIPWAY_", "COMPOSE_", "PROMETHEUS_", "WEB_", "TF_SERVING_", *images)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return subprocess.run(
             ["docker", "compose", "--env-file", os.devnull, "--project-name", self.project, *words],
@@ -149,7 +150,7 @@ def environment(project: str) -> dict[str, str]:
     ports = {name: str(free_port()) for _, name in PUBLISHED.values()}
     images = {variable: f"{project}/{name}" for variable, name in IMAGES.items()}
     replicas = dict([documented(REPLICAS)[0].split("=")])
-    return {**images, **ports, **replicas, "PROMETHEUS_PORT": str(free_port())}
+    return {**images, **ports, **replicas, "PROMETHEUS_PORT": str(free_port()), "WEB_PORT": str(free_port())}
 
 
 @pytest.fixture(scope="session")

@@ -19,15 +19,16 @@ from serving.open_inference.runtimes import RUNTIMES, runtime
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ASKS = ("slipway", "load")
-ONCE = ("build", "rollout", "keys", "ready", "check", *ASKS)
+ASKS = ("slipway", "load", "web")
+ONCE = ("build", "rollout", "keys", "ready", "check", "slipway", "load")
 SERVERS = tuple(name for name in SERVICES if name not in ONCE)
 PUBLISHED = {
     "tf-serving": ["8501", "8500"],
     "gateway": ["8080", "7070"],
     "open-inference": ["8000", "8001"],
     "prometheus": ["9090"],
-    "check": ["8501", "8500", "8080", "7070", "8000", "8001"],
+    "web": ["8888"],
+    "check": ["8501", "8500", "8080", "7070", "8000", "8001", "8888"],
 }
 DOCKERFILES = sorted([ROOT / "Dockerfile", *(ROOT / "serving").glob("*/Dockerfile")])
 WITH_PIP = [file for file in DOCKERFILES if "pip install" in file.read_text()]
@@ -66,7 +67,7 @@ class TestEveryService:
         assert all("size=" in mount for mount in SERVICES[name]["tmpfs"])
         writable = [mount["source"] for mount in SERVICES[name].get("volumes", []) if not mount.get("read_only")]
         own = {"build": ["artifacts"], "rollout": ["artifacts"], "keys": ["keys"], "prometheus": ["prometheus"]}
-        own |= {"slipway": ["./reports"], "load": ["./reports"]}
+        own |= {name: ["./reports"] for name in ASKS}
         assert writable == own.get(name, [])
         assert all("docker.sock" not in str(mount) for mount in SERVICES[name].get("volumes", []))
 
@@ -151,7 +152,9 @@ def test_no_network_has_a_way_out() -> None:
 def test_the_first_to_check_and_the_last_to_speak_know_all_servers() -> None:
     servers = ("tf-serving", "gateway", "open-inference")
     ports = [port.rpartition(":")[0] for name in servers for port in SERVICES[name]["ports"]]
-    assert [port.rpartition(":")[0] for port in SERVICES["check"]["ports"]] == ports
+    pages = [port.rpartition(":")[0] for port in SERVICES["web"]["ports"]]
+    assert [port.rpartition(":")[0] for port in SERVICES["check"]["ports"]] == [*ports, *pages]
+    assert SERVICES["web"]["depends_on"] == {"ready": {"condition": "service_started"}}
     ready = SERVICES["ready"]
     assert ready["depends_on"] == {name: {"condition": "service_healthy"} for name in servers}
     (said,) = ready["command"]

@@ -16,6 +16,7 @@ import pytest
 from documents import COMMANDS, documented, label
 from patience import until
 from under_load import KILL, under_load
+from web_client import Visitor
 
 from serving.clients import client
 from serving.clients.transport import Refused
@@ -146,6 +147,30 @@ def test_the_last_word_is_where_the_servers_are_and_what_to_do(stack: Any) -> No
     last = {name: stack.compose("logs", "--timestamps", "--no-log-prefix", name).split("Z ")[0] for name in SERVERS}
     ready = stack.compose("logs", "--timestamps", "--no-log-prefix", "ready").split("Z ")[0]
     assert all(first < ready for first in last.values() if first)
+
+
+def test_the_last_line_is_the_address_of_the_page_which_asks_all_servers(stack: Any) -> None:
+    said = stack.compose("logs", "--no-log-prefix", "web").strip()
+    address = said.splitlines()[-1].strip()
+    assert address.startswith(f"http://127.0.0.1:{stack.compose.env['WEB_PORT']}/?token=")
+    ready, page = (
+        stack.compose("logs", "--timestamps", "--no-log-prefix", name).strip().splitlines()[-1].split("Z ")[0]
+        for name in ("ready", "web")
+    )
+    assert ready < page
+    visitor = Visitor(address)
+    found = visitor.ask({"row": 0})
+    assert sorted((one["protocol"], one["labels"][0]["label"]) for one in found["answer"]) == [
+        (name, "7") for name in sorted(PROTOCOLS)
+    ]
+    assert {answer["verdict"] for answer in found["answer"]} == {"within"}
+    links = json.loads(visitor.get("/about")[2])["links"]
+    assert links["prometheus"] == f"http://127.0.0.1:{stack.compose.env['PROMETHEUS_PORT']}"
+    server = next(answer["server"] for answer in found["answer"] if answer["protocol"] == "torchserve-rest")
+    query = urllib.parse.urlencode({"server": server, "protocol": "torchserve-rest"})
+    call = visitor.post(f"/call?{query}", b'{"row": 0}')[2].decode()
+    assert "curl " in call
+    assert stack.key not in call + json.dumps(found)
 
 
 def test_a_machine_without_a_gpu_is_no_error(stack: Any) -> None:

@@ -69,7 +69,7 @@ class BrowserPage:
     def predict(self, inputs: Arrays) -> dict[str, np.ndarray]:
         """Answer one call; arrays in and out. Raises SlipwayError with the exception of the page."""
         try:
-            answer = self.chromium.call("slipway", "predict", _packed(inputs))
+            answer = self.chromium.call("slipway", "predict", packed(inputs))
         except PageError as error:
             raise SlipwayError(f"the model in the browser failed: {error}") from error
         if self.first_s is None:
@@ -79,7 +79,7 @@ class BrowserPage:
 
     def give(self, inputs: Sequence[Arrays]) -> None:
         """Hand over the inputs of the next load test."""
-        self.chromium.call("slipway", "give", [_packed(one) for one in inputs])
+        self.chromium.call("slipway", "give", [packed(one) for one in inputs])
 
     def offer(self, plan: dict[str, Any], timeout_s: float, look: Callable[[], None]) -> dict[str, Any]:
         """Run a load test in the page, as harness.js describes ``plan``; ``look`` is called while it runs."""
@@ -114,7 +114,8 @@ def open_page(folder: Path, threads: int) -> Session:
     return Session(page.predict, page.close, page.chromium.processes, page)
 
 
-def _packed(arrays: Arrays) -> dict[str, Any]:
+def packed(arrays: Arrays) -> dict[str, Any]:
+    """Return arrays as JSON carries them: dtype, shape, and the bytes (little-endian, in C order) in base64."""
     return {
         name: {
             "dtype": str(array.dtype),

