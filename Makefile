@@ -43,6 +43,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/sessions.py
 	$(BIN)/python benchmarks/protocol_cost.py
 	$(BIN)/python benchmarks/bodies.py
+	$(BIN)/python benchmarks/web.py
 	@if docker compose version >/dev/null 2>&1; then $(BIN)/python benchmarks/containers.py; \
 	else echo "the containers are not measured: no Docker engine with compose answers" >&2; fi
 	$(BIN)/python benchmarks/loadtest/run.py

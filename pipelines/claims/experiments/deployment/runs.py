@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
+from typing import get_args
 
 from pipelines.claims.plots import Grid
-from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario
+from pipelines.results import IN_PROCESS, ArtifactRow, Report, Row, Scenario, Where
 
 ONE_CALL = "single-stream"
 """The scenario of one request after the other: its CPU time is that of one row."""
@@ -22,13 +23,13 @@ def named(reports: Mapping[str, Report]) -> tuple[str, ...]:
 
 
 def word_of(report: Report, artifact: ArtifactRow) -> str:
-    """Say what became of an artifact; to be ``ok``, it also gave right answers in process, and from its server."""
+    """Say what became of an artifact; to be ``ok``, it also gave right answers wherever it was measured."""
     if artifact.status == "skipped":
         return "skipped"
     if artifact.status != "ok":
         return "silently wrong" if artifact.certificate and not artifact.certificate.passed else "failed"
     rows = rows_of(report, artifact)
-    ways = [[row for row in rows if row.where == where] for where in (IN_PROCESS, "served")]
+    ways = [[row for row in rows if row.where == where] for where in get_args(Where)]
     return "ok" if all(not way or any(map(answers, way)) for way in ways) else "failed"
 
 
