@@ -1,10 +1,13 @@
-"""Measures what the page of ``slipway web`` adds to a call, and what its live figures cost; writes results/web.json.
+"""Measures how soon the page of ``slipway web`` is there, what it adds to a call, and what its live figures cost.
+
+It writes results/web.json, and needs a Chromium:
 
     python benchmarks/web.py [--asks 50] [--rounds 5] [--seconds 2] [--workspace FOLDER]
 
-The page of ONNX Runtime's server is asked for one row of the test data; of each protocol, the median of what the back
-end adds is kept. Then the server is load-tested at one rate, in rounds: with somebody who looks at the live figures ten
-times a second, and without, in turn. What looking costs would show in the load generator's send lag.
+Fresh browsers open the page, one in each round: when it paints first, and when it can be used. The page of ONNX
+Runtime's server is asked for one row of the test data; of each protocol, the median of what the back end adds is kept.
+Then the server is load-tested at one rate, in rounds: with somebody who looks at the live figures ten times a second,
+and without, in turn. What looking costs would show in the load generator's send lag.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,7 @@ from pipelines.fairness.hardware import this_machine
 from pipelines.loadtest.curve import Subject, at_rate
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.settings import LoadSettings
+from pipelines.paths.browser.chromium import Chromium
 from pipelines.stages.answers import ANSWERS, Answers
 from serving.clients import Target, client
 
@@ -37,6 +43,7 @@ RESULTS = Path(__file__).parent / "results" / "web.json"
 MODEL, PATH, VARIANT, PROTOCOL = "mnist_cnn", "onnxruntime", "pytorch", "open-inference-rest"
 RATE_PER_S = 200.0
 TO_REACH_MS = 2.0
+OPEN_S = 60.0
 
 
 def request(host: str, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[Any, bytes]:
@@ -74,6 +81,24 @@ def added_ms(address: str, asks: int) -> tuple[dict[str, float], str]:
     return {name: statistics.median(values) for name, values in found.items()}, url
 
 
+def opened_ms(address: str, rounds: int) -> dict[str, list[float]]:
+    """Return, for each fresh browser, when the page paints first and when it can be used, on its own clock."""
+    marks = {"first_paint_ms": "first-contentful-paint", "interactive_ms": "ready"}
+    found: dict[str, list[float]] = {name: [] for name in marks}
+    for _ in range(rounds):
+        with Chromium("--disable-gpu") as browser:
+            browser.send("Page.navigate", url=address)
+            end = time.monotonic() + OPEN_S
+            there = " && ".join(f"performance.getEntriesByName('{mark}').length > 0" for mark in marks.values())
+            while not browser.value(there):
+                if time.monotonic() > end:
+                    raise TimeoutError(f"the page was not there after {OPEN_S} s")
+                time.sleep(0.05)
+            for name, mark in marks.items():
+                found[name].append(browser.value(f"performance.getEntriesByName('{mark}')[0].startTime"))
+    return found
+
+
 def send_lags(workspace: Workspace, url: str, rounds: int, seconds: float) -> dict[str, list[dict[str, float | None]]]:
     """Return the send lags (microseconds) of each round, with somebody who looks and without."""
     artifact = find(workspace, MODEL, PATH, VARIANT)
@@ -102,20 +127,26 @@ def main() -> None:
     page = subprocess.Popen([sys.executable, "-m", "pipelines", *words], stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert page.stdout is not None
-        adds, url = added_ms(json.loads(page.stdout.readline())["address"], chosen.asks)
+        address = json.loads(page.stdout.readline())["address"]
+        opens = opened_ms(address, chosen.rounds)
+        adds, url = added_ms(address, chosen.asks)
         lags = send_lags(Workspace(chosen.workspace.absolute()), url, chosen.rounds, chosen.seconds)
     finally:
         page.send_signal(signal.SIGINT)
         page.wait(60)
     measured = {
-        "measured": datetime.now(UTC).date().isoformat(),
-        "cpu": this_machine().cpu,
+        "command": "python benchmarks/web.py",
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": asdict(this_machine()),
+        "opens": opens,
         "asks": chosen.asks,
         "page_adds_ms": adds,
         "rate_per_s": RATE_PER_S,
         "send_lag": lags,
     }
     RESULTS.write_text(json.dumps(measured, indent=2) + "\n")
+    for name, values in opens.items():
+        print(f"{name}: {statistics.median(values):.0f}")
     for name, value in adds.items():
         print(f"{name}: the page adds {value:.2f} ms (to reach: {TO_REACH_MS:g})")
     for name, rounds in lags.items():
