@@ -29,6 +29,8 @@ SERVED = ("tf-serving:fp32", "torchserve:export", "onnxruntime:pytorch")
 IN_BROWSER = ("tfjs:fp32", "onnxruntime-web:fp32", "litert-web:fp32")
 LIMIT_S = 120
 COLOURS = 256
+REDRAWN_MS = 2_000
+"""Curves take the colours of the new scheme at their next drawing, twice a second."""
 SEVEN = [(75, 70), (205, 70), (205, 75), (160, 140), (135, 225)]
 
 
@@ -54,6 +56,7 @@ class Camera(Chromium):
 
     def draw(self, points: list[tuple[int, int]]) -> None:
         """Draw on the surface with the mouse."""
+        self.value("document.getElementById('drawing').scrollIntoView({block: 'center'})")
         box = self.value("(({x, y}) => [x, y])(document.getElementById('drawing').getBoundingClientRect())")
         kinds = ["mousePressed", *["mouseMoved"] * (len(points) - 2), "mouseReleased"]
         for kind, (x, y) in zip(kinds, points, strict=True):
@@ -107,6 +110,7 @@ def main() -> None:
             camera.size(1280, 900, "dark")
             camera.value("document.querySelector('section[aria-labelledby=servers]').hidden = true")
             camera.value("document.querySelector('section[aria-labelledby=try]').hidden = true")
+            camera.value(f"new Promise((done) => setTimeout(done, {REDRAWN_MS}))")
             camera.picture("web-load.png", 1400)
             camera.value("document.querySelectorAll('section[hidden]').forEach((one) => { one.hidden = false })")
             camera.size(390, 844, "dark")

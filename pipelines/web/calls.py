@@ -1,16 +1,16 @@
 """Writes the call behind an answer as a person can repeat it: a command with curl, and lines of Python.
 
-A token is never written: the command that prints it is.
+A token is never written: the command that prints it is. Addresses are those at which others reach a server.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import os
 import shlex
 import struct
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,10 @@ INLINE_BYTES = 64 * 1024
 GRPC_HEAD = struct.Struct(">BI")
 """A message of gRPC over HTTP/2: not compressed, and its length."""
 GRPC_HEADERS = {"content-type": "application/grpc", "te": "trailers"}
+SHOWN_AS = "SLIPWAY_SERVERS_SHOWN_AS"
+"""Environment variable, ``URL=URL`` with blanks between: where others reach what has an address of its own network."""
+TOKEN_COMMAND = "SLIPWAY_TOKEN_COMMAND"  # noqa: S105 - the name of a variable
+"""Environment variable: what prints TorchServe's token, where its file is out of others' reach."""
 BODY_FILE, INPUTS_FILE = "body.bin", "inputs.npz"
 
 
@@ -41,8 +45,9 @@ def shown(server: KnownServer, protocol: str, spec: ModelSpec, inputs: dict[str,
     speaker, target = _client(server, protocol, spec)
     body = speaker.encode(target, inputs)
     tokens = [file for file in server.deployed.tokens if file.is_file() and file.stat().st_size]
-    token = tokens[0] if tokens else None
-    long = ((BODY_FILE, len(body) > INLINE_BYTES), (INPUTS_FILE, _is_long(inputs)))
+    token = (os.environ.get(TOKEN_COMMAND) or f"cat {shlex.quote(str(tokens[0]))}") if tokens else None
+    target = replace(target, url=_reached_at(target.url))
+    long = ((BODY_FILE, len(_framed(protocol, body)) > INLINE_BYTES), (INPUTS_FILE, _is_long(inputs)))
     return ShownCall(
         curl(protocol, speaker.call(target, body), body, token),
         python(protocol, target, inputs, token),
@@ -68,11 +73,17 @@ def _client(server: KnownServer, protocol: str, spec: ModelSpec) -> tuple[Client
     return client(protocol), server.target(protocol, spec)
 
 
+def _reached_at(url: str) -> str:
+    """Return the address at which others reach a server."""
+    pairs = (word.partition("=") for word in os.environ.get(SHOWN_AS, "").split())
+    return {inside: outside for inside, _, outside in pairs}.get(url, url)
+
+
 def _is_long(inputs: dict[str, np.ndarray]) -> bool:
     return any(array.nbytes > INLINE_BYTES for array in inputs.values())
 
 
-def curl(protocol: str, call: Call, body: bytes, token_file: Path | None) -> str:
+def curl(protocol: str, call: Call, body: bytes, token: str | None) -> str:
     """Return a command of a shell that sends ``body``, or BODY_FILE if it is too long to show.
 
     Of gRPC, the answer is a message after five bytes; curl must know HTTP/2.
@@ -87,16 +98,11 @@ def curl(protocol: str, call: Call, body: bytes, token_file: Path | None) -> str
         words += ["--output", "answer.bin"]
     for key, value in headers.items():
         words += ["--header", shlex.quote(f"{key}: {value}")]
-    if token_file is not None:
-        words += ["--header", f'"Authorization: Bearer $({_printed(token_file)})"']
+    if token is not None:
+        words += ["--header", f'"Authorization: Bearer $({token})"']
     words += ["--data-binary", "@-", shlex.quote(call.url.replace("grpc://", "http://") + call.path)]
     sent = _framed(protocol, body)
     return f"{_piped(sent)}{' '.join(words)}{_here(sent)}"
-
-
-def _printed(token_file: Path) -> str:
-    """Return the command that prints a token."""
-    return f"cat {shlex.quote(str(token_file))}"
 
 
 def _is_text(body: bytes) -> bool:
@@ -123,7 +129,7 @@ def _framed(protocol: str, body: bytes) -> bytes:
     return GRPC_HEAD.pack(0, len(body)) + body if scheme_of(protocol) == "grpc" else body
 
 
-def python(protocol: str, target: Target, inputs: dict[str, np.ndarray], token_file: Path | None) -> str:
+def python(protocol: str, target: Target, inputs: dict[str, np.ndarray], token: str | None) -> str:
     """Return a script that makes the same call with slipway's client; large inputs are read from INPUTS_FILE."""
     imports = ["import numpy as np", "", "from serving.clients import Target, client"]
     imports.append("from serving.clients.transport import send")
@@ -137,15 +143,16 @@ def python(protocol: str, target: Target, inputs: dict[str, np.ndarray], token_f
             shape = f'"{array.dtype}").reshape({array.shape})'
             given.append(f'    "{key}": np.frombuffer(base64.b64decode("{data}"), {shape},')
         given.append("}")
-    token = ""
-    if token_file is not None:
-        imports.insert(0, "from pathlib import Path")
-        token = f", token=Path({str(token_file)!r}).read_text().strip()"
+    last = ""
+    if token is not None:
+        imports.insert(0, "import subprocess")
+        given.append(f"token = subprocess.check_output({shlex.split(token)!r}, text=True).strip()")
+        last = ", token=token"
     lines = [
         *imports,
         "",
         *given,
-        f"target = Target({target.url!r}, {target.model!r}, {dict(target.outputs)!r}{token})",
+        f"target = Target({target.url!r}, {target.model!r}, {dict(target.outputs)!r}{last})",
         f"speaker = client({protocol!r})",
         "body = speaker.encode(target, inputs)",
         "print(speaker.decode(target, send(speaker.call(target, body), body)))",

@@ -62,10 +62,15 @@ class Starter:
 
 
 class Control:
-    """Acts on the servers of a fleet; ``changed`` is called with a line about what was done."""
+    """Acts on the servers of a fleet.
 
-    def __init__(self, fleet: Fleet, starter: Starter, changed: Callable[[str], None]) -> None:
-        self._fleet, self._starter, self._changed = fleet, starter, changed
+    ``changed`` is called with a line about what was done, ``replaced`` when one server has taken another's place.
+    """
+
+    def __init__(
+        self, fleet: Fleet, starter: Starter, changed: Callable[[str], None], replaced: Callable[[], None]
+    ) -> None:
+        self._fleet, self._starter, self._changed, self._replaced = fleet, starter, changed, replaced
         self._changing = asyncio.Lock()
 
     async def act(self, asked: Any) -> str:
@@ -114,6 +119,7 @@ class Control:
                 f"{artifact.manifest.model} {choice.name} --rebuild"
             )
         self._fleet.replace(await self._starter.start(choice, artifact, server.name))
+        self._replaced()  # before the old one ends: its end is not the new one's
         if server.running is not None:
             await asyncio.to_thread(server.running.stop)
         return f"{server.name} serves {artifact.manifest.artifact_sha256[:12]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import orjson
@@ -39,12 +39,12 @@ class Hub:
         for queue in self._queues:
             queue.put_nowait(None)
 
-    async def stream(self, first: Iterable[Event]) -> AsyncIterator[bytes]:
-        """Yield the state in ``first``, then the events that follow it, as the bytes of an event stream."""
+    async def stream(self, first: Callable[[], Iterable[Event]]) -> AsyncIterator[bytes]:
+        """Yield the state that ``first`` gives, then the events that follow it, as the bytes of an event stream."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._queues.add(queue)
         try:
-            for event in first:
+            for event in first():
                 yield _encoded(event)
             while not self._closed:
                 try:

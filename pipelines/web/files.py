@@ -36,7 +36,7 @@ async def page_file(request: Request) -> Response:
     """Serve a script, or the style sheet: the report's, and what this page has besides."""
     name = Path(request.path_params["name"])
     kind = KINDS.get(name.suffix)
-    if kind is None or name.name != str(name) or not (PAGE / name).is_file():
+    if kind is None or str(name) not in {file.name for file in PAGE.iterdir()}:
         raise HTTPException(404)
     text = (PAGE / name).read_text("utf-8")
     if name.suffix == ".css":

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,8 @@ from serving.guard import interrupts_deferred, tied
 from serving.launch import NO_TELEMETRY, log_tail
 
 LENGTH = struct.Struct("<Q")
+REFUSED = "__refused__"
+"""In place of outputs: why there are none."""
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1", **NO_TELEMETRY}
 
 
@@ -48,18 +51,26 @@ class Referee:
         with self._lock:
             try:
                 _write(asked, inputs)
-                return _read(answered)
+                found = _read(answered)
             except (OSError, EOFError, ValueError) as error:
                 why = f"the reference's process has ended: {error}"
                 raise SlipwayError(f"{why}\n{log_tail(self._log)}".rstrip()) from error
+        if REFUSED in found:
+            raise SlipwayError(f"the reference cannot answer: {found[REFUSED]}")
+        return found
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End the process; whoever waits for an answer gets an error."""
         self._process.kill()
+
+    def stop(self) -> None:
+        """End the process, and close what it was asked through."""
+        self.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # the process has ended before it read all
+                    pipe.close()
 
 
 def _write(pipe: IO[bytes], arrays: dict[str, np.ndarray]) -> None:
@@ -93,7 +104,11 @@ def _serve(folder: str) -> None:
             inputs = _read(sys.stdin.buffer)
         except EOFError:
             return
-        _write(answers, model.reference(inputs))
+        try:
+            outputs = model.reference(inputs)
+        except Exception as error:  # noqa: BLE001 - a framework raises what it likes; the next input may be better
+            outputs = {REFUSED: np.array(f"{type(error).__name__}: {error}")}
+        _write(answers, outputs)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Site:
         self.loads = LoadDesk(self.workspace, self.reader.spec.name, self.fleet, self.hub.publish)
 
         if self.starter is not None:
-            self.control = Control(self.fleet, self.starter, self._done)
+            self.control = Control(self.fleet, self.starter, self._done, self.watch.sync)
 
     def _done(self, what: str) -> None:
         """Show what the page has changed."""

@@ -23,7 +23,6 @@ from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
 from pipelines.web.app import make_app
 from pipelines.web.asking import import_clients
 from pipelines.web.control import Starter
-from pipelines.web.events import Hub
 from pipelines.web.inputs import Reader
 from pipelines.web.referee import Referee
 from pipelines.web.runtimes import BrowserModel, Shelf, browser_model
@@ -132,14 +131,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class PageServer(uvicorn.Server):
-    """Uvicorn, whose streams of events end when it is told to end."""
+    """Uvicorn; when it is told to end, streams of events end, and what others wait for: a load test, the reference."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site) -> None:
         super().__init__(config)
-        self._hub = hub
+        self._site = site
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._hub.close()
+        self._site.hub.close()
+        self._site.loads.stop()
+        self._site.referee.kill()
         super().handle_exit(sig, frame)
 
 
@@ -154,4 +155,4 @@ def run(site: Site, listening: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
-    PageServer(config, site.hub).run([listening])
+    PageServer(config, site).run([listening])

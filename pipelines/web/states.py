@@ -51,6 +51,8 @@ def look(server: KnownServer, model: str) -> ServerState:
             return ServerState("ready")
         path = ASKED[protocol].format(model=quote(model, safe=""))
         status, body = _get(urls[protocol], path, server.deployed.token())
+    except TimeoutError:
+        return ServerState("not ready", why=f"no answer within {ANSWER_S:g} s")
     except (OSError, http.client.HTTPException, UserError) as error:
         return ServerState("dead", why=str(error) or type(error).__name__)
     if status != http.HTTPStatus.OK:

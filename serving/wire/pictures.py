@@ -7,6 +7,7 @@ and nothing of this project.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,9 @@ def to_row(
             pixels = np.asarray(shown, np.float32)
     except UnidentifiedImageError as error:  # Pillow's words are about the object that holds the bytes
         raise NotReadable("no known format") from error
-    except (Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except Unfit:
+        raise
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError, struct.error) as error:
         raise NotReadable(str(error)) from error
     return (pixels - np.float32(rule["offset"])) / np.float32(rule["scale"])
 

@@ -185,9 +185,9 @@ def test_no_service_is_merged_from_more_than_two_others() -> None:
 def test_the_key_of_torchserve_is_a_secret_and_the_repository_has_none() -> None:
     secret = COMPOSE["secrets"]["torchserve-key"]["file"]
     assert (ROOT / default(secret)).read_bytes() == b""
-    assert {name for name in SERVICES if SERVICES[name].get("secrets")} == {"torchserve", "slipway", "load"}
+    assert {name for name in SERVICES if SERVICES[name].get("secrets")} == {"torchserve", *ASKS}
     readers = {name for name in SERVICES if "keys" in {m["source"] for m in SERVICES[name].get("volumes", [])}}
-    assert readers == {"keys", "torchserve", "slipway", "load"}
+    assert readers == {"keys", "torchserve", *ASKS}
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda file: file.parent.name)

@@ -169,8 +169,12 @@ def test_the_last_line_is_the_address_of_the_page_which_asks_all_servers(stack: 
     server = next(answer["server"] for answer in found["answer"] if answer["protocol"] == "torchserve-rest")
     query = urllib.parse.urlencode({"server": server, "protocol": "torchserve-rest"})
     call = visitor.post(f"/call?{query}", b'{"row": 0}')[2].decode()
-    assert "curl " in call
+    assert "$(docker compose exec torchserve python -m serving.torchserve token)" in call
     assert stack.key not in call + json.dumps(found)
+    query = urllib.parse.urlencode({"server": "tf-serving:fp32", "protocol": "tf-serving-rest"})
+    command = json.loads(visitor.post(f"/call?{query}", b'{"row": 0}')[2])["curl"]
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    assert label(done.stdout) == 7
 
 
 def test_a_machine_without_a_gpu_is_no_error(stack: Any) -> None:

@@ -34,7 +34,9 @@ FILES: dict[str, dict[str, str]] = {
         **{name: f"@litertjs/core/wasm/{name}" for name in LITERT},
     },
 }
-"""Runtime -> file in a payload -> the package's file, below node_modules: all that a site needs of it."""
+"""Runtime -> file in a payload -> the package's file, below node_modules: all that a site needs of it.
+
+LiteRT.js has a further build, of 9 MB, for browsers whose WebAssembly has no relaxed SIMD: it is not shipped."""
 IMPORTS = {"litert.js": ("@litertjs/wasm-utils", "./wasm-utils.js")}
 """Files that name a package, which only a bundler or an import map finds, and the file beside them."""
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from browsers import NEEDS_BROWSER
-from test_browser import OUTSIDE, SEVEN, Tab
 from web_client import Visitor
+from web_tab import OUTSIDE, PROTOCOLS, SEVEN, Tab
 
 from models.trained import TrainedModel
 from pipelines.artifacts import reference
@@ -23,7 +23,6 @@ from pipelines.stages.answers import REFERENCE
 pytestmark = NEEDS_BROWSER
 AXE = Path(__file__).parents[2] / "axe"
 MODELS = ("tfjs:fp32", "onnxruntime-web:fp32", "litert-web:fp32")
-PROTOCOLS = 3
 VIOLATIONS = """axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => violations.map(
   ({id, nodes}) => `${id}: ${nodes.map(({html}) => html.slice(0, 160)).join(" | ")}`))"""
 MARKED = "[...document.querySelectorAll('#answers tbody tr[data-server]')].map((row) => row.dataset.status)"
@@ -69,10 +68,42 @@ def test_every_model_in_the_browser_answers_as_the_reference_does(page: str) -> 
         again = [url for url in tab.requests[asked:] if "/in-browser/" in url]
         assert again == []  # each is loaded once
         assert tab.value(OUTSIDE) == []
-        tab.value((fetched(AXE, ["axe-core/axe.min.js"]) / "axe-core" / "axe.min.js").read_text() + "; null")
+        assert tab.problems == []
+
+
+def test_axe_finds_nothing_wrong_with_any_state_of_the_page(page: str) -> None:
+    axe = (fetched(AXE, ["axe-core/axe.min.js"]) / "axe-core" / "axe.min.js").read_text()
+    with Tab() as tab:
+        tab.visit(page)
+        tab.value(f"{axe}; null")
+        tab.until(lambda: tab.value("document.querySelectorAll('.card[data-state=ready]').length") == 1)
         assert tab.value(VIOLATIONS) == []
-        tab.scheme("dark")
+        tab.value("document.getElementById('ask-row').click()")
+        tab.answers(0)
+        tab.value("document.getElementById('seconds').value = 1")
+        tab.value("document.getElementById('load-start').click()")
+        tab.until(lambda: tab.value("document.querySelector('#load-status a') !== null"))
+        tab.until(lambda: tab.value("document.querySelectorAll('.curves .scatterlayer .trace').length") == 4)
+        for scheme in ("light", "dark"):
+            tab.scheme(scheme)
+            assert tab.value(VIOLATIONS) == []
+        tab.value("document.querySelector('#answers tr[data-server] button').click()")
+        tab.until(lambda: tab.value("document.getElementById('call').open"))
         assert tab.value(VIOLATIONS) == []
+
+
+def test_models_in_the_browser_answer_with_several_threads(page: str) -> None:
+    with Tab() as tab:
+        more = "Object.defineProperty(Navigator.prototype, 'hardwareConcurrency', {get: () => 4})"
+        tab.send("Page.addScriptToEvaluateOnNewDocument", source=more)
+        tab.visit(page)
+        tab.value("document.getElementById('ask-row').click()")
+        rows = {row["server"]: row for row in tab.answers(0)}
+        assert {name: (rows[name]["label"], rows[name]["verdict"]) for name in MODELS} == dict.fromkeys(
+            MODELS, ("7", "within")
+        )
+        frames = "[...document.querySelectorAll('iframe.runtime')].map((frame) => new URL(frame.src).search)"
+        assert tab.value(frames) == ["?threads=2"] * len(MODELS)
         assert tab.problems == []
 
 

@@ -85,7 +85,20 @@ def test_a_token_is_used_and_never_shown(guarded: KnownServer) -> None:
         assert SECRET not in text
     done = subprocess.run(["bash", "-c", shown.curl], capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout)["outputs"]["logits"][0][7] == 9.0
-    assert "read_text().strip()" in shown.python
+    assert "subprocess.check_output(['cat', " in shown.python
+
+
+def test_a_call_names_the_address_and_the_token_as_others_reach_them(
+    guarded: KnownServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = guarded.deployed.urls["torchserve-rest"]
+    monkeypatch.setenv(calls.SHOWN_AS, f"http://other:1=http://127.0.0.1:2 {url}=http://127.0.0.1:8080")
+    monkeypatch.setenv(calls.TOKEN_COMMAND, "print-token --of 'torchserve'")
+    shown = calls.shown(guarded, "torchserve-rest", SPEC, {"image": np.zeros((1, 28, 28), np.float32)})
+    assert "http://127.0.0.1:8080/" in shown.curl
+    assert "$(print-token --of 'torchserve')" in shown.curl
+    assert "check_output(['print-token', '--of', 'torchserve']" in shown.python
+    assert url not in shown.curl + shown.python
 
 
 def test_a_server_without_its_token_is_not_ready(guarded: KnownServer, tmp_path: Path) -> None:
@@ -162,7 +175,7 @@ def test_versions_are_read_from_answers_of_both_apis(body: Any, versions: tuple[
 def test_a_page_that_is_too_slow_is_let_go_and_the_others_see_everything() -> None:
     async def seen() -> tuple[int, int]:
         hub = events.Hub()
-        quick, slow = hub.stream([("state", 0)]), hub.stream([("state", 0)])
+        quick, slow = hub.stream(lambda: [("state", 0)]), hub.stream(lambda: [("state", 0)])
         await anext(quick)
         await anext(slow)
         received = 0
