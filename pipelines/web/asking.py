@@ -18,8 +18,8 @@ from pipelines.base.errors import SlipwayError
 from pipelines.measure.server import check_outputs
 from pipelines.results import Certificate
 from pipelines.run.predictions import described
+from pipelines.web.fleet.servers import KnownServer
 from pipelines.web.inputs import Given
-from pipelines.web.servers import KnownServer
 from serving.clients import ProtocolError, client, scheme_of
 from serving.clients.transport import Unreachable, send
 

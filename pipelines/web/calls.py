@@ -16,7 +16,7 @@ import numpy as np
 
 from models.spec import ModelSpec
 from pipelines.base.errors import unknown
-from pipelines.web.servers import KnownServer
+from pipelines.web.fleet.servers import KnownServer
 from serving.clients import Call, Client, Target, client, scheme_of
 
 INLINE_BYTES = 64 * 1024
@@ -26,7 +26,7 @@ GRPC_HEAD = struct.Struct(">BI")
 GRPC_HEADERS = {"content-type": "application/grpc", "te": "trailers"}
 SHOWN_AS = "SLIPWAY_SERVERS_SHOWN_AS"
 """Environment variable, ``URL=URL`` with blanks between: where others reach what has an address of its own network."""
-TOKEN_COMMAND = "SLIPWAY_TOKEN_COMMAND"  # noqa: S105 - the name of a variable
+TOKEN_COMMAND = "SLIPWAY_TORCHSERVE_SHOWN_BY"  # noqa: S105 - the name of a variable
 """Environment variable: what prints TorchServe's token, where its file is out of others' reach."""
 BODY_FILE, INPUTS_FILE = "body.bin", "inputs.npz"
 

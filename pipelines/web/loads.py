@@ -18,7 +18,7 @@ from pipelines.loadtest.settings import ScenarioName
 from pipelines.run.addresses import Deployed
 from pipelines.run.execute import measure_deployed
 from pipelines.run.options import SCENARIOS, Options
-from pipelines.web.servers import Fleet
+from pipelines.web.fleet.servers import Fleet
 
 EVERY_S = 0.2
 MAX_SECONDS = 60.0

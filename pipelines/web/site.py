@@ -9,15 +9,15 @@ from typing import Any
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError
 from pipelines.web.asking import Outputs
-from pipelines.web.control import Control, Starter
 from pipelines.web.events import Hub
+from pipelines.web.fleet.control import Control, Starter
+from pipelines.web.fleet.servers import Fleet
+from pipelines.web.fleet.states import ServerState, StateWatch, cards
 from pipelines.web.inputs import Given, Reader
 from pipelines.web.loads import LoadDesk
 from pipelines.web.referee import Referee
 from pipelines.web.runtimes import Shelf
 from pipelines.web.security import Keys
-from pipelines.web.servers import Fleet
-from pipelines.web.states import ServerState, StateWatch, cards
 
 REFERENCE_S = 60.0
 

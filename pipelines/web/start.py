@@ -22,11 +22,11 @@ from pipelines.run.addresses import artifact_in, model_in, parse
 from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
 from pipelines.web.app import make_app
 from pipelines.web.asking import import_clients
-from pipelines.web.control import Starter
+from pipelines.web.fleet.control import Starter
+from pipelines.web.fleet.servers import Fleet, elsewhere, ours
 from pipelines.web.inputs import Reader
 from pipelines.web.referee import Referee
 from pipelines.web.runtimes import BrowserModel, Shelf, browser_model
-from pipelines.web.servers import Fleet, elsewhere, ours
 from pipelines.web.site import Site
 from serving.launch import check_port
 

@@ -74,7 +74,7 @@ function makeTable(question) {
       row.dataset.status = item.status;
       row.dataset.label = item.labels?.[0]?.label ?? "";
       const again = item.times ? element("span", { class: "times" }, item.times)
-        : element("button", { type: "button", "aria-label": `The call of ${item.server} over ${item.protocol}`,
+        : element("button", { type: "button", "aria-label": `curl, Python: the call of ${item.server} over ${item.protocol}`,
           onclick: () => showCall(question, item) }, "curl, Python");
       if (item.status !== "ok") {
         cells(row, asked(item), element("td", { colspan: 7, class: "wrap" },

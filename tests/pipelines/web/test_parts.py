@@ -23,10 +23,11 @@ from models.task import Classes, Vectors
 from pipelines.artifacts.parity import Probe, compare
 from pipelines.base.errors import UserError
 from pipelines.run.addresses import parse
-from pipelines.web import calls, events, files, states
+from pipelines.web import calls, events, files
 from pipelines.web.asking import ask_one, said, verdict
+from pipelines.web.fleet import states
+from pipelines.web.fleet.servers import Fleet, KnownServer
 from pipelines.web.inputs import Given
-from pipelines.web.servers import Fleet, KnownServer
 
 SECRET = "s3cret-of-torchserve"  # noqa: S105 - made up
 

@@ -20,7 +20,7 @@ from pipelines.base.errors import SlipwayError, UserError, unknown
 from pipelines.measure.server import started
 from pipelines.paths.choose import Choice
 from pipelines.run.addresses import artifact_in
-from pipelines.web.servers import Fleet, KnownServer, ours
+from pipelines.web.fleet.servers import Fleet, KnownServer, ours
 from serving.launch import LaunchError
 
 ACTIONS = ("kill", "replica", "rollout")

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from pipelines.base.errors import UserError
-from pipelines.web.servers import Fleet, KnownServer
+from pipelines.web.fleet.servers import Fleet, KnownServer
 
 EVERY_S = 0.5
 ANSWER_S = 1.0
