@@ -14,11 +14,11 @@ EXTRAS ?= all,dev
 
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
-	@echo "make claims   set up $(VENV), measure every claim of the article (about 40 minutes; goes on where it was stopped)"
+	@echo "make claims   set up $(VENV), measure every claim of the article (about an hour; goes on where it was stopped)"
 	@echo "              and write reports/claims/claims.html; claims about runs need reports: make demo"
 	@echo "make setup    set up $(VENV), or add to it; EXTRAS=litert,tf-serving installs these and no more"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
-	@echo "make bench    measure the figures of README.md and docs/ (about 50 minutes; writes benchmarks/results)"
+	@echo "make bench    measure the figures of README.md and docs/ (about two hours; writes benchmarks/results)"
 	@echo "make figures  write the tables of README.md and docs/ from benchmarks/results"
 	@echo "make clean    remove $(VENV); artifacts/ and reports/ stay"
 

@@ -49,7 +49,7 @@ def claims_command(ctx: click.Context, as_json: bool) -> None:
 def run_command(
     workspace: Any, ids: tuple[str, ...], quick: bool, tiny: bool, again: bool, seed: int | None, as_json: bool
 ) -> None:
-    """Measure claims, all by default: about 40 minutes on two processors.
+    """Measure claims, all by default: about an hour on two processors.
 
     An interrupted run goes on where it was. Exit code 1 if an experiment failed.
     """
