@@ -9,7 +9,6 @@ from pipelines.base.errors import NotPossible, unknown
 from pipelines.holds.tflite import tflite_holds
 from pipelines.paths import Card, Session, Variant, litert
 from pipelines.paths.behind import model_file, model_folder
-from pipelines.paths.browser.page import open_page
 from pipelines.paths.browser.payload import write_site
 from pipelines.paths.browser.runtimes import NODE
 from pipelines.paths.to_tflite import convert_twin, quantise
@@ -69,4 +68,6 @@ def holds(folder: Path) -> Holds:
 
 def open(folder: Path, threads: int) -> Session:
     """Load the page into a headless Chromium, with ``threads`` threads. Raises NotPossible or SlipwayError."""
+    from pipelines.paths.browser.page import open_page
+
     return open_page(folder, threads)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pipelines.holds.onnx import onnx_holds
 from pipelines.paths import Card, Session, Variant, onnxruntime
 from pipelines.paths.behind import model_file
-from pipelines.paths.browser.page import open_page
 from pipelines.paths.browser.payload import write_site
 from pipelines.paths.browser.runtimes import NODE
 from pipelines.results import IN_BROWSER, Holds
@@ -57,4 +56,6 @@ def holds(folder: Path) -> Holds:
 
 def open(folder: Path, threads: int) -> Session:
     """Load the page into a headless Chromium, with ``threads`` threads. Raises NotPossible or SlipwayError."""
+    from pipelines.paths.browser.page import open_page
+
     return open_page(folder, threads)

@@ -13,7 +13,6 @@ from pipelines.holds.tfjs import tfjs_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import model_file, model_folder
 from pipelines.paths.browser import convert_tfjs
-from pipelines.paths.browser.page import open_page
 from pipelines.paths.browser.payload import write_site
 from pipelines.paths.browser.runtimes import NODE
 from pipelines.results import IN_BROWSER, Holds
@@ -77,4 +76,6 @@ def holds(folder: Path) -> Holds:
 
 def open(folder: Path, threads: int) -> Session:
     """Load the page into a headless Chromium, with ``threads`` threads. Raises NotPossible or SlipwayError."""
+    from pipelines.paths.browser.page import open_page
+
     return open_page(folder, threads)
