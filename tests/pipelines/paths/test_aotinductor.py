@@ -107,6 +107,7 @@ def test_without_a_compiler_it_is_skipped_with_the_reason(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     request = {"path": "aotinductor", "variant": "fp32", "model": str(trained.weights.parent), "folder": str(tmp_path)}
+    request["environments"] = str(tmp_path)
     with pytest.raises(NotPossible, match=r"needs a C\+\+ compiler. Install g\+\+"):
         run_stage("package", request, tmp_path / "log")
 

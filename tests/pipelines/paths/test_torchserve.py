@@ -161,6 +161,7 @@ def test_without_a_compiler_only_the_compiled_variant_is_skipped(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     request = {"path": "torchserve", "model": str(trained.weights.parent), "folder": str(tmp_path)}
+    request["environments"] = str(tmp_path)
     with pytest.raises(NotPossible, match=r"needs a C\+\+ compiler. Install g\+\+"):
         run_stage("package", {**request, "variant": "aotinductor"}, tmp_path / "log")
     run_stage("package", {**request, "variant": "export"}, tmp_path / "log")
