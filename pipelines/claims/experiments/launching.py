@@ -24,6 +24,9 @@ MARK = "SLIPWAY_EXPERIMENT"
 WORKERS = 2
 POLL_S = 0.05
 QUIET = {"GLOO_SOCKET_IFNAME": "lo", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+OWN_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""By default, all attempts of torchrun (PyTorch 2.13) share one store: workers that were started again may find there
+the addresses of those that died, and gloo then waits for ever. ``dynamic_rendezvous.py`` reads this variable."""
 
 
 def script(name: str, *words: object) -> list[str]:
@@ -60,7 +63,7 @@ def launched(
     try:
         for number, environment in enumerate(environments):
             with log.with_suffix(f".{number}.log").open("ab") as output:
-                variables = {**os.environ, **QUIET, **environment, MARK: mark}
+                variables = {**os.environ, **QUIET, **OWN_STORE, **environment, MARK: mark}
                 running.append(
                     subprocess.Popen(
                         tied(command), env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
