@@ -151,7 +151,7 @@ def test_the_last_word_is_where_the_servers_are_and_what_to_do(stack: Any) -> No
 
 def test_the_last_line_is_the_address_of_the_page_which_asks_all_servers(stack: Any) -> None:
     said = stack.compose("logs", "--no-log-prefix", "web").strip()
-    address = said.splitlines()[-1].strip()
+    address = said.splitlines()[-1].rpartition(" ")[2]
     assert address.startswith(f"http://127.0.0.1:{stack.compose.env['WEB_PORT']}/?token=")
     ready, page = (
         stack.compose("logs", "--timestamps", "--no-log-prefix", name).strip().splitlines()[-1].split("Z ")[0]

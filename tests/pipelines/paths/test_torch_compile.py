@@ -93,6 +93,7 @@ def test_without_a_compiler_it_is_skipped_with_the_reason(
     if stage == "package":
         model = str(trained.weights.parent)
         request = {"path": "torch-compile", "variant": "fp32", "model": model, "folder": str(tmp_path)}
+        request["environments"] = str(tmp_path)
     with pytest.raises(NotPossible, match=r"needs a C\+\+ compiler. Install g\+\+"):
         run_stage(stage, request, tmp_path / "log")
 

@@ -58,7 +58,8 @@ def question(page: str, trained: TrainedModel) -> tuple[Visitor, dict[str, Any],
 def test_every_model_in_the_browser_answers_as_the_reference_does(page: str) -> None:
     with Tab() as tab:
         tab.visit(page)
-        tab.stroke(SEVEN)
+        tab.until(lambda: tab.value("document.querySelectorAll('.card[data-state=ready]').length") == 1)
+        tab.stroke(SEVEN)  # only now: cards that come move the surface
         tab.value("document.getElementById('ask-drawing').click()")
         rows = tab.answers(0)
         assert [(row["label"], row["verdict"]) for row in rows] == [("7", "within")] * (PROTOCOLS + len(MODELS)), rows
