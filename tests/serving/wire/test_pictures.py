@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -107,3 +109,14 @@ def test_what_is_refused() -> None:
         row(encoded(scene(320, 240))[:-900])
     with pytest.raises(NotReadable, match="no known format"):
         to_row(encoded(scene(6, 4), "BMP"), EXACT, max_pixels=LIMIT, formats=("PNG",))
+
+
+@pytest.mark.parametrize("part", [(b"zTXt", b"k\0\0" + zlib.compress(bytes(3_000_000))), (b"eXIf", b"II*\0")])
+def test_a_picture_with_a_broken_part_is_not_readable(part: tuple[bytes, bytes]) -> None:
+    """Pillow raises ValueError for a text that inflates too far, and struct.error for EXIF data without an end."""
+    kind, data = part
+    whole = encoded(scene(320, 240))
+    end = 33  # of the signature and the header
+    chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with pytest.raises(NotReadable):
+        row(whole[:end] + chunk + whole[end:])
