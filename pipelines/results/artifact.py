@@ -1,4 +1,4 @@
-"""What became of an artifact: its files, its certificate, what it holds."""
+"""Describes what became of an artifact: its files, its certificate, what it holds."""
 
 from __future__ import annotations
 

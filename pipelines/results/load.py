@@ -1,4 +1,4 @@
-"""What one load test of a row found."""
+"""Describes what one load test of a row found."""
 
 from __future__ import annotations
 

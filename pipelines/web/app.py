@@ -96,7 +96,7 @@ def make_app(site: Site, port: int) -> ASGIApp:
         return Json(asdict(await asyncio.to_thread(calls.shown, server, protocol, site.reader.spec, asked.arrays)))
 
     async def sent(request: Request) -> Response:
-        """What a call too long to show reads from a file: the body, or the inputs."""
+        """Send what a call that is too long to show reads from a file: the body, or the inputs."""
         asked, query = await given(request), request.query_params
         server, protocol, name = site.fleet[query.get("server", "")], query.get("protocol", ""), query.get("name", "")
         content = await asyncio.to_thread(calls.file, server, protocol, site.reader.spec, asked.arrays, name)

@@ -27,7 +27,7 @@ MAX_RATE = 100_000.0
 
 @dataclass(frozen=True, slots=True)
 class LoadOrder:
-    """What to test: ``calls`` are pairs of a server and a protocol, one after another, each for ``seconds``."""
+    """Says what to test: pairs of a server and a protocol (``calls``), one by one, each for ``seconds``."""
 
     calls: tuple[tuple[str, str], ...]
     scenario: ScenarioName

@@ -28,7 +28,7 @@ POLICY = (
     "default-src 'none'; script-src 'self' blob: 'wasm-unsafe-eval'; worker-src 'self' blob:; "
     "connect-src 'self' blob:; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-"""Of the frame that a model runs in: WebAssembly is compiled, and its threads start from a blob."""
+"""The policy of the frame that a model runs in: WebAssembly is compiled, and its threads start from a blob."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,10 @@ REFERENCE_S = 60.0
 
 @dataclass(slots=True)
 class Site:
-    """What the routes need. Made in any thread, used in the event loop's. ``links`` lead to other sites, by name."""
+    """Holds what the routes need. Made in any thread, used in the event loop's.
+
+    ``links`` lead to other sites, by name.
+    """
 
     workspace: Workspace
     reader: Reader

@@ -1,1 +1,1 @@
-"""What the paths in a browser share: runtimes from npm, the payload of a site, a headless Chromium that opens it."""
+"""Fetches runtimes from npm, writes the payload of a site, and opens it in a headless Chromium."""

@@ -1,4 +1,4 @@
-"""What ``--allow-control`` allows: to kill a server, to add a replica, to roll out what is packaged now.
+"""Kills a server, adds a replica, or rolls out what is packaged now: what ``--allow-control`` allows.
 
 Only servers that were started for the page are touched.
 """
