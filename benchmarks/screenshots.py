@@ -102,7 +102,7 @@ def main() -> None:
             camera.draw(SEVEN)
             camera.value("document.getElementById('ask-drawing').click()")
             camera.until("document.getElementById('answers').dataset.done === '1'")
-            camera.picture("web-try.png", 2000)
+            camera.picture("web-try.png", 3000)
             camera.value("document.querySelectorAll('.picks input').forEach((one) => { one.checked = true })")
             camera.value("document.getElementById('seconds').value = 3")
             camera.value("document.getElementById('load-start').click()")

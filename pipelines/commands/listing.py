@@ -37,6 +37,7 @@ def list_command(workspace: Any, as_json: bool) -> None:
                 }
                 for name, variant in card.variants.items()
             },
+            "environment": list(card.environment.requirements) if card.environment else [],
             "protocols": list(card.protocols),
             "no_server": card.no_server or None,
         }
@@ -57,6 +58,8 @@ def list_command(workspace: Any, as_json: bool) -> None:
                 click.echo(f"  {card.name}:{name}  from {variant.framework}: {variant.summary}{said}")
                 if missing := variant.missing():
                     click.echo(f"    not installed: {', '.join(missing)}; {install_command(card.extra)}")
+            if card.environment:
+                click.echo(f"  packaged in an environment of its own: {', '.join(card.environment.requirements)}")
             click.echo(f"  served over: {', '.join(card.protocols) or card.no_server}")
 
         least = "" if counted else "at least "

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from models.model import FORMS
+from pipelines.base.environments import Environment
 from pipelines.base.errors import unknown
 from pipelines.results import IN_PROCESS, Where
 
@@ -106,9 +107,10 @@ class Card:
     """The description of a path, readable without importing its framework.
 
     ``variants`` maps names to variants, the default first. ``extra`` is the pip extra that brings what they require.
-    ``where`` says where a session of it predicts: in the process that opens it, or in a browser. ``server`` is the
-    module under ``serving`` whose ``recipe`` starts its server, None if there is none (``no_server`` then says why);
-    ``container`` the one whose ``container`` starts it in a container; ``protocols`` are names of
+    ``environment`` has the libraries that it is packaged with and that cannot lie beside slipway's own; None if there
+    are none. ``where`` says where a session of it predicts: in the process that opens it, or in a browser. ``server``
+    is the module under ``serving`` whose ``recipe`` starts its server, None if there is none (``no_server`` then says
+    why); ``container`` the one whose ``container`` starts it in a container; ``protocols`` are names of
     :data:`serving.clients.PROTOCOLS`; ``not_spoken`` says of those that one would expect of a server why it has none.
     ``sources`` are the modules, by dotted name, that shape, enter or read the payload besides the path's own.
     """
@@ -117,6 +119,7 @@ class Card:
     title: str
     variants: Mapping[str, Variant]
     extra: str
+    environment: Environment | None = None
     where: Where = IN_PROCESS
     server: str | None = None
     container: str | None = None

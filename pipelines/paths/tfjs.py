@@ -40,6 +40,7 @@ CARD = Card(
         ),
     },
     extra="tfjs",
+    environment=CONVERTER,
     where=IN_BROWSER,
     no_server="it runs in a browser; any web server can send its files",
     sources=("pipelines.paths.behind", "pipelines.paths.browser", "pipelines.holds.tfjs", "pipelines.holds.totals"),

@@ -25,6 +25,8 @@ MAX_BODY_BYTES = 16 * MIB
 DRAINED_BYTES = 64 * MIB
 """So much of a body that is too large is read and dropped, because a browser reads no answer before it has sent."""
 BODY_S = 30.0
+MOST_REQUESTS = 64
+"""Requests at the same time, streams of events among them. Only who may use the page takes one of the places."""
 CSRF_HEADER = "x-slipway-csrf"
 SAFE = ("GET", "HEAD")
 POLICY = (
@@ -71,6 +73,7 @@ class Security:
         self._hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
         # Cookies are shared by all ports of a host: two pages need two names.
         self._cookie = f"slipway-web-{port}"
+        self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,13 +98,22 @@ class Security:
             response = PlainTextResponse(NO_TOKEN, 403)
         elif response is None and scope["method"] not in SAFE:
             response = self._forged(connection.headers)
-        if response is None and scope["method"] not in SAFE:
-            body = await _read(connection.headers, receive)
-            if isinstance(body, Response):
-                response = body
-            else:
+        if response is None and self._busy >= MOST_REQUESTS:
+            response = PlainTextResponse(f"{MOST_REQUESTS} requests are answered already.\n", 503)
+        if response is not None:
+            await response(scope, receive, guarded)
+            return
+        self._busy += 1
+        try:
+            if scope["method"] not in SAFE:
+                body = await _read(connection.headers, receive)
+                if isinstance(body, Response):
+                    await body(scope, receive, guarded)
+                    return
                 receive = _again(body, receive)
-        await (response or self._app)(scope, receive, guarded)
+            await self._app(scope, receive, guarded)
+        finally:
+            self._busy -= 1
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         """Refuse what comes from another site."""

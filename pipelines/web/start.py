@@ -151,7 +151,6 @@ def run(site: Site, listening: socket.socket) -> None:
         access_log=False,  # addresses hold the token
         log_level="warning",
         server_header=False,
-        limit_concurrency=64,
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )

@@ -258,7 +258,7 @@ def test_slipways_image_has_its_extras() -> None:
     extras = project["optional-dependencies"]
     wanted = {
         *project["dependencies"],
-        *(each for name in ("models", "tf-serving", "torchserve", "onnxruntime") for each in extras[name]),
+        *(each for name in ("models", "tf-serving", "torchserve", "onnxruntime", "web") for each in extras[name]),
     }
     wanted = {re.split(r"[;<>=\[ ]", each)[0] for each in wanted}
     (command,) = re.findall(r"pip install (.*--find-links.*)$", instructions(ROOT / "Dockerfile"), re.MULTILINE)

@@ -57,6 +57,9 @@ def test_list_shows_every_path_and_variant(cli: Any) -> None:
         assert bool(path["protocols"]) != bool(path["no_server"])
     text = cli("list").stdout
     assert all(f"{path}:" in text for path in PATHS)
+    environments = {path["name"]: path["environment"] for path in listed["paths"] if path["environment"]}
+    assert environments == {"tfjs": ["tensorflowjs==4.22.0"]}
+    assert "packaged in an environment of its own: tensorflowjs==4.22.0" in text
 
 
 HEAVY = ("torch", "tensorflow", "keras", "onnx", "onnxruntime", "kserve", "ai_edge_litert", "ts", "mlxtend", "pandas")

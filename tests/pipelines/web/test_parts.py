@@ -7,6 +7,7 @@ import base64
 import http.server
 import io
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,14 +21,16 @@ from PIL import Image
 
 from models.mnist_cnn import SPEC
 from models.task import Classes, Vectors
+from models.trained import TrainedModel
 from pipelines.artifacts.parity import Probe, compare
-from pipelines.base.errors import UserError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.run.addresses import parse
 from pipelines.web import calls, events, files
 from pipelines.web.asking import ask_one, said, verdict
 from pipelines.web.fleet import states
 from pipelines.web.fleet.servers import Fleet, KnownServer
 from pipelines.web.inputs import Given
+from pipelines.web.referee import Referee
 
 SECRET = "s3cret-of-torchserve"  # noqa: S105 - made up
 
@@ -109,6 +112,29 @@ def test_a_server_without_its_token_is_not_ready(guarded: KnownServer, tmp_path:
     empty.touch()
     found = states.look(known(f"torchserve={url},token={empty}"), "mnist_cnn")
     assert (found.state, SECRET in str(found.why)) == ("dead", False)
+
+
+def test_a_server_that_answers_too_slowly_is_not_ready_and_not_dead() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        found = states.look(known(f"onnxruntime={url}"), "mnist_cnn")
+    assert (found.state, found.why) == ("not ready", f"no answer within {states.ANSWER_S:g} s")
+    assert states.look(known(f"onnxruntime={url}"), "mnist_cnn").state == "dead"
+
+
+def test_a_reference_that_refuses_an_input_answers_the_next_one(trained: TrainedModel, tmp_path: Path) -> None:
+    referee = Referee(trained.weights.parent, tmp_path / "reference.log")
+    try:
+        good = {"image": np.zeros((1, 28, 28), np.float32)}
+        before = referee.outputs(good)["logits"]
+        with pytest.raises(SlipwayError, match=r"^the reference cannot answer: "):
+            referee.outputs({"image": np.zeros((1, 3), np.float32)})
+        assert np.array_equal(referee.outputs(good)["logits"], before)
+        referee.kill()
+        with pytest.raises(SlipwayError, match=r"^the reference's process has ended"):
+            referee.outputs(good)
+    finally:
+        referee.stop()
 
 
 def test_a_long_body_is_left_to_a_file(guarded: KnownServer) -> None:

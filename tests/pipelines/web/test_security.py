@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psutil
 import pytest
+from patience import wait_for
 from web_client import Visitor
 
-from pipelines.web.security import MAX_BODY_BYTES
+from pipelines.web.security import MAX_BODY_BYTES, MOST_REQUESTS
 
 ROW = b'{"row": 0}'
 MIB = 2**20
@@ -104,6 +107,29 @@ def test_an_upload_without_a_length_is_bounded_too(visitor: Visitor) -> None:
     status, _, _ = visitor.post("/ask", parts(), content_type="image/png")
     assert status == 413
     assert visitor.get("/about")[0] == 200
+
+
+def test_connections_without_the_token_take_nobodys_place(visitor: Visitor) -> None:
+    with ExitStack() as stack:
+        for _ in range(MOST_REQUESTS + 16):
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", visitor.port), 60))
+            idle.sendall(b"GET /events HTTP/1.1\r\n")  # and nothing more
+        assert visitor.get("/about")[0] == 200
+
+
+def test_one_visitor_asks_a_bounded_number_of_things_at_once(visitor: Visitor) -> None:
+    asked = f"GET /events HTTP/1.1\r\nHost: {visitor.host}\r\nCookie: {visitor.cookie}\r\n\r\n".encode()
+
+    def refused() -> bool:
+        status, _, body = visitor.get("/about")
+        assert (status, body) in ((200, body), (503, f"{MOST_REQUESTS} requests are answered already.\n".encode()))
+        return status == 503
+
+    with ExitStack() as stack:
+        for _ in range(MOST_REQUESTS):
+            stack.enter_context(socket.create_connection(("127.0.0.1", visitor.port), 60)).sendall(asked)
+        wait_for(refused)
+    wait_for(lambda: not refused())
 
 
 @pytest.mark.parametrize(

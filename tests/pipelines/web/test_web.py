@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import time
@@ -176,6 +177,32 @@ def test_the_calls_to_copy_bring_the_same_answer(visitor: Visitor, tmp_path: Pat
 )
 def test_a_call_of_nobody_is_refused(visitor: Visitor, query: str) -> None:
     assert visitor.post(f"/call?{query}", b'{"row": 0}')[0] == 400
+
+
+def test_torchserves_token_is_lent_by_the_page_and_never_shown(cli: Any, trained: TrainedModel, tmp_path: Path) -> None:
+    process = cli.start("web", "--serve", "torchserve", "--json")
+    try:
+        visitor = Visitor(json.loads(process.stdout.readline())["address"])
+        found = visitor.ask({"row": 0})
+        assert {answer["status"] for answer in found["answer"]} == {"ok"}
+        assert {answer["verdict"] for answer in found["answer"]} == {"within"}
+        _, cards = next(visitor.events())
+        query = "server=torchserve:export&protocol=torchserve-rest"
+        status, _, answer = visitor.post(f"/call?{query}", b'{"row": 0}')
+        assert status == 200, answer
+        shown = json.loads(answer)
+        done = subprocess.run(["bash", "-c", shown["curl"]], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+        assert np.argmax(json.loads(done.stdout)["outputs"]["logits"][0]) == 7
+        (printed,) = re.findall(r"\$\(([^)]+)\)", shown["curl"])
+        token = subprocess.run(["bash", "-c", printed], capture_output=True, text=True, timeout=60, check=True).stdout
+        assert len(token.strip()) >= 8  # as TorchServe makes them
+        for text in (visitor.page, repr(found), repr(cards), repr(shown), repr(visitor.get("/about"))):
+            assert token.strip() not in text
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert token.strip() not in said
 
 
 def test_a_server_that_dies_turns_within_two_seconds_and_nothing_is_left(
