@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from documents import COMMANDS, documented, label
-from patience import until
+from patience import until, wait_for
 from under_load import KILL, under_load
 from web_client import Visitor
 
@@ -167,6 +167,12 @@ def test_the_last_line_is_the_address_of_the_page_which_asks_all_servers(stack: 
     links = json.loads(visitor.get("/about")[2])["links"]
     assert links["prometheus"] == f"http://127.0.0.1:{stack.compose.env['PROMETHEUS_PORT']}"
     server = next(answer["server"] for answer in found["answer"] if answer["protocol"] == "torchserve-rest")
+
+    def replicas() -> int:
+        _, cards = next(visitor.events())
+        return next(len(card["replicas"]) for card in cards if card["name"] == server)
+
+    wait_for(lambda: replicas() == 2)
     query = urllib.parse.urlencode({"server": server, "protocol": "torchserve-rest"})
     call = visitor.post(f"/call?{query}", b'{"row": 0}')[2].decode()
     assert "$(docker compose exec torchserve python -m serving.torchserve token)" in call

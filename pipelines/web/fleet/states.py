@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +21,10 @@ EVERY_S = 0.5
 ANSWER_S = 1.0
 """With the time between two questions less than the two seconds in which a card must turn."""
 MAX_ANSWER_BYTES = 1_000_000
+SERVED_BY = "x-served-by"
+"""The gateway's header that names the replica which answered: serving/gateway/envoy.yaml."""
+SEEN_S = 10.0
+"""A replica that has not answered for so long is no longer shown; of two that are idle, one is asked by chance."""
 ASKED = {
     "tf-serving-rest": "/v1/models/{model}",
     "open-inference-rest": "/v2/models/{model}",
@@ -30,11 +35,15 @@ ASKED = {
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """``versions`` are those of the model that the server names; ``why`` says what is wrong."""
+    """``versions`` are those of the model that the server names; ``why`` says what is wrong.
+
+    ``replicas`` are those behind a gateway that have answered; none where there is no gateway.
+    """
 
     state: Literal["ready", "not ready", "dead"]
     versions: tuple[str, ...] = ()
     why: str | None = None
+    replicas: tuple[str, ...] = ()
 
 
 def look(server: KnownServer, model: str) -> ServerState:
@@ -50,23 +59,25 @@ def look(server: KnownServer, model: str) -> ServerState:
             socket.create_connection((address.hostname or "", address.port or 0), ANSWER_S).close()
             return ServerState("ready")
         path = ASKED[protocol].format(model=quote(model, safe=""))
-        status, body = _get(urls[protocol], path, server.deployed.token())
+        status, body, replicas = _get(urls[protocol], path, server.deployed.token())
     except TimeoutError:
         return ServerState("not ready", why=f"no answer within {ANSWER_S:g} s")
     except (OSError, http.client.HTTPException, UserError) as error:
         return ServerState("dead", why=str(error) or type(error).__name__)
     if status != http.HTTPStatus.OK:
-        return ServerState("not ready", why=f"{path} answers with status {status}")
-    return ServerState("ready", _versions(body))
+        return ServerState("not ready", why=f"{path} answers with status {status}", replicas=replicas)
+    return ServerState("ready", _versions(body), replicas=replicas)
 
 
-def _get(url: str, path: str, token: str | None) -> tuple[int, bytes]:
+def _get(url: str, path: str, token: str | None) -> tuple[int, bytes, tuple[str, ...]]:
+    """Return the status, the body, and the replica that a gateway names."""
     address = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=ANSWER_S)) as connection:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER_BYTES)
+        named = answer.getheader(SERVED_BY)
+        return answer.status, answer.read(MAX_ANSWER_BYTES), (named,) if named else ()
 
 
 def _versions(body: bytes) -> tuple[str, ...]:
@@ -106,8 +117,13 @@ class StateWatch:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, server: KnownServer) -> None:
+        seen: dict[str, float] = {}
         while True:
             now = await asyncio.to_thread(look, server, self._model)
+            at = time.monotonic()
+            seen |= dict.fromkeys(now.replicas, at)
+            recent = sorted(name for name, when in seen.items() if at - when < SEEN_S)
+            now = replace(now, replicas=tuple(recent) if now.state != "dead" else ())
             if now != self.states.get(server.name):
                 self.states[server.name] = now
                 self._changed(server.name, now)
@@ -138,5 +154,5 @@ def _card(server: KnownServer, state: ServerState | None) -> dict[str, Any]:
             "min_sqnr_db": certificate.min_sqnr_db,
             "atol": certificate.atol,
         },
-        **(asdict(state) if state else {"state": "unknown", "versions": (), "why": None}),
+        **(asdict(state) if state else {"state": "unknown", "versions": (), "why": None, "replicas": ()}),
     }

@@ -11,6 +11,7 @@ function facts(server) {
     ["model", server.versions.length ? `${server.model}, version ${server.versions.join(", ")}` : server.model],
     ["artifact", `${server.artifact}, ${figures(server.size_bytes / 1e6)} MB`],
     ["certificate", verified],
+    ...(server.replicas.length ? [["replicas", `${server.replicas.length}: ${server.replicas.join(", ")}`]] : []),
     ...Object.entries(server.urls),
   ];
   return element("dl", {}, ...pairs.flatMap(([name, value]) => [

@@ -122,6 +122,41 @@ def test_a_server_that_answers_too_slowly_is_not_ready_and_not_dead() -> None:
     assert states.look(known(f"onnxruntime={url}"), "mnist_cnn").state == "dead"
 
 
+def test_a_card_names_the_replicas_behind_a_gateway() -> None:
+    """Two replicas answer in turn; one of them is not heard of any more."""
+    names, gone = ["10.0.0.2:8080", "10.0.0.3:8080"], threading.Event()
+
+    class Gateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            names.reverse()
+            self.send_response(200)
+            self.send_header(states.SERVED_BY, "10.0.0.3:8080" if gone.is_set() else names[0])
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    async def shown(url: str) -> list[tuple[str, ...]]:
+        fleet = Fleet([known(f"onnxruntime={url}")])
+        found: asyncio.Queue[tuple[str, ...]] = asyncio.Queue()
+        watch = states.StateWatch(fleet, "mnist_cnn", lambda _, state: found.put_nowait(state.replicas))
+        watch.sync()
+        first, both = await found.get(), await found.get()
+        assert states.cards(fleet, watch.states)[0]["replicas"] == both
+        gone.set()
+        last = await found.get()
+        await watch.stop()
+        return [first, both, last]
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        first, both, last = asyncio.run(asyncio.wait_for(shown(f"http://127.0.0.1:{server.server_port}"), 60))
+        server.shutdown()
+    assert (len(first), both, last) == (1, ("10.0.0.2:8080", "10.0.0.3:8080"), ("10.0.0.3:8080",))
+
+
 def test_a_reference_that_refuses_an_input_answers_the_next_one(trained: TrainedModel, tmp_path: Path) -> None:
     referee = Referee(trained.weights.parent, tmp_path / "reference.log")
     try:
