@@ -467,6 +467,50 @@ def sessions_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def real_model_table(model: str) -> Callable[[dict[str, Any]], str]:
+    """Returns the function that shows every artifact of one of the larger models."""
+
+    def show(results: dict[str, Any]) -> str:
+        found = results["models"][model]
+        agrees = "top-1" if found["artifacts"][0]["top1"] is not None else "cosine"
+        lines = [
+            f"| artifact | size MB | SQNR dB | {agrees} | one row: CPU ms | p50 ms | offline rows/s "
+            "| best served over | offline rows/s | of in-process |",
+            "|---|--:|--:|--:|--:|--:|--:|---|--:|--:|",
+        ]
+        for one in found["artifacts"]:
+            if one["size_bytes"] is None or one["cpu_ms"] is None:
+                lines.append(f"| `{one['name']}` | {one['status'][0]}: {_cell(one['reason'] or '')} {'| ' * 8}|")
+                continue
+            agreement = one["cosine"] if one["top1"] is None else one["top1"]
+            share = one["share_of_in_process"]
+            cells = [
+                f"`{one['name']}`" + (" *" if one["disturbed"] else ""),
+                number(one["size_bytes"] / 1e6),
+                f"{one['sqnr_db']:.0f}",
+                f"{agreement:.4f}" if one["top1"] is None else f"{agreement:.1%}",
+                number(one["cpu_ms"]),
+                number(one["p50_ms"]),
+                number(one["offline_per_s"]),
+                one["served_by"] or "–",
+                number(one["served_offline_per_s"]),
+                "–" if share is None else f"{share:.0%}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+        failed = [f"`{one['name']}` {', '.join(one['failed'])}" for one in found["artifacts"] if one["failed"]]
+        machine = found["machine"]
+        lines += [
+            "",
+            f"{found['rows']} rows, {found['seconds_per_row']:g} s each, one compute thread, by `{results['command']}` "
+            f"on {found['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}. "
+            f"The run took {found['wall_s'] / 60:.0f} min. * a row of it is marked as disturbed. "
+            f"Rows that failed: {'; '.join(failed) or 'none'}.",
+        ]
+        return "\n".join(lines)
+
+    return show
+
+
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "summary": ("main_job.json", summary_table),
     "rows": ("main_job.json", rows_table),
@@ -480,6 +524,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "protocol-cost": ("protocol_cost.json", protocol_cost_table),
     "web": ("web.json", web_table),
     "sessions": ("sessions.json", sessions_table),
+    "efficientnet_lite0": ("real_models.json", real_model_table("efficientnet_lite0")),
+    "minilm": ("real_models.json", real_model_table("minilm")),
 }
 """Maps a table's name to the results that it shows, and the function that shows them."""
 

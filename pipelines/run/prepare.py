@@ -24,9 +24,9 @@ from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserE
 from pipelines.base.files import link
 from pipelines.base.progress import say
 from pipelines.claims.status import lifecycle_of
-from pipelines.paths import PATHS, Tolerance, tolerance_for, version_of
+from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
 from pipelines.paths.choose import Choice, spec_named
-from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds, Row, StageUsage, Training
+from pipelines.results import IN_BROWSER, ArtifactRow, Certificate, FileEntry, Holds, Row, StageUsage, Training
 from pipelines.stages import answers, functions
 from pipelines.stages.answers import ANSWERS, REFERENCE
 from pipelines.stages.worker import StageResult, run_stage
@@ -190,6 +190,14 @@ def check_installed(choice: Choice) -> None:
         raise MissingExtra(f"not installed: {', '.join(missing)}")
 
 
+def check_browser(card: Card) -> None:
+    """Raise NotPossible if the path runs in a browser and there is none: its artifact could not be proved equal."""
+    if card.where == IN_BROWSER:
+        from pipelines.paths.browser.chromium import find
+
+        find()
+
+
 def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
     """Build the artifact of one variant; return it, True if it was cached, and the resources that building used.
 
@@ -202,6 +210,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
     outcomes: list[StageResult] = []
 
     def fill(folder: Path) -> None:
+        check_browser(card)
         request = {
             "path": card.name,
             "variant": variant,

@@ -74,6 +74,7 @@ def test_the_compiler_leaves_nothing_in_the_temporary_folder(
     with torch_compile.open(payload, 1) as session:
         session.predict({"image": trained.evaluation().inputs["image"][:1]})
         assert list(tmp_path.rglob("*.so"))
+        assert list(tmp_path.rglob("*.gch"))  # the headers, which would else stay in a folder of all programs
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -17,10 +17,11 @@ from models.trained import TrainedModel, code_of
 from pipelines.artifacts import parity, reference
 from pipelines.artifacts.artifact import artifact_key
 from pipelines.artifacts.sources import place_of
+from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import NotPossible
 from pipelines.paths import FP32, PATHS, path_module
 from pipelines.paths.choose import choose_one
-from pipelines.run.prepare import attempt, certificate_basis, check_form, start_row
+from pipelines.run.prepare import Context, attempt, certificate_basis, check_form, prepare, start_row
 from pipelines.stages import answers, functions
 
 Change = Callable[[ModuleType], None]
@@ -85,6 +86,18 @@ def test_a_changed_model_rebuilds_nothing_of_another(tmp_path: Path, monkeypatch
     assert both()[0] == mine
     assert both()[1] != other
     assert {module.__name__ for module in code_of("mnist_cnn")} & {package.name} == set()
+
+
+def test_no_site_is_built_where_no_browser_could_prove_it(
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    context = Context(Workspace(tmp_path / "workspace"), tmp_path / "logs")
+    row, artifact = prepare(context, trained, choose_one("onnxruntime-web"), None)
+    assert (row.status, artifact) == ("skipped", None)
+    assert "apt-get install chromium" in str(row.reason)
+    assert not (tmp_path / "logs").exists()  # no stage has run
 
 
 class OnlyTorch(TinyModel):

@@ -184,8 +184,7 @@ def grid(names: Sequence[str], backend: str) -> dict[str, Any]:
     """
     require_compiler()
     torch.set_num_threads(1)
-    # Headers are compiled once for twenty kernels, into the temporary folder, which is the stage's own.
-    with own_cache(), torch._inductor.config.patch({"cpp_cache_precompile_headers": True}):
+    with own_cache():
         made = paths(backend).items()
         cells = {name: {path: _cell(FORMS[name], MODULES[name], make) for path, make in made} for name in names}
     return {"cells": cells, "graphs": {name: _graphs(name) for name in names}, "backend": backend}
