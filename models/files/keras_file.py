@@ -10,14 +10,13 @@ from models.files.archives import opened_zip
 from models.files.contents import sha256_of
 from models.files.inside.hdf5 import arrays_in
 from models.files.inside.jsons import MOST_BYTES, mapping, parsed
-from models.files.inside.keras_config import demanded, objects, outside
+from models.files.inside.keras_config import demanded, layers_named, outside
 from models.files.inside.keras_signature import inputs_of, outputs_of
 from models.files.shapes import fixed_batch, values_of
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 PACKED = 2
 """Layers in int4 keep two numbers in one element."""
-NOT_LAYERS = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.dtype_policies", "keras.random")
 
 
 def read(path: Path) -> FileFacts:
@@ -40,7 +39,6 @@ def read(path: Path) -> FileFacts:
     if sum(count for _, count in needs) > PACKED * have:
         raise RefusedFile(f"its layers need more numbers than the {have:,} in {WEIGHTS}: they are not of one model")
     inputs, outputs = inputs_of(config), outputs_of(config)
-    names = [str(one["class_name"]) for one in objects(config) if _is_layer(one)]
     training = [*outside(config.get("compile_config") or {})]
     return FileFacts(
         kind="keras",
@@ -50,16 +48,10 @@ def read(path: Path) -> FileFacts:
         outputs=tuple(outputs),
         batch=fixed_batch(inputs),
         guessed=tuple(one.name for one in inputs if one.values == values_of(one.dtype)),
-        operators=Counter(names),
+        operators=Counter(layers_named(config)),
         versions={"keras": str(metadata.get("keras_version", "unknown"))},
         parameters=have,
         parameter_bytes=sum(array.count * array.itemsize for array in kept),
         code=code,
         warnings=("how it was trained is not Keras's own (a loss, metric or optimizer): left out",) if training else (),
     )
-
-
-def _is_layer(one: dict[str, object]) -> bool:
-    """Tell if an object is a layer: not a function, a setting of one, or a tensor."""
-    module, name = str(one.get("module") or one.get("registered_name") or ""), one["class_name"]
-    return bool(module) and not module.startswith(NOT_LAYERS) and name not in ("function", "DTypePolicy")

@@ -23,6 +23,7 @@ OUTSIDE = {
     "FlaxLayer": "runs a Python function",
     "__typespec__": "names a class to look up",
 }
+NOT_LAYERS = ("keras.initializers", "keras.regularizers", "keras.constraints", "keras.dtype_policies", "keras.random")
 FROM_PATHS = ("vocabulary", "idf_weights")
 """Settings that are lists in a saved file; a text is a path or an address that Keras reads."""
 
@@ -56,6 +57,18 @@ def outside(config: Any) -> Iterator[str]:
         for key in FROM_PATHS:
             if isinstance(settings, dict) and isinstance(settings.get(key), str):
                 yield f"the layer {called!r} reads its {key} from {settings[key]!r}"
+
+
+def layers_named(config: Any) -> Iterator[str]:
+    """Yield the class of each layer, and the activations that layers compute besides."""
+    for one in objects(config):
+        module, name = str(one.get("module") or one.get("registered_name") or ""), str(one["class_name"])
+        if module and not module.startswith(NOT_LAYERS) and name not in ("function", "DTypePolicy"):
+            yield name
+            settings = one.get("config")
+            found = settings.get("activation") if isinstance(settings, dict) else None
+            if isinstance(found, str) and found != "linear":
+                yield found
 
 
 def demanded(config: Any) -> Iterator[tuple[str, int]]:
