@@ -55,13 +55,15 @@ class CheckedZip:
 @contextmanager
 def opened_zip(path: Path) -> Iterator[CheckedZip]:
     """Open an archive on disk, mapped into memory. Raises RefusedFile."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         data = memoryview(mapped)
         try:
             yield CheckedZip(path.name, data, laid_out(path.name, data, file))
         finally:
-            with suppress(BufferError):  # a traceback still holds a view: the mapping goes with the process
+            with suppress(BufferError):  # the traceback of a refusal still holds a view: all of it goes together
                 data.release()
+                mapped.close()
 
 
 def zip_in(raw: bytes, what: str) -> CheckedZip:

@@ -15,6 +15,7 @@ from models.files.inside.keras_signature import inputs_of, outputs_of
 from models.files.shapes import fixed_batch, values_of
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+MEMBERS, ASSETS = (CONFIG, METADATA, WEIGHTS), "assets/"
 PACKED = 2
 """Layers in int4 keep two numbers in one element."""
 
@@ -22,6 +23,8 @@ PACKED = 2
 def read(path: Path) -> FileFacts:
     """Read the signature, the layers and the sizes of a model. Raises RefusedFile."""
     with opened_zip(path) as archive:
+        if strange := [name for name in archive.members if name not in MEMBERS and not name.startswith(ASSETS)]:
+            raise RefusedFile(f"it holds {strange[0]!r}, which Keras does not write")
         config = mapping(parsed(archive.read(CONFIG, MOST_BYTES), CONFIG), CONFIG)
         metadata = mapping(parsed(archive.read(METADATA, MOST_BYTES), METADATA), METADATA)
         arrays = arrays_in(archive.view(WEIGHTS), WEIGHTS)

@@ -17,7 +17,7 @@ from models.files.contents import sha256_of
 from models.files.inside import pickles
 from models.files.inside.jsons import MOST_BYTES, mapping, parsed
 from models.files.inside.torch_program import TARGETS, operators_of, outside
-from models.files.inside.torch_signature import Signature
+from models.files.inside.torch_signature import ProgramSignature
 from models.files.shapes import fixed_batch
 
 PROGRAM, SAMPLES = "models/model.json", "data/sample_inputs/model.pt"
@@ -50,7 +50,7 @@ def read(path: Path) -> FileFacts:
     code += (f"{name} is kept as a pickle" for name, one in payloads if one.get("use_pickle"))
     tensors = [one["tensor_meta"] for _, one in payloads if one.get("tensor_meta") and one.get("is_param") is not None]
     counts = [(math.prod(size["as_int"] for size in one["sizes"]), ITEMSIZE.get(one["dtype"], 4)) for one in tensors]
-    signature = Signature(program)
+    signature = ProgramSignature(program)
     targets = operators_of(program)
     low, high = signature.batch_bounds
     warnings = [f"an input that is no tensor: {kind}" for kind in signature.others]

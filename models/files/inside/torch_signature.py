@@ -20,7 +20,7 @@ PASSED_ON = re.compile(r"torch\.ops\.aten\.(_?to(_copy)?|unsqueeze|squeeze|resha
 SAYS_NOTHING = 2
 
 
-class Signature:
+class ProgramSignature:
     """The inputs and outputs of a program, with one name for each free dimension."""
 
     def __init__(self, program: dict[str, Any]) -> None:
