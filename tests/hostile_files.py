@@ -429,6 +429,19 @@ def saved_model_prints(folder: Path, honest: Honest, canary: Path) -> Path:
     return _saved(folder, "prints", show)
 
 
+@hostile("is filled from a file that is no asset")
+def saved_model_words(folder: Path, honest: Honest, canary: Path) -> Path:
+    import tensorflow as tf
+
+    def look_up(x: Any) -> Any:
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        fill = {"table_handle": table, "filename": "/etc/passwd", "key_index": -2, "value_index": -1}
+        with tf.control_dependencies([tf.raw_ops.InitializeTableFromTextFileV2(**fill)]):
+            return tf.identity(x)
+
+    return _saved(folder, "words", look_up)
+
+
 @hostile("holds a link")
 def saved_model_link(folder: Path, honest: Honest, canary: Path) -> Path:
     target = folder / "linked"

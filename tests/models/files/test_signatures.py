@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,14 @@ def test_the_hash_covers_every_file(honest: Honest) -> None:
 def test_the_facts_go_through_json(honest: Honest, name: str) -> None:
     facts = read(honest.all[name])
     assert facts_of(json.loads(json.dumps(plain(facts)))) == facts
+
+
+def test_no_framework_is_needed(honest: Honest) -> None:
+    program = "import sys, pathlib, models.files.kinds as one; [one.read(pathlib.Path(path)) for path in sys.argv[1:]]"
+    heavy = ["keras", "onnx", "tensorflow", "torch", "h5py", "numpy"]
+    command = [sys.executable, "-c", f"{program}; print([name for name in {heavy} if name in sys.modules])"]
+    paths = map(str, honest.all.values())
+    assert subprocess.run([*command, *paths], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_a_wrong_suffix_is_said(honest: Honest, tmp_path: Path) -> None:

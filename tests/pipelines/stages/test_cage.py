@@ -167,6 +167,28 @@ def test_it_leaves_nothing_behind(ask: Any, tmp_path: Path, monkeypatch: pytest.
     wait_for(lambda: {process.pid for process in psutil.Process().children(recursive=True)} <= before)
 
 
+PARENT = """
+import sys
+from pathlib import Path
+from pipelines.stages.cage import Cage
+from pipelines.stages.worker import run_stage
+place = Path(sys.argv[1])
+request = {"what": "sleep", "argument": "600"}
+run_stage("caged_stages:attempt", request, place / "log", overlay=place, cage=Cage(4 * 2**30, 60))
+"""
+
+
+@LINUX
+def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    (tmp_path / "caged_stages.py").write_text(STAGES)
+    parent = psutil.Popen([sys.executable, "-c", PARENT, str(tmp_path)])
+    wait_for(lambda: any("caged_stages:attempt" in one.cmdline() for one in parent.children()))
+    (child,) = parent.children()
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not child.is_running())
+
+
 def test_what_is_held_is_said(ask: Any) -> None:
     held = ask("core").held
     assert {"4.0 GiB of memory", "60 s of CPU time", "64 open files", "no core dump"} <= set(held)
