@@ -10,7 +10,7 @@ from models.files.archives import opened_zip
 from models.files.contents import sha256_of
 from models.files.inside.hdf5 import arrays_in
 from models.files.inside.jsons import MOST_BYTES, mapping, parsed
-from models.files.inside.keras_config import demanded, layers_named, outside
+from models.files.inside.keras_config import TRAINING, demanded, layers_named, outside
 from models.files.inside.keras_signature import inputs_of, outputs_of
 from models.files.shapes import fixed_batch, values_of
 
@@ -42,7 +42,7 @@ def read(path: Path) -> FileFacts:
     if sum(count for _, count in needs) > PACKED * have:
         raise RefusedFile(f"its layers need more numbers than the {have:,} in {WEIGHTS}: they are not of one model")
     inputs, outputs = inputs_of(config), outputs_of(config)
-    training = [*outside(config.get("compile_config") or {})]
+    training = [*outside(config.get("compile_config") or {}, TRAINING)]
     return FileFacts(
         kind="keras",
         sha256=sha256_of(path),

@@ -48,12 +48,13 @@ def read(path: Path) -> FileFacts:
         code = [*_strange(archive, root), *outside(program), *_samples(archive, root)]
         payloads = [*_payloads(archive, root, "weights"), *_payloads(archive, root, "constants")]
     code += (f"{name} is kept as a pickle" for name, one in payloads if one.get("use_pickle"))
-    tensors = [one["tensor_meta"] for _, one in payloads if one.get("tensor_meta") and one.get("is_param") is not None]
+    # Several names may have one tensor: it counts once.
+    tensors = {one["path_name"]: one["tensor_meta"] for _, one in payloads if one.get("tensor_meta")}.values()
     counts = [(math.prod(size["as_int"] for size in one["sizes"]), ITEMSIZE.get(one["dtype"], 4)) for one in tensors]
     signature = ProgramSignature(program)
     targets = operators_of(program)
     low, high = signature.batch_bounds
-    warnings = [f"an input that is no tensor: {kind}" for kind in signature.others]
+    warnings = [f"an input or output that is no tensor: {kind}" for kind in signature.others]
     if fixed_batch(signature.inputs) is None and (low > 1 or high is not None):
         warnings.append(f"it takes {low} to {'any number of' if high is None else high} rows")
     schema = program.get("schema_version") or {}

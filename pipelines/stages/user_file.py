@@ -16,6 +16,7 @@ READ_BYTES_PER_S = 50e6
 """The slowest disk and processor that are waited for."""
 LEAST_S = 20
 MOST_ENTRIES = 10_000
+GRAPH = "saved_model.pb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +29,9 @@ class ReadFile:
 
 def read_user_file(path: Path, *, allow_code: bool = False) -> ReadFile:
     """Read and check a model file or folder. Raises UserError, in one line, for one that is not taken."""
-    size = _bytes_about(path)
-    # Twice the file: a message is decoded beside its bytes.
-    cage = Cage(2 * GIB + 3 * size, LEAST_S + int(size / READ_BYTES_PER_S), file_bytes=GIB // 8, files=64)
+    # Three times the file: a message is decoded beside its bytes, and a file is mapped into memory.
+    memory = 2 * GIB + 3 * _bytes_of(path / GRAPH if path.is_dir() else path)
+    cage = Cage(memory, LEAST_S + int(_bytes_about(path) / READ_BYTES_PER_S), file_bytes=GIB // 8, files=64)
     request = {"path": str(path.absolute()), "allow_code": allow_code}
     with scratch("read") as folder:
         try:
@@ -44,6 +45,13 @@ def read_user_file(path: Path, *, allow_code: bool = False) -> ReadFile:
     return ReadFile(facts_of(done.value), done.held)
 
 
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0  # the reader says what is wrong
+
+
 def _bytes_about(path: Path) -> int:
     """Add up the sizes of a folder's files, or of a file and those beside it: its weights may lie there."""
     total = 0
@@ -52,6 +60,6 @@ def _bytes_about(path: Path) -> int:
             if count > MOST_ENTRIES:
                 break
             total += file.lstat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return total  # the reader says what is wrong
     return total

@@ -9,9 +9,10 @@ from typing import Any
 
 MODULES = re.compile(
     r"keras(\.(layers|models|initializers|regularizers|constraints|activations|ops|random|dtype_policies|quantizers)"
-    r"|\.src\.(layers|models|ops|random|dtype_policies|quantizers)(\.\w+)*)?"
+    r"|\.src\.(applications|layers|models|ops|random|dtype_policies|quantizers)(\.\w+)*)?"
 )
 """The modules whose objects compute. Others of Keras fetch files, for example."""
+TRAINING = re.compile(r"keras(\.\w+)*")
 FUNCTIONS = re.compile(r"keras\.(activations|initializers|regularizers|constraints|ops)")
 PLAIN = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 OUTSIDE = {
@@ -41,8 +42,8 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
             waiting += value
 
 
-def outside(config: Any) -> Iterator[str]:
-    """Say of each object what it does besides computing, and which are not Keras's own."""
+def outside(config: Any, modules: re.Pattern[str] = MODULES) -> Iterator[str]:
+    """Say of each object what it does besides computing, and which are not of Keras's own ``modules``."""
     for one in objects(config):
         name, module, settings = str(one["class_name"]), str(one.get("module") or ""), one.get("config")
         called = settings.get("name", name) if isinstance(settings, dict) else name
@@ -52,7 +53,7 @@ def outside(config: Any) -> Iterator[str]:
         elif name == "function":
             if not FUNCTIONS.fullmatch(module) or not str(settings).isidentifier():
                 yield f"it calls the function {module}.{settings}, which is not Keras's own"
-        elif name not in PLAIN and not (MODULES.fullmatch(module) and name.isidentifier() and ">" not in registered):
+        elif name not in PLAIN and not (modules.fullmatch(module) and name.isidentifier() and ">" not in registered):
             yield f"the layer {called!r} is of the class {registered or f'{module}.{name}'}, which is not Keras's own"
         for key in FROM_PATHS:
             if isinstance(settings, dict) and isinstance(settings.get(key), str):

@@ -30,9 +30,8 @@ class ProgramSignature:
         called = module["module_call_graph"][0]["signature"]
         specs = [one["user_input"]["arg"] for one in module["signature"]["input_specs"] if "user_input" in one]
         own = [arg["as_tensor"]["name"] for arg in specs if "as_tensor" in arg]
-        self.others = [next(iter(arg)) for arg in specs if "as_tensor" not in arg]
-        given = called.get("forward_arg_names") or []
-        names = given if len(given) == len(own) and not self.others else own
+        given = _leaves(called.get("in_spec"), called.get("forward_arg_names") or [])
+        names = given if len({*given}) == len(given) == len(own) == len(specs) else own
         tables = dict(self._tables())
         self.inputs = [self._tensor(name, value, tables.get(value)) for name, value in zip(names, own, strict=True)]
         results = [one["user_output"]["arg"] for one in module["signature"]["output_specs"] if "user_output" in one]
@@ -42,6 +41,7 @@ class ProgramSignature:
             for key, arg in zip(keys, results, strict=True)
             if "as_tensor" in arg
         ]
+        self.others = [next(iter(arg)) for arg in (*specs, *results) if "as_tensor" not in arg]
         self.guessed = tuple(name for name, value in zip(names, own, strict=True) if value not in tables)
 
     @property
@@ -67,14 +67,15 @@ class ProgramSignature:
     def _tensor(self, name: str, value: str, table: int | None, *, output: bool = False) -> TensorSpec:
         about = self._graph["tensor_values"][value]
         dtype = DTYPES.get(about["dtype"], "unknown")
-        shape = tuple(self._size(size, place) for place, size in enumerate(about["sizes"]))
+        shape = tuple(self._size(size, None if output else place) for place, size in enumerate(about["sizes"]))
         return TensorSpec(name, dtype, shape, None if output else values_of(dtype, table))
 
-    def _size(self, size: dict[str, Any], place: int) -> int | str:
+    def _size(self, size: dict[str, Any], place: int | None) -> int | str:
+        """Name a size. A symbol is named by the place in an input where it occurs first; of outputs, others stay."""
         if "as_int" in size:
             return int(size["as_int"])
         text = readable(str(size["as_expr"]["expr_str"]))
-        if not text.isidentifier():
+        if not text.isidentifier() or place is None:
             return re.sub(r"_?[suz]\w*\d+", lambda found: self._names.get(found[0], found[0]), text)
         (named,) = shape_of([None] * (place + 1))[place:]
         return self._names.setdefault(text, str(named))
@@ -96,6 +97,25 @@ def _bounds(constraint: dict[str, Any]) -> tuple[int, int | None]:
     """Return the bounds of a symbol. A smallest size of 2 says nothing: PyTorch writes it for every free one."""
     low = constraint["min_val"] or 0
     return (low if low > SAYS_NOTHING else 1), constraint["max_val"]
+
+
+def _leaves(in_spec: str | None, names: list[str]) -> list[str]:
+    """Name the tensors in a structure of arguments: by the argument, and inside a mapping by the key."""
+    found: list[str] = []
+
+    def walk(spec: dict[str, Any], name: str) -> None:
+        keys = json.loads(spec["context"]) if spec["type"] in ("builtins.dict", "collections.OrderedDict") else None
+        for number, child in enumerate(spec["children_spec"]):
+            walk(child, str(keys[number]) if keys else f"{name}_{number}")
+        if spec["type"] is None:
+            found.append(name)
+
+    if in_spec:
+        positional, named = json.loads(in_spec)[1]["children_spec"]
+        for child, name in zip(positional["children_spec"], names, strict=False):
+            walk(child, name)
+        walk(named, "")
+    return found
 
 
 def _keys(out_spec: str | None, count: int) -> list[str]:

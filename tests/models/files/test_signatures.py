@@ -171,3 +171,57 @@ def test_a_fixed_batch_is_said(tmp_path: Path) -> None:
     keras.Model(given, keras.layers.Dense(3)(given)).save(tmp_path / "fixed.keras")
     facts = read(tmp_path / "fixed.keras")
     assert (facts.batch, facts.inputs[0].shape, facts.outputs[0].shape) == (2, (2, 6), (2, 3))
+
+
+def test_arguments_in_mappings_are_named_by_their_keys(tmp_path: Path) -> None:
+    import torch
+
+    class Nested(torch.nn.Module):
+        def forward(self, words: dict[str, torch.Tensor], *, scale: torch.Tensor) -> torch.Tensor:
+            return words["left"] * scale + words["right"]
+
+    given = {"right": torch.ones(2, 3), "left": torch.ones(2, 3)}
+    program = torch.export.export(Nested(), (given,), {"scale": torch.ones(3)})
+    torch.export.save(program, tmp_path / "nested.pt2")
+    facts = read(tmp_path / "nested.pt2")
+    assert {one.name: one.shape for one in facts.inputs} == {"left": (2, 3), "right": (2, 3), "scale": (3,)}
+    assert facts.batch == 2
+
+
+def test_sizes_that_depend_on_values_are_no_batch(tmp_path: Path) -> None:
+    import torch
+
+    class Found(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.nonzero()
+
+    torch.export.save(torch.export.export(Found(), (torch.ones(4, 3),)), tmp_path / "found.pt2")
+    (found,) = read(tmp_path / "found.pt2").outputs
+    assert found.shape[1] == 2
+    assert found.shape[0] not in (BATCH, 4)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_how_a_model_was_trained_does_not_matter(tmp_path: Path, own: bool) -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    model.compile("adam", loss=(lambda truth, given: truth - given) if own else "mse")
+    model.save(tmp_path / "trained.keras")
+    facts = read(tmp_path / "trained.keras")
+    assert facts.code == ()
+    assert facts.parameters == 16
+    assert facts.warnings == (
+        ("how it was trained is not Keras's own (a loss, metric or optimizer): left out",) if own else ()
+    )
+
+
+def test_networks_that_keras_offers_are_its_own(tmp_path: Path) -> None:
+    """ConvNeXt has a layer that lies outside of keras.layers."""
+    import keras
+
+    model = keras.applications.ConvNeXtTiny(weights=None, input_shape=(32, 32, 3), classes=2)
+    model.save(tmp_path / "network.keras")
+    facts = read(tmp_path / "network.keras")
+    assert facts.parameters == model.count_params()
+    assert facts.operators["LayerScale"] == 18
