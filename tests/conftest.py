@@ -112,6 +112,14 @@ def packaged_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, An
 
 
 @pytest.fixture(scope="session")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Small model files of every kind, made by their frameworks (about 20 s)."""
+    from model_files import make
+
+    return make(tmp_path_factory.mktemp("model_files"))
+
+
+@pytest.fixture(scope="session")
 def ipv6_loopback() -> str:
     """The address ::1; tests that need it are skipped on a machine that has none."""
     try:

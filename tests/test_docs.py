@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from documents import COMMANDS, PAGES, ROOT, label
+from model_files import onnx_files
 
 from pipelines.claims import CLAIMS
 from pipelines.loadtest.truth.start import ground_truth
@@ -54,7 +55,8 @@ CONFORM = shown("slipway conform --rest")
 WEB = shown("slipway web")
 CLAIMS_RUN = shown("slipway claims run")
 COPIES = shown("python benchmarks/claims.py")
-ELSEWHERE = [*CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *WEB, *CLAIMS_RUN, *COPIES]
+INSPECT = shown("slipway inspect")
+ELSEWHERE = [*INSPECT, *CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *WEB, *CLAIMS_RUN, *COPIES]
 PLAIN_NAMES = (
     "list",
     "train",
@@ -108,6 +110,12 @@ def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
         if line.startswith(start):
             run(cli, before)
     assert run(cli, line).stdout
+
+
+@pytest.mark.parametrize("line", INSPECT)
+def test_a_file_is_inspected(cli: Any, tmp_path: Path, line: str) -> None:
+    onnx_files(tmp_path)[0].rename(tmp_path / "model.onnx")
+    assert "Gather" in run(cli, line, cwd=tmp_path).stdout
 
 
 def test_a_server_and_its_requests_work(cli: Any, trained: Any) -> None:

@@ -17,6 +17,7 @@ from serving.extras import DISTRIBUTION
 LEAST_COLUMNS = 20
 COMMANDS = {
     "list": "listing:list_command",
+    "inspect": "inspect:inspect_command",
     "train": "train:train_command",
     "package": "package:package_command",
     "verify": "package:verify_command",

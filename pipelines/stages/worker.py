@@ -6,8 +6,6 @@ the operating system's accounting of the finished process. The parent imports no
 
 from __future__ import annotations
 
-import errno
-import importlib
 import io
 import json
 import os
@@ -16,30 +14,30 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
+from pipelines.base.errors import SlipwayError
+from pipelines.base.files import read_bounded, scratch
+from pipelines.stages.cage import Cage, environment
+from pipelines.stages.child import KINDS
+from serving.guard import interrupts_deferred
+from serving.launch import NO_TELEMETRY, log_tail
 
-from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
-from pipelines.base.files import scratch
-from pipelines.results import StageUsage
-from serving.guard import interrupts_deferred, tie_to_parent
-from serving.launch import NO_TELEMETRY, log_tail, peak_rss_bytes
+if TYPE_CHECKING:
+    from pipelines.results import StageUsage
 
 DEFAULT_TIMEOUT_S = 1_800.0
 POLL_S = 0.01
+MOST_ANSWER = 2**30
 PROGRESS = "progress: "
 """A stage prints a line that begins so for whoever waits for it."""
 # Messages that a framework prints on import would bury those about the user's model. For TensorFlow, a machine without
 # a GPU is an error (level 2); its errors about a model are exceptions.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1", **NO_TELEMETRY}
-_OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
-_KINDS = {"user": UserError, "missing": MissingExtra, "impossible": NotPossible, "slipway": SlipwayError}
 
 
 class StageFailed(SlipwayError):
@@ -48,10 +46,11 @@ class StageFailed(SlipwayError):
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """The return value of a stage (plain JSON data), and what its process used."""
+    """The return value of a stage (plain JSON data), what its process used, and what held of its cage."""
 
     value: Any
     usage: StageUsage
+    held: tuple[str, ...] = ()
 
 
 def run_stage(
@@ -63,12 +62,14 @@ def run_stage(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     overlay: Path | None = None,
+    cage: Cage | None = None,
 ) -> StageResult:
     """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
 
     ``stage`` may also name a function elsewhere, as ``module:function``. ``overlay`` is a folder of packages that come
     before the installed ones. ``threads`` bounds every runtime's thread pools through their common environment
-    variables. ``tell`` gets each line of progress when the stage prints it.
+    variables. ``tell`` gets each line of progress when the stage prints it. ``cage`` is for stages that open a
+    stranger's file: they have limits, an empty folder to work in, and none of this process's own variables.
 
     Raises:
         UserError, MissingExtra, SlipwayError: as the stage raised them.
@@ -82,33 +83,40 @@ def run_stage(
         limits = {} if threads is None else dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         first = {} if overlay is None else {"PYTHONPATH": os.pathsep.join([str(overlay), *_paths()])}
         started = time.monotonic()
-        command = [sys.executable, "-P", "-m", "pipelines.stages.worker", stage, str(request_file), str(answer_file)]
+        command = [sys.executable, "-P", "-m", "pipelines.stages.child", stage, str(request_file), str(answer_file)]
+        if cage is not None:
+            (folder / "work").mkdir()
+        given = dict(os.environ) if cage is None else environment(folder / "work")
         process: subprocess.Popen[bytes] | None = None
         try:
             with interrupts_deferred():
                 process = subprocess.Popen(
-                    [*command, str(os.getpid())],
+                    [*command, str(os.getpid()), *([json.dumps(asdict(cage))] if cage else [])],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **QUIET, **limits, **first, "TMPDIR": str(folder)},
+                    env={**given, **QUIET, **limits, **first, "TMPDIR": str(folder)},
+                    cwd=None if cage is None else folder / "work",
                     start_new_session=True,
                 )
+            from pipelines.results import StageUsage  # now: it takes as long as the process takes to start
+
             status, cpu_s = _wait(process, started, timeout_s, cancel, lambda: _pass_on(printed, tell))
             wall_s = time.monotonic() - started
         finally:
             if process is not None:
                 _end(process)
-        answer = json.loads(answer_file.read_text()) if answer_file.exists() else None
+        answer = json.loads(read_bounded(answer_file, MOST_ANSWER, stage)) if answer_file.exists() else None
     if answer is not None and "error" in answer:
-        kind = _KINDS.get(answer["kind"])
+        kind = KINDS.get(answer["kind"])
         if kind is not None:
             raise kind(answer["error"])
         raise StageFailed(f"{answer['error']}\n{log_tail(log)}")
     if answer is None or status != 0:
         how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit code {status}"
         raise StageFailed(f"the process of stage {stage} ended without an answer: {how}\n{log_tail(log)}".rstrip())
-    return StageResult(answer["value"], StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"]))
+    usage = StageUsage(wall_s, cpu_s, answer["peak_rss_bytes"])
+    return StageResult(answer["value"], usage, tuple(answer["held"]))
 
 
 def _wait(
@@ -152,47 +160,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode is None:
         process.wait()
-
-
-def _kind(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] not in _OWN:
-        return "missing"
-    if _disk_is_full(error):
-        return "user"
-    return next((kind for kind, cls in _KINDS.items() if isinstance(error, cls)), "crash")
-
-
-def _disk_is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _text(error: BaseException) -> str:
-    if isinstance(error, OSError) and _disk_is_full(error):
-        return f"{error.strerror}: {error.filename or 'where a stage writes'}. Make room, and run it again"
-    return str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
-
-
-def _main(stage: str, request_file: str, answer_file: str, parent: str) -> int:
-    tie_to_parent(int(parent))
-    failure = None
-    try:
-        module, _, name = stage.rpartition(":")
-        function = getattr(importlib.import_module(module or "pipelines.stages.functions"), name)
-        value = function(**json.loads(Path(request_file).read_text()))
-        answer = {"value": value, "peak_rss_bytes": peak_rss_bytes(psutil.Process())}
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: every failure becomes a row's reason
-        failure = traceback.format_exc()
-        answer = {"error": _text(error), "kind": _kind(error)}
-    # The answer first: the log may lie on a full disk.
-    Path(answer_file).write_text(json.dumps(answer))
-    with suppress(OSError):
-        if failure:
-            sys.stderr.write(failure)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # Some runtimes hang or crash while the interpreter unloads them; the answer is already written.
-    os._exit(0)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -17,7 +17,10 @@ from pipelines.claims.experiments.bench import Effort
 from pipelines.results import Machine
 
 MAX_BYTES = 64 * MIB
-EVERY = ("pipelines.claims.experiments.bench", "pipelines.claims.experiments.statistics", "pipelines.stages.worker")
+EVERY = (
+    *("pipelines.claims.experiments.bench", "pipelines.claims.experiments.statistics"),
+    *("pipelines.stages.worker", "pipelines.stages.child"),
+)
 """Modules that every measurement goes through."""
 
 
