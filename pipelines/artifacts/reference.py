@@ -11,7 +11,7 @@ One ``reference.npz`` (arrays only, read without pickle) beside the weights::
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,18 +48,19 @@ class Reference:
         return EVALUATION if EVALUATION in self.inputs else RANDOM
 
     def probes(self, max_batch: int = EVALUATION_BATCH) -> Iterator[Probe]:
-        """Yield all sets at every batch size, then every row of the evaluation set in larger batches."""
+        """Yield all sets at every batch size, then the other rows of the evaluation set in larger batches."""
         for name in self.inputs:
-            yield from self._slices(name, BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES)
+            rows = rows_of(self.inputs[name])
+            yield from self._of(name, chunks(rows, BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES))
         if EVALUATION in self.inputs:
-            size = min(EVALUATION_BATCH, max_batch)
-            whole, rest = divmod(rows_of(self.inputs[EVALUATION]), size)
-            yield from self._slices(EVALUATION, [*[size] * whole, *[rest] * bool(rest)])
+            rows, size = rows_of(self.inputs[EVALUATION]), min(EVALUATION_BATCH, max_batch)
+            seen = max((part.stop for part in chunks(rows, BATCHES)), default=0)
+            yield from self._of(EVALUATION, (slice(at, min(at + size, rows)) for at in range(seen, rows, size)))
 
-    def _slices(self, name: str, sizes: Sequence[int]) -> Iterator[Probe]:
+    def _of(self, name: str, parts: Iterable[slice]) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]
         kind: SetName = "evaluation" if name == EVALUATION else "random"
-        for part in chunks(rows_of(inputs), sizes):
+        for part in parts:
             yield Probe(
                 kind,
                 part.stop - part.start,

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.artifacts.parity import chunks
 from pipelines.base.errors import SlipwayError
 
-ANSWER_ROWS = 64
+ANSWER_ROWS = 32
 REFERENCE, ANSWERS = "reference.npz", "answers.npz"
 CHECK_ATOL, CHECK_RTOL = 1e-4, 1e-4
 """The allowed difference of an answer over the wire from the in-process one, for another batch or a JSON number."""

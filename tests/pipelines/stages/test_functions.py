@@ -10,7 +10,7 @@ import pytest
 
 from models.trained import TrainedModel
 from pipelines.artifacts import reference
-from pipelines.artifacts.parity import BATCHES
+from pipelines.artifacts.parity import BATCHES, chunks
 from pipelines.loadtest.settings import OFFLINE_BATCH
 from pipelines.stages import functions
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers
@@ -43,7 +43,10 @@ def test_a_small_evaluation_set_is_verified_row_by_row_and_gives_whole_batches_t
     assert found["passed"], found["breaches"]
     assert found["accuracy"] == found["reference_accuracy"] == pytest.approx((rows - 1) / rows)
     judged = {check["batch"]: check["rows"] for check in found["checks"] if check["set"] == "evaluation"}
-    assert set(judged) == {size for size in BATCHES if size <= rows} | {min(rows, 100), rows % 100} - {0}
+    seen = max((part.stop for part in chunks(rows, BATCHES)), default=0)
+    assert set(judged) == {size for size in BATCHES if size <= rows} | {
+        min(100, rows - at) for at in range(seen, rows, 100)
+    }
     answers = Answers(out / ANSWERS)
     for batch in (1, OFFLINE_BATCH):
         inputs = answers.inputs(batch)
