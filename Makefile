@@ -18,7 +18,7 @@ help:
 	@echo "              and write reports/claims/claims.html; claims about runs need reports: make demo"
 	@echo "make setup    set up $(VENV), or add to it; EXTRAS=litert,tf-serving installs these and no more"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"
-	@echo "make bench    measure the figures of README.md and docs/ (about two hours; writes benchmarks/results)"
+	@echo "make bench    measure the figures of README.md and docs/ (about four hours; writes benchmarks/results)"
 	@echo "make figures  write the tables of README.md and docs/ from benchmarks/results"
 	@echo "make clean    remove $(VENV); artifacts/ and reports/ stay"
 
@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/tf_serving/run.py
 	$(BIN)/python benchmarks/sessions.py
+	$(BIN)/python benchmarks/real_models.py
 	$(BIN)/python benchmarks/protocol_cost.py
 	$(BIN)/python benchmarks/bodies.py
 	$(BIN)/python benchmarks/web.py

@@ -87,9 +87,8 @@ def main() -> None:
     workspace = chosen.workspace.resolve()
     known = json.loads(RESULTS.read_text())["models"] if RESULTS.exists() else {}
     models = {model: of_model(model, workspace, chosen.duration, chosen.last) for model in chosen.model}
-    RESULTS.write_text(json.dumps({"command": "python benchmarks/real_models.py", "models": known | models}, indent=2))
-    with RESULTS.open("a") as file:
-        file.write("\n")
+    command = f"python benchmarks/real_models.py --duration {chosen.duration:g}"
+    RESULTS.write_text(json.dumps({"command": command, "models": known | models}, indent=2) + "\n")
     print(RESULTS)
 
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import statistics
 import subprocess
 import sys
@@ -242,7 +243,7 @@ def main() -> None:
     models = {model: of_model(model, workspace, chosen.runs, chosen.seconds) for model in chosen.model}
     shown = ("onnxruntime", "openvino", "ai-edge-litert", "executorch", "torch", "tensorflow")
     written = {
-        "command": "python benchmarks/sessions.py",
+        "command": shlex.join(["python", "benchmarks/sessions.py", *sys.argv[1:]]),
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(this_machine()),
         "versions": {name: version_of(name) for name in shown},
