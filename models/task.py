@@ -31,10 +31,18 @@ class Task(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Scores of classes (logits), float (N, classes): the largest one names the class; ``labels`` are their names."""
+    """Scores of classes, float (N, classes): the largest one names the class; ``labels`` are their names.
+
+    Scores are logits, unless they are ``probabilities`` already.
+    """
 
     labels: tuple[str, ...] = ()
     judged_by: Literal["top-1"] = "top-1"
+    probabilities: bool = False
+
+    def shares(self, row: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, float64."""
+        return row.astype("float64") if self.probabilities else softmax(row)
 
     def right(self, output: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Tell for each row if the class with the largest score is its label."""
@@ -43,9 +51,9 @@ class Classes:
         return np.asarray(output.argmax(1) == labels)
 
     def describe(self, row: np.ndarray) -> str:
-        probabilities = softmax(row)
-        best = int(probabilities.argmax())
-        return f"{self.label(best)} ({probabilities[best]:.1%})"
+        shares = self.shares(row)
+        best = int(shares.argmax())
+        return f"{self.label(best)} ({shares[best]:.1%})"
 
     def label(self, number: int) -> str:
         """Return the name of a class; without names, its number."""

@@ -17,7 +17,6 @@ import numpy as np
 from models import MODELS, dataset, published, training, weights
 from models import spec as spec_module
 from models.dataset import Dataset, InputRange, Split
-from models.model import FORMS
 from models.spec import ModelSpec, spec_of
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from models.training import OnEpoch
 
-WEIGHTS, TRAINING = "weights.safetensors", "training.json"
+WEIGHTS, TRAINING, HOW = "weights.safetensors", "training.json", "how.json"
 CALIBRATION_ROWS = 256
 
 
@@ -55,9 +54,21 @@ class TrainedModel:
         return self.spec.name
 
     @property
+    def described(self) -> str:
+        return f"{self.framework}, eager, fp32, weights sha256 {self.sha256[:12]}"
+
+    @property
+    def folder(self) -> Path:
+        return self.weights.parent
+
+    @property
+    def has_samples(self) -> bool:
+        return True
+
+    @property
     def forms(self) -> Collection[str]:
-        """All forms: a network for each is in the model's package."""
-        return FORMS
+        """A network for each is in the model's package."""
+        return ("torch", "keras")
 
     def form(self, name: str) -> Any:
         """Return the network with the weights. Raises KeyError."""
@@ -91,6 +102,19 @@ class TrainedModel:
     def evaluation(self) -> Dataset:
         """Return the test data, which is never used for training or calibration."""
         return self._data().test
+
+    def origin(self) -> dict[str, Any]:
+        """Return the framework and the number of epochs (None: the recipe's) that it was trained with."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / HOW).read_text())
+        except (OSError, ValueError):
+            return {"framework": self.framework, "epochs": None}
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """Return what its training, or its publication, has left to know."""
+        kept = json.loads((self.folder / TRAINING).read_text())
+        return {name: kept[name] for name in ("test_accuracy", "parameters", "source")}
 
     def ranges(self) -> dict[str, InputRange]:
         """Return the range of each input in the training data, none of a published model: its data is elsewhere."""

@@ -38,6 +38,7 @@ def keras_files(folder: Path) -> tuple[Path, Path, Path, Path]:
     """Write what Keras makes."""
     import keras
 
+    keras.utils.set_random_seed(1)
     layers = keras.layers
     ids, extra = keras.Input((None,), dtype="int32", name="ids"), keras.Input((8,), name="extra")
     hidden = layers.LSTM(6)(layers.Embedding(TABLE, 8)(ids))
@@ -69,6 +70,8 @@ def pt2_files(folder: Path) -> tuple[Path, Path]:
     """Write what torch.export makes."""
     import torch
     from torch.export import Dim, export, save
+
+    torch.manual_seed(1)
 
     class Words(torch.nn.Module):
         def __init__(self) -> None:

@@ -56,7 +56,21 @@ WEB = shown("slipway web")
 CLAIMS_RUN = shown("slipway claims run")
 COPIES = shown("python benchmarks/claims.py")
 INSPECT = shown("slipway inspect")
-ELSEWHERE = [*INSPECT, *CONTAINERS, *SERVE, *REMOTE, *LOAD, *CALIBRATE, *WRITE, *CONFORM, *WEB, *CLAIMS_RUN, *COPIES]
+OWN = [line for ending in (".onnx ", ".keras ", ".pt2 ") for line in shown("slipway run ", having=ending)]
+ELSEWHERE = [
+    *INSPECT,
+    *OWN,
+    *CONTAINERS,
+    *SERVE,
+    *REMOTE,
+    *LOAD,
+    *CALIBRATE,
+    *WRITE,
+    *CONFORM,
+    *WEB,
+    *CLAIMS_RUN,
+    *COPIES,
+]
 PLAIN_NAMES = (
     "list",
     "train",
@@ -110,6 +124,12 @@ def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
         if line.startswith(start):
             run(cli, before)
     assert run(cli, line).stdout
+
+
+@pytest.mark.parametrize("line", OWN)
+def test_the_tests_of_users_files_run_it(line: str) -> None:
+    """They take the command from the page by `documented`, which fails if no page shows it."""
+    assert f'"{line}"' in (ROOT / "tests" / "pipelines" / "run" / "own" / "test_own_files.py").read_text()
 
 
 @pytest.mark.parametrize("line", INSPECT)

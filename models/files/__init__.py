@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from models.spec import TensorSpec
 
+OWN = "own.json"
+"""The file in the folder of a user's model that says what it is."""
 UNKNOWN_RANK = "..."
 """Stands in a shape for any number of dimensions, where a file does not say how many there are."""
 

@@ -13,7 +13,7 @@ VALUES = {kind.__name__.lower(): kind for kind in (Uniform, Integers, OneOf, Mas
 
 def plain(facts: FileFacts) -> dict[str, Any]:
     """Return the facts as JSON data: values carry their kind, such as ``{"kind": "integers", "low": 0, "high": 9}``."""
-    tensors = {key: [_plain(tensor) for tensor in getattr(facts, key)] for key in ("inputs", "outputs")}
+    tensors = {key: [tensor_plain(tensor) for tensor in getattr(facts, key)] for key in ("inputs", "outputs")}
     return (
         {one.name: getattr(facts, one.name) for one in fields(facts)} | tensors | {"operators": dict(facts.operators)}
     )
@@ -22,17 +22,19 @@ def plain(facts: FileFacts) -> dict[str, Any]:
 def facts_of(data: dict[str, Any]) -> FileFacts:
     """Return the facts that :func:`plain` has made plain."""
     as_tuples = {key: tuple(data[key]) for key in ("guessed", "custom", "code", "warnings")}
-    tensors = {key: tuple(map(_tensor, data[key])) for key in ("inputs", "outputs")}
+    tensors = {key: tuple(map(tensor_of, data[key])) for key in ("inputs", "outputs")}
     lengths = {name: (low, high) for name, (low, high) in data["lengths"].items()}
     return FileFacts(**(data | as_tuples | tensors | {"lengths": lengths}))
 
 
-def _plain(tensor: TensorSpec) -> dict[str, Any]:
+def tensor_plain(tensor: TensorSpec) -> dict[str, Any]:
+    """Return one tensor as JSON data."""
     values = tensor.values and {"kind": type(tensor.values).__name__.lower(), **asdict(tensor.values)}
     return {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape), "values": values}
 
 
-def _tensor(data: dict[str, Any]) -> TensorSpec:
+def tensor_of(data: dict[str, Any]) -> TensorSpec:
+    """Return the tensor that :func:`tensor_plain` has made plain."""
     values = dict(data["values"] or {})
     kind = VALUES.get(values.pop("kind", ""))
     if "values" in values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from models.trained import code_of
+from models.files import printable
+from models.known import code_of
 from pipelines.artifacts import store
 from pipelines.artifacts.sources import Source
 from pipelines.artifacts.workspace import Workspace
@@ -30,7 +32,8 @@ NO_FILE = "no such file"
 class Manifest:
     """The contents and origin of an artifact. ``artifact_sha256`` covers every payload file's path and bytes.
 
-    ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's).
+    ``model_training`` is how the weights were trained: ``framework`` and ``epochs`` (null: the recipe's); of a user's
+    file, its ``file`` and ``file_sha256``.
 
     ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free). ``holds`` is read
     out of the payload.
@@ -195,6 +198,8 @@ def differences(expected: Manifest, row: ArtifactRow) -> list[str]:
 
 def _reproduce(manifest: Manifest) -> str:
     versions = "\n".join(f"#   {name} {version}" for name, version in sorted(manifest.versions.items()))
+    if "file" in manifest.model_training:
+        return _from_file(manifest, versions)
     options = "".join(f" --{name} {value}" for name, value in manifest.model_training.items() if value is not None)
     return f"""#!/bin/sh
 # Builds this artifact again, from training on, in a workspace of its own, and compares every file
@@ -206,4 +211,21 @@ here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 workspace=${{1:-$(mktemp -d)}}
 slipway --workspace "$workspace" train {manifest.model}{options}
 slipway --workspace "$workspace" package {manifest.model} {manifest.path}:{manifest.variant} --expect "$here/{MANIFEST}"
+"""
+
+
+def _from_file(manifest: Manifest, versions: str) -> str:
+    about = manifest.model_training
+    name = shlex.quote(f"{manifest.path}:{manifest.variant}")
+    return f"""#!/bin/sh
+# Builds this artifact again, from the user's file, in a workspace of its own, and compares every file with
+# manifest.json. The file is {printable(about["file"])}, sha256 {about["file_sha256"]}.
+# Needs slipway on PATH; built with:
+{versions}
+# Usage: ./reproduce.sh FILE [--inputs, --labels, --spec and --allow-code as then]
+set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+file=$1
+shift
+slipway --workspace "$(mktemp -d)" package "$file" {name} --name {manifest.model} --expect "$here/{MANIFEST}" "$@"
 """

@@ -73,6 +73,8 @@ def once(kept: Path, key: str, fill: Callable[[Path], None]) -> Path:
     It appears whole or not at all; of two that want the same, the second waits. Raises what ``fill`` raises.
     """
     place = kept / key
+    if place.is_dir():  # a process in a cage may read it, and not write the lock
+        return place
     kept.mkdir(parents=True, exist_ok=True)
     with (kept / f".{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -12,14 +12,13 @@ from pipelines.commands.base import command, emit
 @command("list", "list", "list --json")
 def list_command(workspace: Any, as_json: bool) -> None:
     """Show the models, the paths with their variants, servers and requirements, and the size of the store."""
-    from models import MODELS
+    from pipelines.artifacts.named import models_in, spec_named
     from pipelines.artifacts.unlinked import size
     from pipelines.claims.status import lifecycle_of
     from pipelines.paths import PATHS, path_module
-    from pipelines.paths.choose import spec_named
     from serving.extras import install_command
 
-    models = [{"name": name, "title": spec_named(name).title} for name in MODELS]
+    models = [{"name": name, "title": spec_named(workspace, name).title} for name in models_in(workspace)]
     cards = [path_module(name).CARD for name in PATHS]
     paths = [
         {

@@ -37,10 +37,10 @@ def manifests_command(workspace: Any, model: str, output: Path | None, storage: 
     The service is the default variant of a path; its canary is the next packaged variant. As for containers
     here, TF_SERVING_IMAGE, TORCHSERVE_IMAGE and OPEN_INFERENCE_IMAGE name the images.
     """
+    from pipelines.artifacts.named import spec_named
     from pipelines.base.files import write_text
-    from pipelines.paths.choose import spec_named
 
-    spec_named(model)
+    spec_named(workspace, model)
     if not _URI.fullmatch(storage):
         raise UserError(f"--storage takes a URI such as {STORAGE} or s3://BUCKET/FOLDER. Received: {storage!r}")
     folder = output or workspace.root / "deploy" / "kserve"

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines.commands.base import command, emit, exit_for, finite, model_and_paths, plain
+from pipelines.commands.own_options import own_file
 from pipelines.report import numbers
 
 
@@ -51,8 +52,15 @@ def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
     return released
 
 
-@command("package", "package mnist_cnn", "package mnist_cnn litert:int8 onnxruntime", "package mnist_cnn --release")
+@command(
+    "package",
+    "package mnist_cnn",
+    "package mnist_cnn litert:int8 onnxruntime",
+    "package mnist_cnn --release",
+    "package model.onnx openvino --name mine",
+)
 @model_and_paths
+@own_file
 @click.option("--rebuild", is_flag=True, help="Build even if nothing has changed.")
 @click.option(
     "--release",
@@ -63,7 +71,7 @@ def _release(workspace: Any, model: str, rows: Sequence[Any]) -> dict[str, int]:
 def package_command(
     workspace: Any, model: str, paths: tuple[str, ...], rebuild: bool, release: bool, expect: Path | None, as_json: bool
 ) -> None:
-    """Package a model through the named paths, or all, and verify each artifact."""
+    """Package a model, or a file of your own, through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
     from serving.container.releases import pinned
 

@@ -37,10 +37,10 @@ def report_command(workspace: Any, model: str, run_name: str, as_json: bool) -> 
 
 def reread(workspace: Workspace, model: str, name: str) -> tuple[Report, Path]:
     """Read a run's report and return it with its folder. Raises UserError, with the nearest names, if there is none."""
-    from pipelines.paths.choose import spec_named
+    from pipelines.artifacts.named import spec_named
     from pipelines.report import json_face
 
-    spec_named(model)
+    spec_named(workspace, model)
     base = workspace.reports(model)
     folder = base / name
     if Path(name).name != name or not (folder / "report.json").exists():

@@ -47,12 +47,13 @@ def rollout_command(
     from it when it is loaded. An older number is the way back. TensorFlow Serving is asked what it serves where
     --at says where it is.
     """
+    from pipelines.artifacts.named import spec_named
     from pipelines.artifacts.release import releases
     from pipelines.base.progress import Steps
-    from pipelines.paths.choose import choose, spec_named
+    from pipelines.paths.choose import choose
     from pipelines.run.addresses import parse
 
-    spec_named(model)
+    spec_named(workspace, model)
     bases = {
         choice.name: base
         for choice in choose(paths)

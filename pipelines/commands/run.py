@@ -10,6 +10,7 @@ from models import FRAMEWORKS
 from pipelines.base.errors import UserError
 from pipelines.commands.base import command, emit, end_with, finite, model_and_paths
 from pipelines.commands.durations import Duration
+from pipelines.commands.own_options import own_file
 from pipelines.commands.run_options import load_options
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     "run mnist_cnn tf-serving onnxruntime --curve",
     "run mnist_cnn onnxruntime --containers",
     "run mnist_cnn --resume",
+    "run model.keras --inputs samples.npz",
 )
 @model_and_paths
+@own_file
 @load_options
 @click.option(
     "--tolerance",
@@ -67,7 +70,11 @@ if TYPE_CHECKING:
 @click.option("--containers", is_flag=True, help="Also measure every server in its container.")
 @click.option("--resume", is_flag=True, help="Go on with the newest run that did not end, with its paths and options.")
 def run_command(workspace: Any, model: str, paths: tuple[str, ...], resume: bool, as_json: bool, **chosen: Any) -> None:
-    """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails."""
+    """Package, verify, serve, query, load-test and report every path. Exit code 1 if one fails.
+
+    MODEL is a model of `slipway list`, or a file of your own: .keras, the folder of a SavedModel, .pt2 of torch.export,
+    or .onnx. From then on its name is a model's name for every command.
+    """
     from pipelines.run.execute import execute, execute_again
     from pipelines.run.options import Options
 

@@ -81,7 +81,8 @@ FP32 = Tolerance(min_sqnr_db=100)
 class Variant:
     """One precision, exporter or option of a path.
 
-    ``takes`` is the form of the model that it is made from, of ``framework``; ``requires`` the distributions that it
+    ``takes`` is the form of the model that it is made from, of ``framework``, and ``also`` are those that serve in its
+    place where a user's file has no other; ``requires`` the distributions that it
     is made and runs with (their versions are part of the artifact's key). ``precision`` is the coarsest that its
     weights or its arithmetic have: a model says by it what it may lose.
     """
@@ -91,6 +92,12 @@ class Variant:
     requires: tuple[str, ...]
     tolerance: Tolerance = FP32
     precision: Literal["fp32", "fp16", "bf16", "int8-dynamic", "int8"] = "fp32"
+    also: tuple[str, ...] = ()
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The forms that it can be made from, its own first."""
+        return (self.takes, *self.also)
 
     @property
     def framework(self) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models import MODELS
-from models.spec import ModelSpec, spec_of
 from pipelines.base.errors import unknown
 from pipelines.paths import PATHS, Card, Variant, path_module
 
@@ -54,10 +52,3 @@ def _variant(card: Card, name: str) -> str:
     if name not in card.variants:
         raise unknown(f"variant of {card.name}", name, card.variants)
     return name
-
-
-def spec_named(model: str) -> ModelSpec:
-    """Return the spec of a model. Raises UserError for an unknown name, with the nearest ones."""
-    if model not in MODELS:
-        raise unknown("model", model, MODELS)
-    return spec_of(model)

@@ -18,7 +18,7 @@ class Limit:
     """One line: of which path (``PATH`` or ``PATH:VARIANT``; None for all), for which files, and why.
 
     ``operators`` is a pattern of an operator's whole name, ``way`` one of the way that the file goes (both: any, if
-    empty). ``free`` asks for a free dimension besides the rows, ``text`` for an input of strings, ``opset_below`` for
+    empty). ``free`` asks for a free dimension besides the rows, ``opset_below`` for
     older operators of ONNX. ``prevents`` is False where the variant works, within the limit.
     """
 
@@ -27,7 +27,6 @@ class Limit:
     operators: str = ""
     way: str = ""
     free: bool = False
-    text: bool = False
     opset_below: int = 0
     prevents: bool = True
 
@@ -40,7 +39,6 @@ class Limit:
                 not self.operators or any(re.fullmatch(self.operators, name) for name in facts.operators),
                 bool(re.search(self.way, way)),
                 not self.free or any(isinstance(size, str) and size != BATCH for one in tensors for size in one.shape),
-                not self.text or any(one.dtype == "str" for one in tensors),
                 not self.opset_below or (opset.isdecimal() and int(opset) < self.opset_below),
             )
         )
@@ -60,14 +58,9 @@ LIMITS = (
         free=True,
     ),
     # Texts.
-    Limit("tf-serving:litert", "LiteRT takes no strings", text=True),
-    Limit("litert", "LiteRT takes no strings", text=True),
-    Limit("litert-web", "LiteRT takes no strings", text=True),
-    Limit("tfjs", "TF.js takes no strings", text=True),
     Limit("openvino", "OpenVINO has no operators for strings or lookup tables", TEXTS),
     Limit("onnxruntime:keras", "tf2onnx does not convert operators for strings", TEXTS),
     Limit(None, "tf2onnx does not convert operators for strings", TEXTS, "tf2onnx"),
-    Limit(None, "PyTorch takes no strings", way="torch|pt2", text=True),
     # TensorFlow's own.
     Limit("tfjs", "TF.js has no kernel for Erfc, of an exact GELU", GELU),
     Limit("tfjs", "TF.js does not run the loops of recurrent layers", LOOPS),

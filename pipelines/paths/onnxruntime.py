@@ -17,7 +17,7 @@ from pipelines.holds.onnx import onnx_holds
 from pipelines.holds.ort import ort_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
-from pipelines.paths.to_onnx import tidy, to_onnx
+from pipelines.paths.to_onnx import ONNX, tidy, to_onnx
 from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
@@ -35,19 +35,22 @@ CARD = Card(
     name="onnxruntime",
     title="ONNX Runtime",
     variants={
-        "pytorch": Variant("exported from PyTorch by torch.onnx", "torch", FROM_PYTORCH),
+        "pytorch": Variant("exported from PyTorch by torch.onnx", "torch", FROM_PYTORCH, also=ONNX),
         "keras": Variant(
             "exported from the Keras twin by tf2onnx", "keras", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
         ),
-        "fp16": Variant("weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60), precision="fp16"),
+        "fp16": Variant(
+            "weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60), precision="fp16", also=ONNX
+        ),
         "int8": Variant(
             "weights and activations in int8, calibrated on training data",
             "torch",
             FROM_PYTORCH,
             Tolerance(min_sqnr_db=31, min_top1=0.98, min_cosine=0.999, judges_random=False),
             precision="int8",
+            also=ONNX,
         ),
-        "ort": Variant("ONNX Runtime's own format, optimised beforehand", "torch", FROM_PYTORCH),
+        "ort": Variant("ONNX Runtime's own format, optimised beforehand", "torch", FROM_PYTORCH, also=ONNX),
     },
     extra="onnxruntime",
     server=SERVER,

@@ -30,6 +30,7 @@ CARD = Card(
             EXPORTED,
             onnxruntime.CARD.variants[made].tolerance,
             precision=onnxruntime.CARD.variants[made].precision,
+            also=onnxruntime.CARD.variants[made].also,
         )
         for name, made in FROM.items()
     },

@@ -9,13 +9,15 @@ from pipelines.base.errors import NotPossible
 from pipelines.holds.openvino import openvino_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
-from pipelines.paths.to_onnx import to_onnx
+from pipelines.paths.to_onnx import ONNX, to_onnx
 from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from models.model import Model
 
+ITSELF = ("saved_model", *ONNX)
+"""The forms of users' files that OpenVINO reads by itself."""
 REQUIRES = ("torch", "onnx", "onnxscript", "openvino", "kserve")
 
 # Floors below what five seeds of mnist_cnn gave (float16 66 dB and more, bfloat16 50, int8 32), and above what faults
@@ -24,12 +26,22 @@ CARD = Card(
     name="openvino",
     title="OpenVINO",
     variants={
-        "fp32": Variant("computed in float32", "torch", REQUIRES),
+        "fp32": Variant("computed in float32", "torch", REQUIRES, also=ITSELF),
         "fp16": Variant(
-            "stored and computed in float16", "torch", REQUIRES, Tolerance(min_sqnr_db=60), precision="fp16"
+            "stored and computed in float16",
+            "torch",
+            REQUIRES,
+            Tolerance(min_sqnr_db=60),
+            precision="fp16",
+            also=ITSELF,
         ),
         "bf16": Variant(
-            "computed in bfloat16", "torch", REQUIRES, Tolerance(min_sqnr_db=45, min_top1=0.99), precision="bf16"
+            "computed in bfloat16",
+            "torch",
+            REQUIRES,
+            Tolerance(min_sqnr_db=45, min_top1=0.99),
+            precision="bf16",
+            also=ITSELF,
         ),
         "int8": Variant(
             "weights and activations in int8 by NNCF, calibrated on training data",
@@ -37,6 +49,7 @@ CARD = Card(
             (*REQUIRES, "nncf"),
             Tolerance(min_sqnr_db=30, min_top1=0.98, judges_random=False),
             precision="int8",
+            also=ITSELF,
         ),
     },
     extra="openvino",
@@ -65,7 +78,14 @@ def package(model: Model, folder: Path, variant: str) -> None:
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if NEEDS[HINTS[variant]] not in able:
         raise NotPossible(f"this processor does not compute in {HINTS[variant]}. It can: {', '.join(able)}")
-    network = core.read_model(to_onnx(model).SerializeToString())
+    if "torch" not in model.forms and "saved_model" in model.forms:
+        network = openvino.convert_model(str(model.form("saved_model")))
+    else:
+        network = core.read_model(to_onnx(model).SerializeToString())
+    for output in network.outputs:  # a tensor may have several names: the spec's is the one to ask for
+        for tensor in model.spec.outputs:
+            if tensor.name in output.get_names():
+                output.get_tensor().set_names({tensor.name})
     if variant == "int8":
         network = _quantised(network, model)
     network.set_rt_info(HINTS[variant], PRECISION)

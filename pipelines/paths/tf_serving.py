@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.model import NoSamples
 from pipelines.base.errors import SlipwayError
 from pipelines.holds.saved_model import saved_model_holds
 from pipelines.holds.tflite import tflite_holds
@@ -149,14 +150,17 @@ def write_warmup(model: Model, path: Path) -> None:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     path.parent.mkdir(parents=True)
-    rows = model.calibration()
+    try:
+        inputs = model.calibration().inputs
+    except NoSamples:
+        inputs = model.spec.draw(max(WARMUP_BATCHES), {name: low for name, (low, _) in model.spec.lengths.items()}, 0)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for batch in WARMUP_BATCHES:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = model.name
             request.model_spec.signature_name = SIGNATURE
-            for name, array in rows.head(batch).inputs.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+            for name, array in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(array[:batch]))
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString())
 

@@ -13,13 +13,22 @@ if TYPE_CHECKING:
     from models.model import Model
 
 OPSET = 20
+ONNX = ("onnx",)
+"""The form of a user's .onnx file, which is taken as it is."""
 
 
 def to_onnx(model: Model) -> onnx.ModelProto:
-    """Export the PyTorch form, with the spec's names and free dimensions. Raises SlipwayError if names are lost."""
+    """Export the PyTorch form, with the spec's names and free dimensions; a user's .onnx file is taken as it is.
+
+    Raises SlipwayError if names are lost.
+    """
+    spec = model.spec
+    if "torch" not in model.forms:
+        proto: onnx.ModelProto = model.form("onnx")
+        tidy(proto, model)
+        return proto
     import torch
 
-    spec = model.spec
     program = torch.onnx.export(
         model.form("torch"),
         examples(spec),
@@ -30,7 +39,7 @@ def to_onnx(model: Model) -> onnx.ModelProto:
         output_names=[tensor.name for tensor in spec.outputs],
         verbose=False,
     )
-    proto: onnx.ModelProto = program.model_proto
+    proto = program.model_proto
     tidy(proto, model)
     return proto
 

@@ -33,16 +33,20 @@ class Training:
     framework: Annotated[str, Doc("Framework that trained the model.")]
     weights_sha256: Annotated[str, Doc("SHA-256 of the weights' file, hexadecimal.")]
     test_accuracy: Annotated[
-        float | None, Doc("Accuracy (0 to 1) on the test set after training; null for published weights.")
+        float | None,
+        Doc("Accuracy (0 to 1) on the test set after training; null for published weights and users' files."),
     ]
-    parameters: Annotated[int, Doc("Number of trained values.")]
+    parameters: Annotated[int | None, Doc("Number of trained values; null for a user's file that does not say it.")]
     wall_s: Annotated[float, Doc("Elapsed time of the training, seconds.")]
     cached: Annotated[bool, Doc("Whether the weights came from the cache.")]
     source: Annotated[str | None, Doc("Distribution that published the weights; null for a model trained here.")] = None
+    own_file: Annotated[bool, Doc("Whether the model is a user's file, which source then names.")] = False
 
     @property
     def origin(self) -> str:
         """Where the weights are from, in a few words."""
+        if self.own_file:
+            return f"the file {self.source}"
         if self.test_accuracy is None:
             return f"published in {self.source}"
         return f"trained in {self.framework}, test accuracy {self.test_accuracy:.1%}"

@@ -6,15 +6,15 @@ environment says so for all commands (``SLIPWAY_SERVERS``, separated by blanks).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from models import trained
-from models.trained import TrainedModel
+from models import known
+from models.model import KeptModel
 from pipelines.artifacts.artifact import Artifact, find, read_certificate
+from pipelines.artifacts.named import training_of
 from pipelines.artifacts.release import served_artifact
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
@@ -103,25 +103,15 @@ def among(servers: list[Deployed], words: Iterable[str]) -> list[Deployed]:
     return chosen or servers
 
 
-def model_in(workspace: Workspace, model: str) -> tuple[TrainedModel, Training]:
+def model_in(workspace: Workspace, model: str) -> tuple[KeptModel, Training]:
     """Return the trained model of the workspace, as it is. Raises UserError if there is none."""
     folder = workspace.trained(model)
     try:
-        loaded = trained.load(folder)
-        facts = json.loads((folder / trained.TRAINING).read_text())
+        loaded = known.load(folder)
         (folder / REFERENCE).stat()
+        return loaded, training_of(loaded)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"no trained {model} to read in {folder}: {error}. Run: slipway package {model}") from error
-    training = Training(
-        framework=loaded.framework,
-        weights_sha256=loaded.sha256,
-        test_accuracy=facts["test_accuracy"],
-        parameters=facts["parameters"],
-        wall_s=0.0,
-        cached=True,
-        source=facts["source"],
-    )
-    return loaded, training
 
 
 def artifact_in(workspace: Workspace, model: str, choice: Choice) -> tuple[Artifact, Certificate]:

@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipelines.artifacts.named import spec_named
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.progress import Steps, say
 from pipelines.fairness.order import new_seed
 from pipelines.measure.server import flavour_for, server_module
-from pipelines.paths.choose import choose, spec_named
+from pipelines.paths.choose import choose
 from pipelines.results import Report
 from pipelines.run.addresses import Deployed, among, parse
 from pipelines.run.deployed_run import DeployedRun, Look
@@ -40,7 +41,7 @@ def execute(
     context = open_context(workspace, model, "loadtest", options.rebuild)
     if not keep:
         with Steps() as steps:
-            running = Run(context, spec_named(model), choices, options, steps)
+            running = Run(context, spec_named(workspace, model), choices, options, steps)
             running.execute()
             return running.report(), context.logs
     if options.seed is None:
@@ -65,7 +66,9 @@ def execute_again(workspace: Workspace, model: str) -> tuple[Report, Path, Optio
 def _journaled(context: Context, model: str, folder: Path, journaled: Journaled) -> tuple[Report, Path]:
     intent, context = journaled.intent, replace(context, logs=folder / "logs")
     with Steps() as steps:
-        running = Run(context, spec_named(model), choose(intent.words), intent.options, steps, journaled)
+        running = Run(
+            context, spec_named(context.workspace, model), choose(intent.words), intent.options, steps, journaled
+        )
         running.execute()
         report = running.report()
     if report.interrupted:
@@ -99,7 +102,7 @@ def measure_deployed(
     With ``look``, which gets the live figures, nothing is printed. ``command`` is the one that does the same again, if
     it is not this process's own.
     """
-    spec = spec_named(model)
+    spec = spec_named(workspace, model)
     with Steps(quiet=look is not None) as steps:
         running = DeployedRun(Context(workspace, workspace.reports(model)), spec, servers, options, steps)
         running.look, running.command = look, command or running.command

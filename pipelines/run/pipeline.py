@@ -14,8 +14,9 @@ from importlib.metadata import version
 
 import psutil
 
+from models import MODELS
+from models.model import KeptModel
 from models.spec import ModelSpec
-from models.trained import TrainedModel
 from pipelines.artifacts.artifact import Artifact
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import divide, usable
@@ -119,14 +120,15 @@ class Run:
 
         self.measuring.journal = add
 
-    def _train(self) -> TrainedModel:
+    def _train(self) -> KeptModel:
         how = HowTrained(self.options.framework) if self.options.framework else None
-        with self.steps.step(f"train {self.spec.name}") as step:
+        verb = "train" if self.spec.name in MODELS else "open"
+        with self.steps.step(f"{verb} {self.spec.name}") as step:
             model, self.training = ensure_trained(self.context, self.spec.name, how, step.say)
             step.end("cached" if self.training.cached else "ok", self.training.origin)
         return model
 
-    def _prepare_all(self, model: TrainedModel) -> None:
+    def _prepare_all(self, model: KeptModel) -> None:
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
                 list(pool.map(partial(self._prepare, model), self.choices))
@@ -135,7 +137,7 @@ class Run:
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _prepare(self, model: TrainedModel, choice: Choice) -> None:
+    def _prepare(self, model: KeptModel, choice: Choice) -> None:
         with self.steps.step(f"package and verify {choice.name}") as step:
             row, artifact = prepare(self.context, model, choice, self.options.atol)
             self.prepared[choice.name] = row, artifact

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.task import Classes, Vectors, cosine, softmax
+from models.task import Classes, Vectors, cosine
 from models.text import Tokenizer
 from pipelines.artifacts import reference
+from pipelines.artifacts.named import spec_named
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import scratch
 from pipelines.base.progress import Steps
 from pipelines.measure.server import ask, check_outputs
-from pipelines.paths.choose import choose_one, spec_named
+from pipelines.paths.choose import choose_one
 from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
 from pipelines.run.inputs import read_input
 from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
@@ -28,8 +29,8 @@ from serving.clients.transport import Unreachable
 
 if TYPE_CHECKING:
     from models.dataset import InputRange
+    from models.model import KeptModel
     from models.spec import ModelSpec
-    from models.trained import TrainedModel
     from pipelines.paths.choose import Choice
 
 Named = tuple[str, dict[str, np.ndarray], str | None]
@@ -56,7 +57,7 @@ def predict_all(
     Of each of the ``pairs`` of texts, the answer is the cosine of their vectors.
     Raises UserError for inputs, addresses or paths that do not fit; SlipwayError when a server refuses.
     """
-    choice, spec = choose_one(path), spec_named(model)
+    choice, spec = choose_one(path), spec_named(workspace, model)
     running = among(parse(at), [path])[0] if at and url is None else None
     token = read_token(token_file) if token_file else None
     if running is not None:
@@ -72,7 +73,7 @@ def predict_all(
         raise UserError(
             f"{model} takes no texts{' to compare' if spec.text else ''}. Received: {[*texts, *pairs][0]!r}"
         )
-    loaded: TrainedModel | None = None
+    loaded: KeptModel | None = None
     if rows or spec.text is not None:
         loaded = model_in(workspace, model)[0] if running is not None else _trained(workspace, model)
     encode = Tokenizer(loaded.file(spec.text.tokenizer), spec.text).encode if loaded and spec.text else None
@@ -111,7 +112,7 @@ def described(row: np.ndarray, spec: ModelSpec, top: int) -> dict[str, Any]:
     """Describe one row of the first output: the ``top`` labels of classes, or what it is and its values."""
     if not isinstance(spec.task, Classes):
         return {"labels": [], "answer": spec.task.describe(row), "output": row.tolist()}
-    probabilities = softmax(row)
+    probabilities = spec.task.shares(row)
     best = np.argsort(-probabilities)[:top]
     return {"labels": [{"label": spec.task.label(int(i)), "probability": float(probabilities[i])} for i in best]}
 
@@ -124,18 +125,18 @@ def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
         return {}
 
 
-def _trained(workspace: Workspace, model: str) -> TrainedModel:
+def _trained(workspace: Workspace, model: str) -> KeptModel:
     with Steps() as steps, steps.step(f"train {model}") as step:
         loaded, training = ensure_trained(open_context(workspace, model, "predict"), model, tell=step.say)
         step.end("cached" if training.cached else "ok")
     return loaded
 
 
-def _rows_of(loaded: TrainedModel, rows: Sequence[int]) -> list[Named]:
+def _rows_of(loaded: KeptModel, rows: Sequence[int]) -> list[Named]:
     """Rows of the test data. Raises UserError for a row that is not there."""
     if not rows:
         return []
-    known = reference.read(loaded.weights.parent / REFERENCE)
+    known = reference.read(loaded.folder / REFERENCE)
     inputs = known.inputs.get(reference.EVALUATION)
     if inputs is None:
         raise UserError(f"{loaded.name} has no test data. Received: --from-test-set {rows[0]}")
@@ -177,7 +178,7 @@ def _in_process(
             outputs = by_call({name: file[name] for name in file.files})
     try:
         for batch, answer in zip(batches, outputs, strict=True):
-            check_outputs(answer, spec_named(model), len(next(iter(batch.values()))))
+            check_outputs(answer, spec_named(workspace, model), len(next(iter(batch.values()))))
     except ProtocolError as error:
         raise SlipwayError(f"{choice.name} gives no answer to this input: {error}") from error
     return outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -12,29 +13,32 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from models import trained
-from models.model import Model
-from models.trained import TrainedModel
+from models import MODELS, known, trained
+from models.files.model import FileModel
+from models.model import KeptModel
+from models.trained import HOW
 from pipelines.artifacts import artifact as artifacts
 from pipelines.artifacts import parity, reference, store
 from pipelines.artifacts.artifact import CERTIFICATE, Artifact, Manifest, read_certificate
+from pipelines.artifacts.named import spec_named, training_of
 from pipelines.artifacts.sources import place_of
 from pipelines.artifacts.workspace import Workspace
+from pipelines.base.environments import PLACE
 from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.base.files import link
 from pipelines.base.progress import say
 from pipelines.claims.status import lifecycle_of
-from pipelines.paths import PATHS, Card, Tolerance, tolerance_for, version_of
-from pipelines.paths.choose import Choice, spec_named
+from pipelines.paths import PATHS, Card, Tolerance, path_module, tolerance_for, version_of
+from pipelines.paths.choose import Choice
 from pipelines.results import IN_BROWSER, ArtifactRow, Certificate, FileEntry, Holds, Row, StageUsage, Training
 from pipelines.stages import answers, functions
 from pipelines.stages.answers import ANSWERS, REFERENCE
+from pipelines.stages.cage import for_framework
 from pipelines.stages.worker import StageResult, run_stage
 from serving.extras import install_command
 
 AnyRow = TypeVar("AnyRow", ArtifactRow, Row)
 
-HOW = "how.json"
 TRAINERS = {"pytorch": ("torch", "mlxtend", "tensorboardX"), "tensorflow": ("tensorflow", "keras", "mlxtend")}
 """Framework -> the distributions that affect its training."""
 READERS = ("torch",)
@@ -56,7 +60,7 @@ class Context:
 
 def open_context(workspace: Workspace, model: str, name: str, rebuild: bool = False) -> Context:
     """Make a Context that logs under artifacts/MODEL/logs/NAME. Raises UserError."""
-    spec_named(model)
+    spec_named(workspace, model)
     workspace.check_writable()
     return Context(workspace, workspace.artifacts / model / "logs" / name, rebuild)
 
@@ -74,12 +78,17 @@ def ensure_trained(
     model: str,
     how: HowTrained | None = None,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> tuple[TrainedModel, Training]:
+) -> tuple[KeptModel, Training]:
     """Return the trained model; train it, or fetch its weights, if it is missing or its sources have changed.
 
     Without ``how``, it is trained in the same way as last time. ``tell`` gets a line after each epoch.
     Raises MissingExtra, or UserError for published weights that cannot be had in this way.
     """
+    if model not in MODELS:
+        if how is not None:
+            raise UserError(f"{model} is a file of yours, and is not trained here. Received: {how.framework}")
+        loaded = _taken(context, model)
+        return loaded, training_of(loaded)
     place = context.workspace.trained(model)
     how = how or _last(place) or HowTrained()
     chosen, epochs = how.framework, how.epochs
@@ -125,17 +134,20 @@ def ensure_trained(
             context.workspace.store, key, fill, f"{model} is trained", context.rebuild, context.cancel
         )
         link(place, folder)
-    loaded = trained.load(folder)
-    facts = json.loads((folder / trained.TRAINING).read_text())
-    return loaded, Training(
-        framework=chosen,
-        weights_sha256=loaded.sha256,
-        test_accuracy=facts["test_accuracy"],
-        parameters=facts["parameters"],
-        source=facts["source"],
-        wall_s=0.0 if cached else usage[0].wall_s,
-        cached=cached,
-    )
+    loaded = known.load(folder)
+    return loaded, training_of(loaded, 0.0 if cached else usage[0].wall_s, cached)
+
+
+def _taken(context: Context, model: str) -> KeptModel:
+    """Return a user's model, as it was taken. Raises UserError for one that is damaged, or that is not there."""
+    place = context.workspace.trained(model)
+    spec_named(context.workspace, model)
+    if damaged := store.damage(place):
+        raise UserError(f"{damaged}. Take the file again: slipway run FILE --name {model}")
+    loaded = known.load(place.resolve())
+    if loaded.name != model:
+        raise UserError(f"{place} holds the model {loaded.name}. Take the file again: slipway run FILE --name {model}")
+    return loaded
 
 
 def _last(place: Path) -> HowTrained | None:
@@ -174,12 +186,17 @@ def attempt(row: AnyRow, extra: str, step: Callable[[], AnyRow]) -> AnyRow:
         return replace(row, status="failed", reason=str(error))
 
 
-def check_form(model: Model, choice: Choice) -> None:
-    """Raise NotPossible if the model cannot be had in the form that the variant is made from."""
-    if choice.chosen.takes not in model.forms:
+def check_form(model: KeptModel, choice: Choice) -> None:
+    """Raise NotPossible if the model has no form that the variant is made from, or nothing to calibrate it with."""
+    if not set(choice.chosen.forms) & set(model.forms):
         raise NotPossible(
-            f"{choice.name} is made from the form {choice.chosen.takes}. Received: {model.name}, which has "
-            f"{', '.join(model.forms) or 'none'}"
+            f"{choice.name} is made from the form {' or '.join(choice.chosen.forms)}. "
+            f"Received: {model.name}, which has {', '.join(model.forms) or 'none'}"
+        )
+    if choice.chosen.precision.startswith("int8") and not model.has_samples:
+        raise NotPossible(
+            f"{choice.name} is calibrated with some samples and judged by others. Give them: slipway run FILE --inputs "
+            "samples.npz"
         )
 
 
@@ -198,7 +215,7 @@ def check_browser(card: Card) -> None:
         find()
 
 
-def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
+def package(context: Context, model: KeptModel, choice: Choice) -> tuple[Artifact, bool, StageUsage | None]:
     """Build the artifact of one variant; return it, True if it was cached, and the resources that building used.
 
     Raises NotPossible, MissingExtra or SlipwayError.
@@ -208,17 +225,23 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
     check_installed(choice)
     key = artifacts.artifact_key(card, PATHS[card.name], variant, model.name, model.sha256)
     outcomes: list[StageResult] = []
+    kept = Path(os.environ.get(PLACE) or context.workspace.environments)
 
     def fill(folder: Path) -> None:
         check_browser(card)
+        cage = None
+        if isinstance(model, FileModel):  # a stranger's file: first what needs a network, without it
+            kept.mkdir(parents=True, exist_ok=True)
+            run_stage("provide", {"path": card.name, "environments": str(kept)}, context.log("provide"), context.cancel)
+            cage = for_framework(folder, alone=False)
         request = {
             "path": card.name,
             "variant": variant,
-            "model": str(model.weights.parent),
+            "model": str(model.folder),
             "folder": str(folder),
-            "environments": str(context.workspace.environments),
+            "environments": str(kept),
         }
-        outcomes.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel))
+        outcomes.append(run_stage("package", request, context.log(f"package-{choice.name}"), context.cancel, cage=cage))
 
     def describe(files: tuple[FileEntry, ...]) -> Manifest:
         if not files:
@@ -229,7 +252,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
             path=card.name,
             variant=variant,
             framework=choice.chosen.framework,
-            model_training=asdict(_last(model.weights.parent) or HowTrained(model.framework)),
+            model_training=model.origin(),
             model_sha256=model.sha256,
             artifact_sha256=artifacts.digest_of(files),
             size_bytes=sum(entry.bytes for entry in files),
@@ -248,7 +271,7 @@ def package(context: Context, model: TrainedModel, choice: Choice) -> tuple[Arti
 
 
 def verify(
-    context: Context, model: TrainedModel, artifact: Artifact, atol: float | None
+    context: Context, model: KeptModel, artifact: Artifact, atol: float | None
 ) -> tuple[Certificate, bool, StageUsage | None]:
     """Verify an artifact; return its certificate, True if it was cached, and the resources that verifying used.
 
@@ -265,18 +288,23 @@ def verify(
         "payload": str(artifact.payload),
         "artifact_sha256": manifest.artifact_sha256,
         "basis_sha256": basis,
-        "model": str(model.weights.parent),
+        "model": str(model.folder),
         "out": str(artifact.folder),
         "atol": atol,
     }
-    outcome = run_stage("verify", request, context.log(f"verify-{artifact.name}"), context.cancel, threads=1)
+    caged = (
+        isinstance(model, FileModel) and path_module(manifest.path).CARD.where != IN_BROWSER
+    )  # which has a cage itself
+    cage = for_framework(artifact.folder, alone=False) if caged else None
+    log = context.log(f"verify-{artifact.name}")
+    outcome = run_stage("verify", request, log, context.cancel, threads=1, cage=cage)
     return TypeAdapter(Certificate).validate_python(outcome.value), False, outcome.usage
 
 
-def certificate_basis(model: TrainedModel, tolerance: Tolerance, from_user: bool) -> str:
+def certificate_basis(model: KeptModel, tolerance: Tolerance, from_user: bool) -> str:
     """Hash the basis of a certificate, besides the artifact: reference answers, comparing code, tolerance."""
     code = [place_of(module) for module in (parity, reference, functions, answers)]
-    files = [model.weights.parent / REFERENCE, *code]
+    files = [model.folder / REFERENCE, *code]
     parts = [*(store.hash_tree(file) for file in files), json.dumps([asdict(tolerance), from_user])]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
@@ -296,7 +324,7 @@ def _certificate(artifact: Artifact) -> Certificate | None:
 
 
 def prepare(
-    context: Context, model: TrainedModel, choice: Choice, atol: float | None
+    context: Context, model: KeptModel, choice: Choice, atol: float | None
 ) -> tuple[ArtifactRow, Artifact | None]:
     """Package and verify one variant; return its row, and the artifact if both succeeded."""
     row = start_row(choice)
@@ -340,7 +368,7 @@ def ready_artifact(
     model: str,
     choice: Choice,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> tuple[TrainedModel, Artifact]:
+) -> tuple[KeptModel, Artifact]:
     """Return a packaged and verified artifact; make it now if it is missing.
 
     Raises MissingExtra with the command that installs it, SlipwayError, or UserError for a path that fails parity.

@@ -15,6 +15,7 @@ from pathlib import Path
 from pipelines.stages import kernel
 
 GIB = 2**30
+MODEL_CPU_S = 3_600
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
 """Variables that a caged process is given. Others may hold keys and addresses."""
 
@@ -24,7 +25,8 @@ class Cage:
     """The limits of one process.
 
     ``memory_bytes`` is address space, ``cpu_s`` time on a processor, ``file_bytes`` the size of any file that it writes
-    (into its own folder, and nowhere else), ``files`` the number of open ones. ``alone``: it starts no other process.
+    (into its own folder and ``writes``, and nowhere else), ``files`` the number of open ones. ``alone``: it starts no
+    other process.
     """
 
     memory_bytes: int
@@ -32,6 +34,18 @@ class Cage:
     file_bytes: int = GIB
     files: int = 256
     alone: bool = True
+    writes: tuple[str, ...] = ()
+
+
+def for_framework(*writes: Path, alone: bool = True) -> Cage:
+    """Return the cage of a stage that loads a user's model into a framework, which may write into some folders.
+
+    Frameworks reserve far more address space than they use: twice the machine's memory keeps what allocates without
+    end from taking all of it.
+    """
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    kept = tuple(str(folder.absolute()) for folder in writes)
+    return Cage(max(32 * GIB, 2 * pages * size), MODEL_CPU_S, 16 * GIB, 4096, alone, kept)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -60,7 +74,7 @@ def enter(cage: Cage, folder: Path) -> tuple[str, ...]:
     held = {
         "no network": network,
         "no other process": sockets and cage.alone,
-        "no writing outside of its folder": privileges and kernel.writes_only_below(folder),
+        "no writing outside of its folder": privileges and kernel.writes_only_below(folder, *map(Path, cage.writes)),
         "no new privileges": privileges,
         **{words: _limited(name, value) for words, (name, value) in limits.items()},
     }

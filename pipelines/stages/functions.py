@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from models import trained
+from models import known, trained
+from models.model import NoSamples, NotThisForm
 from models.published import NotFetched
 from models.spec import ModelSpec
 from models.training import Epoch
@@ -19,12 +20,12 @@ from pipelines.artifacts import reference, store
 from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.artifacts.reference import Reference
-from pipelines.base.environments import PLACE
-from pipelines.base.errors import UserError
+from pipelines.base.environments import PLACE, make
+from pipelines.base.errors import NotPossible, UserError
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
-from pipelines.results import Flip, Scenario
+from pipelines.results import IN_BROWSER, Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, by_call, parts_of
 from pipelines.stages.worker import PROGRESS
 from serving.launch import peak_rss_bytes
@@ -55,7 +56,19 @@ def fetch(model: str, folder: str) -> dict[str, Any]:
 
 def refer(folder: str) -> None:
     """Compute the reference's answers beside the weights in ``folder``."""
-    reference.compute(trained.load(Path(folder)), Path(folder) / REFERENCE)
+    reference.compute(known.load(Path(folder)), Path(folder) / REFERENCE)
+
+
+def provide(path: str, environments: str) -> None:
+    """Fetch what a path is packaged with from package registries, unless it is kept in ``environments``."""
+    from pipelines.paths.browser.runtimes import fetch_all
+
+    kept, card = Path(environments), path_module(path).CARD
+    os.environ[PLACE] = environments
+    if card.environment is not None:
+        make(card.environment, kept)
+    if card.where == IN_BROWSER:
+        fetch_all()
 
 
 def package(path: str, variant: str, model: str, folder: str, environments: str) -> dict[str, Any]:
@@ -65,7 +78,10 @@ def package(path: str, variant: str, model: str, folder: str, environments: str)
     """
     os.environ.setdefault(PLACE, environments)
     module = path_module(path)
-    module.package(trained.load(Path(model)), Path(folder), variant)
+    try:
+        module.package(known.load(Path(model)), Path(folder), variant)
+    except (NotThisForm, NoSamples) as error:
+        raise NotPossible(str(error)) from error
     return asdict(module.holds(Path(folder)))
 
 
@@ -80,7 +96,7 @@ def verify(
     atol: float | None,
 ) -> dict[str, Any]:
     """Compare an artifact with the reference; writes certificate.json and answers.npz into ``out``."""
-    weights = trained.load(Path(model))
+    weights = known.load(Path(model))
     answers = reference.read(Path(model) / REFERENCE)
     answers_file = Path(out) / ANSWERS
     with path_module(path).open(Path(payload), 1) as session:
@@ -89,7 +105,7 @@ def verify(
     certificate = certify(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
-        reference=f"{weights.framework}, eager, fp32, weights sha256 {weights.sha256[:12]}",
+        reference=weights.described,
         answers_sha256=store.hash_tree(answers_file),
         tolerance=tolerance_for(path, variant, weights.spec, atol),
         task=weights.spec.task,

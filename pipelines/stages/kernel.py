@@ -86,8 +86,8 @@ def own_network() -> bool:
     return True
 
 
-def writes_only_below(folder: Path) -> bool:
-    """Refuse to write, make or remove files anywhere but below a folder, by Landlock."""
+def writes_only_below(*folders: Path) -> bool:
+    """Refuse to write, make or remove files anywhere but below some folders, by Landlock."""
     if sys.platform != "linux" or platform.machine() not in _ARCHITECTURES:
         return False
     call = _libc().syscall
@@ -100,7 +100,7 @@ def writes_only_below(folder: Path) -> bool:
     if rules < 0:
         return False
     try:
-        for place, allowed in ((folder, rights & ~_MAKE_DEVICES), (Path(os.devnull), _WRITE)):
+        for place, allowed in (*((one, rights & ~_MAKE_DEVICES) for one in folders), (Path(os.devnull), _WRITE)):
             below = os.open(place, os.O_PATH | os.O_CLOEXEC)
             try:
                 rule = ctypes.create_string_buffer(struct.pack("=Qi", allowed, below), 12)

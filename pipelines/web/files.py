@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from models import MODELS
+from pipelines.artifacts.named import models_in
 from pipelines.artifacts.workspace import Workspace
 
 PAGE = Path(__file__).parent / "page"
@@ -70,7 +70,7 @@ def report(workspace: Workspace, parts: list[str]) -> Response:
     match parts:
         case ["claims", "claims.html"]:
             file = workspace.reports("claims") / "claims.html"
-        case [model, run, "report.html"] if model in MODELS and RUN.fullmatch(run):
+        case [model, run, "report.html"] if model in models_in(workspace) and RUN.fullmatch(run):
             file = workspace.reports(model) / run / "report.html"
         case _:
             raise HTTPException(404)

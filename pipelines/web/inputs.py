@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from models.model import KeptModel
 from models.spec import ImagePreprocessing
 from models.task import Classes
 from models.text import Tokenizer
-from models.trained import TrainedModel
 from pipelines.artifacts import reference
 from pipelines.base.errors import UserError
 from pipelines.run.unusual import unusual
@@ -45,10 +45,10 @@ class Given:
 class Reader:
     """Reads inputs of one model; may be used from several threads."""
 
-    def __init__(self, model: TrainedModel) -> None:
+    def __init__(self, model: KeptModel) -> None:
         """Read the model's test data. Raises OSError or ValueError, and ImportError if texts need a library."""
         self.model, self.spec = model, model.spec
-        self._known = reference.read(model.weights.parent / REFERENCE)
+        self._known = reference.read(model.folder / REFERENCE)
         self._rows = self._known.inputs.get(reference.EVALUATION)
         text = self.spec.text
         self._encode = Tokenizer(model.file(text.tokenizer), text).encode if text else None

@@ -1,7 +1,7 @@
 """The reference, ready to be asked: the model in the framework that trained it, in a process of its own.
 
-The back end imports no framework. ``python -m pipelines.web.referee FOLDER`` reads inputs from its standard input and
-writes outputs to its standard output: each is the length of an .npz file (8 bytes, little-endian), and the file.
+The back end imports no framework. ``python -m pipelines.web.referee FOLDER PLACE`` reads inputs from its standard input
+and writes outputs to its standard output: each is the length of an .npz file (8 bytes, little-endian), and the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from models.files import OWN
 from pipelines.base.errors import SlipwayError
+from pipelines.stages.cage import enter, environment, for_framework
 from serving.guard import interrupts_deferred, tied
 from serving.launch import NO_TELEMETRY, log_tail
 
@@ -33,13 +35,16 @@ class Referee:
 
     def __init__(self, folder: Path, log: Path) -> None:
         self._log, self._lock = log, threading.Lock()
+        place = log.parent / "reference"  # a user's own file is called in a cage, which may write there
+        place.mkdir(exist_ok=True)
+        given = environment(place) if (folder / OWN).exists() else dict(os.environ)
         with log.open("ab") as output, interrupts_deferred():
             self._process = subprocess.Popen(
-                tied([sys.executable, "-P", "-m", "pipelines.web.referee", str(folder)]),
+                tied([sys.executable, "-P", "-m", "pipelines.web.referee", str(folder), str(place)]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
-                env={**os.environ, **QUIET},
+                env={**given, **QUIET},
                 start_new_session=True,
             )
 
@@ -90,14 +95,16 @@ def _read(pipe: IO[bytes]) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def _serve(folder: str) -> None:
-    """Answer until the standard input ends."""
+def _serve(folder: str, place: str) -> None:
+    """Answer until the standard input ends; for a user's own file, in a cage that may write into ``place``."""
+    if (Path(folder) / OWN).exists():
+        enter(for_framework(), Path(place))
     # A framework prints what it likes: only answers go to the pipe.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    from models import trained
+    from models import known
 
-    model: Any = trained.load(Path(folder))
+    model: Any = known.load(Path(folder))
     model.reference(model.spec.draw(1, {name: low for name, (low, _) in model.spec.lengths.items()}, seed=0))
     while True:
         try:
@@ -112,4 +119,4 @@ def _serve(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], sys.argv[2])

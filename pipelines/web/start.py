@@ -9,7 +9,7 @@ from types import FrameType
 
 import uvicorn
 
-from models.trained import TrainedModel
+from models.model import KeptModel
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import scratch
@@ -84,7 +84,7 @@ def opened(
         shelf: list[BrowserModel] = []
         with Steps() as steps:
             loaded = model_in(workspace, model)[0] if deployed and not served else _trained(workspace, model, steps)
-            referee = Referee(loaded.weights.parent, folder / "reference.log")
+            referee = Referee(loaded.folder, folder / "reference.log")
             stack.callback(referee.stop)
             for number, choice in enumerate(served):
                 workdir = folder / f"server-{number}"
@@ -109,7 +109,7 @@ def opened(
         yield Site(workspace, Reader(loaded), fleet, referee, Shelf(shelf), starter, links or {})
 
 
-def _trained(workspace: Workspace, model: str, steps: Steps) -> TrainedModel:
+def _trained(workspace: Workspace, model: str, steps: Steps) -> KeptModel:
     with steps.step(f"train {model}") as step:
         loaded, training = ensure_trained(open_context(workspace, model, "web"), model, tell=step.say)
         step.end("cached" if training.cached else "ok")

@@ -43,7 +43,7 @@ IMPORTS = {"litert.js": ("@litertjs/wasm-utils", "./wasm-utils.js")}
 
 def vendor(runtime: str, folder: Path) -> None:
     """Copy the files of a runtime into a new ``folder``. Raises MissingExtra, or SlipwayError if npm fails."""
-    modules = fetched(HERE, sorted({file for some in FILES.values() for file in some.values()}))
+    modules = fetch_all()
     folder.mkdir()
     for name, file in FILES[runtime].items():
         shutil.copyfile(modules / file, folder / name)
@@ -52,6 +52,11 @@ def vendor(runtime: str, folder: Path) -> None:
             if text.count(f'from "{package}"') != 1:
                 raise SlipwayError(f"{file} must import {package} once")
             (folder / name).write_text(text.replace(f'from "{package}"', f'from "{beside}"'))
+
+
+def fetch_all() -> Path:
+    """Return a folder with the files of all runtimes; npm fetches them at the first call."""
+    return fetched(HERE, sorted({file for some in FILES.values() for file in some.values()}))
 
 
 def fetched(place: Path, files: Sequence[str]) -> Path:

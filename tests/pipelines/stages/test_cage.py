@@ -106,7 +106,11 @@ def test_the_services_of_this_machine_are_out_of_reach(ask: Any, tmp_path: Path)
 
 
 @LINUX
-@pytest.mark.parametrize(("what", "argument"), [("program", None), ("fork", None), ("signal", str(os.getpid()))])
+@pytest.mark.parametrize(
+    ("what", "argument"),
+    [("program", None), ("fork", None), ("signal", str(os.getpid()))],
+    ids=("program", "fork", "signal"),
+)
 def test_no_other_process_is_started_or_reached(ask: Any, what: str, argument: str | None) -> None:
     done = ask(what, argument)
     assert done.value == "PermissionError"

@@ -1,0 +1,125 @@
+"""Makes the spec of a user's model from what its file says and what its user says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from models.files import UNKNOWN_RANK, FileFacts
+from models.files.kept import task_named
+from models.files.model import LABELS
+from models.spec import Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
+from models.task import Classes
+from pipelines.base.errors import UserError, unknown
+from pipelines.run.own.wishes import InputWish, SpecWishes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SHORT, LONG = 8, 64
+"""The bounds of a free length that neither the file nor the user bounds."""
+
+
+def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
+    """Return the spec; shapes of outputs that the file does not say are left unknown. Raises UserError."""
+    if facts.batch is not None:
+        raise UserError(
+            f"the file takes {facts.batch} row{'s' if facts.batch > 1 else ''} a call, and servers batch as many as "
+            "come. Export it with a free first dimension: docs/your-model.md shows how"
+        )
+    for tensor in facts.inputs:
+        if UNKNOWN_RANK in tensor.shape:
+            raise UserError(f"the file does not say the shape of {tensor.name}. Export it with a shape for each input")
+        if tensor.dtype == "str":
+            raise UserError(f"{tensor.name} takes strings, which no path but tf-serving has. Received: {facts.kind}")
+    _check_names(wishes.inputs, facts)
+    inputs = tuple(replace(one, values=_values(one, wishes.inputs.get(one.name))) for one in facts.inputs)
+    names = {size for one in inputs for size in one.shape[1:] if isinstance(size, str)}
+    for key in wishes.lengths:
+        if key not in names:
+            raise (
+                unknown("free dimension", key, names)
+                if names
+                else UserError(f"the model has no free dimension besides the rows. Received: lengths.{key}")
+            )
+    picture = None if wishes.picture is None else ImagePreprocessing(**asdict(wishes.picture))
+    if picture is not None:
+        wanted = (picture.height, picture.width, *((3,) if picture.channels == 3 else ()))
+        if len(inputs) != 1 or inputs[0].sizes[1:] != wanted:
+            shapes = ", ".join(f"{one.name} {one.shape}" for one in inputs)
+            raise UserError(
+                f"[picture] makes one input of shape (N, {', '.join(map(str, wanted))}). Received: {shapes}"
+            )
+    return ModelSpec(
+        name=name,
+        title=wishes.title or f"{name}, a user's own {facts.kind}",
+        inputs=inputs,
+        outputs=facts.outputs,
+        task=task_named(wishes.task or ("classes" if wishes.labels else "plain"), wishes.labels),
+        rate_per_s=wishes.rate_per_s,
+        preprocessing=picture,
+        lengths={key: _length(key, facts, wishes) for key in sorted(names)},
+        max_batch=wishes.max_batch,
+        floors={key: Floor(floor.min_sqnr_db, floor.min_agreement) for key, floor in wishes.floors.items()},
+    )
+
+
+def finished(spec: ModelSpec, outputs: tuple[TensorSpec, ...], *, probabilities: bool) -> ModelSpec:
+    """Return the spec with the outputs that the model gave. Raises UserError if the first one has no classes."""
+    if not isinstance(spec.task, Classes):
+        return replace(spec, outputs=outputs)
+    first, labels = outputs[0], spec.labels
+    columns = first.shape[1] if len(first.shape) == 2 else None
+    if not isinstance(columns, int) or not first.dtype.startswith("float") or (labels and columns != len(labels)):
+        wanted = f"{len(labels)} classes" if labels else "classes"
+        raise UserError(
+            f"the first output has to have a score for each of {wanted}. Received: {first.name}, {first.dtype} of "
+            f'shape {first.shape}. Give other labels, or task = "plain" with --spec'
+        )
+    return replace(spec, outputs=outputs, task=Classes(labels, probabilities=probabilities))
+
+
+def check_labels(spec: ModelSpec, samples: Mapping[str, np.ndarray] | None) -> None:
+    """Raise UserError if a sample's label is no class of the first output."""
+    if samples is None or LABELS not in samples or not isinstance(spec.task, Classes):
+        return
+    classes, found = int(spec.outputs[0].shape[1]), samples[LABELS]
+    if found.min() < 0 or found.max() >= classes:
+        raise UserError(f"labels of samples are 0 to {classes - 1}. Received: {found.min()} to {found.max()}")
+
+
+def _check_names(said: Mapping[str, InputWish], facts: FileFacts) -> None:
+    known = [tensor.name for tensor in facts.inputs]
+    for name in said:
+        if name not in known:
+            raise unknown("input", name, known)
+
+
+def _values(tensor: TensorSpec, wish: InputWish | None) -> Uniform | Integers | OneOf | Mask | None:
+    """Return the values to probe an input with: the user's, otherwise those that the file allows."""
+    if wish is None:
+        return tensor.values
+    if wish.mask:
+        return Mask()
+    if wish.values:
+        return OneOf(wish.values)
+    if wish.low is None or wish.high is None or wish.low > wish.high:
+        raise UserError(f"inputs.{tensor.name}: give low and high, values, or mask. Received: {wish}")
+    if tensor.dtype.startswith("float"):
+        return Uniform(wish.low, wish.high)
+    return Integers(int(wish.low), int(wish.high))
+
+
+def _length(name: str, facts: FileFacts, wishes: SpecWishes) -> tuple[int, int]:
+    """Return the bounds of a free dimension: the user's, within those of the file. Raises UserError."""
+    least, most = facts.lengths.get(name, (1, None))
+    low, high = wishes.lengths.get(name, (max(least, SHORT), max(least, LONG)))
+    if name not in wishes.lengths and most is not None:
+        low, high = min(low, most), min(high, most)
+    if low > high or low < least or (most is not None and high > most):
+        raise UserError(
+            f"lengths.{name}: the file allows {least} to {'any size' if most is None else most}. "
+            f"Received: {low} to {high}"
+        )
+    return low, high

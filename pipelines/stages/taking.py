@@ -1,0 +1,117 @@
+"""Takes a user's model: what runs in the caged process, with the file's own runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.files.model import FileModel, load
+from models.files.plain import tensor_plain
+from models.model import NotThisForm
+from models.spec import BATCH, TensorSpec
+from pipelines.artifacts import reference
+from pipelines.base.errors import NotPossible, UserError
+from pipelines.stages.answers import REFERENCE
+
+ROWS = 2, 3
+SEED = 7
+SUM_TOLERANCE = 1e-3
+ADVICE = "If they are not what the model takes, say so with --spec: docs/your-model.md"
+
+
+def complete(folder: str, out: str) -> dict[str, Any]:
+    """Call the model in ``folder``; write the reference into ``out``, and return what only a call tells.
+
+    That is ``outputs`` with their shapes and dtypes, as plain data, and if the first one has ``probabilities``.
+    Raises UserError for a model that cannot be called as its file says.
+    """
+    model = load(Path(folder))
+    try:
+        found = outputs_of(model)
+        reference.compute(model, Path(out) / REFERENCE)
+    except NotThisForm as error:
+        raise NotPossible(str(error)) from error
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # a runtime raises what it likes, about a model that nobody here knows
+        raise UserError(f"its own runtime does not answer all of the inputs: {_words(error)}. {ADVICE}") from error
+    scores = reference.read(Path(out) / REFERENCE).outputs[reference.RANDOM][found[0].name]
+    return {"outputs": [*map(tensor_plain, found)], "probabilities": are_probabilities(scores)}
+
+
+def are_probabilities(scores: np.ndarray) -> bool:
+    """Tell if each row is a distribution: as a softmax leaves it, and no logits would be."""
+    rows = scores.reshape(len(scores), -1)
+    return bool(rows.dtype.kind == "f" and rows.min() >= 0 and np.abs(rows.sum(1) - 1).max() <= SUM_TOLERANCE)
+
+
+def join(path: str, place: str) -> None:
+    """Write an ``.onnx`` file together with the weights that lie beside it. Raises UserError if protobuf cannot."""
+    import onnx
+
+    try:
+        onnx.save(onnx.load(path), place)
+    except ValueError as error:
+        raise UserError(f"{path} with its weights is larger than one file may be: {error}") from error
+
+
+def outputs_of(model: FileModel) -> tuple[TensorSpec, ...]:
+    """Return the outputs with the shapes that answers have: what follows the rows, or a free length, is free."""
+    lows = {name: low for name, (low, _) in model.spec.lengths.items()}
+    answers = [_answer(model, rows, lows) for rows in ROWS]
+    longer = {
+        name: _answer(model, ROWS[0], {**lows, name: low + 1}) for name, low in lows.items() if _grows(model, name)
+    }
+    return tuple(
+        TensorSpec(tensor.name, str(answers[0][tensor.name].dtype), _shape(tensor.name, answers, longer))
+        for tensor in model.spec.outputs
+    )
+
+
+def _grows(model: FileModel, name: str) -> bool:
+    low, high = model.spec.lengths[name]
+    return high > low
+
+
+def _answer(model: FileModel, rows: int, free: Mapping[str, int]) -> dict[str, np.ndarray]:
+    inputs = model.spec.draw(rows, free, SEED)
+    try:
+        found = model.reference(inputs)
+    except (NotThisForm, MemoryError):
+        raise
+    except Exception as error:  # a runtime raises what it likes, about a model that nobody here knows
+        shapes = ", ".join(f"{name} {one.dtype} {one.shape}" for name, one in inputs.items())
+        raise UserError(
+            f"its own runtime does not answer random inputs ({shapes}): {_words(error)}. {ADVICE}"
+        ) from error
+    for name, one in found.items():
+        if one.dtype.kind not in "fiub" or one.ndim == 0 or len(one) != rows:
+            raise UserError(
+                f"an output has to be numbers, one row for each of {rows}. Received: {name}, {one.dtype} of shape "
+                f"{one.shape}"
+            )
+        if one.dtype.kind == "f" and not np.isfinite(one).all():
+            raise UserError(
+                f"its own runtime answers random inputs with NaN or infinity in {name}. Say with --spec "
+                "which values the inputs may have"
+            )
+    return found
+
+
+def _shape(
+    name: str, answers: list[dict[str, np.ndarray]], longer: Mapping[str, dict[str, np.ndarray]]
+) -> tuple[int | str, ...]:
+    sizes: list[int | str] = list(answers[0][name].shape)
+    for free, answer in {BATCH: answers[1], **longer}.items():
+        for axis, size in enumerate(answer[name].shape):
+            if size != answers[0][name].shape[axis]:
+                sizes[axis] = free
+    return tuple(sizes)
+
+
+def _words(error: Exception) -> str:
+    """Return the type and the first words of an error, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -1,0 +1,194 @@
+"""A user's own file becomes a model like any other: taken, packaged, proved equal, run, asked by its name."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from documents import documented
+from model_files import Honest
+
+from pipelines.artifacts.workspace import Workspace
+from pipelines.base.errors import SlipwayError, UserError
+from pipelines.base.files import scratch
+from pipelines.run.own import take as taking
+from pipelines.run.own.take import OwnFile, is_file, name_for, take
+from pipelines.run.prepare import Context
+
+ROWS = 64
+
+
+def statuses(rows: list[dict[str, Any]]) -> dict[str, str]:
+    return {f"{row['path']}:{row['variant']}": row["status"] for row in rows}
+
+
+def with_slipway() -> dict[str, str]:
+    """The environment with this environment's programs on PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def own(cli: Any, line: str, files: dict[str, Path], *more: str) -> dict[str, Any]:
+    """Run a command of the documentation with these files in the place of its own, briefly; return the report."""
+    words = [str(files.get(word, word)) for word in documented(line)[1:]]
+    report: dict[str, Any] = cli.json(*words, "--duration", "0.5", "--budget", "0", *more)
+    return report
+
+
+def test_a_keras_file_is_served_calibrated_and_known_by_its_name(cli: Any, honest: Honest, tmp_path: Path) -> None:
+    (tensor,) = cli.json("inspect", str(honest.pictures))["inputs"]
+    rows = np.random.default_rng(3).uniform(0, 255, (ROWS, 12, 12, 1)).astype(np.float32)
+    np.savez(tmp_path / "samples.npz", allow_pickle=False, **{tensor["name"]: rows})
+    (tmp_path / "labels.txt").write_text("\n".join(f"digit {number}" for number in range(10)))
+    line = "slipway run pictures.keras tf-serving:fp32 onnxruntime:int8 --inputs samples.npz --labels labels.txt"
+    files = {name: tmp_path / name for name in ("samples.npz", "labels.txt")}
+    spec = tmp_path / "spec.toml"  # a network that was never trained keeps little in int8
+    spec.write_text("[floors.int8]\nmin_sqnr_db = 15\nmin_agreement = 0.5\n")
+    report = own(cli, line, {"pictures.keras": honest.pictures, **files}, "--spec", str(spec))
+    assert statuses(report["artifacts"]) == {"tf-serving:fp32": "ok", "onnxruntime:int8": "ok"}
+    assert {row["status"] for row in report["rows"]} == {"ok"}
+    assert (report["training"]["own_file"], report["training"]["source"]) == (True, "pictures.keras")
+    (certificate,) = (row["certificate"] for row in report["artifacts"] if row["path"] == "tf-serving")
+    assert certificate["reference"].startswith("tensorflow, the file pictures.keras, sha256 ")
+    assert certificate["top1"] == 1.0
+    assert "pictures" in [model["name"] for model in cli.json("list")["models"]]
+    (answer,) = cli.json("predict", "onnxruntime:int8", "--model", "pictures", "--from-test-set", "0")
+    assert answer["labels"][0]["label"].startswith("digit ")
+
+
+def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> None:
+    words = ("package", str(honest.saved_model), "tf-serving:fp32", "openvino:fp32", "torchscript:traced")
+    rows = cli.json(*words, "--name", "own-saved")["artifacts"]
+    assert statuses(rows) == {"tf-serving:fp32": "ok", "openvino:fp32": "ok", "torchscript:traced": "skipped"}
+    why = rows[-1]["reason"]
+    assert (
+        why == "torchscript:traced is made from the form torch. Received: own-saved, which has keras, saved_model, onnx"
+    )
+
+
+def test_a_program_of_torch_export_is_exported_again(cli: Any, honest: Honest, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text("max_batch = 32\n[lengths]\ndim_1 = [3, 16]\n[inputs.mask]\nmask = true\n")
+    line = "slipway run program.pt2 torch-export onnxruntime:pytorch --spec spec.toml --name words"
+    report = own(cli, line, {"program.pt2": honest.pt2, "spec.toml": spec})
+    assert set(statuses(report["artifacts"]).values()) == {"ok"}
+    manifest = json.loads((Path(report["artifacts"][0]["folder"]) / "manifest.json").read_text())
+    assert [tensor["name"] for tensor in manifest["signature"]["inputs"]] == ["ids", "mask"]
+    assert [tensor["shape"] for tensor in manifest["signature"]["outputs"]] == [["batch", 4], ["batch", 8]]
+
+
+def test_an_onnx_file_is_taken_with_the_weights_beside_it(cli: Any, honest: Honest) -> None:
+    line = "slipway run model.onnx onnxruntime:pytorch openvino:fp32"
+    report = own(cli, line, {"model.onnx": honest.external})
+    assert set(statuses(report["artifacts"]).values()) == {"ok"}
+    name = report["model"]
+    rows = cli.json("package", name, "onnxruntime:int8", "tf-serving:fp32")["artifacts"]
+    assert statuses(rows) == {"onnxruntime:int8": "skipped", "tf-serving:fp32": "skipped"}
+    assert "slipway run FILE --inputs samples.npz" in rows[0]["reason"]
+    assert "made from the form keras" in rows[1]["reason"]
+    folder = Path(report["artifacts"][0]["folder"])
+    script = [str(folder / "reproduce.sh"), str(honest.external)]
+    done = subprocess.run(script, env=with_slipway(), capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "the same as " in done.stdout
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(Workspace(tmp_path / "workspace"), tmp_path / "logs")
+
+
+def test_a_name_is_the_files_or_the_users_and_never_another_models() -> None:
+    assert name_for(OwnFile(Path("My Model (2).onnx"))) == "my-model-2"
+    assert name_for(OwnFile(Path("x.onnx"), "flowers")) == "flowers"
+    for bad in ("mnist_cnn", "onnxruntime", "../x", "", "Ä"):
+        with pytest.raises(UserError, match="--name"):
+            name_for(OwnFile(Path("x.onnx"), bad or None) if bad else OwnFile(Path("....onnx")))
+
+
+def test_a_word_is_a_file_if_it_looks_like_one(tmp_path: Path) -> None:
+    assert [is_file(word) for word in ("model.onnx", "./model", "MODEL.ONNX", "mnist_cnn", "own-model")] == [
+        *(True, True, True, False, False)
+    ]
+    with contextlib.chdir(tmp_path):
+        (tmp_path / "weights.h5").touch()
+        assert is_file("weights.h5")  # to be refused with what to give instead
+
+
+def test_another_file_does_not_take_a_name_that_nobody_gave_it(
+    context: Context, honest: Honest, tmp_path: Path
+) -> None:
+    assert take(context, OwnFile(honest.onnx)) == "two"
+    before = context.workspace.trained("two").resolve()
+    with pytest.raises(UserError, match="two is another file's name already"):
+        take(context, OwnFile(honest.pt2))
+    assert context.workspace.trained("two").resolve() == before
+    assert take(context, OwnFile(honest.external, name="two")) == "two"
+    assert context.workspace.trained("two").resolve() != before
+
+
+def test_a_lambda_runs_only_where_it_is_allowed(context: Context, tmp_path: Path) -> None:
+    import keras
+
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2.0)])
+    inner.save(tmp_path / "own.keras")
+    with pytest.raises(UserError, match="--allow-code"):
+        take(context, OwnFile(tmp_path / "own.keras"))
+    assert take(context, OwnFile(tmp_path / "own.keras", allow_code=True)) == "own"
+
+
+def test_options_of_files_belong_to_files(cli: Any, tmp_path: Path) -> None:
+    done = cli("run", "mnist_cnn", "--labels", str(tmp_path), "--allow-code")
+    assert done.returncode == 2
+    assert "--labels, --allow-code: only for a file of your own. Received: the model mnist_cnn" in done.stderr
+
+
+def test_a_file_that_changes_while_it_is_taken_is_refused(
+    context: Context, honest: Honest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "two.onnx"
+    shutil.copyfile(honest.onnx, file)
+
+    def read(path: Path, **options: Any) -> Any:
+        found = real(path, **options)
+        with path.open("ab") as changed:
+            changed.write(b"\0")
+        return found
+
+    real = taking.read_user_file
+    monkeypatch.setattr(taking, "read_user_file", read)
+    with pytest.raises(UserError, match="was changed while it was taken"):
+        take(context, OwnFile(file))
+    assert not context.workspace.trained("two").exists()
+    assert not [one for one in context.workspace.store.iterdir() if one.is_dir()]
+
+
+def test_a_model_whose_own_runtime_refuses_its_inputs_says_so(context: Context, honest: Honest, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[inputs.ids]\nlow = 100\nhigh = 200\n")  # the table has 50 rows
+    with pytest.raises(SlipwayError, match="its own runtime does not answer random inputs") as caught:
+        take(context, OwnFile(honest.onnx, spec=spec))
+    assert "Say" in str(caught.value) or "say" in str(caught.value)
+    assert not context.workspace.trained("two").exists()
+
+
+def test_what_was_taken_is_found_again_without_the_file(context: Context, honest: Honest) -> None:
+    with scratch("own") as folder:
+        file = folder / "two.onnx"
+        shutil.copyfile(honest.onnx, file)
+        first = take(context, OwnFile(file))
+        place = context.workspace.trained(first).resolve()
+        assert take(context, OwnFile(file)) == first
+    assert context.workspace.trained(first).resolve() == place
+    (place / "model.onnx").write_bytes(b"damaged")
+    from pipelines.run.prepare import ensure_trained
+
+    with pytest.raises(UserError, match="Take the file again"):
+        ensure_trained(context, first)
