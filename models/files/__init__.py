@@ -35,10 +35,10 @@ class FileFacts:
     """The content of a model file, as far as it can be read without running it.
 
     ``kind`` is the form of the model: ``keras``, ``saved_model``, ``pt2`` or ``onnx``. ``sha256`` covers every file
-    that belongs to it. ``batch`` is the number of rows if the file fixes it. ``lengths`` holds the bounds of free
-    dimensions, None for no upper one. ``guessed`` names the inputs whose values the file does not bound.
-    ``parameters`` and ``parameter_bytes`` are None where the file does not say. ``custom`` are operators of other
-    libraries; ``code`` says what would run code or reach outside when the file is loaded or called.
+    that belongs to it. ``batch`` is the number of rows if the file fixes it, ``most_rows`` their bound. ``lengths``
+    holds the bounds of free dimensions, None for no upper one. ``guessed`` names the inputs whose values the file does
+    not bound. ``parameters`` and ``parameter_bytes`` are None where the file does not say. ``custom`` are operators of
+    other libraries; ``code`` says what would run code or reach outside when the file is loaded or called.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class FileFacts:
     operators: Mapping[str, int]
     versions: Mapping[str, str]
     batch: int | None = None
+    most_rows: int | None = None
     lengths: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     guessed: tuple[str, ...] = ()
     parameters: int | None = None

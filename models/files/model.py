@@ -53,7 +53,7 @@ class FileModel:
 
     @property
     def framework(self) -> str:
-        """What computes the reference: the file's own runtime."""
+        """Return the name of the file's own runtime, which computes the reference."""
         return RUNTIMES[self.kind]
 
     @property

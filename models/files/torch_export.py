@@ -65,6 +65,7 @@ def read(path: Path) -> FileFacts:
         inputs=tuple(signature.inputs),
         outputs=tuple(signature.outputs),
         batch=fixed_batch(signature.inputs),
+        most_rows=high,
         lengths=signature.lengths,
         guessed=signature.guessed,
         operators=Counter(targets),

@@ -38,6 +38,11 @@ def spec_named(workspace: Workspace, model: str) -> ModelSpec:
         ) from error
 
 
+def title_of(model: str) -> str:
+    """Return the title of the step that makes a model ready."""
+    return f"train {model}" if model in MODELS else f"open {model}"
+
+
 def training_of(model: KeptModel, wall_s: float = 0.0, cached: bool = True) -> Training:
     """Return what a report says of where a model is from."""
     from pipelines.results import Training

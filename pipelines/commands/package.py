@@ -19,6 +19,7 @@ def _prepare(
     workspace: Any, model: str, words: Sequence[str], name: str, rebuild: bool, atol: float | None
 ) -> list[Any]:
     """Package and verify; return the rows, and show the progress on standard error."""
+    from pipelines.artifacts.named import title_of
     from pipelines.base.progress import Steps
     from pipelines.paths.choose import choose
     from pipelines.run.prepare import ensure_trained, open_context, prepare
@@ -27,7 +28,7 @@ def _prepare(
     context = open_context(workspace, model, name, rebuild)
     rows = []
     with Steps() as steps:
-        with steps.step(f"train {model}") as step:
+        with steps.step(title_of(model)) as step:
             loaded, training = ensure_trained(replace(context, rebuild=False), model, tell=step.say)
             step.end("cached" if training.cached else "ok")
         for choice in choices:

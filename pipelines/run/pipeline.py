@@ -14,10 +14,10 @@ from importlib.metadata import version
 
 import psutil
 
-from models import MODELS
 from models.model import KeptModel
 from models.spec import ModelSpec
 from pipelines.artifacts.artifact import Artifact
+from pipelines.artifacts.named import title_of
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import divide, usable
 from pipelines.fairness.hardware import this_machine
@@ -122,8 +122,7 @@ class Run:
 
     def _train(self) -> KeptModel:
         how = HowTrained(self.options.framework) if self.options.framework else None
-        verb = "train" if self.spec.name in MODELS else "open"
-        with self.steps.step(f"{verb} {self.spec.name}") as step:
+        with self.steps.step(title_of(self.spec.name)) as step:
             model, self.training = ensure_trained(self.context, self.spec.name, how, step.say)
             step.end("cached" if self.training.cached else "ok", self.training.origin)
         return model

@@ -11,7 +11,7 @@ import numpy as np
 from models.task import Classes, Vectors, cosine
 from models.text import Tokenizer
 from pipelines.artifacts import reference
-from pipelines.artifacts.named import spec_named
+from pipelines.artifacts.named import spec_named, title_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import scratch
@@ -126,7 +126,7 @@ def _ranges(workspace: Workspace, model: str) -> dict[str, InputRange]:
 
 
 def _trained(workspace: Workspace, model: str) -> KeptModel:
-    with Steps() as steps, steps.step(f"train {model}") as step:
+    with Steps() as steps, steps.step(title_of(model)) as step:
         loaded, training = ensure_trained(open_context(workspace, model, "predict"), model, tell=step.say)
         step.end("cached" if training.cached else "ok")
     return loaded

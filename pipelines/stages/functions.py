@@ -21,7 +21,7 @@ from pipelines.artifacts.artifact import write_certificate
 from pipelines.artifacts.parity import Compared, certify, compare
 from pipelines.artifacts.reference import Reference
 from pipelines.base.environments import PLACE, make
-from pipelines.base.errors import NotPossible, UserError
+from pipelines.base.errors import NotPossible, SlipwayError, UserError
 from pipelines.loadtest.conditions import governor
 from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
 from pipelines.paths import Predict, path_module, tolerance_for
@@ -80,8 +80,10 @@ def package(path: str, variant: str, model: str, folder: str, environments: str)
     module = path_module(path)
     try:
         module.package(known.load(Path(model)), Path(folder), variant)
-    except (NotThisForm, NoSamples) as error:
+    except NoSamples as error:
         raise NotPossible(str(error)) from error
+    except NotThisForm as error:
+        raise SlipwayError(str(error)) from error
     return asdict(module.holds(Path(folder)))
 
 

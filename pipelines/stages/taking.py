@@ -13,7 +13,7 @@ from models.files.plain import tensor_plain
 from models.model import NotThisForm
 from models.spec import BATCH, TensorSpec
 from pipelines.artifacts import reference
-from pipelines.base.errors import NotPossible, UserError
+from pipelines.base.errors import SlipwayError, UserError
 from pipelines.stages.answers import REFERENCE
 
 ROWS = 2, 3
@@ -33,7 +33,7 @@ def complete(folder: str, out: str) -> dict[str, Any]:
         found = outputs_of(model)
         reference.compute(model, Path(out) / REFERENCE)
     except NotThisForm as error:
-        raise NotPossible(str(error)) from error
+        raise SlipwayError(str(error)) from error
     except (UserError, MemoryError):
         raise
     except Exception as error:  # a runtime raises what it likes, about a model that nobody here knows

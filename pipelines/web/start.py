@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from models.model import KeptModel
+from pipelines.artifacts.named import title_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import scratch
@@ -110,7 +111,7 @@ def opened(
 
 
 def _trained(workspace: Workspace, model: str, steps: Steps) -> KeptModel:
-    with steps.step(f"train {model}") as step:
+    with steps.step(title_of(model)) as step:
         loaded, training = ensure_trained(open_context(workspace, model, "web"), model, tell=step.say)
         step.end("cached" if training.cached else "ok")
     return loaded

@@ -53,9 +53,8 @@ Program = Callable[..., Any]
 TOP = 5
 VERSION_HEADER = "x-model-version"  # in containers, the number of the release
 MAX_PIXELS = 25_000_000  # a decoded picture of 75 MB; more is a bomb or a mistake
-MAX_VALUES = (
-    5_000_000  # of a JSON body, lists counted twice: 16 pictures of 224x224x3 are 4,021,282, of 40 bytes or more
-)
+# Of a JSON body, lists counted twice: 16 pictures of 224x224x3 are 4,021,282. Each takes 40 bytes or more once parsed.
+MAX_VALUES = 5_000_000
 _BEGINNINGS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"{": "application/json"}
 _BODY_KEYS = {"data": "application/octet-stream", "json": "application/json", "image": "image/png"}
 

@@ -15,7 +15,7 @@ from models.files import RefusedFile
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_OBJECTS = 500_000
 MOST_UNPACKED = 30
-"""How many times the file's size an array in chunks, which may be compressed, is allowed to have."""
+"""An array in chunks may be compressed: unpacked, it has at most so many times the file's size."""
 _NOWHERE = 2**64 - 1
 _SPACE, _TYPE, _LINK, _EXTERNAL, _LAYOUT, _CONTINUED, _GROUP = 0x01, 0x03, 0x06, 0x07, 0x08, 0x10, 0x11
 _SOFT_LINK = 2

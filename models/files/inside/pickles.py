@@ -19,12 +19,12 @@ ALLOWED = re.compile(
     r"|torch\.serialization _get_layout"
     r"|_codecs encode"
 )
-"""Those of the objects that PyTorch's loader of weights alone allows which make tensors."""
+"""The objects that make tensors, among those that PyTorch's loader allows with ``weights_only``."""
 OPCODES = re.compile(
     "PROTO|STOP|GLOBAL|REDUCE|BUILD|MARK|TUPLE[123]?|EMPTY_(TUPLE|LIST|DICT|SET)|APPENDS?|SETITEMS?|NONE|NEWTRUE|NEWFALSE"
     "|BINPERSID|BININT[12]?|LONG1|BINFLOAT|BINUNICODE|SHORT_BINSTRING|(LONG_)?BIN(GET|PUT)"
 )
-"""Those that PyTorch's loader of weights alone knows: at any other it falls back to running the pickle."""
+"""The operations that PyTorch's loader knows with ``weights_only``: at any other it runs the whole pickle."""
 
 
 def suspicious(raw: bytes, what: str) -> str | None:

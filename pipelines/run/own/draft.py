@@ -11,6 +11,7 @@ from models.files.kept import task_named
 from models.files.model import LABELS
 from models.spec import Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
 from models.task import Classes
+from pipelines.artifacts.parity import BATCHES
 from pipelines.base.errors import UserError, unknown
 from pipelines.run.own.wishes import InputWish, SpecWishes
 
@@ -28,11 +29,19 @@ def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
             f"the file takes {facts.batch} row{'s' if facts.batch > 1 else ''} a call, and servers batch as many as "
             "come. Export it with a free first dimension: docs/your-model.md shows how"
         )
+    if facts.most_rows is not None and facts.most_rows < max(BATCHES):
+        raise UserError(
+            f"the file takes {facts.most_rows} rows a call at most, and batches of {max(BATCHES)} are sent. Export it "
+            "with a larger bound, or none: docs/your-model.md shows how"
+        )
     for tensor in facts.inputs:
         if UNKNOWN_RANK in tensor.shape:
             raise UserError(f"the file does not say the shape of {tensor.name}. Export it with a shape for each input")
         if tensor.dtype == "str":
-            raise UserError(f"{tensor.name} takes strings, which no path but tf-serving has. Received: {facts.kind}")
+            raise UserError(
+                f"{tensor.name} takes strings: such a file can be inspected, and is not run. "
+                "Give one whose inputs are numbers"
+            )
     _check_names(wishes.inputs, facts)
     inputs = tuple(replace(one, values=_values(one, wishes.inputs.get(one.name))) for one in facts.inputs)
     names = {size for one in inputs for size in one.shape[1:] if isinstance(size, str)}
@@ -60,7 +69,7 @@ def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
         rate_per_s=wishes.rate_per_s,
         preprocessing=picture,
         lengths={key: _length(key, facts, wishes) for key in sorted(names)},
-        max_batch=wishes.max_batch,
+        max_batch=min(wishes.max_batch, facts.most_rows or wishes.max_batch),
         floors={key: Floor(floor.min_sqnr_db, floor.min_agreement) for key, floor in wishes.floors.items()},
     )
 

@@ -117,7 +117,8 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
         try:
             found = run_stage("pipelines.stages.taking:complete", request, log, context.cancel, threads=1, cage=cage)
         except StageFailed as error:
-            raise UserError(f"{own.path} cannot be used: {str(error).partition(chr(10))[0]}") from error
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{own.path} cannot be used: {reason}. The rest is in {log}") from error
         (made / REFERENCE).rename(folder / REFERENCE)
         shutil.rmtree(made)
         whole = finished(

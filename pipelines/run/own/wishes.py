@@ -29,7 +29,7 @@ class InputWish:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class PictureWish:
-    """How a picture becomes the input: see :class:`models.spec.ImagePreprocessing`."""
+    """Says how a picture becomes the input: see :class:`models.spec.ImagePreprocessing`."""
 
     height: Positive
     width: Positive
@@ -42,7 +42,7 @@ class PictureWish:
 
 @dataclass(frozen=True, slots=True, config=STRICT)
 class FloorWish:
-    """The least that a precision must keep: see :class:`models.spec.Floor`."""
+    """Sets the least that a precision must keep: see :class:`models.spec.Floor`."""
 
     min_sqnr_db: float
     min_agreement: Annotated[float, Field(ge=-1, le=1)] = 0.0

@@ -94,6 +94,7 @@ def test_names_and_bounds_of_a_program(honest: Honest) -> None:
     assert [(one.name, one.shape) for one in facts.outputs] == [("logits", (BATCH, 4)), ("sum", (BATCH, 8))]
     assert facts.lengths == {"dim_1": (3, 128)}
     assert facts.warnings == ("it takes 1 to 64 rows",)
+    assert facts.most_rows == 64
     assert read(honest.free).lengths == {"dim_2": (3, None), "dim_3": (3, None)}
 
 

@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 from hostile_files import HOSTILE
 from model_files import Honest
 
+from models.files.model import MAKERS
 from pipelines.commands.cli import main
+from pipelines.paths.ways import BECOMES
 
 FRAMEWORKS = ("keras", "onnx", "tensorflow", "torch", "h5py")
 
@@ -57,6 +59,10 @@ def test_every_kind_is_described_as_json(honest: Honest, run: Callable[..., Resu
     assert any(one["possible"] for one in value["prospects"]) != (name == "texts")
     if sys.platform == "linux":
         assert "no network" in value["held"]
+
+
+def test_what_is_said_of_a_kind_is_what_a_run_can_make_of_it() -> None:
+    assert {kind: set(forms) for kind, forms in BECOMES.items()} == {kind: set(forms) for kind, forms in MAKERS.items()}
 
 
 def test_what_each_kind_becomes(honest: Honest, run: Callable[..., Result]) -> None:

@@ -58,6 +58,11 @@ def test_a_free_length_is_bounded(
     assert draft("words", replace(FACTS, lengths={"dim_1": bounds}), wishes).lengths == {"dim_1": lengths}
 
 
+@pytest.mark.parametrize(("bound", "wish", "most"), [(None, 256, 256), (64, 256, 64), (64, 32, 32), (16, 256, 16)])
+def test_no_batch_is_larger_than_the_file_takes(bound: int | None, wish: int, most: int) -> None:
+    assert draft("words", replace(FACTS, most_rows=bound), SpecWishes(max_batch=wish)).max_batch == most
+
+
 def test_what_the_user_says_is_taken() -> None:
     wishes = SpecWishes(
         title="Words",
@@ -78,8 +83,13 @@ def test_what_the_user_says_is_taken() -> None:
     ("changed", "wishes", "says"),
     [
         ({"batch": 1}, SpecWishes(), "takes 1 row a call"),
+        ({"most_rows": 15}, SpecWishes(), "takes 15 rows a call at most, and batches of 16 are sent"),
         ({"inputs": (TensorSpec("x", "float32", ("...",)),)}, SpecWishes(), "does not say the shape of x"),
-        ({"inputs": (TensorSpec("x", "str", ("batch",)),)}, SpecWishes(), "x takes strings"),
+        (
+            {"inputs": (TensorSpec("x", "str", ("batch",)),)},
+            SpecWishes(),
+            "x takes strings: such a file can be inspected",
+        ),
         ({}, SpecWishes(inputs={"extr": InputWish(low=0, high=1)}), "unknown input: 'extr'. Did you mean extra"),
         ({}, SpecWishes(inputs={"extra": InputWish(low=1, high=0)}), "inputs.extra: give low and high"),
         ({}, SpecWishes(lengths={"dim_2": (1, 2)}), "unknown free dimension"),

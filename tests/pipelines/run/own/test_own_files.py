@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import documented
+from documents import ROOT, documented
 from model_files import Honest
+from web_client import Visitor
 
+from pipelines.artifacts.named import spec_named
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError, UserError
 from pipelines.base.files import scratch
@@ -61,6 +65,36 @@ def test_a_keras_file_is_served_calibrated_and_known_by_its_name(cli: Any, hones
     assert "pictures" in [model["name"] for model in cli.json("list")["models"]]
     (answer,) = cli.json("predict", "onnxruntime:int8", "--model", "pictures", "--from-test-set", "0")
     assert answer["labels"][0]["label"].startswith("digit ")
+    process = cli.start("web", "pictures", "--serve", "onnxruntime:int8", "--json")
+    try:
+        found = Visitor(json.loads(process.stdout.readline())["address"]).ask({"row": 0})
+        assert found["reference"][0]["status"] == "ok", found["reference"]  # computed in a cage
+        assert {one["status"] for one in found["answer"]} == {"ok"}
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+
+
+def test_the_lines_of_the_page_make_a_file_that_is_taken(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(50, 4)
+
+        def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return (self.table(ids) * mask.unsqueeze(-1)).sum(1)
+
+    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "your-model.md").read_text(), re.M | re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(block, {"torch": torch, "model": Words()})  # noqa: S102 - the page's own lines
+    assert take(context, OwnFile(Path("program.pt2"))) == "program"
+    spec = spec_named(context.workspace, "program")
+    assert ([tensor.name for tensor in spec.inputs], spec.max_batch) == (["ids", "mask"], 64)
 
 
 def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> None:

@@ -1,4 +1,4 @@
-"""What a user says of a model: read strictly, and every mistake is named in one line."""
+"""Reads what a user says of a model: strictly, and every mistake is named in one line."""
 
 from __future__ import annotations
 
