@@ -43,6 +43,8 @@ def own_cache() -> Iterator[None]:
         for name, folder in (("_HEADER_DIR", headers), ("_HEADER_LOCK_DIR", headers / "locks")):
             stack.callback(setattr, codecache, name, getattr(codecache, name))
             setattr(codecache, name, str(folder))
+        # What was compiled before this is in another folder, what is compiled in here goes with its folder.
+        codecache._precompile_header.cache_clear()
         stack.callback(codecache._precompile_header.cache_clear)
         # Ahead of time there are two files to compile: a header would cost more than it saves.
         stack.enter_context(config.patch({"compile_threads": 1, "aot_inductor.precompile_headers": False}))

@@ -117,7 +117,7 @@ def read_in_cage(files: list[Path], log: Path) -> tuple[list[tuple[str, float]],
     request = {"paths": [str(file) for file in files]}
     try:
         done = run_stage(
-            "fuzz_reader:read_all", request, log, tell=told.append, overlay=Path(__file__).parents[2], cage=cage
+            "fuzz_reader:read_all", request, log, tell=told.append, overlay=Path(__file__).parent / "inside", cage=cage
         )
     except StageFailed as error:
         raise AssertionError(f"{told[-1] if told else 'before the first file'}: {error}") from error

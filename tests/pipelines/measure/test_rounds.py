@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from models.spec import spec_of
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.progress import Steps
 from pipelines.fairness.affinity import Division
@@ -22,14 +23,14 @@ from pipelines.measure import container, rows
 from pipelines.measure.rounds import Job, Measuring, Round
 from pipelines.measure.rows import Bench, MeasurePlan
 from pipelines.paths import path_module
-from pipelines.paths.choose import Choice, spec_named
+from pipelines.paths.choose import Choice
 from pipelines.results import ContainerRow, Row, Scenario, Via
 from pipelines.run.options import Options
 from pipelines.run.pipeline import Run
 from pipelines.run.prepare import Context
 from serving.launch import Recipe
 
-SPEC = spec_named("mnist_cnn")
+SPEC = spec_of("mnist_cnn")
 PLAN = MeasurePlan([LoadSettings("single-stream")], place=Division((), ()))
 LOAD = nothing_measured(LoadSettings("single-stream"), "-")
 CARD = path_module("onnxruntime").CARD
@@ -48,7 +49,7 @@ def job(work: Any) -> Job:
 
 
 def a_run(folder: Path, choices: list[Choice], options: Options) -> Run:
-    return Run(Context(Workspace(folder), folder), spec_named("mnist_cnn"), choices, options, Steps(quiet=True))
+    return Run(Context(Workspace(folder), folder), spec_of("mnist_cnn"), choices, options, Steps(quiet=True))
 
 
 def test_a_run_has_a_report_before_it_has_begun(tmp_path: Path) -> None:
