@@ -1,4 +1,4 @@
-"""Copies the ledger of claims, without its longest raw numbers; writes results/claims.json.
+"""Copies the ledger of claims, without its longest raw numbers, beside the verdicts before; writes results/claims.json.
 
     slipway claims run
     slipway claims report
@@ -22,7 +22,7 @@ from pipelines.claims.texts import page
 RESULTS = Path(__file__).parent / "results" / "claims.json"
 SECTIONS = range(1, 9)
 MOST_ROUNDS = 12
-"""Raw numbers of more rounds are left out; a full run has eight."""
+"""Raw numbers of more rounds are left out; a full run has six."""
 MOST_CHARS = 1_500
 """Facts that are longer than this, as JSON, are left out; the workspace keeps them."""
 EFFORTS = ("tiny", "quick", "full")
@@ -53,6 +53,16 @@ def trimmed(view: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def before(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns what the last measurement of a claim but this one gave: from the copy that is replaced."""
+    if old is None or old["outcome"] is None:
+        return None
+    if old["measured"] == new.get("measured"):
+        kept: dict[str, Any] | None = old.get("before")
+        return kept
+    return {name: old[name] for name in ("outcome", "number", "measured", "machine")}
+
+
 def _reading(reading: dict[str, Any]) -> dict[str, Any]:
     return reading | {"raw": reading["raw"] if len(reading["raw"]) <= MOST_ROUNDS else []}
 
@@ -65,6 +75,8 @@ def main() -> None:
         sys.exit(f"no ledger at {ledger}; run: slipway claims run; slipway claims report")
     sections = {str(number): page()[f"section-{number}"].en for number in SECTIONS}
     claims = [trimmed(view) for view in json.loads(ledger.read_text())]
+    last = {one["id"]: one for one in json.loads(RESULTS.read_text())["claims"]} if RESULTS.exists() else {}
+    claims = [one | {"before": before(last.get(one["id"]), one)} for one in claims]
     results = {"article": ARTICLE, "command": "slipway claims run", "sections": sections, "claims": claims}
     write_text(RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     measured = sum(claim["outcome"] is not None for claim in claims)

@@ -364,7 +364,10 @@ def claims_summary(results: dict[str, Any]) -> str:
 def claims_ledger(results: dict[str, Any]) -> str:
     """Returns one line for each claim."""
     machines = _machines(results)
-    lines = ["| id | claim | verdict | reading | in a sentence | machine | time |", "|---|---|---|---|---|--:|--:|"]
+    lines = [
+        "| id | claim | verdict | reading | in a sentence | machine | time | verdict before |",
+        "|---|---|---|---|---|--:|--:|---|",
+    ]
     for claim in results["claims"]:
         measured = claim["outcome"] is not None
         marks = ["stale"] * claim["stale"] + ["the newest is void"] * (claim["void"] is not None)
@@ -377,9 +380,36 @@ def claims_ledger(results: dict[str, Any]) -> str:
             _cell(claim["says"]["en"]) if claim["says"] else "–",
             str(machines.index(_machine(claim["machine"])) + 1) if measured else "–",
             f"{claim['took_s']:,.0f} s" if measured else "–",
+            _before(claim, machines),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", about_claims(results)])
+    return "\n".join([*lines, "", about_claims(results), *_twice(results)])
+
+
+def _before(claim: dict[str, Any], machines: list[str]) -> str:
+    """Returns the verdict of the measurement before, with its number and machine."""
+    found = claim.get("before")
+    if not found:
+        return "–"
+    number = f", {_cell(found['number'])}" if found["number"] else ""
+    return f"{found['outcome']}{number} (machine {machines.index(_machine(found['machine'])) + 1})"
+
+
+SAYS_NOTHING = ("undecided", "not testable here")
+
+
+def _twice(results: dict[str, Any]) -> list[str]:
+    """Says how many claims have the verdict of the measurement before."""
+    pairs = {one["id"]: (one["outcome"], one["before"]["outcome"]) for one in results["claims"] if one.get("before")}
+    decided = {name: pair for name, pair in pairs.items() if not set(pair) & set(SAYS_NOTHING)}
+    other = [f"{name} ({old}, now {new})" for name, (new, old) in decided.items() if new != old]
+    if not pairs:
+        return []
+    return [
+        "",
+        f"{len(pairs)} of them were measured before, too: {len(decided)} with a verdict both times, "
+        f"{len(decided) - len(other)} of these with the same. " + (f"Others: {', '.join(other)}." if other else ""),
+    ]
 
 
 def about_claims(results: dict[str, Any]) -> str:
@@ -399,7 +429,9 @@ def about_claims(results: dict[str, Any]) -> str:
 
 def _machines(results: dict[str, Any]) -> list[str]:
     """Returns the machines that claims were measured on, in the order of the ledger."""
-    return list(dict.fromkeys(_machine(claim["machine"]) for claim in results["claims"] if claim["outcome"]))
+    measured = [claim for claim in results["claims"] if claim["outcome"]]
+    earlier = [claim["before"] for claim in results["claims"] if claim.get("before")]
+    return list(dict.fromkeys(_machine(one["machine"]) for one in (*measured, *earlier)))
 
 
 def _machine(machine: dict[str, Any]) -> str:
@@ -509,6 +541,41 @@ def real_model_table(model: str) -> Callable[[dict[str, Any]], str]:
         return "\n".join(lines)
 
     return show
+
+
+def own_models_table(results: dict[str, Any]) -> str:
+    """Returns how near each path's default variant is to a user's file, or how it ended."""
+    paths = list(dict.fromkeys(path for one in results["files"] for path in one["paths"]))
+    lines = [f"| file | {' | '.join(paths)} |", f"|---|{'--:|' * len(paths)}"]
+    reasons: dict[str, list[str]] = {}
+
+    def cell(file: dict[str, Any], path: str) -> str:
+        found = file["paths"].get(path)
+        if found is None:
+            return "–" if file["refused"] is None else "refused"
+        if found["status"] == "ok":
+            return f"{found['max_abs']:.0e}" + (f" ({found['form']})" if found["tries"] else "")
+        reasons.setdefault(_cell(found["reason"] or ""), []).append(f"{file['name']} {path}")
+        return str(found["status"])
+
+    for file in results["files"]:
+        lines.append(f"| `{file['name']}` | {' | '.join(cell(file, path) for path in paths)} |")
+    refused = [f"- refused, `{one['name']}`: {_cell(one['refused'])}" for one in results["files"] if one["refused"]]
+    failed = [
+        f"- {', '.join(names)}: {why}" for why, names in sorted(reasons.items()) if "is made from the form" not in why
+    ]
+    machine = results["machine"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *refused,
+            *failed,
+            "",
+            f"By `{results['command']}` on {results['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, "
+            f"Python {machine['python']}.",
+        ]
+    )
 
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {

@@ -25,6 +25,13 @@ def _commands(page: Path) -> list[str]:
 COMMANDS = list(dict.fromkeys(command for page in PAGES for command in _commands(page)))
 
 
+_EXAMPLE = re.compile(r"```python\n((?:(?!```).)*)```\n\n```sh\n(slipway run [^\n]*)\n```", re.DOTALL)
+EXAMPLES = {
+    line.split()[2]: (code, line) for code, line in _EXAMPLE.findall((ROOT / "docs" / "your-model.md").read_text())
+}
+"""Maps the name of a model file to the lines of Python that make it, and the command below them that takes it."""
+
+
 def documented(command: str) -> list[str]:
     """The words of a command, which a page must show."""
     assert command in COMMANDS, f"no page shows it any more: {command}"

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import COMMANDS, PAGES, ROOT, label
+from documents import COMMANDS, EXAMPLES, PAGES, ROOT, label
 from model_files import onnx_files
 
 from pipelines.claims import CLAIMS
@@ -128,8 +128,10 @@ def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
 
 @pytest.mark.parametrize("line", OWN)
 def test_the_tests_of_users_files_run_it(line: str) -> None:
-    """They take the command from the page by `documented`, which fails if no page shows it."""
-    assert f'"{line}"' in (ROOT / "tests" / "pipelines" / "run" / "own" / "test_own_files.py").read_text()
+    """They take the command from the page by `documented`, which fails if no page shows it, or are its examples."""
+    examples = [command for _, command in EXAMPLES.values()]
+    tests = (ROOT / "tests" / "pipelines" / "run" / "own" / "test_own_files.py").read_text()
+    assert line in examples or f'"{line}"' in tests
 
 
 @pytest.mark.parametrize("line", INSPECT)
@@ -262,6 +264,13 @@ def test_the_copy_of_the_ledger_is_one_of_every_claim(fresh_cli: Any, line: str,
     copied = json.loads((tmp_path / "results" / "claims.json").read_text())
     assert [claim["id"] for claim in copied["claims"]] == list(CLAIMS)
     assert set(copied["sections"]) == set("12345678")
+    first = copied["claims"][0]
+    first |= {"outcome": "holds", "number": "2 of 3", "measured": "2026-01-02", "machine": {}}
+    (tmp_path / "results" / "claims.json").write_text(json.dumps(copied))
+    subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=60)
+    again = json.loads((tmp_path / "results" / "claims.json").read_text())["claims"]
+    assert (again[0]["before"]["outcome"], again[0]["before"]["number"]) == ("holds", "2 of 3")
+    assert [one["before"] for one in again[1:]] == [None] * (len(CLAIMS) - 1)
 
 
 @pytest.fixture(scope="module")
