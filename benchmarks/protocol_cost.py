@@ -107,7 +107,19 @@ def subjects(workspace: Workspace, settings: LoadSettings) -> Iterator[Subject]:
         command([sys.executable, Path(__file__).with_name("pictures.py"), path, folder])
         spec = pictures.SPEC
         manifest = Manifest(
-            *("", spec.name, path, variant, path_module(path).CARD.variants[variant].framework, {}, "", "", 0, (), {}),
+            key="",
+            model=spec.name,
+            path=path,
+            variant=variant,
+            framework=path_module(path).CARD.variants[variant].framework,
+            form=path_module(path).CARD.variants[variant].takes,
+            tries=(),
+            model_training={},
+            model_sha256="",
+            artifact_sha256="",
+            size_bytes=0,
+            files=(),
+            versions={},
             signature=spec.signature(),
             labels=spec.labels,
             holds=Holds({}, {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,10 +13,13 @@ from models.files.forms import answers, as_keras, as_onnx, as_torch
 from models.model import KeptModel
 
 
-def load(folder: Path) -> KeptModel:
-    """Load the model in a folder. Raises OSError, KeyError, TypeError or ValueError for a folder that holds none."""
+def load(folder: Path, form: str | None = None) -> KeptModel:
+    """Load the model in a folder, a user's file in one ``form`` only if it is named.
+
+    Raises OSError, KeyError, TypeError or ValueError for a folder that holds none.
+    """
     if (folder / OWN).exists():
-        return file_model.load(folder)
+        return replace(file_model.load(folder), only=form)
     return trained.load(folder)
 
 

@@ -73,6 +73,11 @@ class KeptModel(Model, Protocol):
         ...
 
     @property
+    def requires(self) -> tuple[str, ...]:
+        """The distributions that its forms are made with, besides those of a path."""
+        ...
+
+    @property
     def described(self) -> str:
         """Say what computes the reference, in a few words."""
         ...

@@ -54,6 +54,10 @@ class TrainedModel:
         return self.spec.name
 
     @property
+    def requires(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def described(self) -> str:
         return f"{self.framework}, eager, fp32, weights sha256 {self.sha256[:12]}"
 

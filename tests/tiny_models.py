@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,11 @@ class TinyModel:
             found = self.form("torch")(*(torch.from_numpy(inputs[tensor.name]) for tensor in self.spec.inputs))
         outputs = found if isinstance(found, tuple) else (found,)
         return {tensor.name: one.numpy() for tensor, one in zip(self.spec.outputs, outputs, strict=True)}
+
+
+def named(name: str, sha256: str = "0" * 64) -> Any:
+    """Return what the key of an artifact takes of a model."""
+    return SimpleNamespace(name=name, sha256=sha256, requires=())
 
 
 def _torch(forward: Callable[..., Any]) -> Callable[[], Any]:

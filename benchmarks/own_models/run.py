@@ -1,16 +1,17 @@
 """Takes model files that nobody here wrote through every path; writes results/own_models.json.
 
-    python benchmarks/own_models/run.py [--model NAME ...] [--workspace FOLDER]
+    python benchmarks/own_models/run.py [--file NAME ...] [--path PATH ...] [--workspace FOLDER]
 
-The files are made by the frameworks in processes of their own. Each is inspected, then packaged and verified by
-``slipway package FILE``: the table says, for each path, how near its default variant is to the file's own runtime, or
-why there is none.
+The files are made by the frameworks in processes of their own. Each is packaged and verified by ``slipway package
+FILE``: the table says, for each path, how near its default variant is to the file's own runtime, or why there is none.
+Some files or paths only are measured beside what the results hold of the others.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,12 +21,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.base.environments import Environment, kept_here, make
 from pipelines.fairness.hardware import this_machine
 from pipelines.paths import PATHS, path_module, version_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "own_models.json"
-MAKERS = ("made_by_keras.py", "made_by_torch.py")
+MAKERS = ("made_by_keras.py", "made_by_torch.py", "made_by_others.py")
+LIBRARIES = Environment("own_models", ("transformers==5.24.0", "skl2onnx==1.20.0"))
+"""What the files are made with besides slipway's own libraries."""
 KINDS = {".keras": "keras", ".pt2": "pt2", "": "saved_model", ".onnx": "onnx"}
 SHOWN = ("keras", "tensorflow", "torch", "onnxruntime", "openvino", "executorch", "tf2onnx")
 SLIPWAY = [sys.executable, "-m", "pipelines"]
@@ -45,23 +49,29 @@ def cell(row: dict[str, Any]) -> dict[str, Any]:
     certificate, reason = row["certificate"], row["reason"]
     return {
         "status": row["status"],
+        "form": row["form"],
+        "tries": [one["form"] for one in row["tries"]],
         "max_abs": certificate and certificate["max_abs"],
         "sqnr_db": certificate and certificate["sqnr_db"],
         "reason": reason and reason.splitlines()[0][:300],
     }
 
 
-def of_file(file: Path, workspace: Path) -> dict[str, Any]:
-    """Inspects one file, and takes it through every path's default variant."""
+def name_of(file: Path) -> str:
+    """Returns the name of a model: the file's, with its kind."""
+    return f"{file.stem.removesuffix('_saved')}-{KINDS[file.suffix]}"
+
+
+def of_file(file: Path, paths: list[str], workspace: Path) -> dict[str, Any]:
+    """Takes one file through the default variants of paths."""
     begin = time.monotonic()
-    defaults = [f"{path}:{next(iter(path_module(path).CARD.variants))}" for path in PATHS]
-    name = f"{file.stem}-{KINDS[file.suffix]}".replace("_saved-", "-")
-    packaged = slipway("--workspace", str(workspace), "package", str(file), *defaults, "--name", name)
+    defaults = [f"{path}:{next(iter(path_module(path).CARD.variants))}" for path in paths]
+    packaged = slipway("--workspace", str(workspace), "package", str(file), *defaults, "--name", name_of(file))
     cells = {f"{row['path']}": cell(row) for row in packaged.get("artifacts", [])}
     return {
-        "name": name,
+        "name": name_of(file),
         "kind": KINDS[file.suffix],
-        "refused": packaged.get("error"),
+        "refused": packaged["error"].replace(f"{file.parent}/", "") if "error" in packaged else None,
         "took_s": time.monotonic() - begin,
         "paths": cells,
     }
@@ -69,27 +79,33 @@ def of_file(file: Path, workspace: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", help="only files with these stems")
+    parser.add_argument("--file", nargs="+", help="only these, by their names in the table")
+    parser.add_argument("--path", nargs="+", choices=PATHS, default=[*PATHS], help="only these")
     parser.add_argument("--workspace", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder, workspace = Path(scratch, "files"), chosen.workspace or Path(scratch, "workspace")
         folder.mkdir()
+        env = {**os.environ, "PYTHONPATH": str(make(LIBRARIES, kept_here()))}
         for maker in MAKERS:
-            subprocess.run([sys.executable, str(HERE / maker), str(folder)], check=True)
-        files = [file for file in sorted(folder.iterdir()) if not chosen.model or file.stem in chosen.model]
+            subprocess.run([sys.executable, str(HERE / maker), str(folder)], check=True, env=env)
+        files = [file for file in sorted(folder.iterdir()) if not chosen.file or name_of(file) in chosen.file]
         found = []
         for number, file in enumerate(files, start=1):
             print(f"{number} of {len(files)}: {file.name}", file=sys.stderr, flush=True)
-            found.append(of_file(file, workspace.resolve()))
-    known = json.loads(RESULTS.read_text())["files"] if RESULTS.exists() and chosen.model else []
-    names = {one["name"] for one in found}
+            found.append(of_file(file, chosen.path, workspace.resolve()))
+    some = chosen.file or len(chosen.path) < len(PATHS)
+    before = {one["name"]: one for one in json.loads(RESULTS.read_text())["files"]} if some and RESULTS.exists() else {}
+    for one in found:
+        old = before.pop(one["name"], {}).get("paths", {})
+        if one["refused"] is None:
+            one["paths"] = {path: cell for path in PATHS if (cell := one["paths"].get(path) or old.get(path))}
     written = {
         "command": "python benchmarks/own_models/run.py",
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(this_machine()),
         "versions": {name: version_of(name) for name in SHOWN},
-        "files": sorted([*(one for one in known if one["name"] not in names), *found], key=lambda one: one["name"]),
+        "files": sorted([*before.values(), *found], key=lambda one: one["name"]),
     }
     RESULTS.write_text(json.dumps(written, indent=2) + "\n")
     print(RESULTS)

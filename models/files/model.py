@@ -22,7 +22,12 @@ SAMPLES = "samples.npz"
 FILES = {"keras": "model.keras", "saved_model": "saved_model", "pt2": "model.pt2", "onnx": "model.onnx"}
 """Maps a kind to the name of the file, or folder, that is kept."""
 MAKERS: dict[str, dict[str, str]] = {
-    "keras": {"keras": "models.files.forms.as_keras:of_file", "torch": "models.files.forms.as_torch:of_keras"},
+    "keras": {
+        "keras": "models.files.forms.as_keras:of_file",
+        "torch": "models.files.forms.as_torch:of_keras",
+        "saved_model": "models.files.forms.as_keras:exported",
+        "onnx": "models.files.forms.as_onnx:of_keras",
+    },
     "saved_model": {
         "keras": "models.files.forms.as_keras:of_saved_model",
         "saved_model": "models.files.forms.as_keras:folder",
@@ -35,17 +40,28 @@ MAKERS: dict[str, dict[str, str]] = {
 ANSWERS = "models.files.forms.answers"
 RUNTIMES = {"keras": "tensorflow", "saved_model": "tensorflow", "pt2": "pytorch", "onnx": "onnxruntime"}
 """Maps a kind to what computes the reference's answers: the file's own runtime."""
+REQUIRES = {
+    "keras": ("keras", "tensorflow", "torch", "tf2onnx"),
+    "saved_model": ("keras", "tensorflow", "tf2onnx"),
+    "pt2": ("torch",),
+    "onnx": ("onnx",),
+}
+"""Maps a kind to the distributions that its forms are made with."""
 CALIBRATION, EVALUATION, LABELS = "calibration", "evaluation", "evaluation/labels"
 
 
 @dataclass(frozen=True, slots=True)
 class FileModel:
-    """A user's own model. ``folder`` holds a checked copy of the file; ``sha256`` is that of its content."""
+    """A user's own model. ``folder`` holds a checked copy of the file; ``sha256`` is that of its content.
+
+    ``only`` is the one form that it is to be had in, of those that are possible; None for all of them.
+    """
 
     spec: ModelSpec
     kind: str
     folder: Path
     sha256: str
+    only: str | None = None
 
     @property
     def name(self) -> str:
@@ -55,6 +71,10 @@ class FileModel:
     def framework(self) -> str:
         """Return the name of the file's own runtime, which computes the reference."""
         return RUNTIMES[self.kind]
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return REQUIRES[self.kind]
 
     @property
     def described(self) -> str:
@@ -68,7 +88,7 @@ class FileModel:
 
     @property
     def forms(self) -> Collection[str]:
-        return MAKERS[self.kind]
+        return MAKERS[self.kind] if self.only is None else (self.only,)
 
     @property
     def has_samples(self) -> bool:

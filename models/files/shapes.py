@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from models.files import UNKNOWN_RANK
+from models.files import UNKNOWN_RANK, FileFacts
 from models.spec import BATCH, Integers, OneOf, TensorSpec, Uniform
 
 MASK = Integers(0, 1)
 """Whole numbers that fit any table, mask or type: those of an input that the file does not bound."""
 REAL = Uniform(-1.0, 1.0)
 BYTES = Integers(0, 255)
+FREED = ("keras", "onnx")
+"""The kinds of files that can be had with any number of rows, though they fix it."""
 
 
 def shape_of(sizes: Sequence[int | str | None] | None) -> tuple[int | str, ...]:
@@ -46,3 +49,16 @@ def fixed_batch(inputs: Iterable[TensorSpec]) -> int | None:
     """Return the number of rows that the inputs fix; None if one of them leaves it free, or none has rows."""
     first = [tensor.shape[0] for tensor in inputs if tensor.shape]
     return min((size for size in first if isinstance(size, int)), default=None) if BATCH not in first else None
+
+
+def freed(facts: FileFacts) -> FileFacts:
+    """Return the facts with any number of rows, of a kind that can be had so; others are left as they are."""
+    if facts.batch is None or facts.kind not in FREED:
+        return facts
+
+    def free(tensor: TensorSpec) -> TensorSpec:
+        fixed = tensor.shape[:1] == (facts.batch,)
+        return replace(tensor, shape=(BATCH, *tensor.shape[1:])) if fixed else tensor
+
+    inputs, outputs = tuple(map(free, facts.inputs)), tuple(map(free, facts.outputs))
+    return replace(facts, batch=None, inputs=inputs, outputs=outputs)

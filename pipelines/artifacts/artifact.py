@@ -15,13 +15,14 @@ from pydantic import TypeAdapter
 
 from models.files import printable
 from models.known import code_of
+from models.model import KeptModel
 from pipelines.artifacts import store
 from pipelines.artifacts.sources import Source
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, link, read_bounded, write_text
 from pipelines.paths import Card
-from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds
+from pipelines.results import ArtifactRow, Certificate, FileEntry, Holds, Try
 
 MANIFEST, CERTIFICATE, PAYLOAD, REPRODUCE = "manifest.json", "certificate.json", "payload", "reproduce.sh"
 MAX_MANIFEST_BYTES = 64 * MIB
@@ -36,7 +37,8 @@ class Manifest:
     file, its ``file`` and ``file_sha256``.
 
     ``signature`` is the model spec's: inputs and outputs with name, dtype and shape (null: free). ``holds`` is read
-    out of the payload.
+    out of the payload. ``form`` is the form of the model that it was made from, ``tries`` the other ones that were
+    tried before, each with what came of it.
     """
 
     key: str
@@ -44,6 +46,8 @@ class Manifest:
     path: str
     variant: str
     framework: str
+    form: str
+    tries: tuple[Try, ...]
     model_training: dict[str, Any]
     model_sha256: str
     artifact_sha256: str
@@ -71,23 +75,24 @@ class Artifact:
         return f"{self.manifest.path}:{self.manifest.variant}"
 
 
-def artifact_key(card: Card, path_code: Source, variant: str, model: str, weights_sha256: str) -> str:
+def artifact_key(card: Card, path_code: Source, variant: str, form: str, model: KeptModel) -> str:
     """Return the name of a build in the store.
 
-    It covers the weights, the code of this model and no other one's, the path's module ``path_code``, its declared
-    sources, the manifest's fields, the variant, the versions of what it requires and the processor's
-    architecture.
+    It covers the weights, the code of this model and no other one's, what its forms are made with, the path's module
+    ``path_code``, its declared sources, the manifest's fields, the variant, the form that it is made from, the versions
+    of what it requires and the processor's architecture.
     """
     return store.key_of(
         {
             "path": card.name,
             "variant": variant,
-            "model": model,
-            "weights": weights_sha256,
+            "form": form,
+            "model": model.name,
+            "weights": model.sha256,
             "manifest": [field.name for field in fields(Manifest)],
         },
-        [path_code, *code_of(model), *card.sources],
-        card.variants[variant].requires,
+        [path_code, *code_of(model.name), *card.sources],
+        (*card.variants[variant].requires, *model.requires),
     )
 
 
@@ -114,6 +119,8 @@ def read_manifest(path: Path) -> Manifest:
         data = json.loads(read_bounded(path, MAX_MANIFEST_BYTES, "the manifest"))
         data["files"] = tuple(FileEntry(**entry) for entry in data["files"])
         data["labels"] = tuple(data["labels"])
+        data["tries"] = tuple(Try(**one) for one in data.get("tries", ()))
+        data.setdefault("form", "")  # of an older version
         data["holds"] = TypeAdapter(Holds).validate_python(data["holds"])
         return Manifest(**data)
     except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -22,7 +22,8 @@ def _prepare(
     from pipelines.artifacts.named import title_of
     from pipelines.base.progress import Steps
     from pipelines.paths.choose import choose
-    from pipelines.run.prepare import ensure_trained, open_context, prepare
+    from pipelines.run.making import prepare
+    from pipelines.run.prepare import ensure_trained, open_context
 
     choices = choose(words)
     context = open_context(workspace, model, name, rebuild)
@@ -74,6 +75,7 @@ def package_command(
 ) -> None:
     """Package a model, or a file of your own, through the named paths, or all, and verify each artifact."""
     from pipelines.artifacts.artifact import differences, read_manifest
+    from pipelines.report.lines import tried
     from serving.container.releases import pinned
 
     expected = read_manifest(expect) if expect else None
@@ -83,9 +85,10 @@ def package_command(
 
     def text() -> None:
         for row in rows:
-            click.echo(
-                f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {row.folder or row.reason}"
-            )
+            what = row.folder or numbers.plain(row.reason or "")
+            click.echo(f"{row.path}:{row.variant}  {row.status}  {row.size_bytes or 0:,} bytes  {what}")
+            for line in tried(row):
+                click.echo(f"    {line}")
         for name, number in released.items():
             served = pinned(workspace.releases(model, *name.split(":")))
             then = "" if number == served else f"; {served} is served until: slipway rollout {name}"

@@ -36,7 +36,8 @@ def serve_command(workspace: Any, path: str, model: str, container: bool, as_jso
     from pipelines.measure import container as containers
     from pipelines.measure.server import server_module, started
     from pipelines.paths.choose import choose_one
-    from pipelines.run.prepare import open_context, ready_artifact
+    from pipelines.run.making import ready_artifact
+    from pipelines.run.prepare import open_context
     from serving.container import engine
     from serving.container.recipe import CannotStart
     from serving.launch import LaunchError, PortInUse

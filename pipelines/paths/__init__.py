@@ -81,10 +81,10 @@ FP32 = Tolerance(min_sqnr_db=100)
 class Variant:
     """One precision, exporter or option of a path.
 
-    ``takes`` is the form of the model that it is made from, of ``framework``, and ``also`` are those that serve in its
-    place where a user's file has no other; ``requires`` the distributions that it
-    is made and runs with (their versions are part of the artifact's key). ``precision`` is the coarsest that its
-    weights or its arithmetic have: a model says by it what it may lose.
+    ``takes`` is the form of the model that it is made from, of ``framework``, and ``also`` are those that are tried
+    after it, of a user's file; ``requires`` the distributions that it is made and runs with (their versions are part of
+    the artifact's key). ``precision`` is the coarsest that its weights or its arithmetic have: a model says by it what
+    it may lose.
     """
 
     summary: str

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipelines.holds.tflite import tflite_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import model_file, model_folder, open_behind
-from pipelines.paths.to_tflite import convert, quantise
+from pipelines.paths.to_tflite import convert_or_single, quantise
 from pipelines.results import Holds
 from serving.open_inference.runtimes import RUNTIMES
 
@@ -57,13 +57,15 @@ CARD = Card(
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
-    """Write ``MODEL/model.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension."""
+    """Write ``MODEL/model.tflite`` with the signature ``serving_default``: the spec's names, a free batch dimension.
+
+    A network with loops is written for one row, and the runtime calls it row by row.
+    """
     path = model_folder(model, folder) / "model.tflite"
-    float32 = convert(model, half=variant == "fp16")
-    if variant in ("fp32", "fp16"):
-        path.write_bytes(float32)
-        return
-    path.write_bytes(quantise(float32, variant, model))
+    content, of_rows = convert_or_single(model, half=variant == "fp16")
+    if variant.startswith("int8"):
+        content = quantise(content, variant, model, of_rows)
+    path.write_bytes(content)
 
 
 def holds(folder: Path) -> Holds:

@@ -59,11 +59,9 @@ CARD = Card(
     sources=(
         *("serving.open_inference.runtimes.onnxruntime", "pipelines.paths.behind"),
         *("pipelines.paths.to_onnx", "pipelines.paths.exported"),
-        *("pipelines.holds.onnx", "pipelines.holds.ort", "pipelines.holds.totals"),
+        *("pipelines.holds.onnx", "pipelines.holds.ort", "pipelines.holds.totals", "models.files.forms.as_onnx"),
     ),
 )
-
-TF2ONNX_OPSET = 18  # the newest that tf2onnx 1.17 converts to
 
 
 def package(model: Model, folder: Path, variant: str) -> None:
@@ -97,20 +95,11 @@ def open(folder: Path, threads: int) -> Session:
 
 
 def _from_keras(model: Model) -> onnx.ModelProto:
-    import tensorflow as tf
-    import tf2onnx
+    from models.files.forms.as_onnx import SIGNATURE, converted
 
-    twin = model.form("keras")
-    names = [tensor.name for tensor in model.spec.inputs]
-    signature = [tf.TensorSpec(tensor.sizes, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs]
-
-    # A function that returns a dictionary keeps the names of the outputs.
-    @tf.function(input_signature=signature)
-    def predict(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return dict(twin(dict(zip(names, tensors, strict=True)), training=False))
-
-    proto, _ = tf2onnx.convert.from_function(predict, signature, opset=TF2ONNX_OPSET)
-    return proto
+    with tempfile.TemporaryDirectory() as scratch:
+        model.form("keras").export(scratch, verbose=False)
+        return converted(Path(scratch), SIGNATURE, model.spec)
 
 
 def _float16(model: Model) -> onnx.ModelProto:

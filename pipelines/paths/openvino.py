@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.base.errors import NotPossible
+from pipelines.base.errors import NotPossible, SlipwayError
 from pipelines.holds.openvino import openvino_holds
 from pipelines.paths import Card, Session, Tolerance, Variant
 from pipelines.paths.behind import PROTOCOLS, SERVER, model_file, model_folder, open_behind
@@ -61,6 +61,7 @@ CARD = Card(
         *("pipelines.holds.openvino", "pipelines.holds.totals"),
     ),
 )
+LAST_WORDS = 120
 HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
 """The precision of what is not quantised; without one, OpenVINO takes bfloat16 where the processor has AMX."""
 
@@ -81,7 +82,7 @@ def package(model: Model, folder: Path, variant: str) -> None:
     if "torch" not in model.forms and "saved_model" in model.forms:
         network = openvino.convert_model(str(model.form("saved_model")))
     else:
-        network = core.read_model(to_onnx(model).SerializeToString())
+        network = _read(core, to_onnx(model).SerializeToString())
     for output in network.outputs:  # a tensor may have several names: the spec's is the one to ask for
         for tensor in model.spec.outputs:
             if tensor.name in output.get_names():
@@ -94,6 +95,15 @@ def package(model: Model, folder: Path, variant: str) -> None:
             operation.set_friendly_name(f"{operation.get_type_name()}_{number}")
     place = model_folder(model, folder)
     openvino.save_model(network, place / "model.xml", compress_to_fp16=variant == "fp16")
+
+
+def _read(core: Any, content: bytes) -> Any:
+    """Read an ONNX file's content. Raises SlipwayError with OpenVINO's words, whose first line is its own source's."""
+    try:
+        return core.read_model(content)
+    except RuntimeError as error:
+        words = " ".join(str(error).split()).partition(" To facilitate")[0]
+        raise SlipwayError(f"OpenVINO does not read it: ...{words[-LAST_WORDS:]}") from error
 
 
 def _quantised(network: Any, model: Model) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from serving.open_inference.runtimes.litert import SIGNATURE
 
+LISTS = "TensorList"
+
 if TYPE_CHECKING:
     from models.model import Model
     from models.spec import ModelSpec
@@ -16,6 +18,26 @@ if TYPE_CHECKING:
 def convert(model: Model, *, half: bool = False) -> bytes:
     """Return the .tflite file of a model in float32, with weights in float16 if ``half``."""
     return convert_twin(model.form("keras"), model.spec, half=half)
+
+
+def convert_or_single(model: Model, *, half: bool = False) -> tuple[bytes, Callable[[int], bytes] | None]:
+    """Return the .tflite file of a model as :func:`convert` does, or for one row a call, if it has loops.
+
+    TensorFlow keeps the steps of a recurrent layer in lists, whose elements LiteRT wants to have one size. What comes
+    with a file for one row makes the same network for more rows.
+    """
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    twin = model.form("keras")
+    try:
+        return convert_twin(twin, model.spec, half=half), None
+    except ConverterError as error:
+        if LISTS not in str(error):
+            raise
+    return (
+        convert_twin(twin, model.spec, half=half, rows=1),
+        lambda rows: convert_twin(twin, model.spec, rows=rows),
+    )
 
 
 def convert_twin(twin: Any, spec: ModelSpec, *, half: bool = False, rows: int | None = None) -> bytes:

@@ -6,20 +6,27 @@ This is said before anything is converted, from the kind of the file and its ope
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.files import FileFacts
+from models.files.shapes import FREED
 from pipelines.paths import PATHS, Card, Variant, path_module
 from pipelines.paths.limits import LIMITS
 
 BECOMES: Mapping[str, Mapping[str, str]] = {
-    "keras": {"keras": "keras", "torch": "keras -> torch, on Keras's torch backend"},
+    "keras": {
+        "keras": "keras",
+        "torch": "keras -> torch, on Keras's torch backend",
+        "saved_model": "keras -> saved_model",
+        "onnx": "keras -> saved_model -> onnx, by tf2onnx",
+    },
     "saved_model": {"keras": "saved_model", "saved_model": "saved_model", "onnx": "saved_model -> onnx, by tf2onnx"},
     "pt2": {"torch": "pt2"},
     "onnx": {"onnx": "onnx"},
 }
 """Maps the kind of a file to the forms that it can be had in, and how each comes about: models.files.model.MAKERS."""
 CALIBRATED = "int8"
+FIXED = "the file fixes the number of rows: a run frees it, if the model takes other numbers"
 NO_WAY = {
     "keras": "no way from a .keras file",
     "saved_model": "made from PyTorch's form, which a SavedModel cannot be had in",
@@ -45,22 +52,28 @@ def prospects(facts: FileFacts) -> list[Prospect]:
 
 
 def _prospect(facts: FileFacts, card: Card, name: str, variant: Variant) -> Prospect:
-    """Take the way that a run takes: by the first form of the variant that the file can be had in."""
-    way = next((BECOMES[facts.kind][form] for form in variant.forms if form in BECOMES[facts.kind]), None)
-    if way is None:
+    """Tell of the ways that a run tries, by the forms of the variant, and what holds for all of them."""
+    ways = [BECOMES[facts.kind][form] for form in variant.forms if form in BECOMES[facts.kind]]
+    if not ways:
         return Prospect(f"{card.name}:{name}", False, None, (NO_WAY[facts.kind],))
-    return _by(way, facts, card, name, variant)
+    found = [_by(way, facts, card, name, variant) for way in ways]
+    possible = [one for one in found if one.possible]
+    if not possible:
+        return found[0]
+    always = tuple(note for note in possible[0].notes if all(note in one.notes for one in possible))
+    return replace(possible[0], way=", or ".join(one.way or "" for one in possible), notes=always)
 
 
 def _by(way: str, facts: FileFacts, card: Card, name: str, variant: Variant) -> Prospect:
     title = f"{card.name}:{name}"
-    if facts.batch is not None:
+    fixed = facts.batch is not None
+    if fixed and facts.kind not in FREED:
         return Prospect(title, False, way, (f"the file fixes the number of rows: {facts.batch}",))
     if any(tensor.dtype == "str" for tensor in facts.inputs):
         return Prospect(title, False, way, ("inputs of strings are not run",))
     found = [limit for limit in LIMITS if limit.path in (None, card.name, title) and limit.applies(facts, way)]
     refused = tuple(limit.reason for limit in found if limit.prevents)
-    notes = (*(limit.reason for limit in found), *_needs(variant))
+    notes = (*(limit.reason for limit in found), *_needs(variant), *((FIXED,) if fixed else ()))
     return Prospect(title, not refused, way, refused or notes)
 
 

@@ -92,6 +92,14 @@ def troubles(report: Report) -> list[Trouble]:
     return list(grouped.values())
 
 
+def tried(row: ArtifactRow) -> list[str]:
+    """Say of each way that was tried before an artifact was made why it was not taken."""
+    if row.status != "ok":
+        return []
+    name = numbers.plain(f"{row.path} {row.variant}")
+    return [f"{name} is made from {row.form}: from {one.form}, {numbers.plain(one.reason)}" for one in row.tries]
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One figure of a line: its heading and unit, how to read it and how to format it.

@@ -16,7 +16,7 @@ from rich.text import Text
 from pipelines.report import browser_lines, fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
-from pipelines.report.lines import Column, Line, columns, invalid_because, lines, troubles
+from pipelines.report.lines import Column, Line, columns, invalid_because, lines, tried, troubles
 from pipelines.results import Cause, Report, Status
 
 STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
@@ -49,6 +49,7 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
         console.print()
     _print_cost(report, console, brief=brief)
     _print_reasons(report, console)
+    _print_tries(report, console)
     measured = [*found, *(line for line in contained if line.container)]
     _print_doubts(measured, console)
     _print_fairness(report, measured, console)
@@ -206,6 +207,13 @@ def _print_reasons(report: Report, console: Console) -> None:
         console.print(Padding(Text(trouble.sentence, overflow="fold"), (0, 0, 0, 2), expand=False))
         if trouble.log:
             console.print(Padding(Text(trouble.log, style="dim", overflow="fold"), (0, 0, 0, 4), expand=False))
+
+
+def _print_tries(report: Report, console: Console) -> None:
+    """Print every artifact that was made in another way than the first one, and why."""
+    for row in report.artifacts:
+        for line in tried(row):
+            console.print(Text(line, overflow="fold"))
 
 
 def _print_doubts(found: Sequence[Line], console: Console) -> None:

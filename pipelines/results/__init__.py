@@ -4,7 +4,7 @@ Units are in the names (``_s`` seconds, ``_ms`` milliseconds, ``_bytes``). A val
 measured is null, never zero. ``SCHEMA_VERSION`` changes when a field changes its meaning or goes.
 """
 
-from pipelines.results.artifact import ArtifactRow, Certificate, FileEntry, Flip, Holds, Parity, StageUsage
+from pipelines.results.artifact import ArtifactRow, Certificate, FileEntry, Flip, Holds, Parity, StageUsage, Try
 from pipelines.results.load import (
     Cause,
     CurvePoint,
@@ -83,6 +83,7 @@ __all__ = [
     "StageUsage",
     "Status",
     "Training",
+    "Try",
     "Unclaimable",
     "Via",
     "Where",

@@ -139,6 +139,14 @@ class Holds:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """A way to make a variant that was tried and not taken."""
+
+    form: Annotated[str, Doc("Form of the model that it was made from.")]
+    reason: Annotated[str, Doc("Why it was not taken: the sentence of the converter, or what parity said.")]
+
+
+@dataclass(frozen=True, slots=True)
 class ArtifactRow:
     """One variant of one path: packaged and verified."""
 
@@ -164,3 +172,5 @@ class ArtifactRow:
     package: Annotated[StageUsage | None, Doc("What packaging cost.")] = None
     verify: Annotated[StageUsage | None, Doc("What verification cost.")] = None
     certificate: Annotated[Certificate | None, Doc("The parity verdict; null if verification was not reached.")] = None
+    form: Annotated[str | None, Doc("Form of the model that it was made from; null if it was not made.")] = None
+    tries: Annotated[tuple[Try, ...], Doc("Ways that were tried before, by other forms, and not taken.")] = ()

@@ -33,8 +33,9 @@ from pipelines.report.uncertain import most_uncertain
 from pipelines.results import ArtifactRow, Report, Row, RunSettings, Training
 from pipelines.run.jobs import Jobs
 from pipelines.run.journal import Journaled
+from pipelines.run.making import prepare
 from pipelines.run.options import Options, load_settings
-from pipelines.run.prepare import Context, HowTrained, ensure_trained, prepare, start_row
+from pipelines.run.prepare import Context, HowTrained, ensure_trained, start_row
 from serving.extras import DISTRIBUTION
 from serving.launch import peak_rss_bytes
 

@@ -20,7 +20,8 @@ from pipelines.measure.server import ask, check_outputs
 from pipelines.paths.choose import choose_one
 from pipelines.run.addresses import among, model_in, parse, protocol_for, read_token
 from pipelines.run.inputs import read_input
-from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
+from pipelines.run.making import ready_artifact
+from pipelines.run.prepare import ensure_trained, open_context
 from pipelines.run.unusual import unusual
 from pipelines.stages.answers import REFERENCE, by_call
 from pipelines.stages.worker import run_stage

@@ -71,15 +71,18 @@ def provide(path: str, environments: str) -> None:
         fetch_all()
 
 
-def package(path: str, variant: str, model: str, folder: str, environments: str) -> dict[str, Any]:
-    """Write the payload of one variant, and read what it holds; ``model`` is the folder of the trained model.
+def package(
+    path: str, variant: str, model: str, folder: str, environments: str, form: str | None = None
+) -> dict[str, Any]:
+    """Write the payload of one variant, and read what it holds.
 
+    ``model`` is the folder of the trained model, ``form`` the one that a user's file is to be had in.
     Libraries beside slipway's own are kept in ``environments``, unless the environment variable names another folder.
     """
     os.environ.setdefault(PLACE, environments)
     module = path_module(path)
     try:
-        module.package(known.load(Path(model)), Path(folder), variant)
+        module.package(known.load(Path(model), form), Path(folder), variant)
     except NoSamples as error:
         raise NotPossible(str(error)) from error
     except NotThisForm as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.files.forms import answers
 from models.files.model import FileModel, load
 from models.files.plain import tensor_plain
 from models.model import NotThisForm
@@ -18,7 +19,10 @@ from pipelines.stages.answers import REFERENCE
 
 ROWS = 2, 3
 SEED = 7
+TURNS = 3
+"""How often a file that takes so many rows is called, to compare with a call of all rows."""
 SUM_TOLERANCE = 1e-3
+FREE = "Export it with a free first dimension: docs/your-model.md shows how"
 ADVICE = "If they are not what the model takes, say so with --spec: docs/your-model.md"
 
 
@@ -58,15 +62,37 @@ def join(path: str, place: str) -> None:
         raise UserError(f"{path} with its weights is larger than one file may be: {error}") from error
 
 
+def free_rows(folder: str, out: str, batch: int) -> None:
+    """Check that a model which takes ``batch`` rows by its file answers any number as it answers those.
+
+    Of an ``.onnx`` file, one that says so is written into ``out``: only the shapes of inputs and outputs are changed.
+    Raises UserError for a model that has the number in its network, or mixes rows.
+    """
+    model = load(Path(folder))
+    inputs = model.spec.draw(TURNS * batch, {name: low for name, (low, _) in model.spec.lengths.items()}, SEED)
+    turns = [{name: one[at : at + batch] for name, one in inputs.items()} for at in range(0, TURNS * batch, batch)]
+    try:
+        fixed, free = answers.fixed_and_free(model, Path(out), batch)
+        parts = [*map(fixed, turns)]
+        found = [free(inputs), free({name: one[:1] for name, one in inputs.items()})]
+    except Exception as error:  # a runtime raises what it likes
+        raise UserError(f"the file takes {batch} rows a call, and no other number: {_words(error)}. {FREE}") from error
+    for name in parts[0]:
+        expected = np.concatenate([part[name] for part in parts])
+        for rows, answer in ((len(expected), found[0][name]), (1, found[1][name])):
+            if answer.shape != expected[:rows].shape or not np.allclose(answer, expected[:rows], 1e-4, 1e-5):
+                raise UserError(f"the file takes {batch} rows a call, and answers otherwise with {rows}. {FREE}")
+
+
 def outputs_of(model: FileModel) -> tuple[TensorSpec, ...]:
     """Return the outputs with the shapes that answers have: what follows the rows, or a free length, is free."""
     lows = {name: low for name, (low, _) in model.spec.lengths.items()}
-    answers = [_answer(model, rows, lows) for rows in ROWS]
+    by_rows = [_answer(model, rows, lows) for rows in ROWS]
     longer = {
         name: _answer(model, ROWS[0], {**lows, name: low + 1}) for name, low in lows.items() if _grows(model, name)
     }
     return tuple(
-        TensorSpec(tensor.name, str(answers[0][tensor.name].dtype), _shape(tensor.name, answers, longer))
+        TensorSpec(tensor.name, str(by_rows[0][tensor.name].dtype), _shape(tensor.name, by_rows, longer))
         for tensor in model.spec.outputs
     )
 
@@ -102,12 +128,12 @@ def _answer(model: FileModel, rows: int, free: Mapping[str, int]) -> dict[str, n
 
 
 def _shape(
-    name: str, answers: list[dict[str, np.ndarray]], longer: Mapping[str, dict[str, np.ndarray]]
+    name: str, by_rows: list[dict[str, np.ndarray]], longer: Mapping[str, dict[str, np.ndarray]]
 ) -> tuple[int | str, ...]:
-    sizes: list[int | str] = list(answers[0][name].shape)
-    for free, answer in {BATCH: answers[1], **longer}.items():
+    sizes: list[int | str] = list(by_rows[0][name].shape)
+    for free, answer in {BATCH: by_rows[1], **longer}.items():
         for axis, size in enumerate(answer[name].shape):
-            if size != answers[0][name].shape[axis]:
+            if size != by_rows[0][name].shape[axis]:
                 sizes[axis] = free
     return tuple(sizes)
 

@@ -20,7 +20,8 @@ from pipelines.paths import PATHS
 from pipelines.paths.choose import Choice, choose_one
 from pipelines.results import IN_BROWSER
 from pipelines.run.addresses import artifact_in, model_in, parse
-from pipelines.run.prepare import ensure_trained, open_context, ready_artifact
+from pipelines.run.making import ready_artifact
+from pipelines.run.prepare import ensure_trained, open_context
 from pipelines.web.app import make_app
 from pipelines.web.asking import import_clients
 from pipelines.web.fleet.control import Starter

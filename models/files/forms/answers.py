@@ -48,10 +48,11 @@ def _by_torch(model: FileModel) -> Callable[[Arrays], Arrays]:
     return call
 
 
-def _by_onnxruntime(model: FileModel) -> Callable[[Arrays], Arrays]:
+def by_onnxruntime(model: FileModel, file: Path | None = None) -> Callable[[Arrays], Arrays]:
+    """Return what answers by ONNX Runtime: the model's file, or another one."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(file or model.path), providers=["CPUExecutionProvider"])
     names = [tensor.name for tensor in model.spec.outputs]
 
     def call(inputs: Arrays) -> Arrays:
@@ -61,11 +62,28 @@ def _by_onnxruntime(model: FileModel) -> Callable[[Arrays], Arrays]:
     return call
 
 
+def fixed_and_free(model: FileModel, out: Path, batch: int) -> tuple[Callable[[Arrays], Arrays], ...]:
+    """Return what answers by a file that takes ``batch`` rows, and by one that takes any number, written to ``out``."""
+    if model.kind == "keras":
+        from models.files.forms.as_keras import arranged, load, named
+
+        loaded = load(model)
+
+        def call(inputs: Arrays) -> Arrays:
+            found = named(model, loaded(arranged(model, loaded, dict(inputs)), training=False))
+            return {name: np.asarray(one) for name, one in found.items()}
+
+        return call, _by_keras(model)
+    from models.files.forms.as_onnx import write_free
+
+    return by_onnxruntime(model), by_onnxruntime(model, write_free(model, out / model.path.name, batch))
+
+
 _WAYS: dict[str, Callable[[FileModel], Callable[[Arrays], Arrays]]] = {
     "keras": _by_keras,
     "saved_model": _by_keras,
     "pt2": _by_torch,
-    "onnx": _by_onnxruntime,
+    "onnx": by_onnxruntime,
 }
 _OPENED: dict[Path, Callable[[Arrays], Arrays]] = {}
 """The models that were called in this process, by their folders: loading one takes seconds."""

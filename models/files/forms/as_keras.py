@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,13 @@ def of_saved_model(model: FileModel) -> keras.Model:
 
     inputs = doors(model)
     return keras.Model(inputs, named(model, SavedSignature()(inputs)))
+
+
+def exported(model: FileModel) -> Path:
+    """Return a SavedModel that Keras exports, in the temporary folder of this process."""
+    place = Path(tempfile.mkdtemp(), "saved_model")
+    of_file(model).export(str(place), verbose=False)
+    return place
 
 
 def folder(model: FileModel) -> Path:

@@ -17,6 +17,7 @@ from models.files.contents import sha256_of, sha256_of_all, tree
 from models.files.kept import spec_plain
 from models.files.model import FILES, SAMPLES
 from models.files.plain import tensor_of
+from models.files.shapes import freed
 from pipelines.artifacts import parity, reference, store
 from pipelines.base.errors import UserError
 from pipelines.base.files import link
@@ -77,7 +78,7 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
     name, wishes = name_for(own), read_wishes(own.spec, own.labels)
     tell("reading the file, without running anything in it")
     read = read_user_file(own.path, allow_code=own.allow_code)
-    facts = read.facts
+    facts, fixed = freed(read.facts), read.facts.batch
     missing = [one for one in LIBRARIES[facts.kind] if version_of(one) is None]
     if missing:
         raise UserError(f"a {facts.kind} file is opened by {', '.join(missing)}, which is not installed here")
@@ -112,24 +113,31 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
         tell("calling it once, in a process with limits: its own runtime's answers are the reference")
         made = folder / "made"  # all that the process may write
         made.mkdir()
-        request = {"folder": str(folder), "out": str(made)}
-        cage, log = for_framework(made), context.log("take")
-        try:
-            found = run_stage("pipelines.stages.taking:complete", request, log, context.cancel, threads=1, cage=cage)
-        except StageFailed as error:
-            reason = str(error).partition("\n")[0]
-            raise UserError(f"{own.path} cannot be used: {reason}. The rest is in {log}") from error
+        if fixed is not None:
+            _call(context, own, "free_rows", folder, made, batch=fixed)
+            _swap(made / FILES[facts.kind], folder / FILES[facts.kind], facts, allow_code=own.allow_code)
+        found = _call(context, own, "complete", folder, made)
         (made / REFERENCE).rename(folder / REFERENCE)
         shutil.rmtree(made)
-        whole = finished(
-            spec, tuple(map(tensor_of, found.value["outputs"])), probabilities=found.value["probabilities"]
-        )
+        whole = finished(spec, tuple(map(tensor_of, found["outputs"])), probabilities=found["probabilities"])
         check_labels(whole, samples)
         _write(folder, about | {"spec": spec_plain(whole)})
 
     folder, _ = store.build(context.workspace.store, key, fill, f"{name} is taken", context.rebuild, context.cancel)
     link(context.workspace.trained(name), folder)
     return name
+
+
+def _call(context: Context, own: OwnFile, stage: str, folder: Path, made: Path, **more: int) -> Any:
+    """Run a stage that calls the model, in a process with limits. Raises UserError."""
+    request = {"folder": str(folder), "out": str(made), **more}
+    cage, log = for_framework(made), context.log("take")
+    try:
+        found = run_stage(f"pipelines.stages.taking:{stage}", request, log, context.cancel, threads=1, cage=cage)
+    except StageFailed as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{own.path} cannot be used: {reason}. The rest is in {log}") from error
+    return found.value
 
 
 def _check_free(context: Context, own: OwnFile, name: str, facts: FileFacts) -> None:
@@ -140,6 +148,23 @@ def _check_free(context: Context, own: OwnFile, name: str, facts: FileFacts) -> 
             f"{name} is another file's name already. Choose one with --name, or say --name {name} to put {own.path} in "
             "its place"
         )
+
+
+def _swap(made: Path, kept: Path, facts: FileFacts, *, allow_code: bool) -> None:
+    """Put the file that a model's process wrote in the place of the checked one. Raises UserError.
+
+    A stranger's file ran there, so this one is checked as the first was, and takes and gives the same.
+    """
+    if not made.is_symlink() and not made.exists():
+        return  # of a kind that needs no other file
+    if made.is_symlink() or not made.is_file():
+        raise UserError(f"{kept.name} was to be written by its own runtime, which made no file of it")
+    found = read_user_file(made, allow_code=allow_code).facts
+    if [(one.name, one.dtype, one.shape) for one in (*found.inputs, *found.outputs)] != [
+        (one.name, one.dtype, one.shape) for one in (*facts.inputs, *facts.outputs)
+    ]:
+        raise UserError(f"{kept.name} was written with other inputs or outputs by its own runtime")
+    made.replace(kept)
 
 
 def _write(folder: Path, about: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_models import named
 
 from models.trained import TrainedModel
 from pipelines.artifacts import store
@@ -107,13 +108,14 @@ def test_what_was_changed_is_not_served(cli: Any, folder: Path) -> None:
 
 def test_the_key_follows_weights_path_file_and_versions(monkeypatch: pytest.MonkeyPatch) -> None:
     module = "pipelines.paths.litert"
-    first = artifact_key(litert.CARD, module, "fp32", "mnist_cnn", "0" * 64)
-    assert first == artifact_key(litert.CARD, module, "fp32", "mnist_cnn", "0" * 64)
-    assert first != artifact_key(litert.CARD, module, "fp16", "mnist_cnn", "0" * 64)
-    assert first != artifact_key(litert.CARD, module, "fp32", "mnist_cnn", "1" * 64)
-    assert first != artifact_key(litert.CARD, "pipelines.paths.tf_serving", "fp32", "mnist_cnn", "0" * 64)
+    first = artifact_key(litert.CARD, module, "fp32", "keras", named("mnist_cnn"))
+    assert first == artifact_key(litert.CARD, module, "fp32", "keras", named("mnist_cnn"))
+    assert first != artifact_key(litert.CARD, module, "fp16", "keras", named("mnist_cnn"))
+    assert first != artifact_key(litert.CARD, module, "fp32", "keras", named("mnist_cnn", "1" * 64))
+    assert first != artifact_key(litert.CARD, "pipelines.paths.tf_serving", "fp32", "keras", named("mnist_cnn"))
+    assert first != artifact_key(litert.CARD, module, "fp32", "saved_model", named("mnist_cnn"))
     monkeypatch.setattr(store, "version_of", lambda _: "0.0.1")
-    assert first != artifact_key(litert.CARD, module, "fp32", "mnist_cnn", "0" * 64)
+    assert first != artifact_key(litert.CARD, module, "fp32", "keras", named("mnist_cnn"))
 
 
 def test_other_weights_are_another_artifact(cli: Any, folder: Path, trained: TrainedModel) -> None:

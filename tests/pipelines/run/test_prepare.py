@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from tiny_models import PLAIN, TinyModel
+from tiny_models import PLAIN, TinyModel, named
 
 import models
 from models.trained import TrainedModel, code_of
@@ -21,7 +22,8 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import NotPossible
 from pipelines.paths import FP32, PATHS, path_module
 from pipelines.paths.choose import choose_one
-from pipelines.run.prepare import Context, attempt, certificate_basis, check_form, prepare, start_row
+from pipelines.run.making import _none_of, certificate_basis, forms_for, prepare
+from pipelines.run.prepare import Context, attempt, start_row
 from pipelines.stages import answers, functions
 
 Change = Callable[[ModuleType], None]
@@ -53,7 +55,7 @@ def keys() -> dict[str, str]:
     """The key of one artifact of every path."""
     cards = {name: path_module(name).CARD for name in PATHS}
     return {
-        name: artifact_key(card, PATHS[name], next(iter(card.variants)), "mnist_cnn", "0" * 64)
+        name: artifact_key(card, PATHS[name], next(iter(card.variants)), "torch", named("mnist_cnn"))
         for name, card in cards.items()
     }
 
@@ -78,7 +80,9 @@ def test_a_changed_model_rebuilds_nothing_of_another(tmp_path: Path, monkeypatch
     card: Any = path_module("litert").CARD
 
     def both() -> tuple[str, str]:
-        mine, other = (artifact_key(card, PATHS["litert"], "fp32", name, "0" * 64) for name in ("mnist_cnn", "other"))
+        mine, other = (
+            artifact_key(card, PATHS["litert"], "fp32", "keras", named(name)) for name in ("mnist_cnn", "other")
+        )
         return mine, other
 
     mine, other = both()
@@ -108,13 +112,14 @@ class OnlyTorch(TinyModel):
         return ("torch",)
 
 
-def test_a_model_without_the_form_of_a_variant_skips_it_with_the_reason() -> None:
+def test_a_model_without_the_form_of_a_variant_skips_it_with_the_reason(tmp_path: Path) -> None:
     model = OnlyTorch(PLAIN.spec, PLAIN.torch_form, PLAIN.keras_form)
-    check_form(model, choose_one("onnxruntime:pytorch"))
-    choice = choose_one("onnxruntime:keras")
-    row = attempt(start_row(choice), "onnxruntime", lambda: check_form(model, choice))  # type: ignore[arg-type,return-value]
+    assert forms_for(model, choose_one("onnxruntime:pytorch")) == ["torch"]  # type: ignore[arg-type]
+    row, artifact = prepare(
+        Context(Workspace(tmp_path), tmp_path / "logs"), model, choose_one("onnxruntime:keras"), None
+    )  # type: ignore[arg-type]
     reason = "onnxruntime:keras is made from the form keras. Received: plain, which has torch"
-    assert (row.status, row.reason) == ("skipped", reason)
+    assert (row.status, row.reason, artifact) == ("skipped", reason, None)
 
 
 def test_what_this_machine_cannot_do_is_skipped_without_a_command_that_would_not_help() -> None:
@@ -123,3 +128,17 @@ def test_what_this_machine_cannot_do_is_skipped_without_a_command_that_would_not
 
     row = attempt(start_row(choose_one("openvino:bf16")), "openvino", refuse)
     assert (row.status, row.reason) == ("skipped", "this processor does not compute in bf16")
+
+
+def test_a_variant_that_no_way_gave_has_the_sentence_of_each() -> None:
+    row = start_row(choose_one("openvino:fp32"))
+    failed = replace(row, status="failed", reason="it crashed\nthe end of its log")
+    skipped = replace(row, status="skipped", reason="no such operator")
+    assert _none_of({"torch": failed}) == failed
+    found = _none_of({"torch": failed, "onnx": skipped})
+    assert (found.status, found.reason) == (
+        "failed",
+        "no way gave it. From torch: it crashed; from onnx: no such operator",
+    )
+    assert _none_of({"torch": skipped, "onnx": skipped}).status == "skipped"
+    assert str(_none_of({"onnx": skipped, "torch": failed}).reason).endswith("\nthe end of its log")

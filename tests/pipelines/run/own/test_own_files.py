@@ -89,7 +89,7 @@ def test_the_lines_of_the_page_make_a_file_that_is_taken(
         def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
             return (self.table(ids) * mask.unsqueeze(-1)).sum(1)
 
-    (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "your-model.md").read_text(), re.M | re.S)
+    block, *_ = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "your-model.md").read_text(), re.M | re.S)
     monkeypatch.chdir(tmp_path)
     exec(block, {"torch": torch, "model": Words()})  # noqa: S102 - the page's own lines
     assert take(context, OwnFile(Path("program.pt2"))) == "program"
@@ -105,6 +105,19 @@ def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> N
     assert (
         why == "torchscript:traced is made from the form torch. Received: own-saved, which has keras, saved_model, onnx"
     )
+
+
+def test_another_way_is_tried_where_the_first_fails(cli: Any, honest: Honest) -> None:
+    words = ("package", str(honest.keras), "openvino:fp32", "--name", "own-words")
+    (row,) = cli.json(*words)["artifacts"]
+    assert (row["status"], row["form"]) == ("ok", "saved_model"), row
+    (tried,) = row["tries"]
+    assert tried["form"] == "torch"
+    assert tried["reason"].startswith("parity: ")  # PyTorch unrolls the layer's loop, and answers other lengths wrong
+    (again,) = cli.json(*words)["artifacts"]
+    assert (again["cached"], again["form"], again["tries"]) == (True, "saved_model", row["tries"])
+    said = cli(*words)
+    assert "openvino fp32 is made from saved_model: from torch, " in said.stdout
 
 
 def test_a_program_of_torch_export_is_exported_again(cli: Any, honest: Honest, tmp_path: Path) -> None:
@@ -137,6 +150,46 @@ def test_an_onnx_file_is_taken_with_the_weights_beside_it(cli: Any, honest: Hone
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     return Context(Workspace(tmp_path / "workspace"), tmp_path / "logs")
+
+
+def fixed(file: Path, nodes: list[Any], constants: list[Any]) -> Path:
+    """Write an .onnx file that says that it takes one row of four numbers."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in (("x", 4), ("y", 2))]
+    graph = helper.make_graph(nodes, "fixed", values[:1], values[1:], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
+    return file
+
+
+def test_a_file_of_one_row_is_freed_if_it_answers_the_same(context: Context, tmp_path: Path) -> None:
+    from onnx import helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.random.default_rng(1).normal(size=(4, 2)).astype(np.float32), "weights")
+    shape = numpy_helper.from_array(np.asarray([1, 4]), "shape")
+    good = fixed(tmp_path / "good.onnx", [helper.make_node("MatMul", ["x", "weights"], ["y"])], [weights])
+    reshape = [helper.make_node("Reshape", ["x", "shape"], ["z"]), helper.make_node("MatMul", ["z", "weights"], ["y"])]
+    mixed = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=1),  # of all rows
+        helper.make_node("Sub", ["x", "most"], ["z"]),
+        helper.make_node("MatMul", ["z", "weights"], ["y"]),
+    ]
+    assert take(context, OwnFile(good)) == "good"
+    assert spec_named(context.workspace, "good").inputs[0].shape == ("batch", 4)
+    with pytest.raises(UserError, match="takes 1 rows a call, and no other number"):
+        take(context, OwnFile(fixed(tmp_path / "one.onnx", reshape, [weights, shape])))
+    with pytest.raises(UserError, match="takes 1 rows a call, and answers otherwise with 3"):
+        take(context, OwnFile(fixed(tmp_path / "mixed.onnx", mixed, [weights])))
+
+
+def test_a_keras_file_of_two_rows_takes_any_number(context: Context, tmp_path: Path) -> None:
+    import keras
+
+    given = keras.Input((6,), batch_size=2)
+    keras.Model(given, keras.layers.Dense(3)(given)).save(tmp_path / "two-rows.keras")
+    assert take(context, OwnFile(tmp_path / "two-rows.keras")) == "two-rows"
+    assert spec_named(context.workspace, "two-rows").outputs[0].shape == ("batch", 3)
 
 
 def test_a_name_is_the_files_or_the_users_and_never_another_models() -> None:
