@@ -32,19 +32,15 @@ def check_payload(folder: Path, runtime: str, model: set[str]) -> None:
 
 def check_answers(module: Any, folder: Path, variant: str, trained: TrainedModel, threads: int) -> None:
     """Batches of several sizes are answered in the browser as by the reference, and only this site is asked."""
-    images = trained.evaluation().inputs["image"][:32]
-    reference = trained.reference({"image": images})["logits"]
+    images = trained.evaluation().inputs["image"][:8]
     floor = module.CARD.variants[variant].tolerance.min_sqnr_db
     with module.open(folder, threads) as session:
-        differences = []
-        for rows in (1, 2, 32):
-            found = session.predict({"image": images[:rows]})
+        for rows in (1, 2, 8):
+            inputs = {"image": images[:rows]}
+            found = session.predict(inputs)
             assert list(found) == ["logits"]
             assert found["logits"].dtype == np.float32
-            differences.append(np.abs(found["logits"] - reference[:rows]).max())
-        sqnr = sqnr_db(found["logits"], reference)
-        assert sqnr >= floor, f"{sqnr:.1f} dB, expected at least {floor}"
-        assert max(differences) == differences[-1], f"differences of 1, 2 and 32 rows: {differences}"
+            assert sqnr_db(found["logits"], trained.reference(inputs)["logits"]) >= floor
         here = session.page.requests[0].partition("?")[0]
         assert all(url.startswith((here, f"blob:{here}")) for url in session.page.requests)
         asked = {url.removeprefix(here) for url in session.page.requests}

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "own_models.json"
 MAKERS = ("made_by_keras.py", "made_by_torch.py", "made_by_others.py")
 LIBRARIES = Environment("own_models", ("transformers==5.24.0", "skl2onnx==1.20.0"))
-"""What the files are made with besides slipway's own libraries."""
+"""Holds the libraries that the files are made with besides slipway's own."""
 KINDS = {".keras": "keras", ".pt2": "pt2", "": "saved_model", ".onnx": "onnx"}
 SHOWN = ("keras", "tensorflow", "torch", "onnxruntime", "openvino", "executorch", "tf2onnx")
 SLIPWAY = [sys.executable, "-m", "pipelines"]

@@ -13,7 +13,7 @@ MASK = Integers(0, 1)
 REAL = Uniform(-1.0, 1.0)
 BYTES = Integers(0, 255)
 FREED = ("keras", "onnx")
-"""The kinds of files that can be had with any number of rows, though they fix it."""
+"""Lists the kinds of files that can be had with any number of rows, though they fix it."""
 
 
 def shape_of(sizes: Sequence[int | str | None] | None) -> tuple[int | str, ...]:

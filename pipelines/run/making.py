@@ -232,7 +232,7 @@ def _published(context: Context, choice: Choice, row: ArtifactRow, artifact: Art
 
 @dataclass(slots=True)
 class _Made:
-    """What came of one form: the artifact, and whether what went wrong has nothing to do with the form."""
+    """Holds the artifact made from one form, and if an error ended it that no other form would avoid."""
 
     artifact: Artifact | None = None
     ended: bool = False

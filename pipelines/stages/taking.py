@@ -20,7 +20,7 @@ from pipelines.stages.answers import REFERENCE
 ROWS = 2, 3
 SEED = 7
 TURNS = 3
-"""How often a file that takes so many rows is called, to compare with a call of all rows."""
+"""Counts the calls of a file that fixes its rows: their answers are compared with one call of all rows."""
 SUM_TOLERANCE = 1e-3
 FREE = "Export it with a free first dimension: docs/your-model.md shows how"
 ADVICE = "If they are not what the model takes, say so with --spec: docs/your-model.md"

@@ -15,7 +15,7 @@ from pipelines.base.environments import Environment, kept_here, make
 from pipelines.claims.experiments.ecosystem.bert import ENVIRONMENT
 
 NEEDED = {"bert.pt2": ENVIRONMENT, "iris.onnx": Environment("skl2onnx", ("skl2onnx==1.20.0",))}
-"""What an example imports besides slipway's own libraries."""
+"""Maps an example to the libraries that it imports besides slipway's own."""
 
 
 def test_every_kind_of_example_is_there() -> None:
