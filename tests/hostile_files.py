@@ -418,6 +418,65 @@ def saved_model_saves(folder: Path, honest: Honest, canary: Path) -> Path:
     return _saved(folder, "saves", save)
 
 
+def _first(folder: Path, honest: Honest, change: Callable[[Any, dict[str, Any]], None]) -> Path:
+    """Copy the SavedModel of TensorFlow 1, its graph changed by ``change(message, {name: node})``."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    target = folder / "first"
+    shutil.copytree(honest.first, target)
+    message = saved_model_pb2.SavedModel.FromString((target / "saved_model.pb").read_bytes())
+    (meta,) = message.meta_graphs
+    change(meta, {node.name: node for node in meta.graph_def.node})
+    (target / "saved_model.pb").write_bytes(message.SerializeToString())
+    return target
+
+
+def _node(nodes: dict[str, Any], op: str) -> Any:
+    return next(node for node in nodes.values() if node.op == op)
+
+
+@hostile("the operator RestoreV2 ('save/RestoreV2') reads a file outside of the saver")
+def first_restores_from_a_place_of_its_own(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        place = meta.graph_def.node.add(name="place", op="Const")
+        place.attr["value"].tensor.string_val.append(b"/etc/passwd")
+        _node(nodes, "RestoreV2").input[0] = place.name
+
+    return _first(folder, honest, change)
+
+
+@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+def first_saves_when_it_is_restored(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        nodes[meta.saver_def.restore_op_name].input.append(f"^{_node(nodes, 'SaveV2').name}")
+
+    return _first(folder, honest, change)
+
+
+@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+def first_saves_when_it_begins(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        meta.collection_def["saved_model_main_op"].node_list.value.append(meta.saver_def.save_tensor_name)
+
+    return _first(folder, honest, change)
+
+
+@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+def first_saves_when_it_is_called(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        _node(nodes, "Softmax").input.append(f"^{_node(nodes, 'SaveV2').name}")
+
+    return _first(folder, honest, change)
+
+
+@hostile("the operator RestoreV2 ('save/RestoreV2') reads a file outside of the saver")
+def first_answers_with_what_it_restores(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        meta.signature_def["serving_default"].outputs["scores"].name = f"{_node(nodes, 'RestoreV2').name}:0"
+
+    return _first(folder, honest, change)
+
+
 @hostile("the operator PrintV2")
 def saved_model_prints(folder: Path, honest: Honest, canary: Path) -> Path:
     import tensorflow as tf

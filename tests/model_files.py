@@ -19,6 +19,7 @@ class Honest:
     pictures: Path
     saved_model: Path
     texts: Path
+    first: Path
     pt2: Path
     free: Path
     onnx: Path
@@ -31,7 +32,7 @@ class Honest:
 
 def make(folder: Path) -> Honest:
     """Write all files."""
-    return Honest(*keras_files(folder), *pt2_files(folder), *onnx_files(folder))
+    return Honest(*keras_files(folder), first_file(folder), *pt2_files(folder), *onnx_files(folder))
 
 
 def keras_files(folder: Path) -> tuple[Path, Path, Path, Path]:
@@ -64,6 +65,20 @@ def keras_files(folder: Path) -> tuple[Path, Path, Path, Path]:
     )
     texts.export(folder / "texts_saved", verbose=False)
     return folder / "two.keras", folder / "pictures.keras", folder / "two_saved", folder / "texts_saved"
+
+
+def first_file(folder: Path) -> Path:
+    """Write what TensorFlow 1 makes: a graph that holds its saver."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        values = v1.placeholder(tf.float32, (None, 8), "values")
+        weights = v1.get_variable("weights", initializer=np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3))
+        scores = tf.nn.softmax(tf.matmul(values, weights))
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder / "first_saved"), {"values": values}, {"scores": scores})
+    return folder / "first_saved"
 
 
 def pt2_files(folder: Path) -> tuple[Path, Path]:

@@ -30,6 +30,7 @@ from serving.launch import free_port
 
 CONFORMANCE = "/tmp/conformance"  # noqa: S108 - the folder that the pages name
 BEFORE = {
+    "slipway advise": "slipway run mnist_cnn litert:fp32 --duration 0.5",
     "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
     "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
 }

@@ -27,6 +27,7 @@ COMMANDS = {
     "web": "web:web_command",
     "run": "run:run_command",
     "report": "report:report_command",
+    "advise": "advise:advise_command",
     "claims": "claims:claims_command",
     "clean": "clean:clean_command",
     "loadtest": "loadtest:loadtest_command",

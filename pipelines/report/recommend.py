@@ -84,7 +84,8 @@ def recommend(artifacts: Sequence[ArtifactRow], rows: Sequence[Row], *, noisy: b
     certainty: Certainty = "tie" if len(near) > 1 else "sure"
     if noisy or disturbed:
         certainty = "provisional"
-        left_out = f", and {len(disturbed)} disturbed rows are not compared" if disturbed else ""
+        count = f"{len(disturbed)} disturbed rows are" if len(disturbed) > 1 else "1 disturbed row is"
+        left_out = f", and {count} not compared" if disturbed else ""
         parts.insert(0, f"Provisional: the machine was disturbed{left_out}.")
     return Recommendation(best.name, " ".join(part for part in parts if part), certainty)
 

@@ -17,7 +17,7 @@ from pipelines.report import browser_lines, fairness_view, numbers
 from pipelines.report.container_lines import CONTAINER_COLUMNS, container_lines
 from pipelines.report.cost_lines import NOTE, TITLE, cost_columns, cost_lines, cost_notes
 from pipelines.report.lines import Column, Line, columns, invalid_because, lines, tried, troubles
-from pipelines.results import Cause, Report, Status
+from pipelines.results import Cause, Recommendation, Report, Status
 
 STYLES: dict[Status, str] = {"ok": "green", "failed": "bold red", "skipped": "yellow"}
 MARKS: dict[Status, str] = {"ok": "✓", "failed": "✗", "skipped": "–"}
@@ -54,7 +54,14 @@ def show(report: Report, console: Console | None = None, *, brief: bool = False)
     _print_doubts(measured, console)
     _print_fairness(report, measured, console)
     _print_servers(report, console)
-    _print_recommendation(report, console)
+    show_recommendation(report.recommendation, console)
+
+
+def show_lines(found: Sequence[Line], report: Report, console: Console | None = None) -> None:
+    """Print the key figures of some of a report's rows."""
+    console = console or Console()
+    for table in tables(found, console.width, columns(report)):
+        console.print(table)
 
 
 def tables(found: Sequence[Line], width: int, figures: Sequence[Column]) -> list[Table]:
@@ -242,8 +249,9 @@ def _print_servers(report: Report, console: Console) -> None:
         console.print(text, overflow="fold")
 
 
-def _print_recommendation(report: Report, console: Console) -> None:
-    recommendation = report.recommendation
+def show_recommendation(recommendation: Recommendation, console: Console | None = None) -> None:
+    """Print which row to ship, how sure that is, and why."""
+    console = console or Console()
     text = Text("\n")
     if recommendation.row:
         text.append(f"Ship {numbers.plain(recommendation.row)} ({recommendation.certainty})", style="bold green")

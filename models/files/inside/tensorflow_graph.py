@@ -8,7 +8,8 @@ from importlib import resources
 from typing import Any
 
 SAVER = ("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename")
-"""Operators that touch files, of which each SavedModel has some: in the functions of its own saver alone."""
+"""Operators that touch files, of which each SavedModel has some: for its own saver alone."""
+WRITERS = tuple(one for one in SAVER if one != "RestoreV2")
 FROM_TEXT = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STREAMS = (b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)")
 REACH_OUTSIDE = {
@@ -53,15 +54,41 @@ def outside(meta: Any) -> Iterator[str]:
     of_saver = set(called([nodes[name] for name in saving if name in nodes], functions))
     # A function that anything else calls, too, is no function of the saver.
     of_saver -= set(called([node for name, node in nodes.items() if name not in saving], functions))
+    allowed = _of_first_saver(meta, nodes)
     for place, body in {"": meta.graph_def.node, **{name: one.node_def for name, one in functions.items()}}.items():
         for node in body:
-            if node.op in functions or node.op in computing() or (node.op in SAVER and place in of_saver):
+            in_saver = place in of_saver if place else node.name in allowed
+            if node.op in functions or node.op in computing() or (node.op in SAVER and in_saver):
                 if node.op == "PrintV2" and attribute(node, "output_stream").s not in STREAMS:
                     yield f"the operator PrintV2 ({node.name!r}) writes a file"
                 continue
             does = REACH_OUTSIDE.get(node.op, "is none that slipway knows to do nothing but compute")
             yield f"the operator {node.op[:80]} ({node.name[:80]!r}) {does}"
     yield from _foreign_texts(meta, functions)
+
+
+def _of_first_saver(meta: Any, nodes: dict[str, Any]) -> set[str]:
+    """Name the nodes by which the saver of TensorFlow 1, whose place is the graph itself, touches files.
+
+    A loader restores the variables from the place that it feeds, and nobody saves them: so a node that restores reads
+    from that place, one that writes is not reached by restoring, and neither by a signature, the initialisation or
+    anything else outside of the saver.
+    """
+    saver = meta.saver_def
+    saving, restoring = (
+        {node.name for node in reached([name], nodes)} for name in (saver.save_tensor_name, saver.restore_op_name)
+    )
+    asked = [tensor.value.name for one in meta.signature_def for tensor in (*one.value.inputs, *one.value.outputs)]
+    begun = [name for one in meta.collection_def for name in one.value.node_list.value]
+    others = [name for name in nodes if name not in saving | restoring]
+    elsewhere = {node.name for node in reached([*asked, *begun, *others], nodes)}
+    fed = saver.filename_tensor_name.partition(":")[0]
+    reads = {
+        name
+        for name in restoring - elsewhere
+        if nodes[name].op == "RestoreV2" and nodes[name].input and nodes[name].input[0].partition(":")[0] == fed
+    }
+    return reads | {name for name in saving - restoring - elsewhere if nodes[name].op in WRITERS}
 
 
 def _foreign_texts(meta: Any, functions: dict[str, Any]) -> Iterator[str]:

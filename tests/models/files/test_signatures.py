@@ -49,7 +49,7 @@ def test_keras_sequential_with_its_range(honest: Honest) -> None:
     assert facts.outputs[0].shape == (BATCH, 10)
 
 
-@pytest.mark.parametrize("name", ["saved_model", "texts"])
+@pytest.mark.parametrize("name", ["saved_model", "texts", "first"])
 def test_saved_model(honest: Honest, name: str) -> None:
     import tensorflow as tf
 

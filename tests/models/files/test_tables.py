@@ -19,6 +19,7 @@ NAMED_DIFFERENTLY = {
         "ArgDef": ("OpDef", "ArgDef"),
     },
     **{"AttrEntry": ("NodeDef", "AttrEntry"), "ListValue": ("AttrValue", "ListValue")},
+    **{"CollectionEntry": ("MetaGraphDef", "CollectionDefEntry"), "NodeList": ("CollectionDef", "NodeList")},
     **{"SignatureDefEntry": ("MetaGraphDef", "SignatureDefEntry"), "TensorEntry": ("SignatureDef", "InputsEntry")},
 }
 OF_ANOTHER_TYPE = {"enum": "int64", "int32": "int64", "uint64": "int64"}

@@ -22,8 +22,8 @@ from pipelines.paths import PATHS, path_module
 from serving.extras import install_command
 
 COMMANDS = (
-    "list", "inspect", "train", "package", "verify", "rollout", "serve", "predict", "web", "run", "report", "claims",
-    "clean", "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
+    "list", "inspect", "train", "package", "verify", "rollout", "serve", "predict", "web", "run", "report", "advise",
+    "claims", "clean", "loadtest", "loadtest-url", "calibrate", "conform", "manifests",
 )  # fmt: skip
 
 
