@@ -86,6 +86,8 @@ MODELS: dict[str, Callable[[], Any]] = {
 }
 AS_SAVED_MODEL = ("mobilenet_v3_small", "lstm", "transformer")
 """Written as a SavedModel, too."""
+AS_ONNX = ("mobilenet_v3_small",)
+"""Written as ONNX, too."""
 
 
 def main(folder: Path) -> None:
@@ -102,6 +104,8 @@ def main(folder: Path) -> None:
         model.save(folder / f"{name}.keras")
         if name in AS_SAVED_MODEL:
             model.export(str(folder / f"{name}_saved"), verbose=False)
+        if name in AS_ONNX:
+            model.export(str(folder / f"{name}.onnx"), format="onnx", verbose=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Models of transformers, scikit-learn and TensorFlow 1, and the ones that onnx's own wheel brings."""
+"""Models of transformers, scikit-learn, TensorFlow 1 and Keras 2, and the ones that onnx's own wheel brings."""
 
 from __future__ import annotations
 
@@ -81,11 +81,28 @@ def of_tensorflow_1(folder: Path) -> None:
         v1.saved_model.simple_save(session, place, {"values": values}, {"scores": scores})
 
 
+def of_keras_2(folder: Path) -> None:
+    import tf_keras
+
+    tf_keras.utils.set_random_seed(3)
+    layers = tf_keras.layers
+    model = tf_keras.Sequential(
+        [
+            layers.Conv2D(8, 3, activation="relu", input_shape=(16, 16, 3)),
+            layers.BatchNormalization(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5),
+        ]
+    )
+    model.save(folder / "keras_2_saved", save_format="tf")
+
+
 def main(folder: Path) -> None:
     bert(folder)
     of_scikit_learn(folder)
     shipped(folder)
     of_tensorflow_1(folder)
+    of_keras_2(folder)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from pipelines.paths import PATHS, path_module, version_of
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "own_models.json"
 MAKERS = ("made_by_keras.py", "made_by_torch.py", "made_by_others.py")
-LIBRARIES = Environment("own_models", ("transformers==5.24.0", "skl2onnx==1.20.0"))
+LIBRARIES = Environment("own_models", ("transformers==5.24.0", "skl2onnx==1.20.0", "tf-keras==2.21.0"))
 """Holds the libraries that the files are made with besides slipway's own."""
 KINDS = {".keras": "keras", ".pt2": "pt2", "": "saved_model", ".onnx": "onnx"}
 SHOWN = ("keras", "tensorflow", "torch", "onnxruntime", "openvino", "executorch", "tf2onnx")

@@ -129,7 +129,8 @@ class Claim:
     ``pipelines.claims.experiments`` whose ``run(bench)`` several claims share; each names in ``REQUIRES`` the
     distributions that it measures, and in ``SOURCES`` the modules besides itself that its numbers come from. The claim
     names its own in ``requires`` and ``sources``. ``reads_runs`` is True for a claim that is computed from the newest
-    reports: that takes no time, so it is done anew each time.
+    reports: that takes no time, so it is done anew each time. ``beside`` is True for a claim that measures no time: it
+    may be measured while others of its kind are.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Claim:
     sources: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     reads_runs: bool = False
+    beside: bool = False
 
 
 class ClaimModule(Protocol):

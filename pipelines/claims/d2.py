@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
-    id="D2", sections=(1, 6), kind="testable", experiments=(facts.NAME,), sources=facts.SOURCES, requires=facts.REQUIRES
+    id="D2",
+    sections=(1, 6),
+    kind="testable",
+    experiments=(facts.NAME,),
+    sources=facts.SOURCES,
+    requires=facts.REQUIRES,
+    beside=True,
 )
 PART = "tensorflow: eager"
 

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
-    id="D4", sections=(1,), kind="testable", experiments=(facts.NAME,), sources=facts.SOURCES, requires=facts.REQUIRES
+    id="D4",
+    sections=(1,),
+    kind="testable",
+    experiments=(facts.NAME,),
+    sources=facts.SOURCES,
+    requires=facts.REQUIRES,
+    beside=True,
 )
 PARTS = {"PyTorch eager": "torch: changing", "TensorFlow eager": "tensorflow: changing"}
 CALLS = 3

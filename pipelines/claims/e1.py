@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 TFX = "pipelines.claims.experiments.ecosystem.tfx"
-CLAIM = Claim(id="E1", sections=(4,), kind="partly", sources=(TFX,), requires=("mlxtend",))
+CLAIM = Claim(id="E1", sections=(4,), kind="partly", sources=(TFX,), requires=("mlxtend",), beside=True)
 PIP_S = {Effort.TINY: 60.0, Effort.QUICK: 90.0, Effort.FULL: 240.0}
 """Seconds that pip may look for versions that fit together."""
 EXPECTED = {"sound": True, "out of range": False, "shuffled": False}

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 BOARDS = "pipelines.claims.experiments.ecosystem.tensorboards"
 CLAIM = Claim(
-    id="E2", sections=(4,), kind="testable", sources=(BOARDS,), requires=("tensorboard", "tensorflow", "torch")
+    id="E2",
+    sections=(4,),
+    kind="testable",
+    sources=(BOARDS,),
+    requires=("tensorboard", "tensorflow", "torch"),
+    beside=True,
 )
 NAMES = {"scalars": ("curves", "曲线"), "image": ("pictures", "图像"), "histogram": ("histograms", "直方图")}
 

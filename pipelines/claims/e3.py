@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 HUB = "pipelines.claims.experiments.ecosystem.hub"
-CLAIM = Claim(id="E3", sections=(4,), kind="partly", sources=(HUB,), requires=("tensorflow", "keras", "setuptools"))
+CLAIM = Claim(
+    id="E3", sections=(4,), kind="partly", sources=(HUB,), requires=("tensorflow", "keras", "setuptools"), beside=True
+)
 EQUAL = 1e-5
 """The largest difference of an answer from the model's own that counts as equal. Fixed before measuring."""
 OF_HUB = ("hub.load", "hub.KerasLayer")

@@ -19,6 +19,7 @@ CLAIM = Claim(
     kind="testable",
     sources=(BERT,),
     requires=("torch", "onnx", "onnxruntime", "onnxscript", "executorch"),
+    beside=True,
 )
 EQUAL = 1e-4
 """The largest difference of a logit from eager PyTorch's that counts as equal. Fixed before measuring."""

@@ -19,6 +19,7 @@ CLAIM = Claim(
     kind="partly",
     sources=(PICTURES, "models.efficientnet_lite0"),
     requires=("torch", "tensorflow", "pillow", "scikit-image", "scikit-learn", "matplotlib"),
+    beside=True,
 )
 NEAR = 3
 """Levels of 0 to 255 that two correct resizings may be apart: both round, and Pillow's weights have 8 bits or so."""

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
-    id="H2", sections=(7,), kind="testable", experiments=(flow.NAME,), sources=flow.SOURCES, requires=flow.REQUIRES
+    id="H2",
+    sections=(7,),
+    kind="testable",
+    experiments=(flow.NAME,),
+    sources=flow.SOURCES,
+    requires=flow.REQUIRES,
+    beside=True,
 )
 PARTS = {"PyTorch": "torch: grid", "TensorFlow": "tensorflow: grid"}
 MARGIN = 0.20

@@ -20,6 +20,7 @@ CLAIM = Claim(
     experiments=("deployment.exports",),
     sources=("pipelines.claims.experiments.deployment.runs", "pipelines.claims.status"),
     reads_runs=True,
+    beside=True,
 )
 
 TARGETS = {

@@ -21,6 +21,7 @@ CLAIM = Claim(
     experiments=(facts.NAME,),
     sources=(*facts.SOURCES, *twins.SOURCES),
     requires=facts.REQUIRES,
+    beside=True,
 )
 PARTS = ("torch: numpy", "tensorflow: numpy", "tensorflow: numpy, switched on")
 SWITCHED_ON = "tf.experimental.numpy, switched on"

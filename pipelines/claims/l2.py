@@ -20,6 +20,7 @@ CLAIM = Claim(
     experiments=(facts.NAME,),
     sources=(*facts.SOURCES, "serving.tf_serving"),
     requires=(*facts.REQUIRES, "tensorflow-serving-api"),
+    beside=True,
 )
 PART = "tensorflow: sessions"
 NEARLY = 0.05

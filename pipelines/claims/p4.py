@@ -19,6 +19,7 @@ CLAIM = Claim(
     kind="testable",
     sources=("pipelines.claims.experiments.memory", *memory.SOURCES),
     requires=memory.REQUIRES,
+    beside=True,
 )
 LESS = 0.9
 """A ratio of memory below this is a saving."""

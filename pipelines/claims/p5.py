@@ -18,6 +18,7 @@ CLAIM = Claim(
     kind="not here",
     sources=(TRITON, "pipelines.claims.experiments.ecosystem.triton_source"),
     requires=("torch",),
+    beside=True,
 )
 
 

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
-    id="S4", sections=(2, 5), kind="testable", experiments=(facts.NAME,), sources=facts.SOURCES, requires=facts.REQUIRES
+    id="S4",
+    sections=(2, 5),
+    kind="testable",
+    experiments=(facts.NAME,),
+    sources=facts.SOURCES,
+    requires=facts.REQUIRES,
+    beside=True,
 )
 PARTS = ("torch: debugged", "tensorflow: debugged")
 PROBES = ("print", "breakpoint", "error")

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from pipelines.claims.plots import Plot
 
 CLAIM = Claim(
-    id="V1", sections=(6,), kind="testable", experiments=(facts.NAME,), sources=facts.SOURCES, requires=facts.REQUIRES
+    id="V1",
+    sections=(6,),
+    kind="testable",
+    experiments=(facts.NAME,),
+    sources=facts.SOURCES,
+    requires=facts.REQUIRES,
+    beside=True,
 )
 PARTS = ("tensorflow: styles", "torch: styles")
 WITHOUT = "TensorFlow without Keras"

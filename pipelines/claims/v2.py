@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
     from pipelines.claims.plots import Plot
 
-CLAIM = Claim(id="V2", sections=(6,), kind="testable", experiments=("deployment.exports",))
+CLAIM = Claim(id="V2", sections=(6,), kind="testable", experiments=("deployment.exports",), beside=True)
 
 SCRIPT, ONNX = ("jit.trace", "jit.script"), ("ONNX Runtime", "OpenVINO")
 """The routes of the claim. A network passes by TorchScript if either is ok: a user takes the one that works. It passes

@@ -23,6 +23,7 @@ CLAIM = Claim(
         "pipelines.claims.status",
     ),
     requires=tuple(runtime.distribution for runtime in RUNTIMES.values()),
+    beside=True,
 )
 
 SMALLER = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -49,8 +50,8 @@ class Workbench:
     ``folder`` is for files of its own and is removed afterwards; ``kept`` is for environments; ``partial`` is where
     rounds are kept until the whole is done, so that an interrupted measurement goes on. ``log`` gets the output of
     the processes; ``tell`` shows a line of progress. ``shared`` gives the result of an experiment that several claims
-    use, by the name of its module; ``reports`` gives the newest
-    report of each model that was run in this workspace.
+    use, by the name of its module; ``reports`` gives the newest report of each model that was run in this workspace.
+    Once ``cancel`` is set, a process that runs is ended, and its job fails.
     """
 
     effort: Effort
@@ -63,6 +64,7 @@ class Workbench:
     shared: Callable[[str], Any]
     reports: Callable[[], Mapping[str, Report]]
     tell: Callable[[str], None] = lambda line: None  # noqa: ARG005
+    cancel: threading.Event = field(default_factory=threading.Event)
 
     def run(self, job: ChildCall) -> StageResult:
         """Run a job in a fresh process: its value, wall and CPU seconds, peak memory.
@@ -75,6 +77,7 @@ class Workbench:
             job.function,
             dict(job.request),
             self.log,
+            self.cancel,
             threads=job.threads,
             timeout_s=job.timeout_s,
             tell=self.tell,

@@ -16,7 +16,7 @@ from pipelines.claims.experiments.launching import cluster, complete, finished, 
 from pipelines.claims.experiments.parallel import difference_of
 from serving.launch import LOOPBACK, free_ports
 
-SIZES = {Effort.TINY: (50, 64, 64), Effort.QUICK: (80, 512, 512), Effort.FULL: (80, 512, 512)}
+SIZES = {Effort.TINY: (50, 64, 64), Effort.QUICK: (60, 256, 256), Effort.FULL: (80, 512, 512)}
 """Steps, width and batch."""
 ROUNDS = {Effort.TINY: 1, Effort.QUICK: 1, Effort.FULL: 5}
 EVERY = 20

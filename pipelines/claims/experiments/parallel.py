@@ -32,7 +32,7 @@ from pipelines.claims.experiments.launching import (
 
 REQUIRES = ("torch", "tensorflow", "keras")
 SOURCES = ("pipelines.claims.experiments.launching", "pipelines.claims.experiments.scripts")
-SIZES = {Effort.TINY: (8, 32, 32), Effort.QUICK: (60, 1024, 512), Effort.FULL: (60, 1024, 512)}
+SIZES = {Effort.TINY: (8, 32, 32), Effort.QUICK: (12, 512, 256), Effort.FULL: (30, 1024, 512)}
 """Steps, width and batch. With the larger, a step is some tens of milliseconds: what two processes say to each other
 (6 MB a step) is small beside it."""
 ROUNDS = {Effort.TINY: 1, Effort.QUICK: 1, Effort.FULL: 5}

@@ -1,12 +1,14 @@
-"""Measures claims one after another: each failure is one claim's, what is done is kept, and Ctrl-C loses nothing."""
+"""Measures claims: each failure is one claim's, what is done is kept, and Ctrl-C loses nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +25,10 @@ from pipelines.claims.experiments.statistics import off
 from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, experiment, key
 from pipelines.fairness.hardware import this_machine
 from pipelines.results import Report
+from pipelines.stages.worker import StageFailed
 
+LANES = 2
+"""How many claims that measure no time are measured at once."""
 Reports = Callable[[], Mapping[str, Report]]
 
 
@@ -43,25 +48,45 @@ class ClaimRunner:
         self.ledger = ledger_of(workspace)
         self._again = again
         self._measured: set[Path] = set()
+        self._cancel = threading.Event()
+        self._locks: dict[str, threading.Lock] = {}
 
     def measure(self, names: Sequence[str]) -> Iterator[Entry]:
-        """Measure claims in the order given, yielding each entry; what is up to date is yielded as it is kept.
+        """Measure claims, yielding each entry; what is up to date is yielded as it is kept.
 
-        Raises KeyboardInterrupt on Ctrl-C, after the processes have ended.
+        Those that measure time come first, one after another, in the order given. Raises KeyboardInterrupt on Ctrl-C,
+        after the processes have ended.
         """
+        apart = _in_turn(names)
+        titles = {name: f"claim {name} ({number} of {len(names)})" for number, name in enumerate(apart, 1)}
+        beside = [name for name in apart if claim_module(name).CLAIM.beside]
         with Steps() as steps:
-            for number, name in enumerate(names, 1):
-                module = claim_module(name)
-                before = None if self._again else self._current(module.CLAIM)
-                with steps.step(f"claim {name} ({number} of {len(names)})") as step:
-                    if before is not None:
-                        step.end("cached", before.verdict.outcome)
-                        entry = before
-                    else:
-                        entry = self._measure(module, step)
-                        self.ledger.keep(entry)
-                        step.end("failed" if entry.reason and not _not_here(entry) else "ok", _note(entry))
-                yield entry
+            for name in apart[: len(apart) - len(beside)]:
+                yield self._claim(steps, name, titles[name])
+            with ThreadPoolExecutor(LANES) as pool:
+                waiting = [pool.submit(self._claim, steps, name, titles[name]) for name in beside]
+                try:
+                    for one in as_completed(waiting):
+                        yield one.result()
+                except BaseException:
+                    self._cancel.set()  # the processes end, and with them the pool
+                    pool.shutdown(cancel_futures=True)
+                    raise
+
+    def _claim(self, steps: Steps, name: str, title: str) -> Entry:
+        """Measure one claim, unless what is kept is up to date. Raises StageFailed if that was cancelled."""
+        module = claim_module(name)
+        before = None if self._again else self._current(module.CLAIM)
+        with steps.step(title) as step:
+            if before is not None:
+                step.end("cached", before.verdict.outcome)
+                return before
+            entry = self._measure(module, step)
+            if self._cancel.is_set():
+                raise StageFailed("cancelled")
+            self.ledger.keep(entry)
+            step.end("failed" if entry.reason and not _not_here(entry) else "ok", _note(entry))
+            return entry
 
     def _current(self, claim: Claim) -> Entry | None:
         """Return a kept entry that says what measuring again would: sound, of this code, machine and effort."""
@@ -124,6 +149,7 @@ class ClaimRunner:
                 shared=lambda experiment: self._shared(experiment, log, step),
                 reports=self.reports,
                 tell=step.say,
+                cancel=self._cancel,
             )
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -133,13 +159,27 @@ class ClaimRunner:
         parts = {"effort": self.effort.name, "machine": str(this_machine())}
         known = f"{name}-{key_of(parts, [module, *EVERY, *module.SOURCES], module.REQUIRES)}"
         kept = self.ledger.folder / ".experiments" / f"{known}.json"
-        if not kept.exists() or (self._again and kept not in self._measured):
-            with self._bench(known, log, step) as bench:
-                result = module.run(bench)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            write_text(kept, json.dumps(result))
-        self._measured.add(kept)
+        with self._locks.setdefault(name, threading.Lock()):  # of two claims that want it, one waits for the other
+            if not kept.exists() or (self._again and kept not in self._measured):
+                with self._bench(known, log, step) as bench:
+                    result = module.run(bench)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                write_text(kept, json.dumps(result))
+            self._measured.add(kept)
         return json.loads(kept.read_text())
+
+
+def _in_turn(names: Sequence[str]) -> list[str]:
+    """Order claims: those that measure no time come last, and of these the ones that find an experiment done."""
+    begun: set[str] = set()
+
+    def turn(name: str) -> int:
+        claim = claim_module(name).CLAIM
+        known = begun.issuperset(claim.experiments)
+        begun.update(claim.experiments)
+        return (1 + bool(claim.experiments) * (1 + known)) if claim.beside else 0
+
+    return sorted(names, key=turn)
 
 
 def seed_of(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,22 +20,25 @@ from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.ledger import entries
 from pipelines.claims.ledger.running import ClaimRunner, chosen
 from pipelines.claims.ledger.view import line_of, lines
+from pipelines.stages.worker import StageFailed
 
 Measure = Callable[[Workbench], Evidence]
 
 
 @pytest.fixture
 def claim(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Measure], ModuleType]:
-    """Put a claim's module in the place of D5's."""
-    file = tmp_path / "made_up_claim.py"
-    file.write_text("# a claim\n")
+    """Put a claim's module in the place of D5's, or of another's."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "made_up_claim", raising=False)
-    monkeypatch.setitem(CLAIMS, "D5", "made_up_claim")
 
-    def made(measure: Measure, **about: object) -> ModuleType:
-        module = importlib.import_module("made_up_claim")
-        module.CLAIM = Claim(id="D5", sections=(1,), kind="partly", **about)  # type: ignore[attr-defined, arg-type]
+    def made(measure: Measure, name: str = "D5", **about: object) -> ModuleType:
+        place = f"made_up_{name.lower()}"
+        if CLAIMS[name] != place:
+            (tmp_path / f"{place}.py").write_text("# a claim\n")
+            importlib.invalidate_caches()
+            monkeypatch.delitem(sys.modules, place, raising=False)
+            monkeypatch.setitem(CLAIMS, name, place)
+        module = importlib.import_module(place)
+        module.CLAIM = Claim(id=name, sections=(1,), kind="partly", **about)  # type: ignore[attr-defined, arg-type]
         module.measure = measure  # type: ignore[attr-defined]
         module.judge = lambda evidence: Verdict(Ruling.NOT_HERE, number=str(len(evidence.readings)))  # type: ignore[attr-defined]
         module.plot = lambda _: None  # type: ignore[attr-defined]
@@ -160,6 +164,53 @@ def test_an_interrupt_keeps_what_is_done(claim: Callable[..., ModuleType], works
     run(workspace, again=True)
     assert seen == [True, False]  # kept for the next run, removed when it is whole
     assert not list(workspace.root.glob("reports/claims/.partial/*"))
+
+
+def test_claims_that_measure_no_time_are_measured_beside_each_other_and_last(
+    claim: Callable[..., ModuleType], workspace: Workspace
+) -> None:
+    together, begun = threading.Barrier(2, timeout=30), []
+
+    def timed(bench: Workbench) -> Evidence:
+        begun.append("D5")
+        return Evidence()
+
+    def untimed(bench: Workbench) -> Evidence:
+        together.wait()  # fails if the other one is not measured meanwhile
+        begun.append("other")
+        return Evidence()
+
+    claim(untimed, "E7", beside=True)
+    claim(timed)
+    claim(untimed, "E8", beside=True)
+    found = list(ClaimRunner(workspace, Effort.QUICK, 1, dict).measure(["E7", "D5", "E8"]))
+    assert begun == ["D5", "other", "other"]
+    assert {one.id: one.reason for one in found} == {"E7": None, "D5": None, "E8": None}
+
+
+def test_an_interrupt_ends_claims_that_are_measured_beside_each_other(
+    claim: Callable[..., ModuleType], workspace: Workspace
+) -> None:
+    running = threading.Event()
+
+    def waits(bench: Workbench) -> Evidence:
+        running.set()
+        assert bench.cancel.wait(30)
+        raise StageFailed("cancelled")
+
+    def ends(bench: Workbench) -> Evidence:
+        return Evidence()
+
+    claim(waits, "E7", beside=True)
+    claim(ends, "E8", beside=True)
+    measuring = ClaimRunner(workspace, Effort.QUICK, 1, dict)
+    found = measuring.measure(["E7", "E8"])
+    assert next(found).id == "E8"
+    assert running.wait(30)
+    with pytest.raises(KeyboardInterrupt):
+        found.throw(KeyboardInterrupt)
+    assert measuring.ledger.kept("E8") is not None
+    assert measuring.ledger.kept("E7") is None  # that it was stopped is no result
 
 
 def test_an_experiment_that_claims_share_is_measured_once(

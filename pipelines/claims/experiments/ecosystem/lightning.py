@@ -33,7 +33,7 @@ ARMS = {
 TIMEOUT_S = 120.0
 OF_KERAS = 1e-2
 """The same for Keras: another framework rounds its sums otherwise, and over 1,500 steps that adds up (seen: 8e-5). The
-experiment on training in parallel compares the two over 60."""
+experiment on training in parallel compares the two over 30."""
 
 
 def measure(bench: Workbench) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import numpy as np
 from pipelines.claims.experiments.nets import shapes
 
 NETS = "pipelines.claims.experiments.nets"
-WARM, BLOCKS = 5, 5
+WARM, BLOCKS = 5, 3
 """Steps before the clock starts, and blocks of steps that are timed."""
 ANSWER = 40
 """How many numbers of an answer are compared."""
