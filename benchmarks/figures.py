@@ -37,6 +37,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "web": ("web.json", web_table),
     "sessions": ("sessions.json", sessions_table),
     "efficientnet_lite0": ("real_models.json", real_model_table("efficientnet_lite0")),
+    "minilm": ("real_models.json", real_model_table("minilm")),
     "own-models": ("own_models.json", own_models_table),
 }
 """Maps a table's name to the results that it shows, and the function that shows them."""
