@@ -23,11 +23,13 @@ def answers(model: FileModel, inputs: Arrays) -> Arrays:
 
 
 def _by_keras(model: FileModel) -> Callable[[Arrays], Arrays]:
+    import tensorflow as tf
+
     network = model.form("keras")
     names = [tensor.name for tensor in model.spec.outputs]
 
     def call(inputs: Arrays) -> Arrays:
-        found = network(inputs, training=False)
+        found = network({name: tf.constant(one) for name, one in inputs.items()}, training=False)
         return {name: np.asarray(found[name]) for name in names}
 
     return call

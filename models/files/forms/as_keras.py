@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from models.files.model import FileModel
 
+TEXTS = {"str": "string"}
+"""Maps a spec's type of texts to that of Keras and TensorFlow."""
+
 
 def of_file(model: FileModel) -> keras.Model:
     """Return a ``.keras`` file's model. Code in the file was refused, or allowed, when it was read."""
@@ -34,7 +37,9 @@ def doors(model: FileModel) -> dict[str, Any]:
     import keras
 
     return {
-        tensor.name: keras.Input(batch_shape=tensor.sizes, dtype=tensor.dtype, name=tensor.name)
+        tensor.name: keras.Input(
+            batch_shape=tensor.sizes, dtype=TEXTS.get(tensor.dtype, tensor.dtype), name=tensor.name
+        )
         for tensor in model.spec.inputs
     }
 

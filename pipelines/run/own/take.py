@@ -22,7 +22,7 @@ from pipelines.artifacts import parity, reference, store
 from pipelines.base.errors import UserError
 from pipelines.base.files import link
 from pipelines.paths import PATHS, version_of
-from pipelines.run.own.draft import check_labels, draft, finished
+from pipelines.run.own.draft import check_labels, draft, finished, with_texts
 from pipelines.run.own.samples import read_samples
 from pipelines.run.own.wishes import read_wishes
 from pipelines.run.prepare import Context
@@ -85,6 +85,7 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
     _check_free(context, own, name, facts)
     spec = draft(name, facts, wishes)
     samples = None if own.samples is None else read_samples(own.samples, spec)
+    spec = with_texts(spec, samples)
     said = json.dumps(spec_plain(spec), sort_keys=True)
     parts = {
         "own": name,

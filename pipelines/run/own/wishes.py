@@ -23,7 +23,7 @@ class InputWish:
 
     low: float | None = None
     high: float | None = None
-    values: tuple[float, ...] = ()
+    values: tuple[float, ...] | tuple[str, ...] = ()
     mask: bool = False
 
 

@@ -107,6 +107,24 @@ def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> N
     )
 
 
+def test_texts_are_served_as_they_are(cli: Any, honest: Honest, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    (tensor,) = cli.json("inspect", str(honest.texts))["inputs"]
+    spec.write_text(f'[inputs.{tensor["name"]}]\nvalues = ["a b", "c", "an ä that nobody knows"]\n')
+    words = ("run", str(honest.texts), "tf-serving:fp32", "litert:fp32", "--name", "texts", "--spec", str(spec))
+    report = cli.json(*words, "--duration", "0.5", "--budget", "0")
+    assert statuses(report["artifacts"]) == {"tf-serving:fp32": "ok", "litert:fp32": "skipped"}
+    assert "litert:fp32 takes numbers" in report["artifacts"][1]["reason"]
+    served = [row for row in report["rows"] if row["where"] == "served"]
+    assert {row["protocol"] for row in served} == {"tf-serving-rest", "tf-serving-grpc"}
+    for row in served:
+        assert row["status"] == "ok"
+        assert {one["match_share"] for one in row["scenarios"]} == {1.0}
+    ask = ("predict", "tf-serving", "--model", "texts", "--text")
+    (one,), (same,), (other,) = (cli.json(*ask, text) for text in ("a b", "A  B!", "c c"))
+    assert one["output"] == same["output"] != other["output"]  # the layer lowers, strips and splits
+
+
 def test_another_way_is_tried_where_the_first_fails(cli: Any, honest: Honest) -> None:
     words = ("package", str(honest.keras), "openvino:fp32", "--name", "own-words")
     (row,) = cli.json(*words)["artifacts"]
