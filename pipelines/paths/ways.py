@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from models.files import FileFacts
-from models.files.shapes import FREED
+from models.files.shapes import can_be_freed
 from pipelines.paths import PATHS, Card, Variant, path_module
 from pipelines.paths.limits import LIMITS
 
@@ -69,7 +69,7 @@ def _prospect(facts: FileFacts, card: Card, name: str, variant: Variant) -> Pros
 def _by(way: str, facts: FileFacts, card: Card, name: str, variant: Variant) -> Prospect:
     title = f"{card.name}:{name}"
     fixed = facts.batch is not None
-    if fixed and facts.kind not in FREED:
+    if fixed and not can_be_freed(facts):
         return Prospect(title, False, way, (f"the file fixes the number of rows: {facts.batch}",))
     texts = any(tensor.dtype == "str" for tensor in facts.inputs)
     if texts and not variant.texts:

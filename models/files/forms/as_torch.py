@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 BACKEND = "KERAS_BACKEND"
 
 
-def of_program(model: FileModel) -> nn.Module:
-    """Return the program of a ``.pt2`` file, whose copy has no guards: PyTorch would run them as Python code."""
+def of_program(model: FileModel, *, free: bool = True) -> nn.Module:
+    """Return the program of a ``.pt2`` file, whose copy has no guards: PyTorch would run them as Python code.
+
+    One that takes one row alone takes any number, unless ``free`` is False: by vmap, which adds a dimension to each
+    operator.
+    """
     import torch
     from torch.utils import _pytree
 
@@ -30,7 +34,25 @@ def of_program(model: FileModel) -> nn.Module:
         positional, named = _pytree.tree_unflatten(list(tensors), structure)
         return inner(*positional, **named)
 
-    return _module(model, inner, call)
+    return _module(model, inner, _of_rows(call) if free and _takes_one_row(program) else call)
+
+
+def _takes_one_row(program: Any) -> bool:
+    given = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    shapes = [tuple(given[name].shape) for name in program.graph_signature.user_inputs]
+    return all(shape and isinstance(shape[0], int) and shape[0] == 1 for shape in shapes)
+
+
+def _of_rows(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of any number of rows, by one that takes one."""
+    import torch
+    from torch.utils import _pytree
+
+    def of_one(*row: Any) -> Any:
+        return _pytree.tree_map(lambda one: one.squeeze(0), call(*(one.unsqueeze(0) for one in row)))
+
+    every: Callable[..., Any] = torch.vmap(of_one)
+    return every
 
 
 def of_keras(model: FileModel) -> nn.Module:

@@ -195,10 +195,43 @@ def test_a_file_of_one_row_is_freed_if_it_answers_the_same(context: Context, tmp
     ]
     assert take(context, OwnFile(good)) == "good"
     assert spec_named(context.workspace, "good").inputs[0].shape == ("batch", 4)
-    with pytest.raises(UserError, match="takes 1 rows a call, and no other number"):
+    with pytest.raises(UserError, match="takes 1 row a call, and no other number"):
         take(context, OwnFile(fixed(tmp_path / "one.onnx", reshape, [weights, shape])))
-    with pytest.raises(UserError, match="takes 1 rows a call, and answers otherwise with 3"):
+    with pytest.raises(UserError, match="takes 1 row a call, and answers otherwise with 3"):
         take(context, OwnFile(fixed(tmp_path / "mixed.onnx", mixed, [weights])))
+
+
+def test_a_program_of_one_row_takes_any_number(cli: Any, context: Context, tmp_path: Path) -> None:
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 5)
+
+        def forward(self, picture: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
+            hidden = torch.relu(self.first(picture)).amax((2, 3)).view(1, 4)  # as a program that has the number in it
+            scores = self.last(hidden) * scale
+            return {"scores": scores, "rest": hidden}
+
+    torch.manual_seed(1)
+    example = (torch.rand(1, 3, 8, 8), torch.rand(1, 5))
+    torch.export.save(torch.export.export(Network().eval(), example), tmp_path / "one-row.pt2")
+    rows = cli.json("package", str(tmp_path / "one-row.pt2"), "torch-export", "onnxruntime:pytorch")["artifacts"]
+    assert statuses(rows) == {"torch-export:fp32": "ok", "onnxruntime:pytorch": "ok"}
+    spec = spec_named(Workspace(cli.workspace), "one-row")
+    assert [tensor.shape for tensor in (*spec.inputs, *spec.outputs)] == [
+        *(("batch", 3, 8, 8), ("batch", 5), ("batch", 5), ("batch", 4))
+    ]
+    pair = (torch.rand(2, 3, 8, 8), torch.rand(2, 5))
+
+    class Pairs(torch.nn.Module):
+        def forward(self, picture: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+            return picture.mean((1, 2, 3)).unsqueeze(1) + scale
+
+    torch.export.save(torch.export.export(Pairs(), pair), tmp_path / "two-rows.pt2")
+    with pytest.raises(UserError, match="takes 2 rows a call"):
+        take(context, OwnFile(tmp_path / "two-rows.pt2"))
 
 
 def test_a_keras_file_of_two_rows_takes_any_number(context: Context, tmp_path: Path) -> None:
