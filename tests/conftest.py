@@ -161,11 +161,11 @@ DOCKER = (
 """Where the tests are that need the engine: one worker runs them all, so that every image is built once."""
 TOGETHER = {"pipelines/holds": "pipelines/paths"}
 """Folders whose tests share what another folder's make."""
-FIRST = ("docker", "test_docs.py", "pipelines/claims", "pipelines/run")
-"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end.
-
-The run of every path comes when the containers are through: both have many processes, and would starve each other.
-"""
+FIRST = (
+    *("docker", "test_docs.py", "pipelines/claims", "pipelines/run", "pipelines/paths", "pipelines/run/own"),
+    *("serving/torchserve", "serving/open_inference", "pipelines/report"),
+)
+"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
 
 
 def group_of(nodeid: str) -> str:
