@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from models.files import FileFacts
 from models.files.shapes import can_be_freed
+from models.spec import BATCH
 from pipelines.paths import PATHS, Card, Variant, path_module
 from pipelines.paths.limits import LIMITS
 
@@ -71,6 +72,9 @@ def _by(way: str, facts: FileFacts, card: Card, name: str, variant: Variant) -> 
     fixed = facts.batch is not None
     if fixed and not can_be_freed(facts):
         return Prospect(title, False, way, (f"the file fixes the number of rows: {facts.batch}",))
+    fixing = [tensor.name for tensor in facts.inputs if tensor.shape[:1] != (BATCH,)]
+    if fixing and not fixed:
+        return Prospect(title, False, way, (f"the first dimension of {', '.join(fixing)} is not that of the rows",))
     texts = any(tensor.dtype == "str" for tensor in facts.inputs)
     if texts and not variant.texts:
         return Prospect(title, False, way, (NO_TEXTS,))

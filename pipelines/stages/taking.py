@@ -55,10 +55,11 @@ def are_probabilities(scores: np.ndarray) -> bool:
 def join(path: str, place: str) -> None:
     """Write an ``.onnx`` file together with the weights that lie beside it. Raises UserError if protobuf cannot."""
     import onnx
+    from google.protobuf.message import EncodeError
 
     try:
         onnx.save(onnx.load(path), place)
-    except ValueError as error:
+    except (ValueError, EncodeError) as error:
         raise UserError(f"{path} with its weights is larger than one file may be: {error}") from error
 
 

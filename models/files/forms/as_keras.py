@@ -71,14 +71,15 @@ def of_saved_model(model: FileModel) -> keras.Model:
     import keras
     import tensorflow as tf
 
-    signature_name = model.about()["signature"]
+    about = model.about()
+    signature_name = about["signature"]
 
     class SavedSignature(keras.Layer):
         """Calls a function of a SavedModel, whose variables belong to this layer when it is exported."""
 
         def __init__(self) -> None:
             super().__init__(name="saved_model", autocast=False)
-            self.loaded = tf.saved_model.load(str(model.path))
+            self.loaded = tf.saved_model.load(str(model.path), tags=about.get("tags"))
             self.signature = self.loaded.signatures[signature_name]
 
         def call(self, inputs: dict[str, Any]) -> Any:

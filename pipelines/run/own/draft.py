@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from models.files import UNKNOWN_RANK, FileFacts
 from models.files.kept import task_named
 from models.files.model import EVALUATION, LABELS
-from models.spec import Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
+from models.spec import BATCH, Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
 from models.task import Classes
 from pipelines.artifacts.parity import BATCHES
 from pipelines.base.errors import UserError, unknown
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SHORT, LONG = 8, 64
 """The bounds of a free length that neither the file nor the user bounds."""
+TYPES = re.compile("str|bool|u?int(8|16|32|64)|float(16|32|64)")
+"""The types of inputs that arrays and protocols have."""
 OF_TEXTS = ("keras", "saved_model")
 """The kinds of files whose inputs may be texts."""
 TEXTS = 64
@@ -41,6 +44,13 @@ def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
     for tensor in facts.inputs:
         if UNKNOWN_RANK in tensor.shape:
             raise UserError(f"the file does not say the shape of {tensor.name}. Export it with a shape for each input")
+        if tensor.shape[:1] != (BATCH,):
+            raise UserError(
+                f"{tensor.name} has the shape {tensor.shape}, and its first dimension has to be free: the rows. "
+                "Build the input into the model, or give it a row for each sample"
+            )
+        if not TYPES.fullmatch(tensor.dtype):
+            raise UserError(f"{tensor.name} is of the type {tensor.dtype}, which cannot be sent. Cast it in the model")
         if tensor.dtype == "str" and facts.kind not in OF_TEXTS:
             raise UserError(
                 f"{tensor.name} takes texts, which no path takes from a file of the kind {facts.kind}: it can be "

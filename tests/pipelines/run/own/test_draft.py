@@ -79,6 +79,7 @@ def test_what_the_user_says_is_taken() -> None:
     assert draft("words", FACTS, SpecWishes(inputs={"ids": InputWish(mask=True)})).inputs[0].values == Mask()
 
 
+SCALE = TensorSpec("scale", "float32", (3,), Uniform(0, 1))
 TEXT: dict[str, Any] = {"inputs": (TensorSpec("x", "str", ("batch",)),)}
 KERAS_TEXT = {**TEXT, "kind": "keras"}
 
@@ -104,6 +105,12 @@ def test_texts_are_drawn_from_what_the_user_says_or_from_the_samples() -> None:
         ({"batch": 1}, SpecWishes(), "takes 1 row a call"),
         ({"most_rows": 15}, SpecWishes(), "takes 15 rows a call at most, and batches of 16 are sent"),
         ({"inputs": (TensorSpec("x", "float32", ("...",)),)}, SpecWishes(), "does not say the shape of x"),
+        (
+            {"inputs": (*FACTS.inputs, SCALE)},
+            SpecWishes(),
+            "scale has the shape (3,), and its first dimension has to be",
+        ),
+        ({"inputs": (TensorSpec("x", "bfloat16", ("batch", 2)),)}, SpecWishes(), "x is of the type bfloat16, which"),
         (TEXT, SpecWishes(), "x takes texts, which no path takes from a file of the kind pt2"),
         (KERAS_TEXT, SpecWishes(inputs={"x": InputWish(values=(0.0, 1.0))}), "inputs.x: values have to be texts"),
         (KERAS_TEXT, SpecWishes(inputs={"x": InputWish(low=0, high=1)}), "inputs.x: give values, which are texts"),

@@ -246,6 +246,13 @@ def test_a_keras_file_of_two_rows_takes_any_number(context: Context, tmp_path: P
 def test_a_name_is_the_files_or_the_users_and_never_another_models() -> None:
     assert name_for(OwnFile(Path("My Model (2).onnx"))) == "my-model-2"
     assert name_for(OwnFile(Path("x.onnx"), "flowers")) == "flowers"
+    for word, says in (
+        ("mnist_cnn", "a model of slipway's own"),
+        ("onnxruntime", "the name of a path"),
+        ("X", "small"),
+    ):
+        with pytest.raises(UserError, match=says):
+            name_for(OwnFile(Path("x.onnx"), word))
     for bad in ("mnist_cnn", "onnxruntime", "../x", "", "Ä"):
         with pytest.raises(UserError, match="--name"):
             name_for(OwnFile(Path("x.onnx"), bad or None) if bad else OwnFile(Path("....onnx")))
