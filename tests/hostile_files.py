@@ -452,7 +452,7 @@ def first_restores_from_a_place_of_its_own(folder: Path, honest: Honest, canary:
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_is_restored(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         nodes[meta.saver_def.restore_op_name].input.append(f"^{_node(nodes, 'SaveV2').name}")
@@ -460,7 +460,7 @@ def first_saves_when_it_is_restored(folder: Path, honest: Honest, canary: Path) 
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_begins(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         meta.collection_def["saved_model_main_op"].node_list.value.append(meta.saver_def.save_tensor_name)
@@ -468,7 +468,7 @@ def first_saves_when_it_begins(folder: Path, honest: Honest, canary: Path) -> Pa
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_is_called(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         _node(nodes, "Softmax").input.append(f"^{_node(nodes, 'SaveV2').name}")
@@ -484,7 +484,7 @@ def first_answers_with_what_it_restores(folder: Path, honest: Honest, canary: Pa
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_in_a_part_of_a_tensor(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         info = meta.signature_def["another"].outputs["scores"]
@@ -493,7 +493,7 @@ def first_saves_in_a_part_of_a_tensor(folder: Path, honest: Honest, canary: Path
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_as_a_local_variable_begins(folder: Path, honest: Honest, canary: Path) -> Path:
     from tensorflow.core.framework import variable_pb2
 

@@ -12,6 +12,7 @@ from models.files.inside.tensorflow_walk import SAVER, Saver, attribute, called,
 ASSETS = "saved_model_assets"
 RESOURCES = ("HashTableV2", "MutableHashTableV2", "MutableDenseHashTableV2", "VarHandleOp", "MutexV2")
 """Operators that make what a function is given besides a file's name."""
+OF_VARIABLES = {"AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"}
 FROM_TEXT = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STREAMS = (b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)")
 REACH_OUTSIDE = {
@@ -26,6 +27,7 @@ REACH_OUTSIDE = {
     "DumpTensor": "writes a file",
     "SaveV2": "writes a file outside of the saver",
     "RestoreV2": "reads a file outside of the saver",
+    "ShardedFilename": "names a file outside of the saver",
     "MergeV2Checkpoints": "moves files outside of the saver",
     "RemoteCall": "calls another machine",
     "RpcCall": "calls another machine",
@@ -65,14 +67,14 @@ def outside(meta: Any) -> Iterator[str]:
 
 def _foreign_texts(meta: Any, functions: dict[str, Any]) -> Iterator[str]:
     """Say which tables are filled from a text file that is no asset of the SavedModel."""
-    assets = {one.tensor_info.name.partition(":")[0] for one in meta.asset_file_def}
+    assets = {_node(one.tensor_info.name) for one in meta.asset_file_def}
     reads = {name for name, one in functions.items() if any(node.op in FROM_TEXT for node in one.node_def)}
     fill = reads | {name for name, one in functions.items() if reads & set(called(one.node_def, functions))}
     scopes = [
-        (meta.graph_def.node, set()),
+        (meta.graph_def.node, assets),
         *((one.node_def, {a.name for a in one.signature.input_arg}) for one in functions.values()),
     ]
-    for body, arguments in scopes:
+    for body, known in scopes:
         made = {node.name: node for node in body}
         for node in body:
             if node.op in FROM_TEXT:
@@ -81,8 +83,23 @@ def _foreign_texts(meta: Any, functions: dict[str, Any]) -> Iterator[str]:
                 given = [one for one in node.input if not one.startswith("^")]
             else:
                 continue
-            for name in (one.partition(":")[0] for one in given):
-                source = made.get(name)
-                if name in assets or name in arguments or (source is not None and source.op in RESOURCES):
-                    continue
+            if not all(_is_known(_node(name), known, made) for name in given):
                 yield f"the table {node.name!r} is filled from a file that is no asset"
+
+
+def _is_known(name: str, known: set[str], made: dict[str, Any]) -> bool:
+    """Tell if what a table is filled by is an asset or an argument, a resource, or a variable that holds an asset."""
+    source = made.get(name)
+    if name in known or source is None:
+        return name in known
+    if source.op != "ReadVariableOp":
+        return source.op in RESOURCES
+    variable = _node(source.input[0])
+    users = [node for node in made.values() if variable in map(_node, node.input)]
+    stored = [_node(node.input[1]) for node in users if node.op == "AssignVariableOp"]
+    return {node.op for node in users} <= OF_VARIABLES and bool(stored) and set(stored) <= known
+
+
+def _node(name: str) -> str:
+    """Return the node of a tensor, ``NODE:NUMBER``."""
+    return name.partition(":")[0]
