@@ -34,8 +34,8 @@ class Dataset:
         return len(next(iter(self.inputs.values())))
 
     def ranges(self) -> dict[str, InputRange]:
-        """Return the range of each input."""
-        return {name: InputRange.of(rows) for name, rows in self.inputs.items()}
+        """Return the range of each input; texts have none."""
+        return {name: InputRange.of(rows) for name, rows in self.inputs.items() if rows.dtype.kind != "U"}
 
     def head(self, rows: int) -> Dataset:
         """Return the first ``rows`` samples."""

@@ -47,9 +47,9 @@ class Integers:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """One of some values, such as the 0 and 1 of a mask."""
+    """One of some values, such as the 0 and 1 of a mask, or texts."""
 
-    values: tuple[float, ...]
+    values: tuple[float, ...] | tuple[str, ...]
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Return random values of this kind."""
@@ -73,8 +73,8 @@ class TensorSpec:
     """One named tensor of a signature.
 
     ``shape`` holds a name where a dimension is free; dimension 0 is ``batch``. Dimensions of one name have one size.
-    ``dtype`` is numpy's name of the element type, for example ``float32``. ``values`` are those that an input may
-    have; an output has none.
+    ``dtype`` is numpy's name of the element type, for example ``float32``, or ``str`` for texts of any length.
+    ``values`` are those that an input may have; an output has none.
     """
 
     name: str
@@ -86,6 +86,10 @@ class TensorSpec:
     def sizes(self) -> tuple[int | None, ...]:
         """The shape, None where a dimension is free."""
         return tuple(size if isinstance(size, int) else None for size in self.shape)
+
+    def has_type_of(self, array: np.ndarray) -> bool:
+        """Tell if an array's elements are of this type."""
+        return array.dtype.kind == "U" if self.dtype == "str" else array.dtype.name == self.dtype
 
     def shape_with(self, free: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape with these sizes in place of the names. Raises KeyError for a name without a size."""
@@ -168,6 +172,12 @@ class ModelSpec:
     def text(self) -> TextPreprocessing | None:
         """The way from a text to the inputs; None for a model that takes none."""
         return self.preprocessing if isinstance(self.preprocessing, TextPreprocessing) else None
+
+    @property
+    def raw_text(self) -> TensorSpec | None:
+        """The only input, of a model that takes texts as they are, one a row; None for other models."""
+        first, *others = self.inputs
+        return first if first.dtype == "str" and not others and set(first.shape[1:]) <= {1} else None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.spec import TextPreprocessing
+
+if TYPE_CHECKING:
+    from models.model import KeptModel
+
+Encode = Callable[[Sequence[str]], dict[str, np.ndarray]]
+
+
+def encoder(model: KeptModel) -> Encode | None:
+    """Return what turns texts into the inputs of a model; None for a model that takes none.
+
+    Raises ImportError if a library is missing.
+    """
+    spec = model.spec
+    if spec.text is not None:
+        return Tokenizer(model.file(spec.text.tokenizer), spec.text).encode
+    raw = spec.raw_text
+    if raw is None:
+        return None
+    shape = (-1, *(1 for _ in raw.shape[1:]))
+    return lambda texts: {raw.name: np.array(list(texts), dtype="str").reshape(shape)}
 
 
 class Tokenizer:

@@ -112,6 +112,24 @@ def packaged_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, An
 
 
 @pytest.fixture(scope="session")
+def packaged_once(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Packages the trained model as ``PATH:VARIANT`` in this process, each once: nobody changes the payload."""
+    from pipelines.paths import path_module
+
+    made: dict[str, Path] = {}
+
+    def package(name: str) -> Path:
+        if name not in made:
+            payload = tmp_path_factory.mktemp("payload")
+            path, _, variant = name.partition(":")
+            path_module(path).package(trained, payload, variant)
+            made[name] = payload
+        return made[name]
+
+    return package
+
+
+@pytest.fixture(scope="session")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Small model files of every kind, made by their frameworks (about 20 s)."""
     from model_files import make
@@ -161,11 +179,11 @@ DOCKER = (
 """Where the tests are that need the engine: one worker runs them all, so that every image is built once."""
 TOGETHER = {"pipelines/holds": "pipelines/paths"}
 """Folders whose tests share what another folder's make."""
-FIRST = ("docker", "test_docs.py", "pipelines/claims", "pipelines/run")
-"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end.
-
-The run of every path comes when the containers are through: both have many processes, and would starve each other.
-"""
+FIRST = (
+    *("docker", "test_docs.py", "pipelines/claims", "pipelines/run", "pipelines/paths", "pipelines/run/own"),
+    *("serving/torchserve", "serving/open_inference", "pipelines/report"),
+)
+"""Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
 
 
 def group_of(nodeid: str) -> str:

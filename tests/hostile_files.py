@@ -418,6 +418,10 @@ def saved_model_saves(folder: Path, honest: Honest, canary: Path) -> Path:
     return _saved(folder, "saves", save)
 
 
+STRING = 7
+"""TensorFlow's number of the type of strings."""
+
+
 def _first(folder: Path, honest: Honest, change: Callable[[Any, dict[str, Any]], None]) -> Path:
     """Copy the SavedModel of TensorFlow 1, its graph changed by ``change(message, {name: node})``."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -439,13 +443,16 @@ def _node(nodes: dict[str, Any], op: str) -> Any:
 def first_restores_from_a_place_of_its_own(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         place = meta.graph_def.node.add(name="place", op="Const")
+        place.attr["dtype"].type = STRING
+        place.attr["value"].tensor.dtype = STRING
+        place.attr["value"].tensor.tensor_shape.SetInParent()
         place.attr["value"].tensor.string_val.append(b"/etc/passwd")
         _node(nodes, "RestoreV2").input[0] = place.name
 
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_is_restored(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         nodes[meta.saver_def.restore_op_name].input.append(f"^{_node(nodes, 'SaveV2').name}")
@@ -453,7 +460,7 @@ def first_saves_when_it_is_restored(folder: Path, honest: Honest, canary: Path) 
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_begins(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         meta.collection_def["saved_model_main_op"].node_list.value.append(meta.saver_def.save_tensor_name)
@@ -461,7 +468,7 @@ def first_saves_when_it_begins(folder: Path, honest: Honest, canary: Path) -> Pa
     return _first(folder, honest, change)
 
 
-@hostile("the operator SaveV2 ('save/SaveV2') writes a file outside of the saver")
+@hostile("a file outside of the saver")
 def first_saves_when_it_is_called(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         _node(nodes, "Softmax").input.append(f"^{_node(nodes, 'SaveV2').name}")
@@ -475,6 +482,74 @@ def first_answers_with_what_it_restores(folder: Path, honest: Honest, canary: Pa
         meta.signature_def["serving_default"].outputs["scores"].name = f"{_node(nodes, 'RestoreV2').name}:0"
 
     return _first(folder, honest, change)
+
+
+@hostile("a file outside of the saver")
+def first_saves_in_a_part_of_a_tensor(folder: Path, honest: Honest, canary: Path) -> Path:
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        info = meta.signature_def["another"].outputs["scores"]
+        info.composite_tensor.components.add(name=f"{_node(nodes, 'SaveV2').name}:0")
+
+    return _first(folder, honest, change)
+
+
+@hostile("a file outside of the saver")
+def first_saves_as_a_local_variable_begins(folder: Path, honest: Honest, canary: Path) -> Path:
+    from tensorflow.core.framework import variable_pb2
+
+    def change(meta: Any, nodes: dict[str, Any]) -> None:
+        local = variable_pb2.VariableDef(initializer_name=_node(nodes, "SaveV2").name)
+        meta.collection_def["local_variables"].bytes_list.value.append(local.SerializeToString())
+
+    return _first(folder, honest, change)
+
+
+@hostile("outside of the saver")
+def saved_model_calls_its_answer_the_saver(folder: Path, honest: Honest, canary: Path) -> Path:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    place = saved_model_saves(folder, honest, canary) / "saved_model.pb"
+    message = saved_model_pb2.SavedModel.FromString(place.read_bytes())
+    (meta,) = message.meta_graphs
+    meta.saver_def.save_tensor_name = next(iter(meta.signature_def["serving_default"].outputs.values())).name
+    place.write_bytes(message.SerializeToString())
+    return place.parent
+
+
+@hostile("has an attribute twice")
+def saved_model_hides_an_attribute(folder: Path, honest: Honest, canary: Path) -> Path:
+    """Where two attributes have one name, TensorFlow takes the last."""
+    import tensorflow as tf
+
+    from models.files.inside.messages import decoded
+
+    def show(x: Any) -> Any:
+        tf.print("x", output_stream="file:///nowhere")
+        return tf.identity(x)
+
+    place = _saved(folder, "hides", show) / "saved_model.pb"
+    message = decoded("tensorflow", "SavedModel", place.read_bytes(), "made here")
+    every = [node for one in message.meta_graphs[0].graph_def.library.function for node in one.node_def]
+    for node in (node for node in every if node.op == "PrintV2"):
+        (stream,) = (entry for entry in node.attr if entry.key == "output_stream")
+        stream.value.s = b"stderr"
+        node.attr.add(key="output_stream").value.s = f"file://{canary}".encode()
+    place.write_bytes(message.SerializeToString())
+    return place.parent
+
+
+@hostile("is filled from a file that is no asset")
+def saved_model_computes_the_name_of_a_file(folder: Path, honest: Honest, canary: Path) -> Path:
+    import tensorflow as tf
+
+    def look_up(x: Any) -> Any:
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        place = tf.strings.lower("/ETC/PASSWD")
+        fill = {"table_handle": table, "filename": place, "key_index": -2, "value_index": -1}
+        with tf.control_dependencies([tf.raw_ops.InitializeTableFromTextFileV2(**fill)]):
+            return tf.identity(x)
+
+    return _saved(folder, "computes", look_up)
 
 
 @hostile("the operator PrintV2")

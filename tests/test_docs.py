@@ -30,8 +30,8 @@ from serving.launch import free_port
 
 CONFORMANCE = "/tmp/conformance"  # noqa: S108 - the folder that the pages name
 BEFORE = {
-    "slipway advise": "slipway run mnist_cnn litert:fp32 --duration 0.5",
-    "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5",
+    "slipway advise": "slipway run mnist_cnn litert:fp32 --duration 0.5 --budget 0",
+    "slipway report": "slipway run mnist_cnn litert:fp32 --duration 0.5 --budget 0",
     "slipway manifests": "slipway package mnist_cnn onnxruntime:pytorch",
 }
 """Maps the start of a command to the command whose result it needs."""
@@ -81,10 +81,16 @@ PLAIN_NAMES = (
     "loadtest",
     "run",
     "report",
+    "advise",
     "claims",
     "manifests",
     "clean",
 )
+BRIEFLY = {
+    "slipway loadtest ": ["--duration", "1"],
+    "slipway run ": ["--budget", "0"],
+}
+"""Maps the start of a command to options that shorten it: what it measures is not looked at here."""
 PLAIN = [line for name in PLAIN_NAMES for line in shown(f"slipway {name}") if line not in ELSEWHERE]
 
 
@@ -124,7 +130,8 @@ def test_a_command_works(cli: Any, trained: Any, line: str) -> None:
     for start, before in BEFORE.items():
         if line.startswith(start):
             run(cli, before)
-    assert run(cli, line).stdout
+    short = [option for start, options in BRIEFLY.items() if line.startswith(start) for option in options]
+    assert run(cli, " ".join([line, *short])).stdout
 
 
 @pytest.mark.parametrize("line", OWN)
@@ -192,7 +199,7 @@ def test_the_commands_for_containers_work(
 ) -> None:
     environment = {**os.environ, "OPEN_INFERENCE_IMAGE": built_image("open_inference")}
     serve, measure = with_free_ports(*CONTAINERS)
-    assert "What a container costs" in run(cli, measure, env=environment).stdout
+    assert "What a container costs" in run(cli, f"{measure} --duration 1 --budget 0", env=environment).stdout
     process = cli.start(*shlex.split(serve)[1:], env=environment)
     try:
         assert process.stdout is not None
@@ -209,7 +216,7 @@ def test_a_load_test_works(cli: Any, tmp_path: Path, line: str) -> None:
     (tmp_path / "requests").mkdir()
     for name in ("request.json", "requests/1.json", "requests/2.json"):
         (tmp_path / name).write_text("{}")
-    short = ["--budget", "30"] if "--find-rate" in line else []
+    short = ["--budget", "15"] if "--find-rate" in line else ["--duration", "1"]
     with ground_truth("grpc" if "grpc://" in line else "http") as server:
         words = [re.sub(r"^(http|grpc)://.*", f"{server.url}/serial/1", word) for word in shlex.split(line)[1:]]
         done = cli(*words, *short, cwd=tmp_path)

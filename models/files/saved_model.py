@@ -11,7 +11,8 @@ from typing import Any
 from models.files import FileFacts, RefusedFile
 from models.files.contents import sha256_of_all, tree
 from models.files.inside.messages import MOST_BYTES, decoded
-from models.files.inside.tensorflow_graph import attribute, called, outside, reached
+from models.files.inside.tensorflow_graph import outside
+from models.files.inside.tensorflow_walk import attribute, called, reached
 from models.files.shapes import fixed_batch, shape_of, values_of
 from models.spec import TensorSpec
 
@@ -91,6 +92,8 @@ def _check_assets(path: Path, files: Mapping[str, Path], meta: Any) -> None:
 
 
 def _tensor(name: str, about: Any, *, is_input: bool = False) -> TensorSpec:
+    if not about.name:
+        raise RefusedFile(f"the tensor {name!r} of the signature is sparse or of several parts, which cannot be sent")
     dtype = DTYPES.get(about.dtype)
     if dtype is None:
         raise RefusedFile(f"the tensor {name!r} of the signature is of a type that cannot be sent: {about.dtype}")

@@ -12,8 +12,9 @@ MASK = Integers(0, 1)
 """Whole numbers that fit any table, mask or type: those of an input that the file does not bound."""
 REAL = Uniform(-1.0, 1.0)
 BYTES = Integers(0, 255)
-FREED = ("keras", "onnx")
-"""Lists the kinds of files that can be had with any number of rows, though they fix it."""
+FREED = {"keras": None, "onnx": None, "pt2": 1}
+"""Maps the kinds of files that can be had with any number of rows, though they fix it, to the only number that they
+may fix; None for any."""
 
 
 def shape_of(sizes: Sequence[int | str | None] | None) -> tuple[int | str, ...]:
@@ -51,9 +52,14 @@ def fixed_batch(inputs: Iterable[TensorSpec]) -> int | None:
     return min((size for size in first if isinstance(size, int)), default=None) if BATCH not in first else None
 
 
+def can_be_freed(facts: FileFacts) -> bool:
+    """Tell if a file fixes the number of rows, and is of a kind that can be had with any."""
+    return facts.batch is not None and facts.kind in FREED and FREED[facts.kind] in (None, facts.batch)
+
+
 def freed(facts: FileFacts) -> FileFacts:
-    """Return the facts with any number of rows, of a kind that can be had so; others are left as they are."""
-    if facts.batch is None or facts.kind not in FREED:
+    """Return the facts with any number of rows, of a file that can be had so; others are left as they are."""
+    if not can_be_freed(facts):
         return facts
 
     def free(tensor: TensorSpec) -> TensorSpec:

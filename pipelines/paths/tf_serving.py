@@ -25,7 +25,7 @@ CARD = Card(
     name="tf-serving",
     title="TensorFlow Serving (SavedModel)",
     variants={
-        "fp32": Variant("SavedModel, float32", "keras", REQUIRES),
+        "fp32": Variant("SavedModel, float32", "keras", REQUIRES, texts=True),
         "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "keras", REQUIRES),
         "litert": Variant("a .tflite file in its place, run by LiteRT", "keras", (*REQUIRES, "ai-edge-litert")),
     },
@@ -82,7 +82,10 @@ def package(model: Model, folder: Path, variant: str) -> None:
     archive.add_endpoint(
         SIGNATURE,
         compiled,
-        input_signature=[tf.TensorSpec(tensor.sizes, tensor.dtype, name=tensor.name) for tensor in model.spec.inputs],
+        input_signature=[
+            tf.TensorSpec(tensor.sizes, tf.string if tensor.dtype == "str" else tensor.dtype, name=tensor.name)
+            for tensor in model.spec.inputs
+        ],
     )
     if model.spec.picture is not None:
         archive.add_endpoint(

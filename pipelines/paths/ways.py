@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from models.files import FileFacts
-from models.files.shapes import FREED
+from models.files.shapes import can_be_freed
+from models.spec import BATCH
 from pipelines.paths import PATHS, Card, Variant, path_module
 from pipelines.paths.limits import LIMITS
 
@@ -27,6 +28,8 @@ BECOMES: Mapping[str, Mapping[str, str]] = {
 """Maps the kind of a file to the forms that it can be had in, and how each comes about: models.files.model.MAKERS."""
 CALIBRATED = "int8"
 FIXED = "the file fixes the number of rows: a run frees it, if the model takes other numbers"
+NO_TEXTS = "takes numbers, and an input is texts"
+SOME_TEXTS = "needs some texts: --inputs, or values with --spec"
 NO_WAY = {
     "keras": "no way from a .keras file",
     "saved_model": "made from PyTorch's form, which a SavedModel cannot be had in",
@@ -67,13 +70,22 @@ def _prospect(facts: FileFacts, card: Card, name: str, variant: Variant) -> Pros
 def _by(way: str, facts: FileFacts, card: Card, name: str, variant: Variant) -> Prospect:
     title = f"{card.name}:{name}"
     fixed = facts.batch is not None
-    if fixed and facts.kind not in FREED:
+    if fixed and not can_be_freed(facts):
         return Prospect(title, False, way, (f"the file fixes the number of rows: {facts.batch}",))
-    if any(tensor.dtype == "str" for tensor in facts.inputs):
-        return Prospect(title, False, way, ("inputs of strings are not run",))
+    fixing = [tensor.name for tensor in facts.inputs if tensor.shape[:1] != (BATCH,)]
+    if fixing and not fixed:
+        return Prospect(title, False, way, (f"the first dimension of {', '.join(fixing)} is not that of the rows",))
+    texts = any(tensor.dtype == "str" for tensor in facts.inputs)
+    if texts and not variant.texts:
+        return Prospect(title, False, way, (NO_TEXTS,))
     found = [limit for limit in LIMITS if limit.path in (None, card.name, title) and limit.applies(facts, way)]
     refused = tuple(limit.reason for limit in found if limit.prevents)
-    notes = (*(limit.reason for limit in found), *_needs(variant), *((FIXED,) if fixed else ()))
+    notes = (
+        *(limit.reason for limit in found),
+        *_needs(variant),
+        *((FIXED,) if fixed else ()),
+        *((SOME_TEXTS,) if texts else ()),
+    )
     return Prospect(title, not refused, way, refused or notes)
 
 

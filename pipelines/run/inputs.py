@@ -7,13 +7,13 @@ import sys
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from models.spec import BATCH, ImagePreprocessing, ModelSpec, TensorSpec, fits
+from models.text import Encode
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, read_bounded
 
@@ -25,7 +25,6 @@ UNREADABLE = (
 )
 MAX_BYTES = 256 * MIB
 MAX_TEXTS = 1_000
-Encode = Callable[[Sequence[str]], dict[str, np.ndarray]]
 MAX_PIXELS = 50_000_000
 """A picture with more is not decoded: it needs four bytes for each."""
 
@@ -115,9 +114,9 @@ def _checked(array: np.ndarray, source: str, tensor: TensorSpec) -> np.ndarray:
     wanted = _wanted(tensor)
     if fits(array.shape, tensor.sizes[1:]):
         array = array[np.newaxis]
-    if array.dtype != np.dtype(tensor.dtype) or not fits(array.shape, tensor.sizes) or len(array) == 0:
+    if not tensor.has_type_of(array) or not fits(array.shape, tensor.sizes) or len(array) == 0:
         raise UserError(f"{source}: expected {wanted}. Received: {array.dtype} of shape {array.shape}")
-    if not np.isfinite(array).all():
+    if array.dtype.kind != "U" and not np.isfinite(array).all():
         raise UserError(f"{source}: expected finite numbers. Received: NaN or infinity")
     return np.ascontiguousarray(array)
 

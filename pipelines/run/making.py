@@ -58,6 +58,13 @@ def check_samples(model: KeptModel, choice: Choice) -> None:
         )
 
 
+def check_texts(model: KeptModel, choice: Choice) -> None:
+    """Raise NotPossible if an input is texts, and the variant takes numbers."""
+    texts = [tensor.name for tensor in model.spec.inputs if tensor.dtype == "str"]
+    if texts and not choice.chosen.texts:
+        raise NotPossible(f"{choice.name} takes numbers. Received: {', '.join(texts)}, which is texts")
+
+
 def check_installed(choice: Choice) -> None:
     """Raise MissingExtra if a library of the variant is not installed."""
     missing = choice.chosen.missing()
@@ -202,6 +209,7 @@ def prepare(
     place = context.workspace.artifact(model.name, choice.card.name, choice.variant)
     try:
         forms = _in_order(model, choice, None if context.rebuild or not place.exists() else place.resolve().name)
+        check_texts(model, choice)
         check_samples(model, choice)
         check_installed(choice)
     except NotPossible as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.task import Classes, Vectors, cosine
-from models.text import Tokenizer
+from models.text import encoder
 from pipelines.artifacts import reference
 from pipelines.artifacts.named import spec_named, title_of
 from pipelines.artifacts.workspace import Workspace
@@ -70,14 +70,15 @@ def predict_all(
     protocol = protocol_for(choice, url, protocol) if url else None
     if not any((inputs, rows, texts, pairs)):
         raise UserError("nothing to predict. Name a picture, an .npy file or -, or use --from-test-set N or --text.")
-    if (texts or pairs) and (spec.text is None or (pairs and not isinstance(spec.task, Vectors))):
+    takes_texts = spec.text is not None or spec.raw_text is not None
+    if (texts or pairs) and (not takes_texts or (pairs and not isinstance(spec.task, Vectors))):
         raise UserError(
-            f"{model} takes no texts{' to compare' if spec.text else ''}. Received: {[*texts, *pairs][0]!r}"
+            f"{model} takes no texts{' to compare' if takes_texts else ''}. Received: {[*texts, *pairs][0]!r}"
         )
     loaded: KeptModel | None = None
-    if rows or spec.text is not None:
+    if rows or takes_texts:
         loaded = model_in(workspace, model)[0] if running is not None else _trained(workspace, model)
-    encode = Tokenizer(loaded.file(spec.text.tokenizer), spec.text).encode if loaded and spec.text else None
+    encode = encoder(loaded) if loaded else None
     named: list[Named] = [(source, read_input(source, spec, resize, encode), None) for source in inputs]
     if loaded is not None:
         named += _rows_of(loaded, rows)

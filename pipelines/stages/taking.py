@@ -55,10 +55,11 @@ def are_probabilities(scores: np.ndarray) -> bool:
 def join(path: str, place: str) -> None:
     """Write an ``.onnx`` file together with the weights that lie beside it. Raises UserError if protobuf cannot."""
     import onnx
+    from google.protobuf.message import EncodeError
 
     try:
         onnx.save(onnx.load(path), place)
-    except ValueError as error:
+    except (ValueError, EncodeError) as error:
         raise UserError(f"{path} with its weights is larger than one file may be: {error}") from error
 
 
@@ -68,7 +69,7 @@ def free_rows(folder: str, out: str, batch: int) -> None:
     Of an ``.onnx`` file, one that says so is written into ``out``: only the shapes of inputs and outputs are changed.
     Raises UserError for a model that has the number in its network, or mixes rows.
     """
-    model = load(Path(folder))
+    model, fixes = load(Path(folder)), f"{batch} row{'s' if batch > 1 else ''} a call"
     inputs = model.spec.draw(TURNS * batch, {name: low for name, (low, _) in model.spec.lengths.items()}, SEED)
     turns = [{name: one[at : at + batch] for name, one in inputs.items()} for at in range(0, TURNS * batch, batch)]
     try:
@@ -76,12 +77,12 @@ def free_rows(folder: str, out: str, batch: int) -> None:
         parts = [*map(fixed, turns)]
         found = [free(inputs), free({name: one[:1] for name, one in inputs.items()})]
     except Exception as error:  # a runtime raises what it likes
-        raise UserError(f"the file takes {batch} rows a call, and no other number: {_words(error)}. {FREE}") from error
+        raise UserError(f"the file takes {fixes}, and no other number: {_words(error)}. {FREE}") from error
     for name in parts[0]:
         expected = np.concatenate([part[name] for part in parts])
         for rows, answer in ((len(expected), found[0][name]), (1, found[1][name])):
             if answer.shape != expected[:rows].shape or not np.allclose(answer, expected[:rows], 1e-4, 1e-5):
-                raise UserError(f"the file takes {batch} rows a call, and answers otherwise with {rows}. {FREE}")
+                raise UserError(f"the file takes {fixes}, and answers otherwise with {rows}. {FREE}")
 
 
 def outputs_of(model: FileModel) -> tuple[TensorSpec, ...]:

@@ -64,7 +64,7 @@ def make_app(site: Site, port: int) -> ASGIApp:
                 "title": spec.title,
                 "picture": None if picture is None else {"width": picture.width, "height": picture.height},
                 "digits": picture is not None and picture.channels == 1,
-                "texts": spec.text is not None,
+                "texts": spec.text is not None or spec.raw_text is not None,
                 "samples": site.reader.samples,
                 "max_body_bytes": MAX_BODY_BYTES,
                 "rate_per_s": spec.rate_per_s,

@@ -13,7 +13,7 @@ import orjson
 from models.model import KeptModel
 from models.spec import ImagePreprocessing
 from models.task import Classes
-from models.text import Tokenizer
+from models.text import encoder
 from pipelines.artifacts import reference
 from pipelines.base.errors import UserError
 from pipelines.run.unusual import unusual
@@ -50,8 +50,7 @@ class Reader:
         self.model, self.spec = model, model.spec
         self._known = reference.read(model.folder / REFERENCE)
         self._rows = self._known.inputs.get(reference.EVALUATION)
-        text = self.spec.text
-        self._encode = Tokenizer(model.file(text.tokenizer), text).encode if text else None
+        self._encode = encoder(model)
         self._ranges = model.ranges()
         # A large picture takes hundreds of megabytes while it is decoded: one at a time.
         self._decoding = threading.Lock()

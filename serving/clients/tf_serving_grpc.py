@@ -41,7 +41,7 @@ def call(target: Target, body: bytes = b"") -> Call:  # noqa: ARG001 - as Client
 
 
 def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """Make a PredictRequest to the model's newest version. Strings are object arrays of bytes.
+    """Make a PredictRequest to the model's newest version. Strings are arrays of text, or object arrays of bytes.
 
     Raises:
         ValueError: an array's dtype has no counterpart in TensorFlow.
@@ -49,6 +49,8 @@ def encode(target: Target, inputs: Mapping[str, np.ndarray]) -> bytes:
     request = PredictRequest()
     request.model_spec.name = target.model
     for name, array in inputs.items():
+        if array.dtype.kind == "U":
+            array = np.char.encode(array, "utf-8").astype(object)
         if array.dtype.name not in _TYPES:
             raise ValueError(f"input {name} has a dtype that TensorFlow does not have. Received: {array.dtype}")
         dtype, number = _TYPES[array.dtype.name]

@@ -1,7 +1,7 @@
 """Speak TensorFlow Serving's REST API: JSON in columnar format, ``{"inputs": {...}}`` for ``{"outputs": ...}``.
 
-Columnar format is shorter than row format: it sends each name once, not once per row. Strings (object
-arrays of bytes) are sent as ``{"b64": ...}``.
+Columnar format is shorter than row format: it sends each name once, not once per row. Strings (arrays
+of text, or object arrays of bytes) are sent as ``{"b64": ...}``.
 """
 
 from __future__ import annotations

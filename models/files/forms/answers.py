@@ -23,20 +23,24 @@ def answers(model: FileModel, inputs: Arrays) -> Arrays:
 
 
 def _by_keras(model: FileModel) -> Callable[[Arrays], Arrays]:
+    import tensorflow as tf
+
     network = model.form("keras")
     names = [tensor.name for tensor in model.spec.outputs]
 
     def call(inputs: Arrays) -> Arrays:
-        found = network(inputs, training=False)
+        found = network({name: tf.constant(one) for name, one in inputs.items()}, training=False)
         return {name: np.asarray(found[name]) for name in names}
 
     return call
 
 
-def _by_torch(model: FileModel) -> Callable[[Arrays], Arrays]:
+def _by_torch(model: FileModel, *, free: bool = True) -> Callable[[Arrays], Arrays]:
     import torch
 
-    module = model.form("torch")
+    from models.files.forms.as_torch import of_program
+
+    module = of_program(model, free=free)
     names = [tensor.name for tensor in model.spec.outputs]
 
     def call(inputs: Arrays) -> Arrays:
@@ -74,6 +78,8 @@ def fixed_and_free(model: FileModel, out: Path, batch: int) -> tuple[Callable[[A
             return {name: np.asarray(one) for name, one in found.items()}
 
         return call, _by_keras(model)
+    if model.kind == "pt2":
+        return _by_torch(model, free=False), _by_torch(model)
     from models.files.forms.as_onnx import write_free
 
     return by_onnxruntime(model), by_onnxruntime(model, write_free(model, out / model.path.name, batch))

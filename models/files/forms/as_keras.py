@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from models.files.model import FileModel
 
+TEXTS = {"str": "string"}
+"""Maps a spec's type of texts to that of Keras and TensorFlow."""
+
 
 def of_file(model: FileModel) -> keras.Model:
     """Return a ``.keras`` file's model. Code in the file was refused, or allowed, when it was read."""
@@ -34,7 +37,9 @@ def doors(model: FileModel) -> dict[str, Any]:
     import keras
 
     return {
-        tensor.name: keras.Input(batch_shape=tensor.sizes, dtype=tensor.dtype, name=tensor.name)
+        tensor.name: keras.Input(
+            batch_shape=tensor.sizes, dtype=TEXTS.get(tensor.dtype, tensor.dtype), name=tensor.name
+        )
         for tensor in model.spec.inputs
     }
 
@@ -66,14 +71,15 @@ def of_saved_model(model: FileModel) -> keras.Model:
     import keras
     import tensorflow as tf
 
-    signature_name = model.about()["signature"]
+    about = model.about()
+    signature_name = about["signature"]
 
     class SavedSignature(keras.Layer):
         """Calls a function of a SavedModel, whose variables belong to this layer when it is exported."""
 
         def __init__(self) -> None:
             super().__init__(name="saved_model", autocast=False)
-            self.loaded = tf.saved_model.load(str(model.path))
+            self.loaded = tf.saved_model.load(str(model.path), tags=about.get("tags"))
             self.signature = self.loaded.signatures[signature_name]
 
         def call(self, inputs: dict[str, Any]) -> Any:

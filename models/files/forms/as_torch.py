@@ -15,22 +15,55 @@ if TYPE_CHECKING:
     from models.files.model import FileModel
 
 BACKEND = "KERAS_BACKEND"
+SHAPED = ("view", "reshape", "_unsafe_view", "expand")
+"""Operators of PyTorch that are given a shape."""
 
 
-def of_program(model: FileModel) -> nn.Module:
-    """Return the program of a ``.pt2`` file, whose copy has no guards: PyTorch would run them as Python code."""
+def of_program(model: FileModel, *, free: bool = True) -> nn.Module:
+    """Return the program of a ``.pt2`` file, whose copy has no guards: PyTorch would run them as Python code.
+
+    One that takes one row alone is rewritten to take any number, unless ``free`` is False.
+    """
     import torch
     from torch.utils import _pytree
 
     program: Any = torch.export.load(model.path)
     inner = program.module(check_guards=False)
     structure = program.call_spec.in_spec
+    if free and _takes_one_row(program):
+        _free_rows(inner)
 
     def call(*tensors: Any) -> Any:
         positional, named = _pytree.tree_unflatten(list(tensors), structure)
         return inner(*positional, **named)
 
     return _module(model, inner, call)
+
+
+def _takes_one_row(program: Any) -> bool:
+    given = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    shapes = [tuple(given[name].shape) for name in program.graph_signature.user_inputs]
+    return all(shape and isinstance(shape[0], int) and shape[0] == 1 for shape in shapes)
+
+
+def _free_rows(inner: Any) -> None:
+    """Put the number of rows in the place of each 1 that a shape in the graph begins with.
+
+    That is a guess, which is why a file is taken only if it then answers as before. What checks the inputs is removed.
+    """
+    import torch
+
+    aten, graph = torch.ops.aten, inner.graph
+    *_, last = (node for node in graph.nodes if node.op == "placeholder")
+    with graph.inserting_after(last):
+        rows = graph.call_function(aten.sym_size.int, (last, 0))
+    for node in [*graph.nodes]:
+        if node.target is aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+        elif node.target in (getattr(aten, name).default for name in SHAPED) and [*node.args[1]][:1] == [1]:
+            node.args = (node.args[0], [rows, *node.args[1][1:]], *node.args[2:])
+    inner.recompile()
+    inner._forward_pre_hooks.clear()
 
 
 def of_keras(model: FileModel) -> nn.Module:

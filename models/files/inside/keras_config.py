@@ -78,7 +78,8 @@ def demanded(config: Any) -> Iterator[tuple[str, int]]:
         settings = one.get("config")
         if not isinstance(settings, dict):
             continue
-        kernel = settings.get("kernel_size") or [1]
+        # The kernel of a separable layer has as many numbers for each channel that comes in, not for each filter.
+        kernel = [1] if "depth_multiplier" in settings else settings.get("kernel_size") or [1]
         units = whole(settings.get("units"))
         for count in (
             units * (units if "recurrent_activation" in settings or "recurrent_initializer" in settings else 1),

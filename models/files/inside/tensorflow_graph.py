@@ -1,15 +1,18 @@
-"""Walks the graph of a SavedModel: what a signature reaches, and what reaches outside."""
+"""Says what in the graph of a SavedModel reaches outside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
 
-SAVER = ("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename")
-"""Operators that touch files, of which each SavedModel has some: for its own saver alone."""
-WRITERS = tuple(one for one in SAVER if one != "RestoreV2")
+from models.files.inside.tensorflow_walk import SAVER, Saver, attribute, called, calls
+
+ASSETS = "saved_model_assets"
+RESOURCES = ("HashTableV2", "MutableHashTableV2", "MutableDenseHashTableV2", "VarHandleOp", "MutexV2")
+"""Operators that make what a function is given besides a file's name."""
+OF_VARIABLES = {"AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"}
 FROM_TEXT = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STREAMS = (b"stdout", b"stderr", b"log(info)", b"log(warning)", b"log(error)")
 REACH_OUTSIDE = {
@@ -24,6 +27,7 @@ REACH_OUTSIDE = {
     "DumpTensor": "writes a file",
     "SaveV2": "writes a file outside of the saver",
     "RestoreV2": "reads a file outside of the saver",
+    "ShardedFilename": "names a file outside of the saver",
     "MergeV2Checkpoints": "moves files outside of the saver",
     "RemoteCall": "calls another machine",
     "RpcCall": "calls another machine",
@@ -41,110 +45,61 @@ def computing() -> frozenset[str]:
     return frozenset(resources.files("models.files").joinpath("tensorflow_operators.txt").read_text().split())
 
 
-def attribute(node: Any, key: str) -> Any:
-    """Return an attribute of a node; None without."""
-    return next((entry.value for entry in node.attr if entry.key == key), None)
-
-
 def outside(meta: Any) -> Iterator[str]:
     """Say which operators of a graph and of its functions do more than compute."""
     functions = {one.signature.name: one for one in meta.graph_def.library.function}
     nodes = {node.name: node for node in meta.graph_def.node}
-    saving = [meta.saver_def.save_tensor_name.partition(":")[0], meta.saver_def.restore_op_name]
-    of_saver = set(called([nodes[name] for name in saving if name in nodes], functions))
-    # A function that anything else calls, too, is no function of the saver.
-    of_saver -= set(called([node for name, node in nodes.items() if name not in saving], functions))
-    allowed = _of_first_saver(meta, nodes)
+    saver = Saver(meta, nodes, functions)
     for place, body in {"": meta.graph_def.node, **{name: one.node_def for name, one in functions.items()}}.items():
         for node in body:
-            in_saver = place in of_saver if place else node.name in allowed
-            if node.op in functions or node.op in computing() or (node.op in SAVER and in_saver):
+            if len({entry.key for entry in node.attr}) != len(node.attr):  # the last one counts, and the first is read
+                yield f"the operator {node.op[:80]} ({node.name[:80]!r}) has an attribute twice"
+            if node.op in functions or node.op in computing() or (node.op in SAVER and saver.has(node, place)):
                 if node.op == "PrintV2" and attribute(node, "output_stream").s not in STREAMS:
                     yield f"the operator PrintV2 ({node.name!r}) writes a file"
                 continue
             does = REACH_OUTSIDE.get(node.op, "is none that slipway knows to do nothing but compute")
             yield f"the operator {node.op[:80]} ({node.name[:80]!r}) {does}"
+    if not meta.asset_file_def and any(one.key == ASSETS for one in meta.collection_def):
+        yield f"its assets are named in the collection {ASSETS}, which is not read"
     yield from _foreign_texts(meta, functions)
-
-
-def _of_first_saver(meta: Any, nodes: dict[str, Any]) -> set[str]:
-    """Name the nodes by which the saver of TensorFlow 1, whose place is the graph itself, touches files.
-
-    A loader restores the variables from the place that it feeds, and nobody saves them: so a node that restores reads
-    from that place, one that writes is not reached by restoring, and neither by a signature, the initialisation or
-    anything else outside of the saver.
-    """
-    saver = meta.saver_def
-    saving, restoring = (
-        {node.name for node in reached([name], nodes)} for name in (saver.save_tensor_name, saver.restore_op_name)
-    )
-    asked = [tensor.value.name for one in meta.signature_def for tensor in (*one.value.inputs, *one.value.outputs)]
-    begun = [name for one in meta.collection_def for name in one.value.node_list.value]
-    others = [name for name in nodes if name not in saving | restoring]
-    elsewhere = {node.name for node in reached([*asked, *begun, *others], nodes)}
-    fed = saver.filename_tensor_name.partition(":")[0]
-    reads = {
-        name
-        for name in restoring - elsewhere
-        if nodes[name].op == "RestoreV2" and nodes[name].input and nodes[name].input[0].partition(":")[0] == fed
-    }
-    return reads | {name for name in saving - restoring - elsewhere if nodes[name].op in WRITERS}
 
 
 def _foreign_texts(meta: Any, functions: dict[str, Any]) -> Iterator[str]:
     """Say which tables are filled from a text file that is no asset of the SavedModel."""
-    assets = {one.tensor_info.name.partition(":")[0] for one in meta.asset_file_def}
-    fill = {name for name, one in functions.items() if any(node.op in FROM_TEXT for node in one.node_def)}
+    assets = {_node(one.tensor_info.name) for one in meta.asset_file_def}
+    reads = {name for name, one in functions.items() if any(node.op in FROM_TEXT for node in one.node_def)}
+    fill = reads | {name for name, one in functions.items() if reads & set(called(one.node_def, functions))}
     scopes = [
-        (meta.graph_def.node, set()),
+        (meta.graph_def.node, assets),
         *((one.node_def, {a.name for a in one.signature.input_arg}) for one in functions.values()),
     ]
-    for body, arguments in scopes:
+    for body, known in scopes:
         made = {node.name: node for node in body}
         for node in body:
-            if node.op not in FROM_TEXT and not fill & set(_calls([node])):
+            if node.op in FROM_TEXT:
+                given = node.input[1:2]
+            elif fill & set(calls([node])):
+                given = [one for one in node.input if not one.startswith("^")]
+            else:
                 continue
-            for source in (made.get(one.lstrip("^").partition(":")[0]) for one in node.input):
-                if source is None or source.name in assets or source.name in arguments:
-                    continue
-                kind = attribute(source, "dtype")
-                if source.op in ("Const", "Placeholder", "StringJoin", "AsString", "Identity") and (
-                    kind is None or kind.type == STRING
-                ):
-                    yield f"the table {node.name!r} is filled from a file that is no asset"
+            if not all(_is_known(_node(name), known, made) for name in given):
+                yield f"the table {node.name!r} is filled from a file that is no asset"
 
 
-STRING = 7
-"""TensorFlow's number of the type of strings."""
+def _is_known(name: str, known: set[str], made: dict[str, Any]) -> bool:
+    """Tell if what a table is filled by is an asset or an argument, a resource, or a variable that holds an asset."""
+    source = made.get(name)
+    if name in known or source is None:
+        return name in known
+    if source.op != "ReadVariableOp":
+        return source.op in RESOURCES
+    variable = _node(source.input[0])
+    users = [node for node in made.values() if variable in map(_node, node.input)]
+    stored = [_node(node.input[1]) for node in users if node.op == "AssignVariableOp"]
+    return {node.op for node in users} <= OF_VARIABLES and bool(stored) and set(stored) <= known
 
 
-def reached(tensors: Iterable[str], nodes: dict[str, Any]) -> list[Any]:
-    """List the nodes of the graph that tensors (``NODE:NUMBER``) come from, directly or through others."""
-    found: dict[str, Any] = {}
-    waiting = list(tensors)
-    while waiting:
-        name = waiting.pop().removeprefix("^").partition(":")[0]
-        if name in nodes and name not in found:
-            found[name] = nodes[name]
-            waiting += nodes[name].input
-    return list(found.values())
-
-
-def called(nodes: Iterable[Any], functions: dict[str, Any]) -> list[str]:
-    """Name the functions that nodes call, directly or through others."""
-    found: dict[str, None] = {}
-    waiting = list(_calls(nodes))
-    while waiting:
-        name = waiting.pop()
-        if name in functions and name not in found:
-            found[name] = None
-            waiting += _calls(functions[name].node_def)
-    return list(found)
-
-
-def _calls(nodes: Iterable[Any]) -> Iterator[str]:
-    for node in nodes:
-        yield node.op
-        for entry in node.attr:
-            yield entry.value.func.name
-            yield from (one.name for one in entry.value.list.func)
+def _node(name: str) -> str:
+    """Return the node of a tensor, ``NODE:NUMBER``."""
+    return name.partition(":")[0]

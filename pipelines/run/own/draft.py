@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from models.files import UNKNOWN_RANK, FileFacts
 from models.files.kept import task_named
-from models.files.model import LABELS
-from models.spec import Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
+from models.files.model import EVALUATION, LABELS
+from models.spec import BATCH, Floor, ImagePreprocessing, Integers, Mask, ModelSpec, OneOf, TensorSpec, Uniform
 from models.task import Classes
 from pipelines.artifacts.parity import BATCHES
 from pipelines.base.errors import UserError, unknown
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 SHORT, LONG = 8, 64
 """The bounds of a free length that neither the file nor the user bounds."""
+TYPES = re.compile("str|bool|u?int(8|16|32|64)|float(16|32|64)")
+"""The types of inputs that arrays and protocols have."""
+OF_TEXTS = ("keras", "saved_model")
+"""The kinds of files whose inputs may be texts."""
+TEXTS = 64
+"""So many texts of a user's samples stand for all: random inputs are drawn from them."""
 
 
 def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
@@ -37,10 +44,17 @@ def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
     for tensor in facts.inputs:
         if UNKNOWN_RANK in tensor.shape:
             raise UserError(f"the file does not say the shape of {tensor.name}. Export it with a shape for each input")
-        if tensor.dtype == "str":
+        if tensor.shape[:1] != (BATCH,):
             raise UserError(
-                f"{tensor.name} takes strings: such a file can be inspected, and is not run. "
-                "Give one whose inputs are numbers"
+                f"{tensor.name} has the shape {tensor.shape}, and its first dimension has to be free: the rows. "
+                "Build the input into the model, or give it a row for each sample"
+            )
+        if not TYPES.fullmatch(tensor.dtype):
+            raise UserError(f"{tensor.name} is of the type {tensor.dtype}, which cannot be sent. Cast it in the model")
+        if tensor.dtype == "str" and facts.kind not in OF_TEXTS:
+            raise UserError(
+                f"{tensor.name} takes texts, which no path takes from a file of the kind {facts.kind}: it can be "
+                "inspected, and is not run"
             )
     _check_names(wishes.inputs, facts)
     inputs = tuple(replace(one, values=_values(one, wishes.inputs.get(one.name))) for one in facts.inputs)
@@ -89,6 +103,23 @@ def finished(spec: ModelSpec, outputs: tuple[TensorSpec, ...], *, probabilities:
     return replace(spec, outputs=outputs, task=Classes(labels, probabilities=probabilities))
 
 
+def with_texts(spec: ModelSpec, samples: Mapping[str, np.ndarray] | None) -> ModelSpec:
+    """Return the spec with texts of the samples to draw from, where the user said none. Raises UserError without."""
+
+    def known(tensor: TensorSpec) -> TensorSpec:
+        if tensor.dtype != "str" or tensor.values is not None:
+            return tensor
+        if samples is None:
+            raise UserError(
+                f"{tensor.name} takes texts, and no file says which ones make sense. Give some: --inputs samples.npz, "
+                f'or [inputs.{tensor.name}] values = ["one", "another"] with --spec'
+            )
+        found = dict.fromkeys(str(text) for text in samples[f"{EVALUATION}/{tensor.name}"].ravel())
+        return replace(tensor, values=OneOf(tuple(found)[:TEXTS]))
+
+    return replace(spec, inputs=tuple(map(known, spec.inputs)))
+
+
 def check_labels(spec: ModelSpec, samples: Mapping[str, np.ndarray] | None) -> None:
     """Raise UserError if a sample's label is no class of the first output."""
     if samples is None or LABELS not in samples or not isinstance(spec.task, Classes):
@@ -109,10 +140,16 @@ def _values(tensor: TensorSpec, wish: InputWish | None) -> Uniform | Integers | 
     """Return the values to probe an input with: the user's, otherwise those that the file allows."""
     if wish is None:
         return tensor.values
-    if wish.mask:
+    texts = tensor.dtype == "str"
+    if wish.mask and not texts:
         return Mask()
     if wish.values:
+        if any(isinstance(value, str) != texts for value in wish.values):
+            wanted = "texts" if texts else "numbers"
+            raise UserError(f"inputs.{tensor.name}: values have to be {wanted}. Received: {list(wish.values)[:3]}")
         return OneOf(wish.values)
+    if texts:
+        raise UserError(f"inputs.{tensor.name}: give values, which are texts. Received: {wish}")
     if wish.low is None or wish.high is None or wish.low > wish.high:
         raise UserError(f"inputs.{tensor.name}: give low and high, values, or mask. Received: {wish}")
     if tensor.dtype.startswith("float"):

@@ -41,7 +41,7 @@ def read_samples(file: Path, spec: ModelSpec) -> Arrays:
         raise UserError(f"{file}: expected {LEAST_ROWS} rows or more, as many in each array. Received: {sorted(rows)}")
     for tensor in spec.inputs:
         array = arrays[tensor.name]
-        if array.dtype != np.dtype(tensor.dtype) or not fits(array.shape, tensor.sizes):
+        if not tensor.has_type_of(array) or not fits(array.shape, tensor.sizes):
             shape = ", ".join("N" if number == 0 else str(size) for number, size in enumerate(tensor.shape))
             raise UserError(
                 f"{file}: expected {tensor.name} to be {tensor.dtype} of shape ({shape}). "

@@ -22,7 +22,7 @@ from pipelines.artifacts import parity, reference, store
 from pipelines.base.errors import UserError
 from pipelines.base.files import link
 from pipelines.paths import PATHS, version_of
-from pipelines.run.own.draft import check_labels, draft, finished
+from pipelines.run.own.draft import check_labels, draft, finished, with_texts
 from pipelines.run.own.samples import read_samples
 from pipelines.run.own.wishes import read_wishes
 from pipelines.run.prepare import Context
@@ -64,12 +64,14 @@ def is_file(word: str) -> bool:
 def name_for(own: OwnFile) -> str:
     """Return the model's name: the user's, or the file's own without its suffix. Raises UserError."""
     name = own.name or re.sub(r"[^a-z0-9_.-]+", "-", own.path.resolve().stem.lower()).strip("-.")
-    if not NAME.fullmatch(name) or name in PATHS or Path(name).suffix in kinds.SUFFIXES:
+    if not NAME.fullmatch(name) or Path(name).suffix in kinds.SUFFIXES:
         raise UserError(
-            f"a model's name has letters, digits, '.', '_' and '-'. Received: {name!r}. Choose one with --name"
+            "a model's name has small letters, digits, '.', '_' and '-', begins with one of the first two, and does "
+            f"not end as a file does. Received: {name!r}. Choose one with --name"
         )
-    if name in MODELS:
-        raise UserError(f"{name} is a model of slipway's own. Choose another name with --name")
+    for known_names, what in ((MODELS, "a model of slipway's own"), (PATHS, "the name of a path")):
+        if name in known_names:
+            raise UserError(f"{name} is {what}. Choose another name with --name")
     return name
 
 
@@ -85,6 +87,7 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
     _check_free(context, own, name, facts)
     spec = draft(name, facts, wishes)
     samples = None if own.samples is None else read_samples(own.samples, spec)
+    spec = with_texts(spec, samples)
     said = json.dumps(spec_plain(spec), sort_keys=True)
     parts = {
         "own": name,
@@ -108,6 +111,7 @@ def take(context: Context, own: OwnFile, tell: Callable[[str], None] = lambda li
             "allow_code": own.allow_code,
             "parameters": facts.parameters,
             "signature": facts.versions.get("signature"),
+            "tags": facts.versions["tags"].split(", ") if "tags" in facts.versions else None,
         }
         _write(folder, about)
         tell("calling it once, in a process with limits: its own runtime's answers are the reference")
@@ -143,7 +147,13 @@ def _call(context: Context, own: OwnFile, stage: str, folder: Path, made: Path, 
 def _check_free(context: Context, own: OwnFile, name: str, facts: FileFacts) -> None:
     """Raise UserError if the name that nobody chose is another file's already."""
     place = context.workspace.trained(name) / OWN
-    if own.name is None and place.is_file() and json.loads(place.read_text())["file_sha256"] != facts.sha256:
+    if own.name is not None or not place.is_file():
+        return
+    try:
+        other = json.loads(place.read_text())["file_sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a damaged one, which this file replaces
+    if other != facts.sha256:
         raise UserError(
             f"{name} is another file's name already. Choose one with --name, or say --name {name} to put {own.path} in "
             "its place"
@@ -182,9 +192,13 @@ def _copy(path: Path, place: Path, facts: FileFacts, log: Path, allow_code: bool
         copied = sha256_of_all(tree(place))
     elif facts.kind == "onnx" and facts.size_bytes > path.stat().st_size:
         request = {"path": str(path.absolute()), "place": str(place)}
-        run_stage("pipelines.stages.taking:join", request, log, cage=for_framework(place.parent))
-        copied = facts.sha256  # of several files; the joined one is read again below, as any other
-        read_user_file(place, allow_code=allow_code)
+        try:
+            run_stage("pipelines.stages.taking:join", request, log, cage=for_framework(place.parent))
+        except StageFailed as error:
+            reason = str(error).partition("\n")[0]
+            raise UserError(f"{path} cannot be joined with its weights: {reason}. The rest is in {log}") from error
+        read_user_file(place, allow_code=allow_code)  # as any other
+        copied = read_user_file(path, allow_code=allow_code).facts.sha256
     else:
         raw = place.with_name("raw")
         shutil.copyfile(path, raw)

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from pipelines.base.errors import UserError
 from pipelines.base.files import MIB, read_bounded
 
-STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -23,7 +23,7 @@ class InputWish:
 
     low: float | None = None
     high: float | None = None
-    values: tuple[float, ...] = ()
+    values: tuple[float, ...] | tuple[str, ...] = ()
     mask: bool = False
 
 

@@ -226,3 +226,13 @@ def test_networks_that_keras_offers_are_its_own(tmp_path: Path) -> None:
     facts = read(tmp_path / "network.keras")
     assert facts.parameters == model.count_params()
     assert facts.operators["LayerScale"] == 18
+
+
+def test_a_separable_layer_has_fewer_numbers_than_filters_times_its_kernel(tmp_path: Path) -> None:
+    import keras
+
+    layers = keras.layers
+    given = keras.Input((1000, 1))
+    hidden = layers.GlobalAveragePooling1D()(layers.SeparableConv1D(64, 16)(given))
+    keras.Model(given, layers.Dense(4)(hidden)).save(tmp_path / "separable.keras")
+    assert read(tmp_path / "separable.keras").parameters == 16 + 64 + 64 + 64 * 4 + 4

@@ -9,7 +9,8 @@ import pytest
 
 from models.files import onnx_file, saved_model
 from models.files.inside import messages, onnx_tensors, torch_signature
-from models.files.inside.tensorflow_graph import REACH_OUTSIDE, SAVER, computing
+from models.files.inside.tensorflow_graph import REACH_OUTSIDE, computing
+from models.files.inside.tensorflow_walk import SAVER
 
 NAMED_DIFFERENTLY = {
     **{"TensorTypeProto": ("TypeProto", "Tensor"), "Dimension": ("TensorShapeProto", "Dimension"), "Other": None},
@@ -19,7 +20,12 @@ NAMED_DIFFERENTLY = {
         "ArgDef": ("OpDef", "ArgDef"),
     },
     **{"AttrEntry": ("NodeDef", "AttrEntry"), "ListValue": ("AttrValue", "ListValue")},
-    **{"CollectionEntry": ("MetaGraphDef", "CollectionDefEntry"), "NodeList": ("CollectionDef", "NodeList")},
+    **{name: ("CollectionDef", name) for name in ("NodeList", "BytesList")},
+    **{name: ("TensorInfo", name) for name in ("CooSparse", "CompositeTensor")},
+    **{
+        "CollectionEntry": ("MetaGraphDef", "CollectionDefEntry"),
+        "ConcreteFunctionEntry": ("SavedObjectGraph", "ConcreteFunctionsEntry"),
+    },
     **{"SignatureDefEntry": ("MetaGraphDef", "SignatureDefEntry"), "TensorEntry": ("SignatureDef", "InputsEntry")},
 }
 OF_ANOTHER_TYPE = {"enum": "int64", "int32": "int64", "uint64": "int64"}

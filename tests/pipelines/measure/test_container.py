@@ -81,7 +81,7 @@ def test_without_an_engine_nothing_is_trained_for_it(fresh_cli: Any) -> None:
 
 
 def test_a_run_without_an_engine_goes_on_and_says_how_to_get_one(cli: Any, trained: Any) -> None:
-    words = ("run", "mnist_cnn", "onnxruntime:pytorch", "--containers", "--duration", "0.5", "--json")
+    words = ("run", "mnist_cnn", "onnxruntime:pytorch", "--containers", "--duration", "0.5", "--budget", "0", "--json")
     done = cli(*words, env={**os.environ, **NOWHERE})
     report = json.loads(done.stdout)
     assert [row["protocol"] for row in report["rows"]] == [None, *PROTOCOLS]

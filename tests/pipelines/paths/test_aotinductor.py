@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,8 @@ FILE = "mnist_cnn/model.aoti.pt2"
 
 
 @pytest.fixture(scope="module", params=list(aotinductor.CARD.variants))
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    aotinductor.package(trained, folder, request.param)
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"aotinductor:{request.param}")
 
 
 def sources(folder: Path) -> str:

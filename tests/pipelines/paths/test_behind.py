@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,8 @@ HEAVY = {"torch", "tensorflow", "keras", "onnx", "onnxruntime", "openvino", "nnc
 
 
 @pytest.fixture(scope="module", params=PATHS)
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    path_module(request.param).package(trained, folder, "fp32")
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"{request.param}:fp32")
 
 
 def test_the_files_have_nothing_of_this_machine(packaged: tuple[str, Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,8 @@ from serving.open_inference.runtimes import DoesNotFit
 
 
 @pytest.fixture(scope="module", params=list(executorch.CARD.variants))
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    executorch.package(trained, folder, request.param)
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"executorch:{request.param}")
 
 
 def test_xnnpack_computes_it(packaged: tuple[str, Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,12 +21,8 @@ EXACT = {"pytorch": "model.onnx", "keras": "model.onnx", "ort": "model.ort"}
 
 
 @pytest.fixture(scope="module", params=list(onnxruntime.CARD.variants))
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    onnxruntime.package(trained, folder, request.param)
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"onnxruntime:{request.param}")
 
 
 @pytest.fixture(scope="module")
@@ -80,27 +77,31 @@ def test_one_file_with_the_specs_names_and_nothing_of_this_machine(packaged: tup
 
 
 @pytest.mark.parametrize("variant", ["pytorch", "fp16", "int8"])  # ort: its writer's order is that of memory addresses
-def test_the_same_model_gives_the_same_bytes(trained: TrainedModel, tmp_path: Path, variant: str) -> None:
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        onnxruntime.package(trained, tmp_path / name, variant)
-    first, second = (tmp_path / folder / "mnist_cnn" / "model.onnx" for folder in ("first", "second"))
+def test_the_same_model_gives_the_same_bytes(
+    trained: TrainedModel, packaged_once: Callable[[str], Path], tmp_path: Path, variant: str
+) -> None:
+    onnxruntime.package(trained, tmp_path, variant)
+    first, second = (
+        folder / "mnist_cnn" / "model.onnx" for folder in (packaged_once(f"onnxruntime:{variant}"), tmp_path)
+    )
     assert first.read_bytes() == second.read_bytes()
 
 
-def initializers(trained: TrainedModel, folder: Path, variant: str) -> dict[str, onnx.TensorProto]:
-    onnxruntime.package(trained, folder, variant)
-    return {one.name: one for one in onnx.load(folder / "mnist_cnn" / "model.onnx").graph.initializer}
+def graph_of(folder: Path) -> tuple[onnx.GraphProto, dict[str, onnx.TensorProto]]:
+    """The graph in a payload, and its initializers by name."""
+    graph = onnx.load(folder / "mnist_cnn" / "model.onnx").graph
+    return graph, {one.name: one for one in graph.initializer}
 
 
-def test_fp16_holds_no_float32(trained: TrainedModel, tmp_path: Path) -> None:
-    types = {one.data_type for one in initializers(trained, tmp_path, "fp16").values()}
+def test_fp16_holds_no_float32(packaged_once: Callable[[str], Path]) -> None:
+    _, held = graph_of(packaged_once("onnxruntime:fp16"))
+    types = {one.data_type for one in held.values()}
     assert onnx.TensorProto.FLOAT16 in types
     assert onnx.TensorProto.FLOAT not in types
 
 
-def test_int8_has_signed_weights_by_channel_and_unsigned_activations(trained: TrainedModel, tmp_path: Path) -> None:
-    held = initializers(trained, tmp_path, "int8")
+def test_int8_has_signed_weights_by_channel_and_unsigned_activations(packaged_once: Callable[[str], Path]) -> None:
+    graph, held = graph_of(packaged_once("onnxruntime:int8"))
     weights = {name: one for name, one in held.items() if one.data_type == onnx.TensorProto.INT8 and len(one.dims) == 4}
     assert weights
     for name, weight in weights.items():
@@ -108,7 +109,6 @@ def test_int8_has_signed_weights_by_channel_and_unsigned_activations(trained: Tr
         assert list(scale.dims) == [weight.dims[0]]
         # Seven bits: without VNNI, the sum of two products with eight would overflow 16 bits.
         assert np.abs(onnx.numpy_helper.to_array(weight).astype(int)).max() <= 64
-    graph = onnx.load(tmp_path / "mnist_cnn" / "model.onnx").graph
     points = {node.input[2] for node in graph.node if node.op_type == "QuantizeLinear"}
     assert {held[name].data_type for name in points} == {onnx.TensorProto.UINT8}
 
@@ -123,10 +123,10 @@ def test_calibration_never_sees_the_test_data(
     onnxruntime.package(trained, tmp_path, "int8")
 
 
-def test_ort_holds_nothing_that_fits_one_processor_only(trained: TrainedModel, tmp_path: Path) -> None:
+def test_ort_holds_nothing_that_fits_one_processor_only(packaged_once: Callable[[str], Path]) -> None:
     """The layout NCHWc is that of the processor on which a model is optimised; its operators have a domain."""
-    onnxruntime.package(trained, tmp_path, "ort")
-    assert b"com.microsoft.nchwc:" not in (tmp_path / "mnist_cnn" / "model.ort").read_bytes()
+    file = packaged_once("onnxruntime:ort") / "mnist_cnn" / "model.ort"
+    assert b"com.microsoft.nchwc:" not in file.read_bytes()
 
 
 def test_an_unknown_variant_is_refused(trained: TrainedModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -15,15 +16,11 @@ ABLE = {"fp32": ["FP32"], "fp16": ["FP32", "FP16"], "bf16": ["FP32", "BF16"], "i
 
 
 @pytest.fixture(scope="module", params=list(openvino.CARD.variants))
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
     try:
-        openvino.package(trained, folder, request.param)
+        return request.param, packaged_once(f"openvino:{request.param}")
     except NotPossible as error:
         pytest.skip(str(error))
-    return request.param, folder
 
 
 def test_the_precision_stands_in_the_artifact(packaged: tuple[str, Path]) -> None:
@@ -84,12 +81,11 @@ def test_an_artifact_of_another_processor_is_refused(
         openvino.open(folder, 1)
 
 
-def test_int8_weights_have_seven_bits(trained: TrainedModel, tmp_path: Path) -> None:
+def test_int8_weights_have_seven_bits(packaged_once: Callable[[str], Path]) -> None:
     """Without VNNI, a processor adds two products in 16 bits, which weights of eight bits overflow."""
     import openvino as library
 
-    openvino.package(trained, tmp_path, "int8")
-    network = library.Core().read_model(tmp_path / "mnist_cnn" / "model.xml")
+    network = library.Core().read_model(packaged_once("openvino:int8") / "mnist_cnn" / "model.xml")
     weights = [
         operation.get_data()
         for operation in network.get_ops()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,8 @@ class Gelu:
 
 
 @pytest.fixture(scope="module", params=list(tfjs.CARD.variants))
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    tfjs.package(trained, folder, request.param)
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"tfjs:{request.param}")
 
 
 def test_the_card() -> None:
@@ -72,10 +69,10 @@ def test_an_operator_that_the_runtime_has_not_is_named(tmp_path: Path) -> None:
         tfjs.package(Gelu(), tmp_path, "fp32")
 
 
-def test_the_same_model_gives_the_same_bytes(trained: TrainedModel, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        tfjs.package(trained, tmp_path / name, "fp32")
+def test_the_same_model_gives_the_same_bytes(
+    trained: TrainedModel, packaged_once: Callable[[str], Path], tmp_path: Path
+) -> None:
+    tfjs.package(trained, tmp_path, "fp32")
     for file in ("model.json", "group1-shard1of1.bin"):
-        first, second = (tmp_path / name / "mnist_cnn" / file for name in ("first", "second"))
+        first, second = (folder / "mnist_cnn" / file for folder in (packaged_once("tfjs:fp32"), tmp_path))
         assert first.read_bytes() == second.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,8 @@ from pipelines.paths import path_module, torchscript
 
 
 @pytest.fixture(scope="module", params=list(torchscript.CARD.variants))
-def payload(request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp(request.param)
-    torchscript.package(trained, folder, request.param)
-    return folder
+def payload(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> Path:
+    return packaged_once(f"torchscript:{request.param}")
 
 
 def test_the_card_says_that_it_is_deprecated_and_what_follows() -> None:
@@ -50,14 +49,13 @@ def test_the_module_needs_no_code_of_the_network(payload: Path) -> None:
     subprocess.run([sys.executable, "-P", "-c", code, str(payload / "mnist_cnn" / "model.pt")], check=True)
 
 
-def test_frozen_weights_are_constants(trained: TrainedModel, tmp_path: Path) -> None:
+def test_frozen_weights_are_constants(packaged_once: Callable[[str], Path]) -> None:
     import torch
 
     held = {}
     for variant in torchscript.CARD.variants:
-        (tmp_path / variant).mkdir()
-        torchscript.package(trained, tmp_path / variant, variant)
-        held[variant] = len(torch.jit.load(tmp_path / variant / "mnist_cnn" / "model.pt").state_dict())
+        file = packaged_once(f"torchscript:{variant}") / "mnist_cnn" / "model.pt"
+        held[variant] = len(torch.jit.load(file).state_dict())
     assert held["traced"] > 0
     assert held["frozen"] == 0
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,8 @@ VARIANTS = [COMPILED if name == "aotinductor" else name for name in torchserve.C
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def packaged(
-    request: pytest.FixtureRequest, trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    torchserve.package(trained, folder, request.param)
-    return request.param, folder
+def packaged(request: pytest.FixtureRequest, packaged_once: Callable[[str], Path]) -> tuple[str, Path]:
+    return request.param, packaged_once(f"torchserve:{request.param}")
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +81,16 @@ def test_what_is_in_the_archive(packaged: tuple[str, Path], trained: TrainedMode
     assert [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()] == [ARCHIVE]
 
 
-def test_the_same_model_gives_the_same_bytes(trained: TrainedModel, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        torchserve.package(trained, tmp_path / name, "export")
-    assert (tmp_path / "first" / ARCHIVE).read_bytes() == (tmp_path / "second" / ARCHIVE).read_bytes()
-
-
-def test_the_exported_program_holds_no_path_of_this_machine(trained: TrainedModel, tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes(
+    trained: TrainedModel, packaged_once: Callable[[str], Path], tmp_path: Path
+) -> None:
     torchserve.package(trained, tmp_path, "export")
+    assert (packaged_once("torchserve:export") / ARCHIVE).read_bytes() == (tmp_path / ARCHIVE).read_bytes()
+
+
+def test_the_exported_program_holds_no_path_of_this_machine(packaged_once: Callable[[str], Path]) -> None:
     with (
-        zipfile.ZipFile(tmp_path / ARCHIVE) as file,
+        zipfile.ZipFile(packaged_once("torchserve:export") / ARCHIVE) as file,
         file.open("model.pt2") as program,
         zipfile.ZipFile(program) as inner,
     ):

@@ -11,7 +11,7 @@ from report_samples import everything_failed, full
 
 from pipelines.report.json_face import write
 from pipelines.report.recommend import recommend
-from pipelines.results import Report
+from pipelines.results import Cause, Report, Row
 
 
 @pytest.fixture
@@ -54,6 +54,20 @@ def test_a_size_narrows_it(asked: Any) -> None:
     small = replace(big[0], size_bytes=1_000_000)
     done = asked(replace(report, artifacts=(small, *big[1:])), "--max-size", "1.5", "--json")
     assert f'"row": "{small.path} {small.variant}' in done.stdout
+
+
+def test_where_the_machine_was_disturbed_it_shows_the_row_that_cpu_time_chose(asked: Any) -> None:
+    report = full()
+
+    def disturbed(row: Row) -> Row:
+        causes = {"valid": False, "invalid_because": "others computed", "invalid_causes": (Cause.MACHINE,)}
+        return replace(row, scenarios=tuple(replace(one, **causes) for one in row.scenarios))
+
+    rows = tuple(disturbed(row) if row.where == "served" else row for row in report.rows)
+    found = json.loads(asked(replace(report, rows=rows), "--json").stdout)
+    assert "by CPU time, not by latency" in found["recommendation"]["reason"]
+    assert found["near"] == [found["recommendation"]["row"]]
+    assert found["decided_by"] == "server server.cpu_ms_per_request"
 
 
 def test_nothing_that_works_is_exit_code_1(asked: Any) -> None:

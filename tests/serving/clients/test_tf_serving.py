@@ -27,6 +27,10 @@ def test_calls():
 
 def test_rest_request():
     inputs = {"x": np.float32([[0.1, 2], [3, 4]]).T, "n": np.array(5), "s": np.array([b"\xff"], object)}
+    texts = {"x": np.array(["ä", "b c"])}
+    objects = {"x": np.array(["ä".encode(), b"b c"], object)}
+    assert over_rest.encode(TWO, texts) == over_rest.encode(TWO, objects)
+    assert over_grpc.encode(TWO, texts) == over_grpc.encode(TWO, objects)
     assert json.loads(over_rest.encode(TWO, inputs)) == {
         "inputs": {"x": [[0.1, 3.0], [2.0, 4.0]], "n": 5, "s": [{"b64": "/w=="}]}
     }

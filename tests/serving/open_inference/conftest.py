@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import onnx
 import pytest
 
 from models.trained import TrainedModel
-from pipelines.paths import onnxruntime, path_module
+from pipelines.paths import path_module
 from serving.clients import Target
 from serving.launch import LaunchRequest, Recipe, Server, free_ports, serve
 from serving.open_inference.recipe import recipe
@@ -22,25 +21,14 @@ from serving.wire.datatypes import NUMPY
 
 
 @pytest.fixture(scope="session")
-def payload(trained: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("payload")
-    onnxruntime.package(trained, folder, "pytorch")
-    return folder
+def payload(packaged_once: Callable[[str], Path]) -> Path:
+    return packaged_once("onnxruntime:pytorch")
 
 
 @pytest.fixture(scope="session")
-def payloads(trained: TrainedModel, payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def payloads(packaged_once: Callable[[str], Path]) -> Callable[[str], Path]:
     """Packages the trained model for a runtime, in the first variant of the path that has its name; once."""
-
-    @cache
-    def package(runtime: str) -> Path:
-        if runtime == "onnxruntime":
-            return payload
-        folder, path = tmp_path_factory.mktemp(runtime), path_module(runtime)
-        path.package(trained, folder, next(iter(path.CARD.variants)))
-        return folder
-
-    return package
+    return lambda runtime: packaged_once(f"{runtime}:{next(iter(path_module(runtime).CARD.variants))}")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from models.files.model import CALIBRATION, EVALUATION, LABELS
 from models.spec import Integers, Mask, OneOf, TensorSpec, Uniform
 from models.task import Classes, Plain, Vectors
 from pipelines.base.errors import UserError
-from pipelines.run.own.draft import check_labels, draft, finished
+from pipelines.run.own.draft import check_labels, draft, finished, with_texts
 from pipelines.run.own.samples import CALIBRATION_ROWS, JUDGED_ROWS, read_samples
 from pipelines.run.own.wishes import FloorWish, InputWish, PictureWish, SpecWishes
 from pipelines.stages.taking import are_probabilities
@@ -79,6 +79,26 @@ def test_what_the_user_says_is_taken() -> None:
     assert draft("words", FACTS, SpecWishes(inputs={"ids": InputWish(mask=True)})).inputs[0].values == Mask()
 
 
+SCALE = TensorSpec("scale", "float32", (3,), Uniform(0, 1))
+TEXT: dict[str, Any] = {"inputs": (TensorSpec("x", "str", ("batch",)),)}
+KERAS_TEXT = {**TEXT, "kind": "keras"}
+
+
+def test_texts_are_drawn_from_what_the_user_says_or_from_the_samples() -> None:
+    facts = replace(FACTS, **KERAS_TEXT)
+    said = draft("words", facts, SpecWishes(inputs={"x": InputWish(values=("good", "bad"))}))
+    assert with_texts(said, None) == said
+    drawn = said.draw(20, {}, 1)["x"]
+    assert set(drawn.tolist()) == {"good", "bad"}
+    assert said.inputs[0].has_type_of(drawn)
+    assert spec_from(spec_plain(said)) == said
+    samples = {"evaluation/x": np.array(["a film", "a book", "a film"])}
+    unsaid = draft("words", facts, SpecWishes())
+    assert with_texts(unsaid, samples).inputs[0].values == OneOf(("a film", "a book"))
+    with pytest.raises(UserError, match="no file says which ones make sense"):
+        with_texts(unsaid, None)
+
+
 @pytest.mark.parametrize(
     ("changed", "wishes", "says"),
     [
@@ -86,10 +106,15 @@ def test_what_the_user_says_is_taken() -> None:
         ({"most_rows": 15}, SpecWishes(), "takes 15 rows a call at most, and batches of 16 are sent"),
         ({"inputs": (TensorSpec("x", "float32", ("...",)),)}, SpecWishes(), "does not say the shape of x"),
         (
-            {"inputs": (TensorSpec("x", "str", ("batch",)),)},
+            {"inputs": (*FACTS.inputs, SCALE)},
             SpecWishes(),
-            "x takes strings: such a file can be inspected",
+            "scale has the shape (3,), and its first dimension has to be",
         ),
+        ({"inputs": (TensorSpec("x", "bfloat16", ("batch", 2)),)}, SpecWishes(), "x is of the type bfloat16, which"),
+        (TEXT, SpecWishes(), "x takes texts, which no path takes from a file of the kind pt2"),
+        (KERAS_TEXT, SpecWishes(inputs={"x": InputWish(values=(0.0, 1.0))}), "inputs.x: values have to be texts"),
+        (KERAS_TEXT, SpecWishes(inputs={"x": InputWish(low=0, high=1)}), "inputs.x: give values, which are texts"),
+        ({}, SpecWishes(inputs={"extra": InputWish(values=("a", "b"))}), "inputs.extra: values have to be numbers"),
         ({}, SpecWishes(inputs={"extr": InputWish(low=0, high=1)}), "unknown input: 'extr'. Did you mean extra"),
         ({}, SpecWishes(inputs={"extra": InputWish(low=1, high=0)}), "inputs.extra: give low and high"),
         ({}, SpecWishes(lengths={"dim_2": (1, 2)}), "unknown free dimension"),

@@ -31,7 +31,7 @@ def test_an_example_is_taken_through_its_paths(cli: Any, tmp_path: Path, name: s
     made = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert made.returncode == 0, made.stderr
     given = [str(tmp_path / name) if word == name else word for word in words]
-    report = cli.json(*given, "--duration", "0.5", "--budget", "0")
+    report = cli.json(*given, "--duration", "0.5", "--budget", "0", "--scenario", "single-stream")
     assert {row["path"]: row["status"] for row in report["artifacts"]} == {
         word.partition(":")[0]: "ok" for word in words[2:]
     }

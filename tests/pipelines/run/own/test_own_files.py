@@ -107,6 +107,24 @@ def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> N
     )
 
 
+def test_texts_are_served_as_they_are(cli: Any, honest: Honest, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    (tensor,) = cli.json("inspect", str(honest.texts))["inputs"]
+    spec.write_text(f'[inputs.{tensor["name"]}]\nvalues = ["a b", "c", "an ä that nobody knows"]\n')
+    words = ("run", str(honest.texts), "tf-serving:fp32", "litert:fp32", "--name", "texts", "--spec", str(spec))
+    report = cli.json(*words, "--duration", "0.5", "--budget", "0")
+    assert statuses(report["artifacts"]) == {"tf-serving:fp32": "ok", "litert:fp32": "skipped"}
+    assert "litert:fp32 takes numbers" in report["artifacts"][1]["reason"]
+    served = [row for row in report["rows"] if row["where"] == "served"]
+    assert {row["protocol"] for row in served} == {"tf-serving-rest", "tf-serving-grpc"}
+    for row in served:
+        assert row["status"] == "ok"
+        assert {one["match_share"] for one in row["scenarios"]} == {1.0}
+    ask = ("predict", "tf-serving", "--model", "texts", "--text")
+    (one,), (same,), (other,) = (cli.json(*ask, text) for text in ("a b", "A  B!", "c c"))
+    assert one["output"] == same["output"] != other["output"]  # the layer lowers, strips and splits
+
+
 def test_another_way_is_tried_where_the_first_fails(cli: Any, honest: Honest) -> None:
     words = ("package", str(honest.keras), "openvino:fp32", "--name", "own-words")
     (row,) = cli.json(*words)["artifacts"]
@@ -177,10 +195,43 @@ def test_a_file_of_one_row_is_freed_if_it_answers_the_same(context: Context, tmp
     ]
     assert take(context, OwnFile(good)) == "good"
     assert spec_named(context.workspace, "good").inputs[0].shape == ("batch", 4)
-    with pytest.raises(UserError, match="takes 1 rows a call, and no other number"):
+    with pytest.raises(UserError, match="takes 1 row a call, and no other number"):
         take(context, OwnFile(fixed(tmp_path / "one.onnx", reshape, [weights, shape])))
-    with pytest.raises(UserError, match="takes 1 rows a call, and answers otherwise with 3"):
+    with pytest.raises(UserError, match="takes 1 row a call, and answers otherwise with 3"):
         take(context, OwnFile(fixed(tmp_path / "mixed.onnx", mixed, [weights])))
+
+
+def test_a_program_of_one_row_takes_any_number(cli: Any, context: Context, tmp_path: Path) -> None:
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Conv2d(3, 4, 3), torch.nn.Linear(4, 5)
+
+        def forward(self, picture: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
+            hidden = torch.relu(self.first(picture)).amax((2, 3)).view(1, 4)  # as a program that has the number in it
+            scores = self.last(hidden) * scale
+            return {"scores": scores, "rest": hidden}
+
+    torch.manual_seed(1)
+    example = (torch.rand(1, 3, 8, 8), torch.rand(1, 5))
+    torch.export.save(torch.export.export(Network().eval(), example), tmp_path / "one-row.pt2")
+    rows = cli.json("package", str(tmp_path / "one-row.pt2"), "torch-export", "onnxruntime:pytorch")["artifacts"]
+    assert statuses(rows) == {"torch-export:fp32": "ok", "onnxruntime:pytorch": "ok"}
+    spec = spec_named(Workspace(cli.workspace), "one-row")
+    assert [tensor.shape for tensor in (*spec.inputs, *spec.outputs)] == [
+        *(("batch", 3, 8, 8), ("batch", 5), ("batch", 5), ("batch", 4))
+    ]
+    pair = (torch.rand(2, 3, 8, 8), torch.rand(2, 5))
+
+    class Pairs(torch.nn.Module):
+        def forward(self, picture: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+            return picture.mean((1, 2, 3)).unsqueeze(1) + scale
+
+    torch.export.save(torch.export.export(Pairs(), pair), tmp_path / "two-rows.pt2")
+    with pytest.raises(UserError, match="takes 2 rows a call"):
+        take(context, OwnFile(tmp_path / "two-rows.pt2"))
 
 
 def test_a_keras_file_of_two_rows_takes_any_number(context: Context, tmp_path: Path) -> None:
@@ -195,6 +246,13 @@ def test_a_keras_file_of_two_rows_takes_any_number(context: Context, tmp_path: P
 def test_a_name_is_the_files_or_the_users_and_never_another_models() -> None:
     assert name_for(OwnFile(Path("My Model (2).onnx"))) == "my-model-2"
     assert name_for(OwnFile(Path("x.onnx"), "flowers")) == "flowers"
+    for word, says in (
+        ("mnist_cnn", "a model of slipway's own"),
+        ("onnxruntime", "the name of a path"),
+        ("X", "small"),
+    ):
+        with pytest.raises(UserError, match=says):
+            name_for(OwnFile(Path("x.onnx"), word))
     for bad in ("mnist_cnn", "onnxruntime", "../x", "", "Ä"):
         with pytest.raises(UserError, match="--name"):
             name_for(OwnFile(Path("x.onnx"), bad or None) if bad else OwnFile(Path("....onnx")))

@@ -65,6 +65,7 @@ def test_labels_come_from_a_file(tmp_path: Path) -> None:
         ("[lengths]\ndim_1 = [0, 4]", "lengths.dim_1.0: input should be greater than 0"),
         ("[picture]\nheight = 8", "picture.width: field required"),
         ("[floors.int4]\nmin_sqnr_db = 1", "floors.int4"),
+        ("[inputs.image]\nlow = 0\nhigh = inf", "inputs.image.high: input should be a finite number"),
         ("[inputs.image]\nlo = 1", "inputs.image.lo: unexpected keyword argument"),
     ],
 )
