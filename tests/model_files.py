@@ -67,16 +67,21 @@ def keras_files(folder: Path) -> tuple[Path, Path, Path, Path]:
     return folder / "two.keras", folder / "pictures.keras", folder / "two_saved", folder / "texts_saved"
 
 
-def first_file(folder: Path) -> Path:
-    """Write what TensorFlow 1 makes: a graph that holds its saver."""
+def first_file(folder: Path, *, resources: bool = True) -> Path:
+    """Write what TensorFlow 1 makes: a graph that holds its saver, and another one that made the weights.
+
+    Without ``resources``, its variables are of the old kind.
+    """
     import tensorflow as tf
 
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         values = v1.placeholder(tf.float32, (None, 8), "values")
-        weights = v1.get_variable("weights", initializer=np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3))
+        first = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
+        weights = v1.get_variable("weights", initializer=first, use_resource=resources)
         scores = tf.nn.softmax(tf.matmul(values, weights))
         session.run(v1.global_variables_initializer())
+        v1.train.Saver()
         v1.saved_model.simple_save(session, str(folder / "first_saved"), {"values": values}, {"scores": scores})
     return folder / "first_saved"
 

@@ -4,7 +4,7 @@
 
 The files are made by the frameworks in processes of their own. Each is packaged and verified by ``slipway package
 FILE``: the table says, for each path, how near its default variant is to the file's own runtime, or why there is none.
-Some files or paths only are measured beside what the results hold of the others.
+Each file's result is written as it is found, beside what the results hold of other files and paths.
 """
 
 from __future__ import annotations
@@ -90,25 +90,26 @@ def main() -> None:
         for maker in MAKERS:
             subprocess.run([sys.executable, str(HERE / maker), str(folder)], check=True, env=env)
         files = [file for file in sorted(folder.iterdir()) if not chosen.file or name_of(file) in chosen.file]
-        found = []
         for number, file in enumerate(files, start=1):
             print(f"{number} of {len(files)}: {file.name}", file=sys.stderr, flush=True)
-            found.append(of_file(file, chosen.path, workspace.resolve()))
-    some = chosen.file or len(chosen.path) < len(PATHS)
-    before = {one["name"]: one for one in json.loads(RESULTS.read_text())["files"]} if some and RESULTS.exists() else {}
-    for one in found:
-        old = before.pop(one["name"], {}).get("paths", {})
-        if one["refused"] is None:
-            one["paths"] = {path: cell for path in PATHS if (cell := one["paths"].get(path) or old.get(path))}
+            write(of_file(file, chosen.path, workspace.resolve()))
+    print(RESULTS)
+
+
+def write(found: dict[str, Any]) -> None:
+    """Writes the results with what was found of one file, beside what they hold of others and of its other paths."""
+    known = {one["name"]: one for one in json.loads(RESULTS.read_text())["files"]} if RESULTS.exists() else {}
+    old = known.get(found["name"], {}).get("paths", {})
+    if found["refused"] is None:
+        found["paths"] = {path: cell for path in PATHS if (cell := found["paths"].get(path) or old.get(path))}
     written = {
         "command": "python benchmarks/own_models/run.py",
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": asdict(this_machine()),
         "versions": {name: version_of(name) for name in SHOWN},
-        "files": sorted([*before.values(), *found], key=lambda one: one["name"]),
+        "files": [one for _, one in sorted((known | {found["name"]: found}).items())],
     }
     RESULTS.write_text(json.dumps(written, indent=2) + "\n")
-    print(RESULTS)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.model import NoSamples
+from models.model import NoSamples, NotThisForm
 from pipelines.base.errors import SlipwayError
 from pipelines.holds.saved_model import saved_model_holds
 from pipelines.holds.tflite import tflite_holds
@@ -25,7 +26,7 @@ CARD = Card(
     name="tf-serving",
     title="TensorFlow Serving (SavedModel)",
     variants={
-        "fp32": Variant("SavedModel, float32", "keras", REQUIRES, texts=True),
+        "fp32": Variant("SavedModel, float32", "keras", REQUIRES, also=("saved_model",), texts=True),
         "xla": Variant("SavedModel, float32, the forward pass compiled by XLA", "keras", REQUIRES),
         "litert": Variant("a .tflite file in its place, run by LiteRT", "keras", (*REQUIRES, "ai-edge-litert")),
     },
@@ -63,11 +64,17 @@ def package(model: Model, folder: Path, variant: str) -> None:
     import tensorflow as tf
     from keras.export import ExportArchive
 
-    from serving.tf_serving.runtime import tflite
+    from serving.tf_serving.runtime import saved_model, tflite
 
     if variant == "litert":
         (folder / VERSION).mkdir()
         (folder / VERSION / tflite.MODEL_FILE).write_bytes(convert(model))
+        write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
+        return
+    if "keras" not in model.forms:
+        shutil.copytree(model.form("saved_model"), folder / VERSION)  # as it is
+        if SIGNATURE not in saved_model.definitions(folder / VERSION):
+            raise NotThisForm(f"a SavedModel is served as it is by its signature {SIGNATURE}, which it does not have")
         write_warmup(model, folder / VERSION / "assets.extra" / "tf_serving_warmup_requests")
         return
     twin = model.form("keras")
@@ -152,7 +159,7 @@ def write_warmup(model: Model, path: Path) -> None:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         inputs = model.calibration().inputs
     except NoSamples:

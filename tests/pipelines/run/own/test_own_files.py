@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from documents import ROOT, documented
-from model_files import Honest
+from model_files import Honest, first_file
 from web_client import Visitor
 
 from pipelines.artifacts.named import spec_named
@@ -105,6 +105,14 @@ def test_a_saved_model_is_called_by_its_signature(cli: Any, honest: Honest) -> N
     assert (
         why == "torchscript:traced is made from the form torch. Received: own-saved, which has keras, saved_model, onnx"
     )
+
+
+def test_a_saved_model_is_served_as_it_is_where_it_cannot_be_exported_again(cli: Any, tmp_path: Path) -> None:
+    old = first_file(tmp_path, resources=False)
+    (row,) = cli.json("package", str(old), "tf-serving:fp32", "--name", "old-variables")["artifacts"]
+    assert (row["status"], row["form"]) == ("ok", "saved_model")
+    assert [one["form"] for one in row["tries"]] == ["keras"]
+    assert "uninitialized" in row["tries"][0]["reason"]
 
 
 def test_texts_are_served_as_they_are(cli: Any, honest: Honest, tmp_path: Path) -> None:
