@@ -42,14 +42,14 @@ def claims_command(ctx: click.Context, as_json: bool) -> None:
 
 @command("run", "claims run --quick", "claims run", "claims run P1 P3 --again")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--quick", is_flag=True, help="Fewer rounds and sizes: at most ten minutes in all.")
+@click.option("--quick", is_flag=True, help="Fewer rounds and sizes: a quarter of the time.")
 @click.option("--tiny", is_flag=True, hidden=True)
 @click.option("--again", is_flag=True, help="Measure anew what is up to date.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the order of rounds (default: of today's date).")
 def run_command(
     workspace: Any, ids: tuple[str, ...], quick: bool, tiny: bool, again: bool, seed: int | None, as_json: bool
 ) -> None:
-    """Measure claims, all by default: about an hour on two processors.
+    """Measure claims, all by default: 40 to 60 minutes on two processors.
 
     An interrupted run goes on where it was. Exit code 1 if an experiment failed.
     """
