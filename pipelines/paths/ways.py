@@ -64,8 +64,8 @@ def _prospect(facts: FileFacts, card: Card, name: str, variant: Variant) -> Pros
     if not possible:
         return found[0]
     always = tuple(note for note in possible[0].notes if all(note in one.notes for one in possible))
-    ways = dict.fromkeys(one.way or "" for one in possible)  # two forms may be the file itself
-    return replace(possible[0], way=", or ".join(ways), notes=always)
+    different = dict.fromkeys(one.way or "" for one in possible)  # two forms may be the file itself
+    return replace(possible[0], way=", or ".join(different), notes=always)
 
 
 def _by(way: str, facts: FileFacts, card: Card, name: str, variant: Variant) -> Prospect:

@@ -22,6 +22,8 @@ SEED = 7
 TURNS = 3
 """Counts the calls of a file that fixes its rows: their answers are compared with one call of all rows."""
 SUM_TOLERANCE = 1e-3
+APART = 1e-3
+"""How far answers to one row may be apart, as a share of the largest: another batch rounds otherwise."""
 FREE = "Export it with a free first dimension: docs/your-model.md shows how"
 ADVICE = "If they are not what the model takes, say so with --spec: docs/your-model.md"
 
@@ -35,6 +37,7 @@ def complete(folder: str, out: str) -> dict[str, Any]:
     model = load(Path(folder))
     try:
         found = outputs_of(model)
+        check_rows_apart(model)
         reference.compute(model, Path(out) / REFERENCE)
     except NotThisForm as error:
         raise SlipwayError(str(error)) from error
@@ -44,6 +47,25 @@ def complete(folder: str, out: str) -> dict[str, Any]:
         raise UserError(f"its own runtime does not answer all of the inputs: {_words(error)}. {ADVICE}") from error
     scores = reference.read(Path(out) / REFERENCE).outputs[reference.RANDOM][found[0].name]
     return {"outputs": [*map(tensor_plain, found)], "probabilities": are_probabilities(scores)}
+
+
+def check_rows_apart(model: FileModel) -> None:
+    """Raise UserError if the answer to a row depends on the rows beside it, or is another one each time.
+
+    Servers put the rows of several requests into one call.
+    """
+    lows = {name: low for name, (low, _) in model.spec.lengths.items()}
+    inputs = model.spec.draw(max(ROWS), lows, SEED)
+    together = _answer(model, max(ROWS), lows)
+    for row in range(max(ROWS)):
+        alone = model.reference({name: one[row : row + 1] for name, one in inputs.items()})
+        for name, one in alone.items():
+            expected = together[name][row : row + 1]
+            if not np.allclose(one, expected, rtol=APART, atol=APART * float(np.abs(together[name]).max())):
+                raise UserError(
+                    f"{name}: its answer to a row is another one without the {max(ROWS) - 1} rows beside it. Servers "
+                    "put the rows of several requests into one call, so such a model cannot be served"
+                )
 
 
 def are_probabilities(scores: np.ndarray) -> bool:

@@ -178,12 +178,14 @@ def context(tmp_path: Path) -> Context:
     return Context(Workspace(tmp_path / "workspace"), tmp_path / "logs")
 
 
-def fixed(file: Path, nodes: list[Any], constants: list[Any]) -> Path:
-    """Write an .onnx file that says that it takes one row of four numbers."""
+def fixed(file: Path, nodes: list[Any], constants: list[Any], rows: int | str = 1) -> Path:
+    """Write an .onnx file that says that it takes one row, or ``rows``, of four numbers."""
     import onnx
     from onnx import TensorProto, helper
 
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size]) for name, size in (("x", 4), ("y", 2))]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows, size]) for name, size in (("x", 4), ("y", 2))
+    ]
     graph = helper.make_graph(nodes, "fixed", values[:1], values[1:], constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), file)
     return file
@@ -207,6 +209,8 @@ def test_a_file_of_one_row_is_freed_if_it_answers_the_same(context: Context, tmp
         take(context, OwnFile(fixed(tmp_path / "one.onnx", reshape, [weights, shape])))
     with pytest.raises(UserError, match="takes 1 row a call, and answers otherwise with 3"):
         take(context, OwnFile(fixed(tmp_path / "mixed.onnx", mixed, [weights])))
+    with pytest.raises(UserError, match="y: its answer to a row is another one without the 2 rows beside it"):
+        take(context, OwnFile(fixed(tmp_path / "free.onnx", mixed, [weights], "batch")))
 
 
 def test_a_program_of_one_row_takes_any_number(cli: Any, context: Context, tmp_path: Path) -> None:
