@@ -65,7 +65,7 @@ def transformer() -> Any:
 def texts() -> Any:
     words = layers.TextVectorization(output_sequence_length=5, vocabulary=["a", "b", "c"])
     return keras.Sequential(
-        [keras.Input((), dtype="string"), words, layers.Embedding(10, 3), layers.GlobalAveragePooling1D()]
+        [keras.Input((), dtype="string", name="text"), words, layers.Embedding(10, 3), layers.GlobalAveragePooling1D()]
     )
 
 
@@ -84,6 +84,8 @@ MODELS: dict[str, Callable[[], Any]] = {
     "transformer": transformer,
     "texts": texts,
 }
+SAID = {"texts": '[inputs.text]\nvalues = ["a b", "c", "none of them"]\n'}
+"""What a user has to say of a model: its spec.toml, beside it."""
 AS_SAVED_MODEL = ("mobilenet_v3_small", "lstm", "transformer")
 """Written as a SavedModel, too."""
 AS_ONNX = ("mobilenet_v3_small",)
@@ -102,6 +104,8 @@ def main(folder: Path) -> None:
             elif weight.path.endswith(("moving_variance", "gamma")):
                 weight.assign(rng.uniform(0.5, 1.5, weight.shape))
         model.save(folder / f"{name}.keras")
+        if name in SAID:
+            (folder / f"{name}.toml").write_text(SAID[name])
         if name in AS_SAVED_MODEL:
             model.export(str(folder / f"{name}_saved"), verbose=False)
         if name in AS_ONNX:

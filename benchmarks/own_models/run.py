@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ LIBRARIES = Environment("own_models", ("transformers==5.24.0", "skl2onnx==1.20.0
 """Holds the libraries that the files are made with besides slipway's own."""
 KINDS = {".keras": "keras", ".pt2": "pt2", "": "saved_model", ".onnx": "onnx"}
 SHOWN = ("keras", "tensorflow", "torch", "onnxruntime", "openvino", "executorch", "tf2onnx")
+PLACE = re.compile(r"/[^\s\"]*/payload/")
+"""Where an artifact lies, in a reason: the tables say nothing of the machine's folders."""
 SLIPWAY = [sys.executable, "-m", "pipelines"]
 
 
@@ -40,7 +43,7 @@ def slipway(*words: str) -> dict[str, Any]:
     done = subprocess.run([*SLIPWAY, *words, "--json"], capture_output=True, text=True, check=False)
     if not done.stdout.strip():
         raise SystemExit(f"slipway {' '.join(words)}: exit code {done.returncode}\n{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(PLACE.sub("", done.stdout))
     return found
 
 
@@ -66,7 +69,9 @@ def of_file(file: Path, paths: list[str], workspace: Path) -> dict[str, Any]:
     """Takes one file through the default variants of paths."""
     begin = time.monotonic()
     defaults = [f"{path}:{next(iter(path_module(path).CARD.variants))}" for path in paths]
-    packaged = slipway("--workspace", str(workspace), "package", str(file), *defaults, "--name", name_of(file))
+    spec = file.with_suffix(".toml")
+    said = ["--spec", str(spec)] if spec.exists() else []
+    packaged = slipway("--workspace", str(workspace), "package", str(file), *defaults, "--name", name_of(file), *said)
     cells = {f"{row['path']}": cell(row) for row in packaged.get("artifacts", [])}
     return {
         "name": name_of(file),
@@ -89,7 +94,11 @@ def main() -> None:
         env = {**os.environ, "PYTHONPATH": str(make(LIBRARIES, kept_here()))}
         for maker in MAKERS:
             subprocess.run([sys.executable, str(HERE / maker), str(folder)], check=True, env=env)
-        files = [file for file in sorted(folder.iterdir()) if not chosen.file or name_of(file) in chosen.file]
+        files = [
+            file
+            for file in sorted(folder.iterdir())
+            if file.suffix in KINDS and (not chosen.file or name_of(file) in chosen.file)
+        ]
         for number, file in enumerate(files, start=1):
             print(f"{number} of {len(files)}: {file.name}", file=sys.stderr, flush=True)
             write(of_file(file, chosen.path, workspace.resolve()))
