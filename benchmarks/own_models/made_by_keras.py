@@ -85,7 +85,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "texts": texts,
 }
 SAID = {"texts": '[inputs.text]\nvalues = ["a b", "c", "none of them"]\n'}
-"""What a user has to say of a model: its spec.toml, beside it."""
+"""The spec.toml of a model, where the file does not say enough: it is written beside the file."""
 AS_SAVED_MODEL = ("mobilenet_v3_small", "lstm", "transformer")
 """Written as a SavedModel, too."""
 AS_ONNX = ("mobilenet_v3_small",)

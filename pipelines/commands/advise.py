@@ -35,7 +35,7 @@ def advise_command(
 ) -> None:
     """Say which row of a model's newest report to ship, and why; narrowed to what you can use.
 
-    The rules are those of the report's own recommendation. Exit code 1 if all of them failed or were skipped.
+    The rules are those of the report's own recommendation. Exit code 1 if all rows failed or were skipped.
     """
     from pipelines.commands.report import reread
     from pipelines.report import lines as report_lines

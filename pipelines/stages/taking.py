@@ -23,7 +23,7 @@ TURNS = 3
 """Counts the calls of a file that fixes its rows: their answers are compared with one call of all rows."""
 SUM_TOLERANCE = 1e-3
 APART = 1e-3
-"""How far answers to one row may be apart, as a share of the largest: another batch rounds otherwise."""
+"""The largest difference of two answers to one row, as a share of the largest number: batches round otherwise."""
 FREE = "Export it with a free first dimension: docs/your-model.md shows how"
 ADVICE = "If they are not what the model takes, say so with --spec: docs/your-model.md"
 

@@ -28,7 +28,7 @@ from pipelines.results import Report
 from pipelines.stages.worker import StageFailed
 
 LANES = 2
-"""How many claims that measure no time are measured at once."""
+"""The number of claims that are measured at once, of those that measure no time."""
 Reports = Callable[[], Mapping[str, Report]]
 
 

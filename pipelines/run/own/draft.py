@@ -25,8 +25,8 @@ TYPES = re.compile("str|bool|u?int(8|16|32|64)|float(16|32|64)")
 """The types of inputs that arrays and protocols have."""
 OF_TEXTS = ("keras", "saved_model")
 """The kinds of files whose inputs may be texts."""
-TEXTS = 64
-"""So many texts of a user's samples stand for all: random inputs are drawn from them."""
+MOST_TEXTS = 64
+"""The largest number of a user's texts that random inputs are drawn from."""
 
 
 def draft(name: str, facts: FileFacts, wishes: SpecWishes) -> ModelSpec:
@@ -115,7 +115,7 @@ def with_texts(spec: ModelSpec, samples: Mapping[str, np.ndarray] | None) -> Mod
                 f'or [inputs.{tensor.name}] values = ["one", "another"] with --spec'
             )
         found = dict.fromkeys(str(text) for text in samples[f"{EVALUATION}/{tensor.name}"].ravel())
-        return replace(tensor, values=OneOf(tuple(found)[:TEXTS]))
+        return replace(tensor, values=OneOf(tuple(found)[:MOST_TEXTS]))
 
     return replace(spec, inputs=tuple(map(known, spec.inputs)))
 

@@ -28,7 +28,9 @@ def load(path: Path, threads: int) -> Loaded:
 
     try:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()  # checks the operators, which a request would do otherwise
+        sizes = [size for one in interpreter.get_input_details() for size in one["shape_signature"][1:]]
+        if min(sizes, default=1) > 0:  # a free length begins as 1, which may be too short
+            interpreter.allocate_tensors()  # checks the operators, which a request would do otherwise
         runner = interpreter.get_signature_runner(SIGNATURE)
     except (ValueError, RuntimeError) as error:
         raise NotLoadable(f"{path} cannot be loaded: {' '.join(str(error).split())}") from error

@@ -52,7 +52,9 @@ class Interpreters:
             raise ServingError("UNIMPLEMENTED", f"LiteRT is not installed. Run: {install_command('litert')}") from error
         try:
             interpreter = Interpreter(model_path=str(self._file), num_threads=self._threads)
-            interpreter.allocate_tensors()
+            sizes = [size for one in interpreter.get_input_details() for size in one["shape_signature"][1:]]
+            if min(sizes, default=1) > 0:  # a free length begins as 1, which may be too short
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise invalid(f"cannot load {self._file}: {error}") from error
         return interpreter
