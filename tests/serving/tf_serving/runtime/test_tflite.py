@@ -122,3 +122,28 @@ def test_without_the_flag_a_tflite_file_is_not_looked_at(folder):
     assert servable.signature("").run({"x": np.float32([[0.0]])}, ["y"])["y"].tolist() == [[30.0]]
     with pytest.raises(ServingError, match="Could not find SavedModel"):
         load("signed", 1, folder / "signed/1")
+
+
+def test_a_free_length_may_be_longer_than_1_at_the_least(tmp_path: Path) -> None:
+    """A convolution of 3x3 has no answer to one pixel, which a free height and width are when a file is opened."""
+    import tensorflow as tf
+
+    from serving.open_inference.runtimes import litert
+    from serving.tf_serving.runtime import tflite
+
+    kernel = tf.constant(np.random.default_rng(1).normal(size=(3, 3, 3, 2)).astype(np.float32))
+
+    class Model(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32, name="x")])
+        def predict(self, x):
+            return {"y": tf.reduce_mean(tf.nn.conv2d(x, kernel, 1, "VALID"), (1, 2))}
+
+    model, file = Model(), tmp_path / "model.tflite"
+    tf.saved_model.save(model, str(tmp_path / "saved"), signatures=model.predict)
+    file.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved")).convert())
+    pictures = np.random.default_rng(2).random((2, 5, 7, 3), np.float32)
+    expected = model.predict(pictures)["y"].numpy()
+    (found,) = litert.load(file, 1).run({"x": pictures}, ["y"])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    run = tflite.runner(tflite.Interpreters(file, 1, 1), "serving_default")
+    np.testing.assert_allclose(run({"x": pictures}, ["y"])["y"], expected, atol=1e-5)
