@@ -439,7 +439,7 @@ def _node(nodes: dict[str, Any], op: str) -> Any:
     return next(node for node in nodes.values() if node.op == op)
 
 
-@hostile("the operator RestoreV2 ('save/RestoreV2') reads a file outside of the saver")
+@hostile("the operator RestoreV2 ('save_1/RestoreV2') reads a file outside of the saver")
 def first_restores_from_a_place_of_its_own(folder: Path, honest: Honest, canary: Path) -> Path:
     def change(meta: Any, nodes: dict[str, Any]) -> None:
         place = meta.graph_def.node.add(name="place", op="Const")
@@ -447,7 +447,8 @@ def first_restores_from_a_place_of_its_own(folder: Path, honest: Honest, canary:
         place.attr["value"].tensor.dtype = STRING
         place.attr["value"].tensor.tensor_shape.SetInParent()
         place.attr["value"].tensor.string_val.append(b"/etc/passwd")
-        _node(nodes, "RestoreV2").input[0] = place.name
+        saver = meta.saver_def.restore_op_name.partition("/")[0]  # another saver of the graph is nobody's
+        nodes[f"{saver}/RestoreV2"].input[0] = place.name
 
     return _first(folder, honest, change)
 

@@ -67,7 +67,7 @@ def test_what_is_said_of_a_kind_is_what_a_run_can_make_of_it() -> None:
 
 def test_what_each_kind_becomes(honest: Honest, run: Callable[..., Result]) -> None:
     keras = prospects(run(str(honest.keras), "--json"))
-    assert keras["tf-serving:fp32"]["way"] == "keras"
+    assert keras["tf-serving:fp32"]["way"] == "keras, or keras -> saved_model"
     assert "torch backend" in keras["torch-export:fp32"]["way"]
     assert "needs --inputs, to calibrate with and to judge by" in keras["litert:int8"]["notes"]
     assert keras["tfjs:fp32"]["possible"] is False
