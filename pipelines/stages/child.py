@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.stages.cage import Cage, enter
 from serving.guard import tie_to_parent
+from serving.lean import import_lean
 
 _OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
 KINDS = {"user": UserError, "missing": MissingExtra, "impossible": NotPossible, "slipway": SlipwayError}
@@ -42,6 +43,7 @@ def _text(error: BaseException) -> str:
 def _main(stage: str, request_file: str, answer_file: str, parent: str, cage: str | None = None) -> int:
     held = () if cage is None else enter(Cage(**json.loads(cage)), Path(answer_file).parent)
     tie_to_parent(int(parent))  # after the cage: the kernel forgets it when rights change
+    import_lean()
     failure = None
     try:
         module, _, name = stage.rpartition(":")

@@ -72,6 +72,9 @@ def _show_version() -> int:
 
 def _set_up_tensorflow(flags: Flags) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # at 2, no GPU is an error; those of a model are exceptions
+    from serving.lean import import_lean
+
+    import_lean()
     import tensorflow as tf
 
     tf.get_logger().setLevel(logging.ERROR)  # it warns at each load that sessions belong to TensorFlow 1

@@ -18,6 +18,7 @@ from pipelines.base.errors import SlipwayError
 from serving.guard import tied
 from serving.launch import LOOPBACK, free_ports, log_tail
 
+HERE = __name__.rpartition(".")[0]
 SCRIPTS = Path(__file__).parent / "scripts"
 MARK = "SLIPWAY_EXPERIMENT"
 """The variable that everything started here inherits: torchrun's workers have sessions of their own."""
@@ -31,7 +32,7 @@ the addresses of those that died, and gloo then waits for ever. ``dynamic_rendez
 
 def script(name: str, *words: object) -> list[str]:
     """Return the command that runs a script in this interpreter."""
-    return [sys.executable, str(SCRIPTS / f"{name}.py"), *map(str, words)]
+    return [sys.executable, "-m", f"{HERE}.scripts.{name.replace('/', '.')}", *map(str, words)]
 
 
 def torchrun(name: str, *words: object, options: Sequence[str] = ("--nnodes", "1")) -> list[str]:

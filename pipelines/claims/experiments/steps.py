@@ -36,9 +36,9 @@ class StepPlan:
     """How much is measured.
 
     ``nets`` are trained; ``called`` also predict, with batches of ``rows``; arms that have to be compiled for that do
-    so only if ``compiled``. ``few`` are the networks of XLA, which compiles slowly, and of the controls. A figure takes
-    ``budget_s`` CPU seconds. In ``cold`` rounds more, PyTorch's compiler begins with nothing; ``again`` are the arms of
-    the controls.
+    so only if ``compiled``. ``few`` are the networks of XLA, which compiles slowly, of the controls, and of what costs
+    an export: SavedModels and Keras's ``predict``. A figure takes ``budget_s`` CPU seconds. In ``cold`` rounds more,
+    PyTorch's compiler begins with nothing; ``again`` are the arms of the controls.
     """
 
     nets: tuple[str, ...]
@@ -108,8 +108,11 @@ def _jobs(plan: StepPlan, cache: str, seed: int) -> dict[str, ChildCall]:
     pictures = tuple(net for net in plan.nets if net != "transformer")
 
     def job(arm: str, nets: Sequence[str], ways: Sequence[str] = WAYS, cache: str | None = None) -> ChildCall:
-        calls = [f"{way}{rows}" for way in ways for rows in plan.rows]
-        called = {net: calls for net in nets if net in plan.called}
+        called = {
+            net: [f"{way}{rows}" for way in ways if way in WAYS or net in plan.few for rows in plan.rows]
+            for net in nets
+            if net in plan.called
+        }
         return _job(arm, nets, called, plan.budget_s, seed, cache)
 
     compiled = WAYS if plan.compiled else ()
