@@ -27,7 +27,7 @@ class _NotForKeras:
 def import_lean() -> None:
     """Have Keras and TensorFlow, which are imported later in this process, do without the libraries."""
     if not any(isinstance(one, _NotForKeras) for one in sys.meta_path):
-        sys.meta_path.insert(0, _NotForKeras())  # type: ignore[arg-type]  # a finder may lack what only reloading asks
+        sys.meta_path.insert(0, _NotForKeras())
 
 
 def _importer() -> str:
