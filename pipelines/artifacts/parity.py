@@ -26,13 +26,17 @@ SetName = Literal["evaluation", "random"]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One call and the reference's answer: inputs and outputs by name; ``first`` is its first row."""
+    """One call and the reference's answer: inputs and outputs by name; ``first`` is its first row.
+
+    ``spare`` tells that all batch sizes have been asked before, with other rows.
+    """
 
     set: SetName
     batch: int
     first: int
     inputs: dict[str, np.ndarray]
     expected: dict[str, np.ndarray]
+    spare: bool = False
 
 
 def chunks(rows: int, sizes: Iterable[int]) -> Iterator[slice]:

@@ -55,9 +55,10 @@ class Reference:
         if EVALUATION in self.inputs:
             rows, size = rows_of(self.inputs[EVALUATION]), min(EVALUATION_BATCH, max_batch)
             seen = max((part.stop for part in chunks(rows, BATCHES)), default=0)
-            yield from self._of(EVALUATION, (slice(at, min(at + size, rows)) for at in range(seen, rows, size)))
+            others = (slice(at, min(at + size, rows)) for at in range(seen, rows, size))
+            yield from self._of(EVALUATION, others, spare=True)
 
-    def _of(self, name: str, parts: Iterable[slice]) -> Iterator[Probe]:
+    def _of(self, name: str, parts: Iterable[slice], *, spare: bool = False) -> Iterator[Probe]:
         inputs, outputs = self.inputs[name], self.outputs[name]
         kind: SetName = "evaluation" if name == EVALUATION else "random"
         for part in parts:
@@ -67,6 +68,7 @@ class Reference:
                 part.start,
                 {key: array[part] for key, array in inputs.items()},
                 {key: array[part] for key, array in outputs.items()},
+                spare,
             )
 
 

@@ -30,9 +30,8 @@ def measure(bench: Workbench) -> Evidence:
     """Serve two Keras models eagerly, and time a call of one row against the graph; a round is one fresh process."""
     blocks, calls = CALLS[bench.effort]
     request = {"seed": bench.seed, "blocks": blocks, "calls": calls}
-    rounds = bench.interleaved(
-        "eager", {"all": ChildCall("pipelines.claims.experiments.deployment.eager:measure", request)}
-    )
+    job = ChildCall("pipelines.claims.experiments.deployment.eager:measure", request, imported=("tensorflow", "keras"))
+    rounds = bench.interleaved("eager", {"all": job})
     by_model = {model: {arm: [one[model][arm] for one in rounds["all"]] for arm in ARMS} for model in MODELS}
     return Evidence(
         tuple(

@@ -12,14 +12,20 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError, UserError
 from pipelines.stages.cage import Cage, enter
 from serving.guard import tie_to_parent
 from serving.lean import import_lean
 
+if TYPE_CHECKING:
+    from warnings import WarningMessage
+
 _OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
 KINDS = {"user": UserError, "missing": MissingExtra, "impossible": NotPossible, "slipway": SlipwayError}
+IMPORTED_WITH: list[WarningMessage] = []
+"""What was warned of when libraries were imported, in a fork that finds them imported."""
 
 
 def _kind(error: BaseException) -> str:
@@ -40,10 +46,15 @@ def _text(error: BaseException) -> str:
     return str(error) if isinstance(error, SlipwayError) else f"{type(error).__name__}: {error}"
 
 
-def _main(stage: str, request_file: str, answer_file: str, parent: str, cage: str | None = None) -> int:
+def _main(stage: str, request_file: str, answer_file: str, parent: str, cage: str | None = None) -> NoReturn:
     held = () if cage is None else enter(Cage(**json.loads(cage)), Path(answer_file).parent)
     tie_to_parent(int(parent))  # after the cage: the kernel forgets it when rights change
     import_lean()
+    run(stage, request_file, answer_file, held)
+
+
+def run(stage: str, request_file: str, answer_file: str, held: tuple[str, ...] = ()) -> NoReturn:
+    """Run a stage and write its answer; the process ends with it."""
     failure = None
     try:
         module, _, name = stage.rpartition(":")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipelines.base.errors import SlipwayError
 from pipelines.base.files import read_bounded, scratch
 from pipelines.stages.cage import Cage, environment
 from pipelines.stages.child import KINDS
+from pipelines.stages.forks import Fork, Forks
 from serving.guard import interrupts_deferred
 from serving.launch import NO_TELEMETRY, log_tail
 
@@ -63,13 +64,15 @@ def run_stage(
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     overlay: Path | None = None,
     cage: Cage | None = None,
+    fork: tuple[Forks, Sequence[str]] | None = None,
 ) -> StageResult:
     """Run ``pipelines.stages.functions.STAGE(**request)`` in a new process; its output goes to ``log``.
 
     ``stage`` may also name a function elsewhere, as ``module:function``. ``overlay`` is a folder of packages that come
     before the installed ones. ``threads`` bounds every runtime's thread pools through their common environment
     variables. ``tell`` gets each line of progress when the stage prints it. ``cage`` is for stages that open a
-    stranger's file: they have limits, an empty folder to work in, and none of this process's own variables.
+    stranger's file: they have limits, an empty folder to work in, and none of this process's own variables. ``fork``
+    gives the modules that the process is to have imported before it begins, and what forks such a process.
 
     Raises:
         UserError, MissingExtra, SlipwayError: as the stage raised them.
@@ -87,25 +90,31 @@ def run_stage(
         if cage is not None:
             (folder / "work").mkdir()
         given = dict(os.environ) if cage is None else environment(folder / "work")
-        process: subprocess.Popen[bytes] | None = None
+        process: _Own | Fork | None = None
         try:
-            with interrupts_deferred():
-                process = subprocess.Popen(
-                    [*command, str(os.getpid()), *([json.dumps(asdict(cage))] if cage else [])],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    env={**given, **QUIET, **limits, **first, "TMPDIR": str(folder)},
-                    cwd=None if cage is None else folder / "work",
-                    start_new_session=True,
-                )
+            if fork is not None:
+                forks, modules = fork
+                process = forks.begin(modules, command[-3:], folder, log, {**QUIET, **limits, **first})
+            else:
+                with interrupts_deferred():
+                    process = _Own(
+                        subprocess.Popen(
+                            [*command, str(os.getpid()), *([json.dumps(asdict(cage))] if cage else [])],
+                            stdin=subprocess.DEVNULL,
+                            stdout=output,
+                            stderr=subprocess.STDOUT,
+                            env={**given, **QUIET, **limits, **first, "TMPDIR": str(folder)},
+                            cwd=None if cage is None else folder / "work",
+                            start_new_session=True,
+                        )
+                    )
             from pipelines.results import StageUsage  # now: it takes as long as the process takes to start
 
             status, cpu_s = _wait(process, started, timeout_s, cancel, lambda: _pass_on(printed, tell))
             wall_s = time.monotonic() - started
         finally:
             if process is not None:
-                _end(process)
+                process.end()
         answer = json.loads(read_bounded(answer_file, MOST_ANSWER, stage)) if answer_file.exists() else None
     if answer is not None and "error" in answer:
         kind = KINDS.get(answer["kind"])
@@ -119,8 +128,30 @@ def run_stage(
     return StageResult(answer["value"], usage, tuple(answer["held"]))
 
 
+class _Own:
+    """A process of a stage's own, not forked."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def poll(self) -> tuple[int, float] | None:
+        """Return the exit code and CPU seconds, of it and of those that it waited for, once it has ended."""
+        pid, status, used = os.wait4(self._process.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode, used.ru_utime + used.ru_stime
+
+    def end(self) -> None:
+        """End the whole group, even if the leader has ended: a stage leaves nothing behind."""
+        with suppress(ProcessLookupError):  # the group is empty
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.returncode is None:
+            self._process.wait()
+
+
 def _wait(
-    process: subprocess.Popen[bytes],
+    process: _Own | Fork,
     started: float,
     timeout_s: float,
     cancel: threading.Event | None,
@@ -128,11 +159,10 @@ def _wait(
 ) -> tuple[int, float]:
     """Wait; return the exit code, and the CPU seconds of the process and of those it waited for."""
     while True:
-        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        ended = process.poll()
         meanwhile()
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return process.returncode, used.ru_utime + used.ru_stime
+        if ended is not None:
+            return ended
         if cancel is not None and cancel.is_set():
             raise StageFailed("cancelled")
         if time.monotonic() - started > timeout_s:
@@ -152,11 +182,3 @@ def _pass_on(printed: io.BufferedReader, tell: Callable[[str], None]) -> None:
 def _paths() -> list[str]:
     """Return the folders that PYTHONPATH already names."""
     return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, even if the leader has ended: a stage leaves nothing behind."""
-    with suppress(ProcessLookupError):  # the group is empty
-        os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode is None:
-        process.wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.environments import Environment, make
+from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageResult, run_stage
 
 if TYPE_CHECKING:
@@ -34,13 +35,17 @@ class Effort(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChildCall:
-    """A function ``module:function`` of keyword arguments (plain JSON), run in a fresh process."""
+    """A function ``module:function`` of keyword arguments (plain JSON), run in a fresh process.
+
+    With ``imported``, that is a fork of one that has imported these modules, and done nothing else.
+    """
 
     function: str
     request: Mapping[str, Any] = field(default_factory=dict)
     environment: Environment | None = None
     timeout_s: float = 600.0
     threads: int = 1
+    imported: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Workbench:
     rounds are kept until the whole is done, so that an interrupted measurement goes on. ``log`` gets the output of
     the processes; ``tell`` shows a line of progress. ``shared`` gives the result of an experiment that several claims
     use, by the name of its module; ``reports`` gives the newest report of each model that was run in this workspace.
-    Once ``cancel`` is set, a process that runs is ended, and its job fails.
+    ``forks`` has the processes that jobs are forked from. Once ``cancel`` is set, a process that runs is ended, and its
+    job fails.
     """
 
     effort: Effort
@@ -65,6 +71,7 @@ class Workbench:
     reports: Callable[[], Mapping[str, Report]]
     tell: Callable[[str], None] = lambda line: None  # noqa: ARG005
     cancel: threading.Event = field(default_factory=threading.Event)
+    forks: Forks = field(default_factory=Forks)
 
     def run(self, job: ChildCall) -> StageResult:
         """Run a job in a fresh process: its value, wall and CPU seconds, peak memory.
@@ -82,6 +89,7 @@ class Workbench:
             timeout_s=job.timeout_s,
             tell=self.tell,
             overlay=overlay,
+            fork=(self.forks, job.imported) if job.imported else None,
         )
 
     def interleaved(self, name: str, jobs: Mapping[str, ChildCall], rounds: int | None = None) -> dict[str, list[Any]]:

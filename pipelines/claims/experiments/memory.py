@@ -15,7 +15,7 @@ import numpy as np
 from pipelines.base.errors import SlipwayError
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.nets import shapes
-from pipelines.claims.experiments.nets.child import arms_of, heard
+from pipelines.claims.experiments.nets.child import arms_of, heard, imported
 
 REQUIRES = ("keras", "tensorflow", "torch")
 SOURCES = ("pipelines.claims.experiments.nets", "models.weights")
@@ -80,7 +80,8 @@ def slopes(bench: Workbench) -> dict[str, Any]:
 
 def _job(arm: str, batch: int, seed: int, cache: str) -> ChildCall:
     request = {"arm": arm, "net": NET, "batch": batch, "seed": seed, "cache": cache}
-    return ChildCall("pipelines.claims.experiments.memory:measure_peak", request, timeout_s=600)
+    measured = "pipelines.claims.experiments.memory:measure_peak"
+    return ChildCall(measured, request, timeout_s=600, imported=imported(arm))
 
 
 def measure_peak(arm: str, net: str, batch: int, seed: int, cache: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from pipelines.base.errors import SlipwayError
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.nets import shapes
+from pipelines.claims.experiments.nets.child import imported
 from pipelines.claims.experiments.nets.readings import AGAIN
 
 REQUIRES = ("keras", "tensorflow", "torch")
@@ -137,7 +138,8 @@ def _job(
 ) -> ChildCall:
     calls = {net: list(called.get(net, ())) for net in nets}
     request = {"arm": arm, "nets": calls, "budget_s": budget_s, "seed": seed, "cache": cache}
-    return ChildCall("pipelines.claims.experiments.nets.child:measure_arm", request, timeout_s=900)
+    measured = "pipelines.claims.experiments.nets.child:measure_arm"
+    return ChildCall(measured, request, timeout_s=900, imported=imported(arm))
 
 
 def _by_cell(values: Sequence[Mapping[str, Any]], part: str) -> dict[str, list[float]]:

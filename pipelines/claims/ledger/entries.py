@@ -20,6 +20,7 @@ MAX_BYTES = 64 * MIB
 EVERY = (
     *("pipelines.claims.experiments.bench", "pipelines.claims.experiments.statistics"),
     *("pipelines.stages.worker", "pipelines.stages.child"),
+    *("pipelines.stages.forks", "pipelines.stages.forkserver"),
 )
 """Modules that every measurement goes through."""
 

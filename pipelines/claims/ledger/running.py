@@ -25,6 +25,7 @@ from pipelines.claims.experiments.statistics import off
 from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, experiment, key
 from pipelines.fairness.hardware import this_machine
 from pipelines.results import Report
+from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageFailed
 
 LANES = 2
@@ -137,7 +138,7 @@ class ClaimRunner:
         partial = self.ledger.folder / ".partial" / f"{name}-{self.effort.name.lower()}"
         if self._again:
             shutil.rmtree(partial, ignore_errors=True)
-        with scratch("claim") as folder:
+        with scratch("claim") as folder, Forks() as forks:
             yield Workbench(
                 effort=self.effort,
                 seed=self.seed,
@@ -148,6 +149,7 @@ class ClaimRunner:
                 workspace=self.workspace,
                 shared=lambda experiment: self._shared(experiment, log, step),
                 reports=self.reports,
+                forks=forks,
                 tell=step.say,
                 cancel=self._cancel,
             )

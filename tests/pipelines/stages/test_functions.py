@@ -52,3 +52,17 @@ def test_a_small_evaluation_set_is_verified_row_by_row_and_gives_whole_batches_t
         inputs = answers.inputs(batch)
         assert [len(one["image"]) for one in inputs] == [batch] * (ANSWER_ROWS // batch)
         assert np.array_equal(inputs[0]["image"][0], cut["evaluation/inputs/image"][0])
+
+
+def test_what_is_slow_is_verified_at_every_batch_size_and_on_no_other_rows(
+    trained: TrainedModel, payload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(functions, "PATIENCE_S", 0.0)
+    model = str(trained.weights.parent)
+
+    found = functions.verify("onnxruntime", "pytorch", str(payload), "a" * 64, "b" * 64, model, str(tmp_path), None)
+
+    assert found["passed"], found["breaches"]
+    assert found["accuracy"] is None
+    for name in ("evaluation", "random"):
+        assert [check["batch"] for check in found["checks"] if check["set"] == name] == list(BATCHES)

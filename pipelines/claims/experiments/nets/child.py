@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.claims.experiments.nets import shapes
+from pipelines.stages.child import IMPORTED_WITH
 
 NETS = "pipelines.claims.experiments.nets"
 WARM, BLOCKS = 5, 3
 """Steps before the clock starts, and blocks of steps that are timed."""
 ANSWER = 40
 """How many numbers of an answer are compared."""
+DEPRECATIONS = (DeprecationWarning, FutureWarning, PendingDeprecationWarning)
 DISTRIBUTIONS = ("keras", "tensorflow", "torch")
 
 
@@ -48,6 +50,11 @@ def measure_arm(
 def arms_of(arm: str) -> Any:
     """Return the module that runs networks in an arm."""
     return importlib.import_module(f"{NETS}.{'torch' if arm.startswith('torch') else 'keras'}_arms")
+
+
+def imported(arm: str) -> tuple[str, ...]:
+    """Name the modules that a process of an arm begins with."""
+    return ("torch", "torch._dynamo") if arm.startswith("torch") else ("tensorflow", "keras")
 
 
 def _called(call: Callable[[], Any], budget_s: float) -> dict[str, Any]:
@@ -100,15 +107,20 @@ def _cpu_s() -> float:
 
 @contextmanager
 def heard() -> Iterator[Callable[[], list[str]]]:
-    """Collect deprecations, as ``distribution version: text``; the block gets a function that returns them."""
+    """Collect deprecations, those of the imports too, as ``distribution version: text``.
+
+    The block gets a function that returns them.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
-        for kind in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+        for kind in DEPRECATIONS:
             warnings.simplefilter("always", kind)
-        yield lambda: sorted({text for one in caught if (text := _told(one)) is not None})
+        yield lambda: sorted({text for one in (*IMPORTED_WITH, *caught) if (text := _told(one)) is not None})
 
 
 def _told(one: warnings.WarningMessage) -> str | None:
-    """Say who warned; None for what is not of a measured distribution: its own use of others is not ours."""
+    """Say who warned of a deprecation; None for other warnings, and for what a measured distribution does not say."""
+    if not issubclass(one.category, DEPRECATIONS):
+        return None
     name = one.filename.partition("site-packages/")[2].partition("/")[0]
     return f"{name} {version(name)}: {str(one.message).splitlines()[0]}" if name in DISTRIBUTIONS else None

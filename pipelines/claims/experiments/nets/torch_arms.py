@@ -29,13 +29,14 @@ BACKENDS = {"torch-compile": "inductor", "torch-aot": "aot_eager_decomp_partitio
 def start(cache: str | None = None) -> None:
     """Use one compute thread, and compile in this process, with ``cache`` as the folder of what was compiled before.
 
-    Without it, the compiler begins with an empty folder below TMPDIR. To be called before PyTorch is imported.
+    Without it, the compiler begins with an empty folder below TMPDIR.
     """
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if cache is not None:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
     import torch
+    import torch._inductor.config
 
+    torch._inductor.config.compile_threads = 1
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
 
