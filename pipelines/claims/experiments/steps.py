@@ -55,7 +55,7 @@ class StepPlan:
 PLANS = {
     Effort.TINY: StepPlan(("cnn4",), ("cnn4",), ("cnn4",), (1,), False, 0.0, 0, ("torch-eager",)),
     Effort.QUICK: StepPlan(
-        ("cnn4", "cnn16", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), (1, 64), True, 0.1, 0, ("torch-eager",)
+        ("cnn4", "cnn16", "mnist_cnn"), ("mnist_cnn",), ("mnist_cnn",), (1, 64), False, 0.1, 0, ("torch-eager",)
     ),
     Effort.FULL: StepPlan(
         (*shapes.FAMILY, *shapes.OTHERS),
