@@ -96,7 +96,8 @@ def serve(chosen: argparse.Namespace) -> int:
     from serving.open_inference.model import ServedModel
     from serving.open_inference.server import HostModelServer
 
-    give_memory_back()
+    if not needs.MALLOCS:
+        give_memory_back()
     version = str(follower.number) if follower else VERSION
     model = ServedModel(chosen.model_name, name, path, chosen.threads, version)
     try:

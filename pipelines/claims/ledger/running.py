@@ -30,6 +30,8 @@ from pipelines.stages.worker import StageFailed
 
 LANES = 2
 """The number of claims that are measured at once, of those that measure no time."""
+TURNS = ("new", "none", "known")
+"""The order of such claims, by the experiment that they share with others."""
 Reports = Callable[[], Mapping[str, Report]]
 
 
@@ -172,14 +174,17 @@ class ClaimRunner:
 
 
 def _in_turn(names: Sequence[str]) -> list[str]:
-    """Order claims: those that measure no time come last, and of these the ones that find an experiment done."""
+    """Order claims: those that measure no time come last; of these the experiments that several share begin, since they
+    take longest, and the claims that find theirs done end.
+    """
     begun: set[str] = set()
 
     def turn(name: str) -> int:
         claim = claim_module(name).CLAIM
         known = begun.issuperset(claim.experiments)
         begun.update(claim.experiments)
-        return (1 + bool(claim.experiments) * (1 + known)) if claim.beside else 0
+        kind = "none" if not claim.experiments else "known" if known else "new"
+        return TURNS.index(kind) if claim.beside else -1
 
     return sorted(names, key=turn)
 

@@ -72,13 +72,16 @@ class Runtime(Protocol):
     """The module of a runtime.
 
     ``PLATFORM`` is its name in the protocol's metadata, ``TITLE`` its name for people; ``DISTRIBUTIONS`` must be
-    installed for it; with a small model, the server's memory peaks below ``NEEDED_MB``. ``load`` raises NotLoadable.
+    installed for it; with a small model, the server's memory peaks below ``NEEDED_MB``. ``MALLOCS`` tells that each
+    operation takes the memory of its result from the C library, and gives it back: what is freed is then better kept.
+    ``load`` raises NotLoadable.
     """
 
     PLATFORM: str
     TITLE: str
     DISTRIBUTIONS: tuple[str, ...]
     NEEDED_MB: int
+    MALLOCS: bool
 
     def load(self, path: Path, threads: int) -> Loaded: ...
 

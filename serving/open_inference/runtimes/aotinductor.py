@@ -12,6 +12,7 @@ PLATFORM = "pytorch_aotinductor"
 TITLE = "AOTInductor"
 DISTRIBUTIONS = ("torch",)
 NEEDED_MB = 450  # as a program of torch.export
+MALLOCS = True
 
 
 def load(path: Path, threads: int) -> Loaded:

@@ -24,6 +24,7 @@ PLATFORM = "executorch"
 TITLE = "ExecuTorch"
 DISTRIBUTIONS = ("executorch", "torch")
 NEEDED_MB = 480  # 458 at its peak
+MALLOCS = False
 IDENTIFIER = b"ET"
 """Bytes 4 and 5 of every program; two digits follow, the version of the format."""
 

@@ -15,6 +15,7 @@ PLATFORM = "litert"
 TITLE = "LiteRT"
 DISTRIBUTIONS = ("ai-edge-litert",)
 NEEDED_MB = 165  # 151 at its peak
+MALLOCS = False
 SIGNATURE = "serving_default"
 
 

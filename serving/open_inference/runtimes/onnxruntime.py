@@ -15,6 +15,7 @@ PLATFORM = "onnxruntime_onnx"
 TITLE = "ONNX Runtime"
 DISTRIBUTIONS = ("onnxruntime",)
 NEEDED_MB = 180  # 174 at its peak
+MALLOCS = False
 ERRORS_ONLY = 3  # ONNX Runtime's severity: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal
 # ONNX Runtime names its types after C++: "tensor(float)".
 _CPP = {"float": "float32", "double": "float64"}

@@ -15,6 +15,7 @@ PLATFORM = "openvino"
 TITLE = "OpenVINO"
 DISTRIBUTIONS = ("openvino",)
 NEEDED_MB = 210  # 196 at its peak
+MALLOCS = False
 PRECISION = ["slipway", "inference_precision"]
 """Where a model says in which precision it is to be computed: ``f32``, ``f16`` or ``bf16``."""
 

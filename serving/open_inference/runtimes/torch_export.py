@@ -25,6 +25,7 @@ PLATFORM = "pytorch_export"
 TITLE = "PyTorch"
 DISTRIBUTIONS = ("torch",)
 NEEDED_MB = 450  # 432 at its peak
+MALLOCS = True
 LOAD_ERRORS = (RuntimeError, OSError, ValueError, LookupError, TypeError, AssertionError, zipfile.BadZipFile)
 
 

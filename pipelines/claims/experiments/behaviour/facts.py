@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.claims.experiments.behaviour.parts import BACKENDS
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 
 NAME = "behaviour.facts"
@@ -15,13 +16,12 @@ TIMEOUT_S = 550.0
 def run(bench: Workbench) -> dict[str, Any]:
     """Collect the facts: {"torch: PART": ..., "tensorflow: PART": ...}, each as ``parts.run_parts`` gives it.
 
-    In the form of a test, nothing is compiled to machine code, and one server is started.
+    Only a full measurement compiles to machine code; in the form of a test, one server is started.
     """
-    tiny = bench.effort is Effort.TINY
     found: dict[str, Any] = {}
     for framework, request in (
-        ("torch", {"backend": "eager" if tiny else "inductor"}),
-        ("tensorflow", {"serve_both": not tiny}),
+        ("torch", {"backend": BACKENDS[bench.effort]}),
+        ("tensorflow", {"serve_both": bench.effort > Effort.TINY}),
     ):
         bench.tell(f"facts of {framework}")
         job = ChildCall(f"pipelines.claims.experiments.behaviour.facts:in_{framework}", request, timeout_s=TIMEOUT_S)

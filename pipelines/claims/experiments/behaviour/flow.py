@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.claims.experiments.behaviour.forms import FORMS, SHORT
+from pipelines.claims.experiments.behaviour.parts import BACKENDS
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 
 NAME = "behaviour.flow"
 REQUIRES = ("torch", "onnx", "onnxscript", "onnxruntime", "tensorflow", "keras", "tf2onnx", "ai-edge-litert")
 SOURCES = ("pipelines.claims.experiments.behaviour", "pipelines.paths.inductor")
 TIMEOUT_S = 550.0
-BACKENDS = {Effort.TINY: "eager", Effort.QUICK: "aot_eager", Effort.FULL: "inductor"}
-"""The back ends of torch.compile: all capture the same graphs; Inductor's C++ compiler takes most of the time."""
 
 
 def run(bench: Workbench) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.base.errors import SlipwayError
+from pipelines.claims.experiments.bench import Effort
 from pipelines.paths import version_of
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
+BACKENDS = {Effort.TINY: "eager", Effort.QUICK: "aot_eager", Effort.FULL: "inductor"}
+"""The back ends of torch.compile: all capture the same graphs; Inductor's C++ compiler takes most of the time."""
 DEPRECATIONS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 _PACKAGE = re.compile(r"site-packages/([^/]+)")
 

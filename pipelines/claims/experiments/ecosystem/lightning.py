@@ -44,7 +44,7 @@ def measure(bench: Workbench) -> dict[str, Any]:
     reference = bench.folder / "reference.npz"
     words = list(SIZES[bench.effort])
     bench.run(_job("torch_single", words, write=str(reference)))
-    arms = {arm: name for arm, name in ARMS.items() if bench.effort > Effort.TINY or arm in ("plain", "lightning")}
+    arms = {arm: name for arm, name in ARMS.items() if bench.effort is Effort.FULL or arm in ("plain", "lightning")}
     jobs = {arm: _job(name, words, reference=str(reference)) for arm, name in arms.items()}
     found = bench.interleaved("lightning", jobs, ROUNDS[bench.effort])
     best = bench.folder / "best.npz"
