@@ -1,9 +1,11 @@
 """Measures every path of the two larger models; writes results/real_models.json.
 
-    python benchmarks/real_models.py [--model efficientnet_lite0 minilm] [--duration 2] [--workspace FOLDER] [--last]
+    python benchmarks/real_models.py [--model efficientnet_lite0 minilm] [--path PATH ...] [--duration 2]
+        [--workspace FOLDER] [--last]
 
-One ``slipway run MODEL --duration SECONDS`` of each model, in a workspace that may hold artifacts already. ``--last``
-measures nothing, and reads the workspace's last report of each model.
+One ``slipway run MODEL --duration SECONDS`` of each model, in a workspace that may hold artifacts already. With
+``--path``, a run of these paths alone, whose figures replace theirs in the results; ``--last`` measures nothing, and
+reads the workspace's last report of each model.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from pipelines.paths import PATHS
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "real_models.json"
@@ -54,11 +58,12 @@ def artifact_figures(artifact: dict[str, Any], rows: list[dict[str, Any]]) -> di
     }
 
 
-def of_model(model: str, workspace: Path, duration: float, last: bool) -> dict[str, Any]:
+def of_model(model: str, paths: list[str], workspace: Path, duration: float, last: bool) -> dict[str, Any]:
     """Runs a model, unless only its last report is wanted; returns the report's figures."""
     here = ["--workspace", str(workspace)]
     if not last:
-        done = subprocess.run([*SLIPWAY, *here, "run", model, "--duration", str(duration)], cwd=ROOT, check=False)
+        words = ["run", model, *paths, "--duration", str(duration)]
+        done = subprocess.run([*SLIPWAY, *here, *words], cwd=ROOT, check=False)
         if done.returncode not in (0, 1):  # 1: a row failed, and the table says which
             raise SystemExit(f"slipway run {model}: exit code {done.returncode}")
     told = subprocess.run([*SLIPWAY, *here, "report", model, "--json"], cwd=ROOT, stdout=subprocess.PIPE, check=True)
@@ -77,18 +82,29 @@ def of_model(model: str, workspace: Path, duration: float, last: bool) -> dict[s
     }
 
 
+def merged(known: dict[str, Any], paths: list[str], found: dict[str, Any]) -> dict[str, Any]:
+    """Returns a run's figures with those of some paths, measured ``again``, in the place of theirs."""
+    new = {one["name"]: one for one in found["artifacts"]}
+    again = dict.fromkeys(paths, (found["measured"], found["seconds_per_row"]))
+    artifacts = [new.get(one["name"], one) for one in known["artifacts"]]
+    return known | {"artifacts": artifacts, "again": known.get("again", {}) | again}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=MODELS)
+    parser.add_argument("--path", nargs="+", choices=PATHS, default=[], help="only these")
     parser.add_argument("--duration", type=float, default=2.0, help="seconds of load test a row (default: 2)")
     parser.add_argument("--workspace", type=Path, default=ROOT)
     parser.add_argument("--last", action="store_true", help="read the last reports, measure nothing")
     chosen = parser.parse_args()
     workspace = chosen.workspace.resolve()
     known = json.loads(RESULTS.read_text())["models"] if RESULTS.exists() else {}
-    models = {model: of_model(model, workspace, chosen.duration, chosen.last) for model in chosen.model}
-    command = f"python benchmarks/real_models.py --duration {chosen.duration:g}"
-    RESULTS.write_text(json.dumps({"command": command, "models": known | models}, indent=2) + "\n")
+    for model in chosen.model:
+        found = of_model(model, chosen.path, workspace, chosen.duration, chosen.last)
+        known[model] = merged(known[model], chosen.path, found) if chosen.path else found
+        results = {"command": "python benchmarks/real_models.py", "models": known}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     print(RESULTS)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 
 LOOKED_FOR = frozenset({"jax", "matplotlib", "pandas", "sklearn"})
 BY = frozenset({"keras", "tensorflow"})
+JAX_BACKEND = "keras.src.backend.jax"
+"""Imported only by who has chosen it."""
 
 
 class _NotForKeras:
@@ -20,7 +22,7 @@ class _NotForKeras:
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> None:  # noqa: ARG002 - the protocol of finders
         """Raise ModuleNotFoundError if Keras or TensorFlow looks for one of the libraries; else, leave it to others."""
-        if name in LOOKED_FOR and _importer().partition(".")[0] in BY:
+        if name in LOOKED_FOR and (by := _importer()).partition(".")[0] in BY and not by.startswith(JAX_BACKEND):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
@@ -33,6 +35,10 @@ def import_lean() -> None:
 def _importer() -> str:
     """Return the name of the module that is importing: its frame is the first below those of the import system."""
     frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals["__name__"].startswith(("importlib", "_frozen_importlib")):
+    while frame.f_back is not None and _name(frame).startswith(("importlib", "_frozen_importlib")):
         frame = frame.f_back
-    return str(frame.f_globals["__name__"])
+    return _name(frame)
+
+
+def _name(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))  # code that is run from a text may have none

@@ -234,6 +234,13 @@ def keras_function(folder: Path, honest: Honest, canary: Path) -> Path:
     return _with_layer(folder, honest, "function.keras", lambda layer: layer["config"].update(activation=function))
 
 
+@hostile("it calls the function os.system, which is not Keras's own")
+def keras_loss_of_a_part(folder: Path, honest: Honest, canary: Path) -> Path:
+    """How a part of the network is trained, which Keras sets up when it loads the whole without its own training."""
+    loss = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
+    return _with_layer(folder, honest, "part.keras", lambda layer: layer.update(compile_config={"loss": loss}))
+
+
 @hostile("unpickles a PyTorch module")
 def keras_torch_module(folder: Path, honest: Honest, canary: Path) -> Path:
     return _with_layer(folder, honest, "torch.keras", lambda layer: layer.update(class_name="TorchModuleWrapper"))

@@ -75,12 +75,21 @@ def real_model_table(model: str) -> Callable[[dict[str, Any]], str]:
             "",
             f"{found['rows']} rows, {found['seconds_per_row']:g} s each, one compute thread, by `{results['command']}` "
             f"on {found['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}. "
-            f"The run took {found['wall_s'] / 60:.0f} min. * a row of it is marked as disturbed. "
+            f"The run took {found['wall_s'] / 60:.0f} min. {_again(found)}* a row of it is marked as disturbed. "
             f"Rows that failed: {'; '.join(failed) or 'none'}.",
         ]
         return "\n".join(lines)
 
     return show
+
+
+def _again(found: dict[str, Any]) -> str:
+    """Returns a sentence on the paths that were measured by themselves after the run."""
+    told: dict[tuple[str, float], list[str]] = {}
+    for path, (measured, seconds) in found.get("again", {}).items():
+        told.setdefault((measured[:10], seconds), []).append(f"`{path}`")
+    parts = [f"{', '.join(paths)} on {day}, {seconds:g} s a row" for (day, seconds), paths in told.items()]
+    return f"Measured again by themselves: {'; '.join(parts)}. " if parts else ""
 
 
 def own_models_table(results: dict[str, Any]) -> str:

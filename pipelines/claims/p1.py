@@ -29,12 +29,14 @@ def measure(bench: Workbench) -> Evidence:
     readings: list[ClaimReading] = []
     rising: dict[str, float] = {}
     work = found["work"]
-    decades = [math.log10(value) for value in work.values()]
     for above, below in COMPARED:
-        readings += ratios(found, above, below, TRAIN, len(cells_of(found, (above, below), TRAIN)))
-        columns = [pairs_of(found, (above, f"train {net}"), (below, f"train {net}")) for net in work]
+        cells = cells_of(found, (above, below), TRAIN)
+        readings += ratios(found, above, below, TRAIN, len(cells))
+        nets = [net for net in work if f"train {net}" in cells]
+        columns = [pairs_of(found, (above, f"train {net}"), (below, f"train {net}")) for net in nets]
         rounds = [[math.log(a / b) for a, b in row] for row in zip(*columns, strict=True)]
-        if len(work) > 1:
+        decades = [math.log10(work[net]) for net in nets]
+        if len(nets) > 1:
             readings.append(median(_slope(above, below), [math.exp(slope(decades, row)) for row in rounds], "x"))
             if len(rounds) >= MIN_RUNS:
                 rising[f"{above}/{below}"] = slope_signs(decades, rounds, bench.seed)
@@ -71,7 +73,7 @@ def plot(evidence: Evidence) -> Lines:
     series = {}
     for above, below in COMPARED:
         values = {one.name.split()[-1]: one.value for one in of(evidence.readings, above, below)}
-        series[f"{above} / {below}"] = tuple((work[net], values[net]) for net in work)
+        series[f"{above} / {below}"] = tuple((work[net], values[net]) for net in work if net in values)
     return Lines(series, "floating-point operations of a training step", "CPU time, static / dynamic", {}, log_x=True)
 
 

@@ -105,7 +105,7 @@ class Certificate:
         float | None,
         Doc(
             "Share (0 to 1) of right answers to the evaluation set: the label's class, or a nearest other row with "
-            "the same label, for vectors; null without labels."
+            "the same label, for vectors; null without labels, or if not all rows were asked."
         ),
     ]
     reference_accuracy: Annotated[float | None, Doc("The same share of the reference; null without labels.")]

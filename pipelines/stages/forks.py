@@ -57,6 +57,7 @@ class Fork:
 
     def end(self) -> None:
         """Kill the fork with all that it has started; its server too, unless the fork had ended by itself."""
+        self.poll()
         if self._pid is not None:
             with suppress(ProcessLookupError):  # the group is empty
                 os.killpg(self._pid, signal.SIGKILL)
@@ -74,8 +75,13 @@ class Forks:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End the servers; whatever begins later has new ones."""
         for server in self._servers.values():
             server.end()
+        self._servers.clear()
 
     def begin(
         self, modules: Sequence[str], words: Sequence[str], folder: Path, log: Path, variables: Mapping[str, str]

@@ -6,12 +6,14 @@ each it prints the number of the fork's process, and when that has ended its exi
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.stages import child
@@ -22,12 +24,21 @@ THREADS = Path("/proc/self/task")
 
 
 def _serve(parent: str, *modules: str) -> None:
-    """Fork until the standard input ends. Exits with a line if a library has begun threads: a fork would lack them."""
+    """Fork until the standard input ends. Exits with a line if a library has begun threads: a fork would lack them.
+
+    A module that is missing is imported by the stage, which says so.
+    """
     tie_to_parent(int(parent))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a module prints is no answer
     import_lean()
     with warnings.catch_warnings(record=True, action="always") as child.IMPORTED_WITH:
         for name in modules:
-            importlib.import_module(name)
+            with suppress(ModuleNotFoundError):
+                importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page that holds an object
+    own = os.getpid()
     if THREADS.exists() and len([*THREADS.iterdir()]) > 1:
         sys.exit(f"the import of {', '.join(modules)} has begun threads")
     for line in sys.stdin:
@@ -35,11 +46,11 @@ def _serve(parent: str, *modules: str) -> None:
         process = os.fork()
         if process == 0:
             _become(folder, log)
-            tie_to_parent(os.getppid())
+            tie_to_parent(own)
             child.run(stage, request_file, answer_file)
-        print(process, flush=True)
+        print(process, file=answers, flush=True)
         _, status, used = os.wait4(process, 0)
-        print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]), flush=True)
+        print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime]), file=answers, flush=True)
 
 
 def _become(folder: str, log: str) -> None:

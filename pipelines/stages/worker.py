@@ -78,6 +78,8 @@ def run_stage(
         UserError, MissingExtra, SlipwayError: as the stage raised them.
         StageFailed: anything else, with the last lines of the log; also when ``cancel`` was set.
     """
+    if cage is not None and fork is not None:
+        raise ValueError("a fork has no cage")
     log.parent.mkdir(parents=True, exist_ok=True)
     with scratch("stage") as folder, log.open("ab") as output, log.open("rb") as printed:
         printed.seek(0, io.SEEK_END)

@@ -42,6 +42,13 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
             waiting += value
 
 
+def trained_inside(config: Any) -> Iterator[Any]:
+    """Yield how the parts of a model were to be trained: Keras sets that up, where it leaves out the whole model's."""
+    for one in objects({**config, "compile_config": None}):
+        if one.get("compile_config"):
+            yield one["compile_config"]
+
+
 def outside(config: Any, modules: re.Pattern[str] = MODULES) -> Iterator[str]:
     """Say of each object what it does besides computing, and which are not of Keras's own ``modules``."""
     for one in objects(config):

@@ -115,6 +115,7 @@ class Workbench:
                         written.flush()
                         before[key] = value
                     found[job].append(before[key])
+                self.forks.end()  # the next round has another layout of memory, and other random hashes
         return found
 
 

@@ -20,7 +20,7 @@ MAX_BYTES = 64 * MIB
 EVERY = (
     *("pipelines.claims.experiments.bench", "pipelines.claims.experiments.statistics"),
     *("pipelines.stages.worker", "pipelines.stages.child"),
-    *("pipelines.stages.forks", "pipelines.stages.forkserver"),
+    *("pipelines.stages.forks", "pipelines.stages.forkserver", "serving.lean"),
 )
 """Modules that every measurement goes through."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,9 @@ from pipelines.artifacts.workspace import Workspace
 from pipelines.base.errors import SlipwayError
 from pipelines.claims import ClaimReading, Evidence, Ruling, Verdict, claim_module
 from pipelines.claims.experiments import memory, steps
-from pipelines.claims.experiments.bench import Effort, Workbench
+from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.experiments.nets import readings, shapes
+from pipelines.claims.experiments.nets.child import imported
 from pipelines.claims.experiments.statistics import EFFECT
 from pipelines.claims.texts import catalogue
 
@@ -262,6 +266,21 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Work
 @pytest.fixture(scope="module")
 def matrix(make_bench: Callable[[Any], Workbench]) -> dict[str, Any]:
     return steps.run(make_bench(None))
+
+
+def test_a_compiler_without_a_cache_begins_with_nothing(
+    make_bench: Callable[[Any], Workbench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import of the compiler names a folder that all programs share."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    job = ChildCall("compiling_where:place", {"cache": None}, imported=imported("torch-compile"))
+    bench = make_bench(None)
+    first, second = (Path(bench.run(job).value) for _ in range(2))
+    kept = bench.run(replace(job, request={"cache": str(tmp_path / "kept")})).value
+    bench.forks.end()
+    assert first != second
+    assert first.name == second.name == "inductor"
+    assert kept == str(tmp_path / "kept")
 
 
 @pytest.mark.timeout(900)  # PyTorch's compiler starts a C++ compiler a few times: minutes on a busy machine

@@ -15,7 +15,8 @@ import psutil
 import pytest
 from patience import wait_for
 
-from pipelines.base.errors import SlipwayError
+from pipelines.base.errors import MissingExtra, SlipwayError
+from pipelines.stages.cage import Cage
 from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageFailed, run_stage
 
@@ -28,6 +29,7 @@ warnings.warn("it is old", DeprecationWarning)
 STATE = []
 """,
     "with_a_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n",
+    "talkative": "print('it talks')\n",
     "endless": "import os, time\nopen(os.environ['IMPORTS'], 'w').write(str(os.getpid()))\ntime.sleep(600)\n",
     "stand_in_stages": """
 import os, signal, sys, tempfile, time
@@ -43,6 +45,9 @@ def told():
 
 def fail():
     raise SlipwayError("it went wrong")
+
+def missing():
+    import not_there
 
 def die():
     print("about to die", flush=True)
@@ -132,20 +137,33 @@ def test_cancel_ends_a_stage_also_while_its_server_imports(forks: Forks, place: 
     wait_for(lambda: not psutil.pid_exists(int(pid_file.read_text())))
 
 
-@pytest.mark.parametrize(
-    ("module", "reason"),
-    [
-        pytest.param(
-            "with_a_thread",
-            "the import of with_a_thread has begun threads",
-            marks=pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how many threads a process has"),
-        ),
-        ("not_there", "No module named 'not_there'"),
-    ],
-)
-def test_what_cannot_be_forked_fails_with_the_reason(forks: Forks, place: Path, module: str, reason: str) -> None:
-    with pytest.raises(StageFailed, match=reason):
-        run(forks, place, "told", module)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how many threads a process has")
+def test_what_has_begun_threads_is_not_forked(forks: Forks, place: Path) -> None:
+    with pytest.raises(StageFailed, match="the import of with_a_thread has begun threads"):
+        run(forks, place, "told", "with_a_thread")
+
+
+def test_a_module_that_is_missing_is_the_stages_to_tell(forks: Forks, place: Path) -> None:
+    assert run(forks, place, "told", "not_there", "slow_to_import").value[2] == [1]
+    with pytest.raises(MissingExtra, match="not_there"):
+        run(forks, place, "missing", "not_there")
+
+
+def test_what_a_module_prints_is_no_answer(forks: Forks, place: Path) -> None:
+    run(forks, place, "told", "talkative", "slow_to_import")
+    assert "it talks\n" in (place / "log").read_text()
+
+
+def test_after_its_end_there_is_another_process(forks: Forks, place: Path) -> None:
+    before = run(forks, place, "told").value[1]
+    forks.end()
+    assert not psutil.pid_exists(before)
+    assert run(forks, place, "told").value[1] != before
+
+
+def test_a_fork_has_no_cage(forks: Forks, place: Path) -> None:
+    with pytest.raises(ValueError, match="a fork has no cage"):
+        run(forks, place, "told", cage=Cage(2**30, 10))
 
 
 def test_no_process_is_left(place: Path) -> None:

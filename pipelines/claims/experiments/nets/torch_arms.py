@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,10 +31,10 @@ BACKENDS = {"torch-compile": "inductor", "torch-aot": "aot_eager_decomp_partitio
 def start(cache: str | None = None) -> None:
     """Use one compute thread, and compile in this process, with ``cache`` as the folder of what was compiled before.
 
-    Without it, the compiler begins with an empty folder below TMPDIR.
+    Without it, the compiler begins with an empty folder below TMPDIR. It is always named: the import of PyTorch's
+    compiler names one that all programs share.
     """
-    if cache is not None:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache or str(Path(tempfile.gettempdir(), "inductor"))
     import torch
     import torch._inductor.config
 
