@@ -23,6 +23,10 @@ def main(folder: str, shape: str, seconds: str, callers: str, how: str) -> None:
     """Imports TensorFlow, loads the SavedModel and calls its signature."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import numpy as np
+
+    from serving.lean import import_lean
+
+    import_lean()  # as the server does
     import tensorflow as tf
 
     from serving.launch import peak_rss_bytes

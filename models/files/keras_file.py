@@ -10,7 +10,14 @@ from models.files.archives import opened_zip
 from models.files.contents import sha256_of
 from models.files.inside.hdf5 import arrays_in
 from models.files.inside.jsons import MOST_BYTES, mapping, parsed
-from models.files.inside.keras_config import TRAINING, demanded, layers_named, outside, trained_inside
+from models.files.inside.keras_config import (
+    TRAINING,
+    TRAINING_FUNCTIONS,
+    demanded,
+    layers_named,
+    outside,
+    trained_inside,
+)
 from models.files.inside.keras_signature import inputs_of, outputs_of
 from models.files.shapes import fixed_batch, values_of
 
@@ -28,7 +35,7 @@ def read(path: Path) -> FileFacts:
         config = mapping(parsed(archive.read(CONFIG, MOST_BYTES), CONFIG), CONFIG)
         metadata = mapping(parsed(archive.read(METADATA, MOST_BYTES), METADATA), METADATA)
         arrays = arrays_in(archive.view(WEIGHTS), WEIGHTS)
-    within = (found for part in trained_inside(config) for found in outside(part, TRAINING))
+    within = (found for part in trained_inside(config) for found in outside(part, TRAINING, TRAINING_FUNCTIONS))
     code = tuple(dict.fromkeys((*outside(config), *within)))
     # Training's own state is no part of the network.
     kept = [array for array in arrays if not array.path.startswith("optimizer")]

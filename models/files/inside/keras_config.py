@@ -14,6 +14,7 @@ MODULES = re.compile(
 """The modules whose objects compute. Others of Keras fetch files, for example."""
 TRAINING = re.compile(r"keras(\.\w+)*")
 FUNCTIONS = re.compile(r"keras\.(activations|initializers|regularizers|constraints|ops)")
+TRAINING_FUNCTIONS = re.compile(rf"{FUNCTIONS.pattern}|keras\.(losses|metrics)")
 PLAIN = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 OUTSIDE = {
     "Lambda": "runs Python code that lies in the file",
@@ -44,12 +45,17 @@ def objects(config: Any) -> Iterator[dict[str, Any]]:
 
 def trained_inside(config: Any) -> Iterator[Any]:
     """Yield how the parts of a model were to be trained: Keras sets that up, where it leaves out the whole model's."""
-    for one in objects({**config, "compile_config": None}):
-        if one.get("compile_config"):
-            yield one["compile_config"]
+    waiting = [config]
+    while waiting:
+        within = waiting.pop()
+        for one in objects(within):
+            part = one.get("compile_config")
+            if isinstance(part, dict) and one is not config:
+                yield part
+                waiting.append(part)
 
 
-def outside(config: Any, modules: re.Pattern[str] = MODULES) -> Iterator[str]:
+def outside(config: Any, modules: re.Pattern[str] = MODULES, functions: re.Pattern[str] = FUNCTIONS) -> Iterator[str]:
     """Say of each object what it does besides computing, and which are not of Keras's own ``modules``."""
     for one in objects(config):
         name, module, settings = str(one["class_name"]), str(one.get("module") or ""), one.get("config")
@@ -58,7 +64,7 @@ def outside(config: Any, modules: re.Pattern[str] = MODULES) -> Iterator[str]:
         if name in OUTSIDE:
             yield f"the layer {called!r} ({name}) {OUTSIDE[name]}"
         elif name == "function":
-            if not FUNCTIONS.fullmatch(module) or not str(settings).isidentifier():
+            if not functions.fullmatch(module) or not str(settings).isidentifier():
                 yield f"it calls the function {module}.{settings}, which is not Keras's own"
         elif name not in PLAIN and not (modules.fullmatch(module) and name.isidentifier() and ">" not in registered):
             yield f"the layer {called!r} is of the class {registered or f'{module}.{name}'}, which is not Keras's own"

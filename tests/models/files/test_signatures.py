@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,17 @@ def test_how_a_model_was_trained_does_not_matter(tmp_path: Path, own: bool) -> N
     assert facts.warnings == (
         ("how it was trained is not Keras's own (a loss, metric or optimizer): left out",) if own else ()
     )
+
+
+def test_how_a_part_of_a_model_was_trained_is_kerass_own(tmp_path: Path) -> None:
+    import keras
+
+    part = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)])
+    part.compile("adam", loss=keras.losses.binary_crossentropy, metrics=[keras.metrics.MeanSquaredError()])
+    keras.Sequential([keras.Input((3,)), part, keras.layers.Dense(2)]).save(tmp_path / "whole.keras")
+    config = json.loads(zipfile.ZipFile(tmp_path / "whole.keras").read("config.json"))
+    assert "compile_config" in config["config"]["layers"][1]
+    assert read(tmp_path / "whole.keras").code == ()
 
 
 def test_networks_that_keras_offers_are_its_own(tmp_path: Path) -> None:

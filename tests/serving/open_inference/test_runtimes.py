@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -34,6 +33,7 @@ REFUSED = {
 }
 IMAGE = np.zeros((2, 28, 28), "float32")
 MODEL = "mnist_cnn"
+GRPC = "open-inference-grpc"
 SIGNED = ("torch-export", "executorch")
 """Runtimes whose programs have a signature beside them."""
 
@@ -140,21 +140,32 @@ def test_a_server_keeps_memory_where_every_operation_takes_some(payloads: Payloa
     """The results of operations have up to 20 MB. Had they been given back each time: 4.3 times as many faults."""
     rows, payload = np.zeros((400, 28, 28), "float32"), payloads("torch-export")
     launched = recipe(LaunchRequest(MODEL, payload, tmp_path, *free_ports(2)))
-    with serve(launched, tmp_path, timeout_s=120) as server, open_behind("torch-export", payload, 1) as session:
-        behind = Behind("torch-export", payload, launched, server, session)
-        served = faults_of(lambda: behind.ask("open-inference-grpc", rows), server.pid)
-        alone = faults_of(lambda: session.predict({"image": rows}), os.getpid())
-    assert served < 2 * alone
+    codec, target = client(GRPC), Target(launched.endpoints[GRPC], MODEL, {"logits": "float32"})
+    body = codec.encode(target, {"image": rows})
+    with serve(launched, tmp_path, timeout_s=120) as server:
+        for calls in (5, 10):
+            before = page_faults(server.pid)
+            for _ in range(calls):
+                send(codec.call(target, body), body)
+        served = page_faults(server.pid) - before
+    alone = subprocess.run([sys.executable, "-c", ALONE, str(payload)], capture_output=True, text=True, check=True)
+    assert served < 2 * int(alone.stdout)
 
 
-def faults_of(call: Callable[[], Any], pid: int) -> int:
-    """How many pages a process is given in ten calls, after five."""
-    for _ in range(5):
-        call()
-    before = page_faults(pid)
-    for _ in range(10):
-        call()
-    return page_faults(pid) - before
+ALONE = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from pipelines.paths.behind import open_behind
+rows = {"image": np.zeros((400, 28, 28), "float32")}
+with open_behind("torch-export", Path(sys.argv[1]), 1) as session:
+    for calls in (5, 10):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(calls):
+            session.predict(rows)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""Prints the page faults of the last ten calls in a process of its own."""
 
 
 def page_faults(pid: int) -> int:
