@@ -14,7 +14,8 @@ MODULES = re.compile(
 """The modules whose objects compute. Others of Keras fetch files, for example."""
 TRAINING = re.compile(r"keras(\.\w+)*")
 FUNCTIONS = re.compile(r"keras\.(activations|initializers|regularizers|constraints|ops)")
-TRAINING_FUNCTIONS = re.compile(rf"{FUNCTIONS.pattern}|keras\.(losses|metrics)")
+TRAINING_FUNCTIONS = re.compile(rf"{FUNCTIONS.pattern}|keras\.(losses|metrics)|builtins")
+"""Under ``builtins``, Keras writes losses and metrics of its own; it looks among these, and nowhere else."""
 PLAIN = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 OUTSIDE = {
     "Lambda": "runs Python code that lies in the file",
