@@ -18,6 +18,7 @@ from pipelines.report.figures import AXIS_PX, LABEL_CHARS, Figure, label_text, l
 
 VALUES_PX = 136
 """Width of the column of values: 0.653 [0.621, 0.702]."""
+SMALL_VALUE = 0.1
 LINES_PX = 280
 LEVEL_PX = 13
 NEAREST = 0.06
@@ -288,6 +289,8 @@ def _positive(*ends: float | None) -> bool:
 def _value(value: float, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return short(value)
+    if high < SMALL_VALUE:  # a third figure would not fit into the column
+        return f"{value:.2g} [{low:.2g}, {high:.2g}]"
     return f"{short(value)} [{short(low)}, {short(high)}]"
 
 

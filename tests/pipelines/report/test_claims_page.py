@@ -219,6 +219,11 @@ def test_dumbbells_have_hollow_controls_a_line_and_the_value_of_each_row() -> No
     assert figure.label == "ratio. a: 0.5 [0.4, 0.6]; b: 1.06; none: 0"
 
 
+def test_the_value_of_a_small_ratio_fits_beside_its_row() -> None:
+    figure = figure_of(Dumbbells((Point("a", 0.05764, 0.04153, 0.07022), Point("b", 0.653, 0.621, 0.702)), "ratio"))
+    assert {"0.058 [0.042, 0.07]", "0.653 [0.621, 0.702]"} <= {one["text"] for one in figure.layout["annotations"]}
+
+
 @pytest.mark.parametrize("ends", [(0.999, 1.001), (0.9, 1.3), (0.2, 6.0), (1e-4, 1e4)])
 def test_an_axis_of_ratios_has_a_few_ticks_however_long_it_is(ends: tuple[float, float]) -> None:
     axis = figure_of(Dumbbells((Point("a", ends[0]), Point("b", ends[1])), "ratio")).layout["xaxis"]
