@@ -137,7 +137,7 @@ class TestServed:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts another process's page faults")
 def test_a_server_keeps_memory_where_every_operation_takes_some(payloads: Payloads, tmp_path: Path) -> None:
-    """The results of operations have up to 20 MB. Had they been given back each time: 4.3 times as many faults."""
+    """Results of operations have up to 20 MB. A request took 37,000 pages with these given back, 11,000 with them kept."""
     rows, payload = np.zeros((400, 28, 28), "float32"), payloads("torch-export")
     launched = recipe(LaunchRequest(MODEL, payload, tmp_path, *free_ports(2)))
     codec, target = client(GRPC), Target(launched.endpoints[GRPC], MODEL, {"logits": "float32"})
@@ -148,24 +148,7 @@ def test_a_server_keeps_memory_where_every_operation_takes_some(payloads: Payloa
             for _ in range(calls):
                 send(codec.call(target, body), body)
         served = page_faults(server.pid) - before
-    alone = subprocess.run([sys.executable, "-c", ALONE, str(payload)], capture_output=True, text=True, check=True)
-    assert served < 2 * int(alone.stdout)
-
-
-ALONE = """
-import resource, sys
-from pathlib import Path
-import numpy as np
-from pipelines.paths.behind import open_behind
-rows = {"image": np.zeros((400, 28, 28), "float32")}
-with open_behind("torch-export", Path(sys.argv[1]), 1) as session:
-    for calls in (5, 10):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(calls):
-            session.predict(rows)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-"""Prints the page faults of the last ten calls in a process of its own."""
+    assert served / calls < 20_000
 
 
 def page_faults(pid: int) -> int:
