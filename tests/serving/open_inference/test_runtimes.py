@@ -137,7 +137,7 @@ class TestServed:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts another process's page faults")
 def test_a_server_keeps_memory_where_every_operation_takes_some(payloads: Payloads, tmp_path: Path) -> None:
-    """Results of operations have up to 20 MB. A request took 37,000 pages with these given back, 11,000 with them kept."""
+    """Results of operations have up to 20 MB. A request took 37,000 pages with these given back, 11,000 if kept."""
     rows, payload = np.zeros((400, 28, 28), "float32"), payloads("torch-export")
     launched = recipe(LaunchRequest(MODEL, payload, tmp_path, *free_ports(2)))
     codec, target = client(GRPC), Target(launched.endpoints[GRPC], MODEL, {"logits": "float32"})
