@@ -236,7 +236,7 @@ def keras_function(folder: Path, honest: Honest, canary: Path) -> Path:
 
 @hostile("it calls the function os.system, which is not Keras's own")
 def keras_loss_of_a_part(folder: Path, honest: Honest, canary: Path) -> Path:
-    """How a part of the network is trained, which Keras sets up when it loads the whole without its own training."""
+    """Name a foreign loss for a part of the network: Keras sets it up, also when it leaves out the whole's training."""
     loss = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
     return _with_layer(folder, honest, "part.keras", lambda layer: layer.update(compile_config={"loss": loss}))
 

@@ -33,7 +33,7 @@ def test_they_do_without_and_others_have_them() -> None:
 
 
 def test_without_it_they_take_what_they_find() -> None:
-    """What is kept from them is what they would import: if that changes, so must the list."""
+    """Compare the list with what they import by themselves: if that changes, the list has to."""
     assert said_by(FOUND.replace("\nimport_lean()", "")) == ["jax matplotlib pandas sklearn"]
 
 

@@ -152,7 +152,7 @@ def test_a_server_keeps_memory_where_every_operation_takes_some(payloads: Payloa
 
 
 def page_faults(pid: int) -> int:
-    """How many pages a process was given: field 10 of its stat, see proc(5)."""
+    """Count the pages that a process was given: field 10 of its stat, see proc(5)."""
     told = Path(f"/proc/{pid}/stat").read_text()
     return int(told.rpartition(")")[2].split()[7])
 
