@@ -26,6 +26,8 @@ class NotPossible(SlipwayError):
     """A path cannot run on this machine or take this model, whatever is installed: the row is skipped."""
 
 
+NEAR = 0.5
+"""From this likeness on (``difflib``'s ratio, 0 to 1) a name is suggested; below it, all known names are listed."""
 NEARLY = 0.8
 """A name is suggested beside the nearest one if it is so much as near."""
 
@@ -33,7 +35,7 @@ NEARLY = 0.8
 def unknown(kind: str, received: str, known: Iterable[str]) -> UserError:
     """Return a UserError for an unknown name that suggests the closest known ones."""
     names = list(known)
-    near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=NEAR)
     likeness = [difflib.SequenceMatcher(None, received.lower(), name).ratio() for name in near]
     near = [name for name, ratio in zip(near, likeness, strict=True) if ratio >= NEARLY * likeness[0]]
     hint = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(names)}."
