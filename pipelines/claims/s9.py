@@ -22,7 +22,7 @@ CLAIM = Claim(
     requires=("tensorflow", "keras"),
 )
 
-CALLS = {Effort.TINY: (1, 5), Effort.QUICK: (2, 10), Effort.FULL: (4, 40)}
+CALLS = {Effort.TINY: (1, 5), Effort.QUICK: (2, 10), Effort.FULL: (4, 20)}
 """Blocks of each arm in a process, and calls in a block."""
 
 

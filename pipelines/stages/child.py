@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _OWN = ("models", "pipelines", "serving")  # in these, a missing module is a bug, not a missing extra
 KINDS = {"user": UserError, "missing": MissingExtra, "impossible": NotPossible, "slipway": SlipwayError}
 IMPORTED_WITH: list[WarningMessage] = []
-"""What was warned of when libraries were imported, in a fork that finds them imported."""
+"""The warnings of the imports that this process began with: it is a fork, and will not hear them again."""
 
 
 def _kind(error: BaseException) -> str:

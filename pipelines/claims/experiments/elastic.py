@@ -38,12 +38,16 @@ def measure(bench: Workbench) -> dict[str, Any]:
     calm = bench.folder / "calm"
     calm.mkdir()
 
+    def call(function: str, **request: Any) -> ChildCall:
+        return ChildCall(f"{HERE}:{function}", {"words": words, **request}, timeout_s=3 * TIMEOUT_S)
+
     def job(function: str, **request: Any) -> Any:
-        return bench.run(ChildCall(f"{HERE}:{function}", {"words": words, **request}, timeout_s=3 * TIMEOUT_S)).value
+        return bench.run(call(function, **request)).value
 
     runs = 2 if bench.effort is Effort.FULL else 1
     again = job("undisturbed", folder=str(calm), runs=runs)
-    found: dict[str, Any] = {"again": again, "torchrun": [], "machine": None, "tensorflow": {}}
+    found: dict[str, Any] = {"again": again, "torchrun": [], "machine": None}
+    restarted: dict[str, dict[str, Any]] = {}
     for number, step in enumerate(steps, 1):
         bench.tell(f"a worker is killed after step {step} ({number} of {len(steps)})")
         found["torchrun"].append(job("worker_killed", step=step, calm=str(calm)))
@@ -51,12 +55,14 @@ def measure(bench: Workbench) -> dict[str, Any]:
         bench.tell("a whole machine is taken away")
         found["machine"] = job("machine_killed", step=steps[0], calm=str(calm))
         second = steps[0] + words[0]  # in the second epoch: in the first, there is no backup of an epoch yet
-        found["tensorflow"] = {
-            "backup": job("keras_killed", name="keras_backup", signal="SIGKILL", step=second, options=["epoch"]),
-            "backup-steps": job("keras_killed", name="keras_backup", signal="SIGKILL", step=second, options=["15"]),
-            "sigterm": job("keras_killed", name="keras_sigterm", signal="SIGTERM", step=steps[0], options=[]),
+        restarted = {
+            "backup": {"name": "keras_backup", "signal": "SIGKILL", "step": second, "options": ["epoch"]},
+            "backup-steps": {"name": "keras_backup", "signal": "SIGKILL", "step": second, "options": ["15"]},
+            "sigterm": {"name": "keras_sigterm", "signal": "SIGTERM", "step": steps[0], "options": []},
         }
-    found["tensorflow"]["worker"] = job("tensorflow_worker_killed", step=steps[0])
+    bench.tell("TensorFlow's trainings are killed")
+    calls = {name: call("keras_killed", **request) for name, request in restarted.items()}
+    found["tensorflow"] = bench.at_once({**calls, "worker": call("tensorflow_worker_killed", step=steps[0])})
     return found
 
 

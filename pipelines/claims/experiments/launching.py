@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 import time
@@ -33,6 +34,17 @@ the addresses of those that died, and gloo then waits for ever. ``dynamic_rendez
 def script(name: str, *words: object) -> list[str]:
     """Return the command that runs a script in this interpreter."""
     return [sys.executable, "-m", f"{HERE}.scripts.{name.replace('/', '.')}", *map(str, words)]
+
+
+def imported(name: str) -> tuple[str, ...]:
+    """Name the modules that a process may begin with which is to run a script."""
+    return ("tensorflow", "keras") if name.startswith("keras") else ("torch",)
+
+
+def run_here(name: str, *words: object) -> None:
+    """Run a script in this process as its command does: for a fresh one, which may have its imports behind it."""
+    sys.argv[1:] = map(str, words)
+    runpy.run_module(f"{HERE}.scripts.{name.replace('/', '.')}", run_name="__main__", alter_sys=True)
 
 
 def torchrun(name: str, *words: object, options: Sequence[str] = ("--nnodes", "1")) -> list[str]:

@@ -25,14 +25,16 @@ from pipelines.claims.experiments.launching import (
     cluster,
     complete,
     first_to_fail,
+    imported,
     launched,
+    run_here,
     script,
     torchrun,
 )
 
 REQUIRES = ("torch", "tensorflow", "keras")
 SOURCES = ("pipelines.claims.experiments.launching", "pipelines.claims.experiments.scripts")
-SIZES = {Effort.TINY: (8, 32, 32), Effort.QUICK: (12, 512, 256), Effort.FULL: (30, 1024, 512)}
+SIZES = {Effort.TINY: (8, 32, 32), Effort.QUICK: (12, 512, 256), Effort.FULL: (20, 1024, 512)}
 """Steps, width and batch. With the larger, a step is some tens of milliseconds: what two processes say to each other
 (6 MB a step) is small beside it."""
 ROUNDS = {Effort.TINY: 1, Effort.QUICK: 1, Effort.FULL: 5}
@@ -48,6 +50,8 @@ ARMS = {
     "keras loop": "keras_loop",
     "multiworker": "keras_loop_multiworker",
 }
+IN_TWO = ("ddp", "multiworker")
+"""The arms that train in two processes."""
 TINY = ("torch", "ddp", "mirrored")
 """The arms of the form for tests: a start of TensorFlow takes seconds."""
 COMPARED = {
@@ -81,23 +85,28 @@ def run(bench: Workbench) -> dict[str, Any]:
     }
 
 
-def _job(**request: Any) -> ChildCall:
-    return ChildCall("pipelines.claims.experiments.parallel:train", request, timeout_s=2 * TIMEOUT_S)
+def _job(arm: str, **request: Any) -> ChildCall:
+    here = "pipelines.claims.experiments.parallel:train"
+    begun = () if arm in IN_TWO else imported(ARMS[arm])
+    return ChildCall(here, {"arm": arm, **request}, timeout_s=2 * TIMEOUT_S, imported=begun)
 
 
 def train(arm: str, words: list[int], reference: str | None = None, write: str | None = None) -> dict[str, Any]:
-    """Run the script of an arm; return its times, and the largest difference of its weights from the reference.
+    """Run the script of an arm, in this process if it takes one; return its times, and how its weights differ.
 
     ``write`` is where its weights are kept as the reference.
     """
     name = ARMS[arm]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        command = torchrun(name, folder, *words) if name == "torch_ddp" else script(name, folder, *words)
-        environments = cluster() if arm == "multiworker" else [{}]
-        complete(command, folder / "log", environments, TIMEOUT_S)
+        if arm not in IN_TWO:
+            run_here(name, folder, *words)
+        elif arm == "ddp":
+            complete(torchrun(name, folder, *words), folder / "log", [{}], TIMEOUT_S)
+        else:
+            complete(script(name, folder, *words), folder / "log", cluster(), TIMEOUT_S)
         ranks = sorted(folder.glob("[0-9].json"))
-        if len(ranks) != (WORKERS if arm in ("ddp", "multiworker") else 1):
+        if len(ranks) != (WORKERS if arm in IN_TWO else 1):
             raise SlipwayError(f"{arm}: {len(ranks)} processes answered")
         answers = [json.loads(file.read_text()) for file in ranks]
         weights = [file.with_suffix(".npz") for file in ranks]

@@ -74,7 +74,7 @@ PLANS = {
         (1, 64),
         True,
         0.2,
-        4,
+        2,
         tuple(AGAIN),
     ),
 }

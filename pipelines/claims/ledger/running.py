@@ -20,7 +20,7 @@ from pipelines.base.errors import MissingExtra, NotPossible, SlipwayError
 from pipelines.base.files import scratch, write_text
 from pipelines.base.progress import Step, Steps
 from pipelines.claims import CLAIMS, Claim, ClaimModule, Evidence, Ruling, Verdict, claim_module
-from pipelines.claims.experiments.bench import Effort, Workbench
+from pipelines.claims.experiments.bench import LANES, Effort, Workbench
 from pipelines.claims.experiments.statistics import off
 from pipelines.claims.ledger.entries import EVERY, Entry, Ledger, experiment, key
 from pipelines.fairness.hardware import this_machine
@@ -28,10 +28,8 @@ from pipelines.results import Report
 from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageFailed
 
-LANES = 2
-"""The number of claims that are measured at once, of those that measure no time."""
-TURNS = ("new", "none", "known")
-"""The order of such claims, by the experiment that they share with others."""
+TURNS = ("none", "new", "known")
+"""The order of claims that measure no time, by the experiment that they share with others."""
 Reports = Callable[[], Mapping[str, Report]]
 
 

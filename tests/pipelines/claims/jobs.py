@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 
@@ -16,6 +17,20 @@ def count(folder: str, name: str) -> int:
     with Path(folder, "ran.txt").open("a") as file:
         file.write(f"{name}\n")
     return os.getpid()
+
+
+def parent() -> int:
+    """Return the number of the process that this one was forked from."""
+    return os.getppid()
+
+
+def together(folder: str, name: str, other: str) -> bool:
+    """Write that it began; return whether the other one did, too, within its time."""
+    Path(folder, name).touch()
+    until = time.monotonic() + 30
+    while time.monotonic() < until and not Path(folder, other).exists():
+        time.sleep(0.01)
+    return Path(folder, other).exists()
 
 
 def fail_once(folder: str) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 
 from pipelines.artifacts.workspace import Workspace
 from pipelines.base import environments
 from pipelines.base.environments import Environment, make
 from pipelines.base.errors import MissingExtra
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench, pairs
+from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageFailed
 
 JOBS = "tests.pipelines.claims.jobs"
@@ -31,6 +38,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
         shared=lambda _: None,
         reports=dict,
     )
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt: who runs the tests may have switched it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_every_job_runs_once_a_round_in_a_process_of_its_own(bench: Workbench) -> None:
@@ -55,6 +70,42 @@ def test_what_was_measured_before_a_crash_is_not_measured_again(bench: Workbench
     found = bench.interleaved("crash", jobs, rounds=2)
     assert found["b"] == ["well", "well"]
     assert (bench.folder / "ran.txt").read_text().split() == ["a", "a"]
+
+
+@pytest.mark.parametrize(("effort", "servers"), [(Effort.QUICK, 1), (Effort.FULL, 2)])
+def test_the_rounds_of_a_full_run_are_forked_from_other_processes(
+    bench: Workbench, effort: Effort, servers: int
+) -> None:
+    jobs = {name: ChildCall(f"{JOBS}:parent", imported=("json",)) for name in "ab"}
+    with Forks() as forks:
+        found = replace(bench, effort=effort, forks=forks).interleaved("forks", jobs, rounds=2)
+    assert len({process for values in found.values() for process in values}) == servers
+
+
+def test_two_jobs_that_measure_no_time_go_on_at_once(bench: Workbench) -> None:
+    calls = {
+        name: ChildCall(f"{JOBS}:together", {"folder": str(bench.folder), "name": name, "other": other})
+        for name, other in ("ab", "ba")
+    }
+    assert bench.at_once(calls) == {"a": True, "b": True}
+
+
+def test_an_interrupt_ends_what_goes_on_at_once(bench: Workbench, interruptible: None) -> None:
+    calls = {
+        name: ChildCall(f"{JOBS}:together", {"folder": str(bench.folder), "name": name, "other": "none"})
+        for name in "ab"
+    }
+
+    def strike() -> None:
+        wait_for(lambda: all((bench.folder / name).exists() for name in calls))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    begun = time.monotonic()
+    threading.Thread(target=strike).start()
+    with pytest.raises(KeyboardInterrupt):
+        bench.at_once(calls)
+    assert time.monotonic() - begun < 20  # each would have gone on for 30 s
+    assert bench.cancel.is_set()
 
 
 def test_figures_are_paired_by_round() -> None:

@@ -239,6 +239,7 @@ def test_two_processes_train_to_the_weights_of_one(bench: Workbench, nothing_lef
     # When this works one day (keras-team/keras#20585), the sentence says so by itself.
     assert facts["fit"] is None or "PerReplica" in facts["fit"]
     says("S5", evidence)
+    bench.forks.end()
     assert nothing_left() == []
 
 

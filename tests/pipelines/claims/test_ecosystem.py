@@ -289,6 +289,7 @@ def test_lightning_trains_to_the_same_weights(bench: Workbench, nothing_left: Ca
     assert max(evidence.facts["differences"].values()) <= 1e-4
     assert evidence.reading("lightning adds").value > 0
     says("E4", dict(evidence.facts), *evidence.readings)
+    bench.forks.end()
     assert nothing_left() == []
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.base.environments import Environment
 from pipelines.base.errors import SlipwayError
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
-from pipelines.claims.experiments.launching import SCRIPTS, complete, script
+from pipelines.claims.experiments.launching import SCRIPTS, imported, run_here
 from pipelines.claims.experiments.parallel import TOLERANCE, difference_of
 
 ENVIRONMENT = Environment(
@@ -70,15 +70,17 @@ def measure(bench: Workbench) -> dict[str, Any]:
 
 def _job(name: str, words: list[int], **request: Any) -> ChildCall:
     here = "pipelines.claims.experiments.ecosystem.lightning:train"
-    environment = ENVIRONMENT if "lightning" in name else None
-    return ChildCall(here, {"name": name, "words": words, **request}, environment, 2 * TIMEOUT_S)
+    environment, begun = (ENVIRONMENT, ()) if "lightning" in name else (None, imported(name))
+    return ChildCall(
+        here, {"name": name, "words": words, **request}, environment, timeout_s=2 * TIMEOUT_S, imported=begun
+    )
 
 
 def train(name: str, words: list[int], reference: str | None = None, write: str | None = None) -> dict[str, Any]:
     """Run a script; return its CPU seconds after the warm-up, its steps, and how its weights differ."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        complete(script(name, folder, *words), folder / "log", [{}], TIMEOUT_S)
+        run_here(name, folder, *words)
         weights, times = folder / "0.npz", folder / "0.json"
         if write is not None:
             shutil.copy(weights, write)
