@@ -14,7 +14,7 @@ EXTRAS ?= all,dev
 
 help:
 	@echo "make demo     set up $(VENV) and run the main job: slipway run mnist_cnn"
-	@echo "make claims   set up $(VENV), measure every claim of the article (about an hour; goes on where it was stopped)"
+	@echo "make claims   set up $(VENV), measure every claim of the article (about 40 minutes; goes on where it was stopped)"
 	@echo "              and write reports/claims/claims.html; claims about runs need reports: make demo"
 	@echo "make setup    set up $(VENV), or add to it; EXTRAS=litert,tf-serving installs these and no more"
 	@echo "make test     set up $(VENV) and run the linters, the type checker and the tests"

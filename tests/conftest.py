@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -185,6 +186,9 @@ FIRST = (
 )
 """Groups of tests that take longest, in the order in which they begin: then none of them is left for the end."""
 
+NOTED_S = 30.0
+"""Groups that took so many seconds are named at the end of a run."""
+
 
 def group_of(nodeid: str) -> str:
     """Name the group of a test: all tests of a folder share its fixtures, so that one worker runs them."""
@@ -212,6 +216,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.nodeid for item in items if item.get_closest_marker("docker") and group_of(item.nodeid) != "docker"
     ]
     assert elsewhere == [], "DOCKER does not name them"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what the groups of tests took, with what set them up: who wants to save time sees where it goes."""
+    took: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                took[group_of(report.nodeid)] += report.duration
+    said = [f"{group} {seconds / 60:.1f}" for group, seconds in took.most_common() if seconds >= NOTED_S]
+    if said:
+        terminalreporter.section("minutes of each group")
+        terminalreporter.write_line(", ".join(said))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipelines.claims import Claim, ClaimReading, Evidence, Ruling, Verdict
-from pipelines.claims.experiments import memory
+from pipelines.claims.experiments.memory import AGAIN
 from pipelines.claims.experiments.statistics import median, ratio
 from pipelines.claims.plots import Bars
 
@@ -17,8 +17,7 @@ CLAIM = Claim(
     id="P4",
     sections=(3,),
     kind="testable",
-    sources=("pipelines.claims.experiments.memory", *memory.SOURCES),
-    requires=memory.REQUIRES,
+    experiments=("memory",),
     beside=True,
 )
 LESS = 0.9
@@ -37,13 +36,13 @@ MB = 1e6
 
 def measure(bench: Workbench) -> Evidence:
     """Measure each arm's memory for a row of the batch, and compare arms run by run."""
-    found = memory.slopes(bench)
+    found = bench.shared("memory")
     taken: Mapping[str, list[float]] = found["bytes"]
     readings = [median(arm, [value / MB for value in values], "MB a row") for arm, values in taken.items()]
     for pair in (*PARTS.values(), *BESIDE):
         if set(pair) <= set(taken):
             readings.append(_compared(taken, *pair))
-    checked = (_compared(taken, memory.AGAIN, "torch-eager"),) if memory.AGAIN in taken else ()
+    checked = (_compared(taken, AGAIN, "torch-eager"),) if AGAIN in taken else ()
     facts = {name: found[name] for name in ("apart", "batches", "net")}
     return Evidence(tuple(readings), facts, checked, tuple(found["warnings"]))
 

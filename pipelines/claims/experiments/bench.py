@@ -6,7 +6,7 @@ import json
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 LANES = 2
-"""How many processes, or claims, that measure no time go on at once."""
+"""How many processes, or claims, go on at once whose times decide nothing."""
 
 
 class Effort(IntEnum):
@@ -125,14 +125,21 @@ class Workbench:
         return found
 
     def at_once(self, jobs: Mapping[str, ChildCall]) -> dict[str, Any]:
-        """Run jobs that measure no time, LANES at once; return {job: value}. Raises as :meth:`run` does."""
+        """Run jobs whose times decide nothing, LANES at once; return {job: value}.
+
+        Raises as :meth:`run` does, once those that run have ended, and ValueError for a job that is to be forked.
+        """
+        if any(job.imported for job in jobs.values()):
+            raise ValueError("one process cannot fork for two jobs at once")
         with ThreadPoolExecutor(LANES) as pool:
-            waiting = {name: pool.submit(self.run, job) for name, job in jobs.items()}
             try:
+                waiting = {name: pool.submit(self.run, job) for name, job in jobs.items()}
+                wait(waiting.values(), return_when=FIRST_EXCEPTION)
+                pool.shutdown(cancel_futures=True)  # after a failure, what has not begun does not
                 return {name: one.result().value for name, one in waiting.items()}
             except KeyboardInterrupt:
                 self.cancel.set()  # the processes end, and with them the pool
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 

@@ -45,7 +45,7 @@ PLANS = {
 }
 
 
-def slopes(bench: Workbench) -> dict[str, Any]:
+def run(bench: Workbench) -> dict[str, Any]:
     """Return ``bytes`` a row, {arm: one figure for each run}; ``apart``, the largest difference; ``warnings``.
 
     Raises SlipwayError if two arms do not compute the same, or if the peak is not that of training.
@@ -62,10 +62,10 @@ def slopes(bench: Workbench) -> dict[str, Any]:
     found = bench.interleaved("memory", jobs, plan.runs)
     small, large = plan.batches
     distances = [
-        _distance(found[f"torch-eager {batch}"][run]["print"], found[f"{name} {batch}"][run]["print"], name)
+        _distance(found[f"torch-eager {batch}"][number]["print"], found[f"{name} {batch}"][number]["print"], name)
         for name in names
         for batch in plan.batches
-        for run in range(plan.runs)
+        for number in range(plan.runs)
     ]
     return {
         "bytes": {

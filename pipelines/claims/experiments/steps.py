@@ -60,7 +60,7 @@ PLANS = {
         ("cnn4", "cnn16", "mnist_cnn"),
         ("mnist_cnn",),
         ("mnist_cnn",),
-        (1, 64),
+        (1,),
         True,
         0.1,
         0,
@@ -74,7 +74,7 @@ PLANS = {
         (1, 64),
         True,
         0.2,
-        2,
+        4,
         tuple(AGAIN),
     ),
 }

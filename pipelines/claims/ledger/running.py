@@ -28,8 +28,8 @@ from pipelines.results import Report
 from pipelines.stages.forks import Forks
 from pipelines.stages.worker import StageFailed
 
-TURNS = ("none", "new", "known")
-"""The order of claims that measure no time, by the experiment that they share with others."""
+TURNS = ("new", "none", "known")
+"""The order of claims that measure no time, by their experiment: those that have one take longest, and begin."""
 Reports = Callable[[], Mapping[str, Report]]
 
 
@@ -172,9 +172,7 @@ class ClaimRunner:
 
 
 def _in_turn(names: Sequence[str]) -> list[str]:
-    """Order claims: those that measure no time come last; of these the experiments that several share begin, since they
-    take longest, and the claims that find theirs done end.
-    """
+    """Order claims: those that measure no time come last, in TURNS; those that find their experiment done end."""
     begun: set[str] = set()
 
     def turn(name: str) -> int:

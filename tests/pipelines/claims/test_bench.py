@@ -96,16 +96,25 @@ def test_an_interrupt_ends_what_goes_on_at_once(bench: Workbench, interruptible:
         for name in "ab"
     }
 
+    struck = []
+
     def strike() -> None:
         wait_for(lambda: all((bench.folder / name).exists() for name in calls))
+        struck.append(time.monotonic())
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
-    begun = time.monotonic()
-    threading.Thread(target=strike).start()
+    striking = threading.Thread(target=strike)
+    striking.start()
     with pytest.raises(KeyboardInterrupt):
         bench.at_once(calls)
-    assert time.monotonic() - begun < 20  # each would have gone on for 30 s
+    striking.join()
+    assert time.monotonic() - struck[0] < 20  # each would have gone on for 30 s
     assert bench.cancel.is_set()
+
+
+def test_two_jobs_at_once_have_no_process_to_be_forked_from(bench: Workbench) -> None:
+    with pytest.raises(ValueError, match="cannot fork"):
+        bench.at_once({"a": ChildCall(f"{JOBS}:parent", imported=("json",))})
 
 
 def test_figures_are_paired_by_round() -> None:

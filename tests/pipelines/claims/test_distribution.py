@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipelines.claims.experiments import elastic, launching, parallel
 from pipelines.claims.experiments.bench import ChildCall, Effort, Workbench
 from pipelines.claims.plots import Dumbbells, Timeline
 from pipelines.claims.texts import catalogue
+from pipelines.stages.forks import Forks
 
 
 def says(name: str, evidence: Evidence) -> tuple[Ruling, str]:
@@ -215,7 +216,7 @@ def test_a_training_that_ends_with_an_error_after_the_kill_is_a_result(
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     folder = tmp_path_factory.mktemp("claims")
     results: dict[str, Any] = {}
 
@@ -226,12 +227,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
 
     places = [folder / name for name in ("files", "kept", "partial", "log.txt")]
     places[0].mkdir()
-    made = Workbench(Effort.TINY, 7, *places, Workspace(folder), shared, dict)
-    return made
+    with Forks() as forks:
+        made = Workbench(Effort.TINY, 7, *places, Workspace(folder), shared, dict, forks=forks)
+        yield made
 
 
 def test_two_processes_train_to_the_weights_of_one(bench: Workbench, nothing_left: Callable[[], list[str]]) -> None:
     evidence = claim_module("S5").measure(bench)
+    bench.forks.end()
     facts = evidence.facts
     assert set(facts["differences"]) == {"torch", "ddp", "mirrored"}
     assert max(facts["differences"].values()) <= parallel.TOLERANCE
@@ -239,7 +242,6 @@ def test_two_processes_train_to_the_weights_of_one(bench: Workbench, nothing_lef
     # When this works one day (keras-team/keras#20585), the sentence says so by itself.
     assert facts["fit"] is None or "PerReplica" in facts["fit"]
     says("S5", evidence)
-    bench.forks.end()
     assert nothing_left() == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from pipelines.claims.ledger.running import ClaimRunner
 from pipelines.claims.ledger.view import line_of
 from pipelines.claims.plots import Bars, Grid
 from pipelines.claims.texts import Text, catalogue
+from pipelines.stages.forks import Forks
 
 HERE, YES, NO, SOME = Ruling.NOT_HERE, Ruling.HOLDS, Ruling.DOES_NOT_HOLD, Ruling.DEPENDS
 
@@ -251,11 +252,12 @@ def test_p5_runs_the_kernel_where_it_is_asked_to(bench: Workbench, monkeypatch: 
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
     folder = tmp_path_factory.mktemp("claims")
     places = [folder / name for name in ("files", "kept", "partial", "log.txt")]
     places[0].mkdir()
-    return Workbench(Effort.TINY, 7, *places, Workspace(folder), {}.__getitem__, dict)
+    with Forks() as forks:
+        yield Workbench(Effort.TINY, 7, *places, Workspace(folder), {}.__getitem__, dict, forks=forks)
 
 
 def test_an_environment_that_cannot_be_made_is_not_testable_here(
@@ -286,10 +288,10 @@ def test_a_module_loads_with_the_hub_and_without(bench: Workbench) -> None:
 
 def test_lightning_trains_to_the_same_weights(bench: Workbench, nothing_left: Callable[[], list[str]]) -> None:
     evidence = claim_module("E4").measure(bench)
+    bench.forks.end()
     assert max(evidence.facts["differences"].values()) <= 1e-4
     assert evidence.reading("lightning adds").value > 0
     says("E4", dict(evidence.facts), *evidence.readings)
-    bench.forks.end()
     assert nothing_left() == []
 
 

@@ -18,7 +18,7 @@ from pipelines.base.errors import MissingExtra, SlipwayError, UserError
 from pipelines.claims import CLAIMS, Claim, ClaimReading, Evidence, Ruling, Verdict, claim_module
 from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.ledger import entries
-from pipelines.claims.ledger.running import ClaimRunner, chosen
+from pipelines.claims.ledger.running import ClaimRunner, _in_turn, chosen
 from pipelines.claims.ledger.view import line_of, lines
 from pipelines.stages.worker import StageFailed
 
@@ -186,6 +186,10 @@ def test_claims_that_measure_no_time_are_measured_beside_each_other_and_last(
     found = list(ClaimRunner(workspace, Effort.QUICK, 1, dict).measure(["E7", "D5", "E8"]))
     assert begun == ["D5", "other", "other"]
     assert {one.id: one.reason for one in found} == {"E7": None, "D5": None, "E8": None}
+
+
+def test_of_claims_measured_beside_each_other_the_experiments_begin_and_their_readers_end() -> None:
+    assert _in_turn(["D2", "D4", "S9", "P4", "E5", "H5"]) == ["S9", "D2", "P4", "H5", "E5", "D4"]
 
 
 def test_an_interrupt_ends_claims_that_are_measured_beside_each_other(

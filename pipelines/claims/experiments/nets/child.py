@@ -20,7 +20,7 @@ from pipelines.claims.experiments.nets import shapes
 from pipelines.stages.child import IMPORTED_WITH
 
 NETS = "pipelines.claims.experiments.nets"
-WARM, BLOCKS = 5, 3
+WARM, BLOCKS = 4, 3
 """Steps before the clock starts, and blocks of steps that are timed."""
 ANSWER = 40
 """How many numbers of an answer are compared."""
