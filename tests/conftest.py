@@ -32,13 +32,13 @@ from models.trained import TrainedModel
 HERE = Path(__file__).parent
 # Tests are no packages (importlib mode): this is how they find the modules that they share.
 sys.path.append(str(HERE))
+from lacking import MUST_RUN  # noqa: E402
 
 # On a busy machine, an example takes as long as it takes: neither its time nor that of making it up is judged.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
 
 SLIPWAY = [sys.executable, "-m", "pipelines"]
-MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
 
 SESSION = "SLIPWAY_TEST_SESSION"
 os.environ[SESSION] = uuid.uuid4().hex

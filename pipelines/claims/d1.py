@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pipelines.claims import Claim, Evidence, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
+from pipelines.claims.walls import WALLS, walls
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="D1", sections=(1,), kind="testable", experiments=("steps",))
+CLAIM = Claim(id="D1", sections=(1,), kind="testable", experiments=("steps",), sources=("pipelines.claims.walls",))
 GRAPHS = {"graph": "tf-function", "saved": "saved"}
 """Judged against the eager call: the network as a tf.function, and the signature of its SavedModel."""
 PREDICT = "predict"
@@ -21,16 +23,21 @@ PREDICT = "predict"
 def measure(bench: Workbench) -> Evidence:
     """Compare each way to predict with TensorFlow's own eager call, for one row and for 64."""
     found = bench.shared("steps")
-    # The ways of one process, as arms of their own under the name of the eager cell.
-    cpu = dict(found["cpu"])
-    for way in ("saved", PREDICT):
-        cells = found["cpu"]["tf-function"].items()
-        cpu[way] = {cell.replace(way, "infer"): values for cell, values in cells if cell.startswith(way)}
-    ways = {"cpu": cpu}
+    ways = {kind: _ways(found[kind]) for kind in ("cpu", "wall")}
     judged = sum(len(cells_of(ways, (arm, "tf-eager"), INFER)) for arm in GRAPHS.values())
     readings = [one for arm in (*GRAPHS.values(), PREDICT) for one in ratios(ways, arm, "tf-eager", INFER, judged)]
-    facts = {"apart": found["apart"], "first call seconds": found["first"]["tf-function"]}
+    first = found["first"]["tf-function"]
+    facts = {"apart": found["apart"], "first call seconds": first, WALLS: walls(ways, readings)}
     return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
+
+
+def _ways(arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Add the ways of tf-function's process as arms of their own, under the name of the eager cell."""
+    cells = arms["tf-function"].items()
+    ways = ("saved", PREDICT)
+    return dict(arms) | {
+        way: {cell.replace(way, "infer"): values for cell, values in cells if cell.startswith(way)} for way in ways
+    }
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,12 +11,23 @@ from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import break_even, rule
 from pipelines.claims.layouts import same_layout
-from pipelines.claims.plots import Dumbbells, Point
+from pipelines.claims.plots import Lines
+from pipelines.claims.walls import WALLS, walls
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="D3", sections=(1, 6), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
+CLAIM = Claim(
+    id="D3",
+    sections=(1, 6),
+    kind="testable",
+    experiments=("steps",),
+    sources=("pipelines.claims.layouts", "pipelines.claims.walls"),
+)
+COUNTS = np.geomspace(100, 1e6, 81)
+"""The numbers of training steps that are plotted."""
+MOST = 2.5
+"""Higher ratios, of few steps, are not plotted: the compiler is all that there is to see."""
 COMPILED, EAGER, CONTROL = "torch-compile", "torch-eager", "torch-channels-last"
 
 
@@ -43,7 +55,9 @@ def measure(bench: Workbench) -> Evidence:
         "graph breaks": found["breaks"],
         "compiling, CPU seconds": found["cold"],
         "no break-even": never,
+        "a step, CPU seconds": {net: [_step(found, arm, net) for arm in (EAGER, COMPILED)] for net in found["cold"]},
         "apart": found["apart"],
+        WALLS: walls(found, readings),
     }
     return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
 
@@ -75,8 +89,18 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(outcome, values, words, values["train"])
 
 
-def plot(evidence: Evidence) -> Dumbbells:
-    """Show the compiled network's ratio to eager; hollow: to eager with channels last."""
-    shown = [one for one in evidence.readings if one.unit == "x"]
-    points = [Point(one.name, one.value, one.low, one.high, f"/{CONTROL} " in one.name) for one in shown]
-    return Dumbbells(tuple(points), "CPU time, torch.compile / eager")
+def plot(evidence: Evidence) -> Lines | None:
+    """Show the CPU time of so many steps, compiling included, over eager PyTorch's: at 1 it has paid, then it saves."""
+    costs, steps = evidence.facts["compiling, CPU seconds"], evidence.facts["a step, CPU seconds"]
+    series = {}
+    for net, (eager, compiled) in steps.items():
+        if costs[net]:
+            cost = float(np.median(costs[net]))
+            curve = ((float(count), (cost + count * compiled) / (count * eager)) for count in COUNTS)
+            series[net] = tuple((count, share) for count, share in curve if share <= MOST)
+    pays = {f"{one.name.split()[-1]} pays": one.value for one in evidence.readings if one.name.startswith("break-even")}
+    return Lines(series, "training steps", "CPU time so far, compiled / eager", pays, log_x=True) if series else None
+
+
+def _step(found: Mapping[str, Any], arm: str, net: str) -> float:
+    return float(np.median(found["cpu"][arm][f"train {net}"]))

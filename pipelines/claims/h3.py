@@ -8,11 +8,12 @@ from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import TRAIN, cells_of, controls, of, pairs_of, ratios, span
 from pipelines.claims.experiments.statistics import nearer, rule
 from pipelines.claims.plots import Dumbbells, Point
+from pipelines.claims.walls import WALLS, walls
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="H3", sections=(8,), kind="testable", experiments=("steps",))
+CLAIM = Claim(id="H3", sections=(8,), kind="testable", experiments=("steps",), sources=("pipelines.claims.walls",))
 EAGER, COMPILED = ("tf-eager", "torch-eager"), ("tf-function", "torch-compile")
 NEARER = "gap compiled/gap eager"
 
@@ -26,7 +27,12 @@ def measure(bench: Workbench) -> Evidence:
         compiled, eager = (pairs_of(found, (above, cell), (below, cell)) for above, below in (COMPILED, EAGER))
         gaps.append(nearer(f"{NEARER} {cell}", compiled, eager, len(cells)))
     readings = (*gaps, *ratios(found, *EAGER, TRAIN, len(cells)), *ratios(found, *COMPILED, TRAIN, len(cells)))
-    facts = {"eager": found["eager"], "graph breaks": found["breaks"], "apart": found["apart"]}
+    facts = {
+        "eager": found["eager"],
+        "graph breaks": found["breaks"],
+        "apart": found["apart"],
+        WALLS: walls(found, readings),
+    }
     return Evidence(readings, facts, controls(found), tuple(found["warnings"]))
 
 

@@ -10,12 +10,19 @@ from pipelines.claims.experiments.nets.readings import TRAIN, cells_of, controls
 from pipelines.claims.experiments.statistics import median, rule, slope, slope_signs
 from pipelines.claims.layouts import same_layout
 from pipelines.claims.plots import Lines
+from pipelines.claims.walls import WALLS, walls
 from pipelines.loadtest.statistics.intervals import MIN_RUNS
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="P1", sections=(3,), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
+CLAIM = Claim(
+    id="P1",
+    sections=(3,),
+    kind="testable",
+    experiments=("steps",),
+    sources=("pipelines.claims.layouts", "pipelines.claims.walls"),
+)
 OWN, PLAIN, EQUAL = ("tf-function", "tf-eager"), ("tf-function", "torch-eager"), ("tf-function", "torch-channels-last")
 COMPARED = (OWN, PLAIN, EQUAL, ("torch-compile", "torch-eager"))
 """Static over dynamic: TensorFlow's own, PyTorch as it comes, PyTorch with TensorFlow's layout; and PyTorch's own."""
@@ -40,7 +47,12 @@ def measure(bench: Workbench) -> Evidence:
             readings.append(median(_slope(above, below), [math.exp(slope(decades, row)) for row in rounds], "x"))
             if len(rounds) >= MIN_RUNS:
                 rising[f"{above}/{below}"] = slope_signs(decades, rounds, bench.seed)
-    facts = {"work": work, "share of draws in which the ratio rises": rising, "apart": found["apart"]}
+    facts = {
+        "work": work,
+        "share of draws in which the ratio rises": rising,
+        "apart": found["apart"],
+        WALLS: walls(found, readings),
+    }
     return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
 
 

@@ -8,11 +8,12 @@ from pipelines.claims import Claim, Evidence, Ruling, Verdict
 from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, controls, of, ratios, span
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.plots import Dumbbells, Point
+from pipelines.claims.walls import WALLS, walls
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="P2", sections=(3,), kind="partly", experiments=("steps",))
+CLAIM = Claim(id="P2", sections=(3,), kind="partly", experiments=("steps",), sources=("pipelines.claims.walls",))
 WITH, WITHOUT = "tf-xla", "tf-function"
 
 
@@ -21,7 +22,8 @@ def measure(bench: Workbench) -> Evidence:
     found = bench.shared("steps")
     ways = (*TRAIN, *INFER)
     readings = ratios(found, WITH, WITHOUT, ways, len(cells_of(found, (WITH, WITHOUT), ways)))
-    facts = {"first call, CPU seconds": {arm: found["first"][arm] for arm in (WITH, WITHOUT)}, "apart": found["apart"]}
+    first = {arm: found["first"][arm] for arm in (WITH, WITHOUT)}
+    facts = {"first call, CPU seconds": first, "apart": found["apart"], WALLS: walls(found, readings)}
     return Evidence(readings, facts, controls(found), tuple(found["warnings"]))
 
 

@@ -9,11 +9,18 @@ from pipelines.claims.experiments.nets.readings import INFER, TRAIN, cells_of, c
 from pipelines.claims.experiments.statistics import rule
 from pipelines.claims.layouts import same_layout
 from pipelines.claims.plots import Dumbbells, Point
+from pipelines.claims.walls import WALLS, walls
 
 if TYPE_CHECKING:
     from pipelines.claims.experiments.bench import Workbench
 
-CLAIM = Claim(id="P3", sections=(3,), kind="testable", experiments=("steps",), sources=("pipelines.claims.layouts",))
+CLAIM = Claim(
+    id="P3",
+    sections=(3,),
+    kind="testable",
+    experiments=("steps",),
+    sources=("pipelines.claims.layouts", "pipelines.claims.walls"),
+)
 DEFAULT, EQUAL = ("torch-eager", "tf-function"), ("torch-channels-last", "tf-function")
 NARROWED, COMPILED = ("torch-compile", "torch-eager"), ("torch-compile", "tf-function")
 COMPARED = (DEFAULT, EQUAL, NARROWED, COMPILED)
@@ -24,7 +31,8 @@ def measure(bench: Workbench) -> Evidence:
     found = bench.shared("steps")
     ways = (*TRAIN, *INFER)
     readings = [one for pair in COMPARED for one in ratios(found, *pair, ways, len(cells_of(found, pair, ways)))]
-    return Evidence(tuple(readings), {"apart": found["apart"]}, controls(found), tuple(found["warnings"]))
+    facts = {"apart": found["apart"], WALLS: walls(found, readings)}
+    return Evidence(tuple(readings), facts, controls(found), tuple(found["warnings"]))
 
 
 def judge(evidence: Evidence) -> Verdict:

@@ -9,6 +9,8 @@ from pipelines.claims.elsewhere import OthersFinding, elsewhere
 from pipelines.claims.ledger.entries import Entry, Kept, Ledger, key
 from pipelines.claims.plots import Plot
 from pipelines.claims.texts import Text, Words, catalogue, page
+from pipelines.fairness.hardware import this_machine
+from pipelines.results import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +90,25 @@ def _line(claim: Claim, kept: Kept | None) -> LedgerLine:
     newest = kept.newest
     void_only = kept.sound is None and newest.void is not None
     verdict = Verdict(Ruling.UNDECIDED, words="void") if void_only else entry.verdict
+    stale = entry.key != key(claim) or _processor(entry.machine) != _processor(this_machine())
     return LedgerLine(
         id=claim.id,
         sections=claim.sections,
         sentence=words.sentence,
         outcome=verdict.outcome,
         number=verdict.number,
-        says=_says(words, verdict, entry, stale=entry.key != key(claim)),
+        says=_says(words, verdict, entry, stale=stale),
         measured=entry.started,
         machine=entry.machine.cpu,
         effort=entry.effort.name.lower(),
-        stale=entry.key != key(claim),
+        stale=stale,
         void=newest.void,
         failed=newest.reason if newest.verdict.words == "failed" else None,
     )
+
+
+def _processor(machine: Machine) -> tuple[str, int]:
+    return machine.cpu, machine.cores
 
 
 def _says(words: Words, verdict: Verdict, entry: Entry, *, stale: bool) -> Text | None:

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,7 @@ from pipelines.claims.experiments.bench import Effort, Workbench
 from pipelines.claims.ledger import entries
 from pipelines.claims.ledger.running import ClaimRunner, _in_turn, chosen
 from pipelines.claims.ledger.view import line_of, lines
+from pipelines.fairness.hardware import this_machine
 from pipelines.stages.worker import StageFailed
 
 Measure = Callable[[Workbench], Evidence]
@@ -80,6 +82,18 @@ def test_what_is_up_to_date_is_not_measured_again(claim: Callable[..., ModuleTyp
     assert line_of(entries.Ledger(workspace.root / "reports" / "claims"), "D5").stale
     run(workspace, Effort.FULL)
     assert len(calls) == 4
+
+
+def test_what_was_measured_on_another_processor_is_stale(
+    claim: Callable[..., ModuleType], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(counted([]))
+    run(workspace)
+    ledger = entries.Ledger(workspace.root / "reports" / "claims")
+    assert not line_of(ledger, "D5").stale
+    other = replace(this_machine(), cpu="another")
+    monkeypatch.setattr("pipelines.claims.ledger.view.this_machine", lambda: other)
+    assert line_of(ledger, "D5").stale
 
 
 def test_a_claim_that_reads_runs_is_read_anew(claim: Callable[..., ModuleType], workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,10 @@ from pipelines.claims.experiments.nets import readings, shapes
 from pipelines.claims.experiments.nets.child import imported
 from pipelines.claims.experiments.statistics import EFFECT
 from pipelines.claims.texts import catalogue
+from pipelines.claims.walls import WALLS, walls
 
+CELL = re.compile(r"^[a-z-]+/[a-z-]+ (train|infer\d+) ")
+"""Ratios of one cell, not of several."""
 LOW, HIGH = 1 / (1 + EFFECT), 1 + EFFECT
 ROUNDS = 8
 EQUAL = {"first": 0.0, "warm": 0.0, "answers": 0.0}
@@ -67,7 +71,8 @@ def test_d1_wants_graph_and_saved_model_faster_everywhere(
 def compiled(plain: Sequence[float], equal: Sequence[float], breaks: int = 0) -> Evidence:
     found = [*some("torch-compile", "torch-eager", *plain), *some("torch-compile", "torch-channels-last", *equal)]
     found.append(ClaimReading("break-even a", 900, "steps", 800, 1000))
-    return Evidence(tuple(found), {"graph breaks": breaks, "no break-even": ["b"]})
+    costs = {"compiling, CPU seconds": {"a": [8.0, 9.0, 10.0], "b": []}, "a step, CPU seconds": {"a": [0.03, 0.02]}}
+    return Evidence(tuple(found), {"graph breaks": breaks, "no break-even": ["b"], **costs})
 
 
 @pytest.mark.parametrize(
@@ -86,6 +91,21 @@ def test_d3_wants_compiled_faster_everywhere_and_not_by_its_layout(evidence: Evi
     verdict = judged("D3", evidence)
     assert verdict.key == key
     assert verdict.values["pays"] == "900–900"
+
+
+def test_d3_draws_when_compiling_has_paid() -> None:
+    plot = claim_module("D3").plot(compiled((0.6, 0.6), (0.8, 0.8)))
+    assert plot.marks == {"a pays": 900}
+    (curve,) = plot.series.values()
+    assert all(share == pytest.approx((9 + 0.02 * count) / (0.03 * count)) for count, share in curve)
+    assert [share > 1 for count, share in curve] == [count < 900 for count, _ in curve]  # 9 s, at 0.01 s a step
+    assert curve[-1][1] == pytest.approx(2 / 3, rel=0.01)
+
+
+def test_wall_time_stands_beside_what_is_judged() -> None:
+    found = {"wall": {"slow": {"train a": [4.0, 9.0, 5.0]}, "fast": {"train a": [2.0, 3.0, 2.0]}}}
+    told = some("slow", "fast", 1.9, 1.9, cells=("train a", "train b"))
+    assert walls(found, [*told, reading("slow/other train a", 1.0)]) == {"slow/fast train a": 2.5}
 
 
 def test_d3_a_gain_without_pictures_is_not_that_of_the_layout() -> None:
@@ -307,6 +327,7 @@ def test_a_claim_reads_the_matrix(claim: str, matrix: dict[str, Any], make_bench
     evidence = claim_module(claim).measure(make_bench(matrix))
     assert evidence.readings
     assert evidence.controls
+    assert set(evidence.facts[WALLS]) == {one.name for one in evidence.readings if CELL.search(one.name)}
     assert judged(claim, evidence).outcome is Ruling.UNDECIDED  # one round has no interval
 
 
