@@ -24,7 +24,7 @@ CLAIM = Claim(
     experiments=("steps",),
     sources=("pipelines.claims.layouts", "pipelines.claims.walls"),
 )
-COUNTS = np.geomspace(100, 1e6, 81)
+COUNTS = np.geomspace(100, 500_000, 81)
 """The numbers of training steps that are plotted."""
 MOST = 2.5
 """Higher ratios, of few steps, are not plotted: the compiler is all that there is to see."""
