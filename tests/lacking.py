@@ -11,7 +11,7 @@ import pytest
 from pipelines.base.errors import NotPossible
 
 MUST_RUN = set(filter(None, os.environ.get("SLIPWAY_TESTS_MUST_RUN", "").split(",")))
-"""What is known to be here: ``docker``, ``browser``, ``compiler``. A test that skips for want of it fails."""
+"""Names what the machine must have (``docker``, ``browser``, ``compiler``): a test that lacks it fails, not skips."""
 LACKING = {
     "compiler": "Inductor needs a C++ compiler",
     "browser": "no browser: ",

@@ -1,4 +1,4 @@
-"""How a figure of the certificate that is missing is excused."""
+"""Tests that a certificate without an accuracy says why."""
 
 from __future__ import annotations
 
