@@ -13,6 +13,7 @@ from pipelines.claims import CLAIMS, WORDS, ClaimReading, Evidence, Ruling, Verd
 from pipelines.claims.experiments.bench import Effort
 from pipelines.claims.ledger.entries import Entry, Ledger, key
 from pipelines.claims.texts import catalogue
+from pipelines.fairness.hardware import this_machine
 from pipelines.results import Machine
 
 MACHINE = Machine("Linux", "3.11.7", "A Made-up Processor", 2, 8_000_000_000)
@@ -23,25 +24,25 @@ VOID = "a thing compared with itself was not equal: eager again is 1.31"
 
 def entry(name: str, verdict: Verdict, evidence: Evidence | None = None, **more: Any) -> Entry:
     """A measurement of today's code, unless ``key`` says otherwise."""
-    given = {"key": key(claim_module(name).CLAIM), **more}
+    given = {"key": key(claim_module(name).CLAIM), "machine": MACHINE, **more}
     day = "2026-11-29T10:15:00+00:00"
-    return Entry(
-        name, verdict, evidence or Evidence(), Effort.QUICK, 7, day, 93.4, MACHINE, {"torch": "2.13.0"}, **given
-    )
+    found = evidence or Evidence()
+    return Entry(name, verdict, found, Effort.QUICK, 7, day, 93.4, versions={"torch": "2.13.0"}, **given)
 
 
 def kept() -> dict[str, Entry]:
-    """D5 has a sentence of its own; P1's is of other code; the others have that of every claim."""
+    """Return four: D5 has a sentence of its own, P1's is of other code, S5 was measured here, the others elsewhere."""
     words = sorted(catalogue()["D5"].verdicts)[0]
     outcome = {name: one for one, name in WORDS.items()}.get(words, Ruling.NOT_HERE)
     numbers = Evidence(
         (ClaimReading("of another time", 0.65, "x", 0.62, 0.69, 0.93, ((1.3, 2.0), (1.2, 1.9))),), {"a": 1}
     )
+    failed = Verdict(Ruling.UNDECIDED, words="failed")
     return {
         "D5": entry("D5", Verdict(outcome, words=words)),
         "P1": entry("P1", Verdict(Ruling.DEPENDS, words="of other code", number="0.65"), numbers, key="other"),
         "E1": entry("E1", Verdict(Ruling.NOT_HERE, words="missing"), reason=MISSING),
-        "S5": entry("S5", Verdict(Ruling.UNDECIDED, words="failed"), reason=FAILED, log="reports/claims/S5/log.txt"),
+        "S5": entry("S5", failed, reason=FAILED, log="reports/claims/S5/log.txt", machine=this_machine()),
     }
 
 
@@ -81,6 +82,7 @@ def test_the_ledger_as_json(ledger_cli: Any) -> None:
     assert (found["P1"]["outcome"], found["P1"]["number"], found["P1"]["stale"]) == ("depends", "0.65", True)
     assert (found["E1"]["outcome"], found["E1"]["failed"]) == ("not testable here", None)
     assert (found["S5"]["outcome"], found["S5"]["failed"], found["S5"]["stale"]) == ("undecided", FAILED, False)
+    assert found["E1"]["stale"]  # of another processor
     assert found["D1"]["outcome"] is None
     assert set(found["D1"]["sentence"]) == {"en", "zh"}
 
