@@ -146,9 +146,10 @@ class ModelSpec:
 
     ``rate_per_s`` is the load that the ``server`` scenario offers when the user names none: one
     rate for all paths, so that their latencies can be compared, and low enough for the slowest
-    of them on two cores. ``lengths`` holds, for each free dimension but the batch, its smallest and largest size.
-    ``max_batch`` is the largest batch of a runtime that plans its memory beforehand, and of a calibration that keeps
-    all inner values. ``floors`` has, by precision
+    of them on two cores. ``offline_batch`` is the number of rows in a request of the ``offline`` scenario, a divisor of
+    32: as many as a user would send at once, and as the slowest path answers in a second. ``lengths`` holds, for each
+    free dimension but the batch, its smallest and largest size. ``max_batch`` is the largest batch of a runtime that
+    plans its memory beforehand, and of a calibration that keeps all inner values. ``floors`` has, by precision
     (:class:`pipelines.paths.Variant`), what this network loses more of than the paths allow by themselves.
     """
 
@@ -158,6 +159,7 @@ class ModelSpec:
     outputs: tuple[TensorSpec, ...]
     task: Task
     rate_per_s: float
+    offline_batch: int = 16
     preprocessing: ImagePreprocessing | TextPreprocessing | None = None
     lengths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     max_batch: int = 256

@@ -48,10 +48,14 @@ class Reference:
         return EVALUATION if EVALUATION in self.inputs else RANDOM
 
     def probes(self, max_batch: int = EVALUATION_BATCH) -> Iterator[Probe]:
-        """Yield all sets at every batch size, then the other rows of the evaluation set in larger batches."""
-        for name in self.inputs:
-            rows = rows_of(self.inputs[name])
-            yield from self._of(name, chunks(rows, BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES))
+        """Yield all sets at every batch size, then the other rows of the evaluation set in larger batches.
+
+        The set that is best comes first, then those of other free dimensions.
+        """
+        for name in sorted(self.inputs, key=lambda name: (name != self.best, name == RANDOM)):
+            sizes = BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES
+            again = name == RANDOM != self.best
+            yield from self._of(name, chunks(rows_of(self.inputs[name]), sizes), spare=again)
         if EVALUATION in self.inputs:
             rows, size = rows_of(self.inputs[EVALUATION]), min(EVALUATION_BATCH, max_batch)
             seen = max((part.stop for part in chunks(rows, BATCHES)), default=0)

@@ -4,10 +4,10 @@ The proof is CPU time. While r requests are in flight, and each may compute on n
 use more than r x n cores, plus some work beside computing: a single client waits for its answer, so transport and
 computing take turns and share one core. A pool with more threads, or threads that spin while they wait, uses more,
 if processors are free for them (:func:`visible`). The smaller a model, the smaller the share of computing in a
-request, and the less a second thread shows: so each protocol is also probed with 16 rows a request, one request at
-a time. A runtime that stays below the limit even then is not much faster for its extra threads. In process, one
-caller does nothing but predict: there the sum is exact, and the same library computes behind the server. In a browser
-there is one caller, too.
+request, and the less a second thread shows: so each protocol is also probed with the rows of an ``offline`` request,
+one request at a time. A runtime that stays below the limit even then is not much faster for its extra threads. In
+process, one caller does nothing but predict: there the sum is exact, and the same library computes behind the server.
+In a browser there is one caller, too.
 
 The number of threads is shown and not judged: it proves nothing, since a Java runtime has thirty that sleep.
 """

@@ -141,8 +141,8 @@ def run_generator(
 ) -> str | None:
     """Runs the generator of a plan to its end; returns None, or why there is no recording."""
     planned_s = settings.warmup_s + settings.duration_s
-    # A closed loop waits for its last answers twice: after the warm-up and at the end.
-    limit_s = planned_s + 2 * settings.timeout_s + START_AND_SAVE_S
+    # A closed loop waits for its last answers twice, after the warm-up and at the end, and for the least of them.
+    limit_s = planned_s + 3 * settings.timeout_s + START_AND_SAVE_S
     log = folder / "generator.log"
     started = time.monotonic()
     with log.open("wb") as output:

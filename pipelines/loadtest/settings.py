@@ -10,8 +10,6 @@ from pipelines.base.errors import UserError, unknown
 ScenarioName = Literal["single-stream", "multi-stream", "offline", "server"]
 Arrivals = Literal["poisson", "uniform", "trace"]
 
-OFFLINE_BATCH = 16
-"""Rows per request in the ``offline`` scenario of a run."""
 MAX_REQUESTS = 2_000_000
 """Requests of one test, warm-up included. A closed loop ends there; a longer schedule is refused."""
 MAX_SECONDS = 3600.0
@@ -26,7 +24,8 @@ class LoadSettings:
     """One load test.
 
     ``warmup_s`` comes before ``duration_s`` and is left out of the result. ``requests`` ends a test after this
-    many measured ones, unless its time is over before. ``arrivals`` spreads the requests of ``server``:
+    many measured ones, unless its time is over before; a closed loop goes on until ``least`` are measured, for at most
+    ``timeout_s`` more. ``arrivals`` spreads the requests of ``server``:
     Poisson or uniform with the mean rate ``rate_per_s``, or as in the file ``trace`` (seconds, one a line).
     ``concurrency`` is the number of requests in flight in ``offline``, and of those in one query of
     ``multi-stream``. A scenario ignores what it does not need. ``batch`` is the number of rows in one request
@@ -48,6 +47,7 @@ class LoadSettings:
     arrivals: Arrivals = "poisson"
     trace: str | None = None
     requests: int | None = None
+    least: int = 0
     min_duration_s: float = 0.0
     min_requests: int = 0
 
@@ -62,6 +62,7 @@ class LoadSettings:
         _within("the seed", self.seed, 0, 2**63 - 1)
         _within("the least duration", self.min_duration_s, 0.0, MAX_SECONDS)
         _within("the least number of requests", self.min_requests, 0, MAX_REQUESTS)
+        _within("the least number of measured requests", self.least, 0, MAX_REQUESTS)
         if self.requests is not None:
             _within("the number of requests", self.requests, 1, MAX_REQUESTS)
         if self.arrivals not in get_args(Arrivals):
@@ -75,6 +76,11 @@ class LoadSettings:
             # The Poisson count stays below its mean by a wide margin of its standard deviation.
             most = 0.9 * MAX_REQUESTS / (self.warmup_s + self.duration_s)
             _within("the rate", self.rate_per_s, 0.001, MAX_REQUESTS if self.requests else most)
+
+    @property
+    def patient_s(self) -> float:
+        """The seconds that a closed loop may take for the ``least`` measured requests."""
+        return self.duration_s + self.timeout_s
 
     @property
     def outstanding(self) -> int:

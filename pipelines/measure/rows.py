@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,9 @@ from pipelines.loadtest.curve import Subject, curve
 from pipelines.loadtest.generator.live import Glance
 from pipelines.loadtest.measure import measure
 from pipelines.loadtest.recording import RECORDING, load_recording
-from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
+from pipelines.loadtest.settings import LoadSettings
 from pipelines.measure.server import Asked, ask, kept, started, target_of
-from pipelines.paths import Card
+from pipelines.paths import Arrays, Card
 from pipelines.results import Row, Scenario, Status
 from pipelines.stages.answers import ANSWERS, Answers
 from serving.clients import ProtocolError, Target, client
@@ -29,8 +29,10 @@ from serving.clients.transport import Unreachable
 from serving.launch import LaunchError, log_tail
 
 ANYWHERE = Division((), ())
-PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, batch=OFFLINE_BATCH, concurrency=1)
+PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, concurrency=1)
 """Shows a second compute thread (``pipelines.fairness.compute``); it is long enough to measure CPU time."""
+MOST_BODIES_BYTES = 32 * 2**20
+"""Requests of one load test; more rows are not sent, but of one request. JSON makes 3 MB of a picture of 224x224."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +159,14 @@ def _probe(exchange: Exchange) -> Scenario | None:
         return None
     folder = exchange.workdir / "probe"
     folder.mkdir(exist_ok=True)
-    return _offer(replace(exchange, workdir=folder), PROBE)
+    return _offer(replace(exchange, workdir=folder), replace(PROBE, batch=exchange.bench.spec.offline_batch))
 
 
 def _with_curve(row: Row, exchange: Exchange) -> Row:
     """Return the row with the latency-throughput curve in its ``server`` scenario."""
     speaker, target, bench = client(exchange.protocol), exchange.target, exchange.bench
     chosen = next(one for one in bench.plan.settings if one.scenario == "server")
-    bodies = [speaker.encode(target, inputs) for inputs in exchange.answers.inputs(chosen.batch)]
+    bodies = bodies_of(exchange.protocol, target, exchange.answers.inputs(chosen.batch))
     try:
         with confined(bench.plan.place.generator):
             points = curve(
@@ -178,10 +180,22 @@ def _with_curve(row: Row, exchange: Exchange) -> Row:
     return replace(row, scenarios=tuple(replace(s, curve=points) if s.name == "server" else s for s in row.scenarios))
 
 
+def bodies_of(protocol: str, target: Target, inputs: Iterable[Arrays]) -> list[bytes]:
+    """Return the requests for these inputs, the first MOST_BODIES_BYTES of them; at least one."""
+    speaker, found, total = client(protocol), [], 0
+    for arrays in inputs:
+        body = speaker.encode(target, arrays)
+        total += len(body)
+        if found and total > MOST_BODIES_BYTES:
+            break
+        found.append(body)
+    return found
+
+
 def _offer(exchange: Exchange, chosen: LoadSettings) -> Scenario:
     """Measure one scenario, with the server's CPU time and threads, and the machine's other work."""
     speaker, target, answers, server = client(exchange.protocol), exchange.target, exchange.answers, exchange.server
-    bodies = [speaker.encode(target, inputs) for inputs in answers.inputs(chosen.batch)]
+    bodies = bodies_of(exchange.protocol, target, answers.inputs(chosen.batch))
 
     def check(index: int, body: bytes) -> bool:
         try:

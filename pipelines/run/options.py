@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pipelines.base.errors import UserError, unknown
-from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings, ScenarioName
+from pipelines.loadtest.settings import LoadSettings, ScenarioName
+from pipelines.loadtest.statistics.validity import MIN_ANSWERS
 
 if TYPE_CHECKING:
     from models.spec import ModelSpec
@@ -73,8 +74,9 @@ def load_settings(options: Options, spec: ModelSpec) -> list[LoadSettings]:
                 duration_s=seconds,
                 warmup_s=min(1.0, WARMUP_SHARE * seconds),
                 rate_per_s=options.rate_per_s or spec.rate_per_s,
-                batch=OFFLINE_BATCH if name == "offline" else 1,
+                batch=spec.offline_batch if name == "offline" else 1,
                 concurrency=OFFLINE_CONCURRENCY,
+                least=0 if name == "server" else MIN_ANSWERS,
             )
         )
     return settings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,16 @@ from pipelines.artifacts.reference import Reference, rows_of
 from pipelines.base.environments import PLACE, make
 from pipelines.base.errors import NotPossible, SlipwayError, UserError
 from pipelines.loadtest.conditions import governor
-from pipelines.loadtest.settings import OFFLINE_BATCH, LoadSettings
-from pipelines.paths import Predict, path_module, tolerance_for
+from pipelines.loadtest.settings import LoadSettings
+from pipelines.paths import Arrays, Predict, path_module, tolerance_for
 from pipelines.results import IN_BROWSER, Flip, Scenario
 from pipelines.stages.answers import ANSWER_ROWS, ANSWERS, REFERENCE, Answers, by_call, parts_of
 from pipelines.stages.worker import PROGRESS
 from serving.launch import peak_rss_bytes
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
-PATIENCE_S = 240.0
-"""Seconds after which rows that no batch size needs are left out. WebGL without a graphics card takes 5 a picture."""
+PATIENCE_S = 60.0
+"""Rows that no batch size needs are left out if they would take longer (s). WebGL without a graphics card does."""
 
 
 def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[str, Any]:
@@ -107,8 +108,11 @@ def verify(
     answers = reference.read(Path(model) / REFERENCE)
     answers_file = Path(out) / ANSWERS
     with path_module(path).open(Path(payload), 1) as session:
-        calls, flips, accuracy = compared(session.predict, answers, weights.spec)
-        _save_answers(session.predict, answers.inputs[answers.best], answers_file)
+        found = compared(session.predict, answers, weights.spec)
+        least = weights.spec.offline_batch
+        _save_answers(
+            session.predict, answers.inputs[answers.best], answers_file, least, least if found.slow else ANSWER_ROWS
+        )
     certificate = certify(
         artifact_sha256=artifact_sha256,
         basis_sha256=basis_sha256,
@@ -117,30 +121,45 @@ def verify(
         tolerance=tolerance_for(path, variant, weights.spec, atol),
         task=weights.spec.task,
         from_user=atol is not None,
-        calls=calls,
-        flips=flips,
-        accuracy=accuracy,
+        calls=found.calls,
+        flips=found.flips,
+        accuracy=found.accuracy,
         reference_accuracy=accuracy_of(answers.outputs.get(reference.EVALUATION), answers, weights.spec),
     )
     write_certificate(Path(out), certificate)
     return asdict(certificate)
 
 
-def compared(predict: Predict, answers: Reference, spec: ModelSpec) -> tuple[list[Compared], list[Flip], float | None]:
-    """Compare every probe's answer with the reference's; return the calls, the flips, and the accuracy if any.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The calls of a session beside the reference's, and the accuracy if there is any; ``slow``: not all were asked."""
 
-    What is so slow that the batch sizes take longer than PATIENCE_S is not asked for the evaluation set's other rows,
-    and has no accuracy. Raises ValueError if a shape or a name differs.
+    calls: list[Compared]
+    flips: list[Flip]
+    accuracy: float | None
+    slow: bool
+
+
+def compared(predict: Predict, answers: Reference, spec: ModelSpec) -> Comparison:
+    """Compare every probe's answer with the reference's.
+
+    What would take longer than PATIENCE_S for the spare rows, at its fastest call's speed, is not asked for them, and
+    has no accuracy. Raises ValueError if a shape or a name differs.
     """
-    begin, asked = time.monotonic(), False
+    probes = list(answers.probes(spec.max_batch))
+    spare_rows = sum(probe.batch for probe in probes if probe.spare)
+    row_s, slow = math.inf, None
     calls: list[Compared] = []
     flips: list[Flip] = []
     evaluated: dict[int, np.ndarray] = {}
-    for probe in answers.probes(spec.max_batch):
-        if probe.spare and not asked and time.monotonic() - begin > PATIENCE_S:
-            break
-        asked = probe.spare
+    for probe in probes:
+        if probe.spare and slow is None:
+            slow = row_s * spare_rows > PATIENCE_S
+        if probe.spare and slow:
+            continue
+        begin = time.monotonic()
         received = predict(probe.inputs)
+        row_s = min(row_s, (time.monotonic() - begin) / probe.batch)
         call, changed = compare(probe, received, spec.task)
         calls.append(call)
         flips += changed
@@ -148,7 +167,7 @@ def compared(predict: Predict, answers: Reference, spec: ModelSpec) -> tuple[lis
             evaluated |= enumerate(received[spec.outputs[0].name], probe.first)
     whole = evaluated and len(evaluated) == rows_of(answers.inputs[reference.EVALUATION])
     rows = {spec.outputs[0].name: np.stack([evaluated[row] for row in range(len(evaluated))])} if whole else None
-    return calls, list(dict.fromkeys(flips)), accuracy_of(rows, answers, spec)
+    return Comparison(calls, list(dict.fromkeys(flips)), accuracy_of(rows, answers, spec), bool(slow))
 
 
 def accuracy_of(outputs: dict[str, np.ndarray] | None, answers: Reference, spec: ModelSpec) -> float | None:
@@ -159,16 +178,21 @@ def accuracy_of(outputs: dict[str, np.ndarray] | None, answers: Reference, spec:
     return None if right is None else float(right.mean())
 
 
-def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path) -> None:
-    """Save this artifact's own answers to the first rows, one by one and in batches.
+def _save_answers(predict: Predict, inputs: dict[str, np.ndarray], path: Path, batch: int, distinct: int) -> None:
+    """Save this artifact's own answers to the first ``distinct`` rows, one by one and in batches.
 
-    A set of fewer than ANSWER_ROWS rows is repeated: a load test needs whole batches.
+    Fewer than ANSWER_ROWS rows are repeated, since a load test needs whole batches; nothing is asked twice.
     """
-    rows = {name: array[np.arange(ANSWER_ROWS) % len(array)] for name, array in inputs.items()}
-    arrays = {f"inputs/{name}": array for name, array in rows.items()}
-    for batch in (1, OFFLINE_BATCH):
-        parts = [predict({name: array[part] for name, array in rows.items()}) for part in parts_of(batch)]
-        arrays |= {f"outputs/{batch}/{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    which = np.arange(ANSWER_ROWS) % min(distinct, rows_of(inputs))
+    arrays = {f"inputs/{name}": array[which] for name, array in inputs.items()}
+    for size in (1, batch):
+        known: dict[tuple[int, ...], Arrays] = {}
+        for part in parts_of(size):
+            rows = tuple(which[part].tolist())
+            if rows not in known:
+                known[rows] = predict({name: array[which[part]] for name, array in inputs.items()})
+        parts = [known[tuple(which[part].tolist())] for part in parts_of(size)]
+        arrays |= {f"outputs/{size}/{name}": np.concatenate([part[name] for part in parts]) for name in parts[0]}
     reference.save_arrays(path, arrays)
 
 

@@ -48,9 +48,10 @@ def measure_in_browser(
         raise UserError("nothing to predict. Received: no inputs. Give at least one.")
     page.give(inputs)
     zero_ns = page.zero_ns()
+    limit_s = settings.warmup_s + settings.patient_s + PATIENCE_S
     with TickSampler() as sampler:
         watch.look()
-        found = page.offer(_plan(settings), settings.warmup_s + settings.duration_s + PATIENCE_S, watch.look)
+        found = page.offer(_plan(settings), limit_s, watch.look)
         watch.look()
     recording = _recording(found, zero_ns, watch.used_s(), settings)
     kept = [(int(index), unpacked(answer)) for index, answer in found["kept"]]
@@ -66,6 +67,8 @@ def _plan(settings: LoadSettings) -> dict[str, Any]:
         "warmup_ms": settings.warmup_s * 1e3,
         "duration_ms": settings.duration_s * 1e3,
         "requests": settings.requests,
+        "least": settings.least,
+        "patient_ms": settings.patient_s * 1e3,
         "most": MAX_REQUESTS,
         "outstanding": settings.outstanding,
         "timeout_ms": settings.timeout_s * 1e3,

@@ -89,16 +89,22 @@ class _Caller:
             self._closed_loop(self._settings.warmup_s)
         self.recorder.measure_from(self.recorder.count)
         start_ns, cpu_s = time.monotonic_ns(), time.process_time()
-        stop_ns = self._closed_loop(self._settings.duration_s, self._settings.requests)
+        chosen = self._settings
+        stop_ns = self._closed_loop(chosen.duration_s, chosen.requests, chosen.least, chosen.patient_s)
         return self.recorder.finish(start_ns, stop_ns, time.process_time() - cpu_s, self._settings.outstanding)
 
-    def _closed_loop(self, seconds: float, most: int | None = None) -> int:
-        """Returns when the last request was taken (ns)."""
+    def _closed_loop(self, seconds: float, most: int | None = None, least: int = 0, patient_s: float = 0.0) -> int:
+        """Takes requests for a time, or up to ``patient_s`` until there are ``least``; returns when that ended (ns)."""
         recorder, outstanding = self.recorder, self._settings.outstanding
         begin, start_ns = recorder.count, time.monotonic_ns()
+        now_ns = start_ns
         stop_ns, together_ns = start_ns + int(seconds * NS_PER_S), start_ns
+        patient_ns = start_ns + int(patient_s * NS_PER_S)
         last = min(recorder.capacity, begin + most if most else recorder.capacity)
-        while (now_ns := time.monotonic_ns()) < stop_ns and recorder.count < last:
+        while recorder.count < last:
+            now_ns = time.monotonic_ns()
+            if now_ns >= (patient_ns if recorder.count - begin < least else stop_ns):
+                break
             # The request that ended `outstanding` requests ago made room for this one.
             made_room = recorder.count - outstanding
             intended_ns = now_ns

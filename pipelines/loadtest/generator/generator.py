@@ -108,14 +108,17 @@ class Sender:
             self.recorder.end(index, Outcome.CUT_OFF, self.stopped_ns, "cut off")
         self._check_done()
 
-    async def closed_loop(self, seconds: float, most: int | None = None) -> int:
+    async def closed_loop(self, seconds: float, most: int | None = None, least: int = 0, patient_s: float = 0.0) -> int:
         """Keeps requests in flight for a time, or until ``most`` were sent, and waits for the last.
+
+        Until ``least`` were sent it goes on, for at most ``patient_s`` from the start.
 
         In ``multi-stream`` they are sent together, and the next ones when all are answered. Returns when
         sending stopped (ns).
         """
         self._begin_phase()
-        stop_ns = time.monotonic_ns() + int(seconds * NS_PER_S)
+        begin, start_ns = self.recorder.count, time.monotonic_ns()
+        stop_ns, patient_ns = start_ns + int(seconds * NS_PER_S), start_ns + int(patient_s * NS_PER_S)
         last = min(self.recorder.capacity, self.recorder.count + most if most else self.recorder.capacity)
         together = self.settings.outstanding if self.settings.scenario == "multi-stream" else 1
         slots = self.settings.outstanding // together  # those that have not stopped
@@ -126,7 +129,8 @@ class Sender:
             now = time.monotonic_ns()
             if not self._sending:
                 return
-            if now < stop_ns and self.recorder.count + together <= last:
+            until_ns = patient_ns if self.recorder.count - begin < least else stop_ns
+            if now < until_ns and self.recorder.count + together <= last:
                 waiting = together
                 for _ in range(together):
                     self.send(now, time.monotonic_ns() if together > 1 else now)
@@ -206,7 +210,8 @@ class Sender:
         self.recorder.measure_from(self.recorder.count)
         stop_ns = start_ns
         if not self.stopped_ns:
-            stop_ns = await self.closed_loop(self.settings.duration_s, self.settings.requests)
+            chosen = self.settings
+            stop_ns = await self.closed_loop(chosen.duration_s, chosen.requests, chosen.least, chosen.patient_s)
         return self._finish(start_ns, stop_ns, cpu_s)
 
     def _finish(self, start_ns: int, stop_ns: int, cpu_s: float) -> Recording:

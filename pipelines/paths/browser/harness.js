@@ -76,11 +76,13 @@ globalThis.slipway = (() => {
       }
     }
 
-    async function closed(ms, most) {
+    async function closed(ms, most, least, patient) {
       const begin = intended.length, start = performance.now(), stop = start + ms;
-      let now, together = start;
-      while ((now = performance.now()) < stop && intended.length - begin < most) {
+      let now = start, together = start;
+      while (intended.length - begin < most) {
         const count = intended.length, room = count - plan.outstanding;
+        now = performance.now();
+        if (now >= (count - begin < least ? start + patient : stop)) break;
         let due = now;
         if (plan.scenario === "multi-stream") {
           if ((count - begin) % plan.outstanding === 0) together = now;
@@ -107,10 +109,11 @@ globalThis.slipway = (() => {
       start = begin + plan.warmup_ms;
       stop = begin + plan.end_ms;
     } else {
-      if (plan.warmup_ms) await closed(plan.warmup_ms, plan.most);
+      if (plan.warmup_ms) await closed(plan.warmup_ms, plan.most, 0);
       first = intended.length;
       start = performance.now();
-      stop = await closed(plan.duration_ms, Math.min(plan.requests ?? Infinity, plan.most - first));
+      const most = Math.min(plan.requests ?? Infinity, plan.most - first);
+      stop = await closed(plan.duration_ms, most, plan.least, plan.patient_ms);
     }
     const times = each({ intended, sent, done }, (array) => bytes(Float64Array.from(array)));
     return {

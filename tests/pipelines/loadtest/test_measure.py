@@ -88,6 +88,22 @@ def test_offline_keeps_requests_outstanding(truth, bodies, tmp_path) -> None:
     assert outstanding.max() == 6
 
 
+def test_a_closed_loop_goes_on_until_it_has_the_least_requests(truth, bodies, tmp_path) -> None:
+    """Four in flight, 100 ms each: their time would be over after the first four."""
+    found = go(truth.call("/echo/100"), bodies, tmp_path, "offline", concurrency=4, duration_s=0.05, least=8)
+    check_answers(found)
+    assert found.valid or "too few" not in str(found.invalid_because)
+    assert found.load.requests in range(8, 12)  # three more may be in flight when the eighth begins
+    assert found.load.duration_s > 0.19
+
+
+def test_a_closed_loop_waits_for_the_least_requests_no_longer_than_one_may_take(truth, bodies, tmp_path) -> None:
+    late_ms(truth)
+    found = go(truth.call("/echo/100"), bodies, tmp_path, "single-stream", duration_s=0.05, least=1000, timeout_s=2.0)
+    check_answers(found)
+    assert 8 <= found.load.requests <= 21
+
+
 def test_server_keeps_its_schedule(truth, bodies, tmp_path) -> None:
     late_ms(truth)
     found = go(truth.call("/echo/5"), bodies, tmp_path, "server", rate_per_s=150.0, duration_s=1.0, seed=4)

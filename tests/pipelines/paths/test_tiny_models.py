@@ -56,7 +56,7 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path, pa
     with skipped_for_want():
         payload = packaged_tiny(name, choice)
     with skipped_for_want(), path_module(choice.card.name).open(payload, 1) as session:
-        calls, flips, accuracy = compared(session.predict, answers, model.spec)
+        found = compared(session.predict, answers, model.spec)
     certificate = certify(
         artifact_sha256="",
         basis_sha256="",
@@ -65,17 +65,17 @@ def test_it_is_packaged_and_proved(name: str, choice: Choice, tmp_path: Path, pa
         tolerance=choice.chosen.tolerance,
         task=model.spec.task,
         from_user=False,
-        calls=calls,
-        flips=flips,
-        accuracy=accuracy,
+        calls=found.calls,
+        flips=found.flips,
+        accuracy=found.accuracy,
         reference_accuracy=None,
     )
     expected = UNFIT.get((name, choice.name))
     assert certificate.passed == (expected is None), certificate.breaches
     assert expected is None or any(breach.startswith(expected) for breach in certificate.breaches)
-    sets = {call.probe.set for call in calls}
+    sets = {call.probe.set for call in found.calls}
     assert sets == ({"random"} if model.rows is None else {"evaluation", "random"})
-    lengths = {call.probe.inputs["ids"].shape[1] for call in calls if "ids" in call.probe.inputs}
+    lengths = {call.probe.inputs["ids"].shape[1] for call in found.calls if "ids" in call.probe.inputs}
     assert lengths == ({2, 21, 40} if model.spec.lengths else set())
 
 

@@ -89,6 +89,13 @@ def test_a_number_of_requests_is_kept(session: Session) -> None:
     assert found.load.requests == 7
 
 
+def test_a_closed_loop_goes_on_for_the_least_requests(session: Session) -> None:
+    found, _ = measured(session, LoadSettings("single-stream", 0.01, 0.0, least=8))
+    assert found.load.requests == 8
+    impatient, _ = measured(session, LoadSettings("single-stream", 0.01, 0.0, least=1000, timeout_s=0.3))
+    assert 0 < impatient.load.requests < 1000
+
+
 def test_wrong_answers_are_counted(session: Session) -> None:
     assert session.page is not None
     found, _ = measure_in_browser(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 import numpy as np
 import pytest
@@ -89,6 +90,14 @@ def test_offline_requests_wait_for_those_before_them() -> None:
     # Little's law: four in the system.
     assert found.latency.mean_ms is not None
     assert found.latency.mean_ms == pytest.approx(4 * 1000 / found.load.rate_per_s, rel=0.3)
+
+
+@pytest.mark.parametrize(("least", "timeout_s", "requests"), [(8, 10.0, (8,)), (1000, 0.2, range(5, 27))])
+def test_a_closed_loop_goes_on_for_the_least_requests(least: int, timeout_s: float, requests: Collection[int]) -> None:
+    chosen = LoadSettings("offline", 0.05, 0.0, concurrency=4, least=least, timeout_s=timeout_s)
+    found = measure_in_process(Takes(0.01), INPUTS, right, chosen)
+    check_answers(found)
+    assert found.load.requests in requests
 
 
 def test_server_queues() -> None:
