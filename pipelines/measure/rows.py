@@ -182,7 +182,8 @@ def _with_curve(row: Row, exchange: Exchange) -> Row:
 
 def bodies_of(protocol: str, target: Target, inputs: Iterable[Arrays]) -> list[bytes]:
     """Return the requests for these inputs, the first MOST_BODIES_BYTES of them; at least one."""
-    speaker, found, total = client(protocol), [], 0
+    speaker, total = client(protocol), 0
+    found: list[bytes] = []
     for arrays in inputs:
         body = speaker.encode(target, arrays)
         total += len(body)

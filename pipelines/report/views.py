@@ -176,10 +176,6 @@ class ParityColumn:
     task: str | None = None
 
 
-def _widest_flip(proof: Certificate) -> float | None:
-    return max((flip.margin for flip in proof.flips), default=None)
-
-
 NO_LABELS = "the evaluation set has no labels"
 NOT_WHOLE = "too slow to be asked for the whole evaluation set"
 PARITY_COLUMNS = (
@@ -205,7 +201,12 @@ PARITY_COLUMNS = (
     ParityColumn(Header("Flips", "rows"), lambda proof: _cell(len(proof.flips), numbers.count), "top-1"),
     ParityColumn(
         Header("Largest margin", "logits"),
-        lambda proof: _cell(_widest_flip(proof), numbers.figures, "no first class changed"),
+        lambda proof: _cell(proof.margin, numbers.figures, "no first class changed"),
+        "top-1",
+    ),
+    ParityColumn(
+        Header("Margin limit", "logits"),
+        lambda proof: _cell(proof.most_margin, numbers.figures, "the user's limit is in its place"),
         "top-1",
     ),
 )

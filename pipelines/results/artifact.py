@@ -58,6 +58,9 @@ class Parity:
     top1: Annotated[
         float | None, Doc("Share (0 to 1) of rows whose class is the reference's; null where outputs are no classes.")
     ]
+    margin: Annotated[
+        float | None, Doc("Largest margin of a row whose class is not the reference's; null if all classes are.")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,13 @@ class Certificate:
     reference_accuracy: Annotated[float | None, Doc("The same share of the reference; null without labels.")]
     checks: Annotated[tuple[Parity, ...], Doc("The comparisons, one a set and batch size.")]
     flips: Annotated[tuple[Flip, ...], Doc("Rows whose largest output changed.")]
+    margin: Annotated[
+        float | None, Doc("Largest margin of the checks that the tolerance judges; null if all classes are the same.")
+    ] = None
+    most_margin: Annotated[
+        float | None,
+        Doc("Largest margin that passes, in units of the output; null without classes, or with the user's limit."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,27 @@ def test_too_many_flips_fail_whatever_the_difference() -> None:
     assert certificate.breaches == ("top-1 agreement 0.00% < 98.00% on evaluation inputs",)
 
 
+def test_another_class_in_spite_of_a_clear_lead_fails_whatever_the_ratio() -> None:
+    rng = np.random.default_rng(0)
+    want = rng.normal(size=(1000, 10)).astype(np.float32)
+    noisy = want + rng.normal(scale=0.1, size=want.shape).astype(np.float32)
+    call, flips = compare(probe(want), {"logits": noisy}, Classes())
+    passed = verdict([call], Tolerance(15.0, 0.8), flips)
+    assert passed.passed
+    assert passed.margin is not None
+    assert passed.most_margin == pytest.approx(6 * 0.1, rel=0.05)
+    assert 0 < passed.margin < passed.most_margin
+    row = int(np.argmax(np.sort(want)[:, -1] - np.sort(want)[:, -2]))  # the clearest one is exchanged for another
+    noisy[row] = want[row][::-1]
+    call, flips = compare(probe(want), {"logits": noisy}, Classes())
+    failed = verdict([call], Tolerance(15.0, 0.8), flips)
+    assert failed.sqnr_db is not None
+    assert failed.sqnr_db > 15
+    (breach,) = failed.breaches
+    assert breach.startswith("evaluation inputs: another class in spite of a lead of ")
+    assert [check.margin for check in failed.checks] == [failed.margin] == [failed.flips[0].margin]
+
+
 def test_random_inputs_are_judged_only_where_the_variant_says_so() -> None:
     want = np.eye(4, dtype=np.float32)
     good, _ = compare(probe(want), {"logits": want}, Classes())
