@@ -4,8 +4,8 @@
 
 For each library, a process opens the artifact in both ways: by its path's ``open``, and as the library's documentation
 shows it, with the same settings. Both must give the same answers. Then they are called in turn, in random order, with
-one row: for a millisecond each, or once. The figure of a way is the median of its CPU time for a call; that of a
-library is the ratio of both, as the median of several processes. One compute thread.
+one row: for a millisecond each, or once. The figure of a way is the median of its CPU time for a call, and of its wall
+time; that of a library is the ratio of both ways, as the median of several processes. One compute thread.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import statistics
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -111,6 +113,18 @@ def exported(file: Path) -> Any:
     return torch.export.load(file).module()
 
 
+def compiled(file: Path) -> Any:
+    import torch
+
+    return torch.compile(exported(file), fullgraph=True, dynamic=True)
+
+
+def archived(file: Path) -> Any:
+    with zipfile.ZipFile(file) as archive, TemporaryDirectory() as folder:
+        (program,) = (name for name in archive.namelist() if name.endswith(".pt2"))
+        return exported(Path(archive.extract(program, folder)))
+
+
 def compiled_ahead(file: Path) -> Any:
     import torch
 
@@ -139,8 +153,11 @@ BARE: dict[str, tuple[str, Callable[[Path], Call]]] = {
     "onnxruntime:pytorch": ("InferenceSession.run", onnxruntime),
     "openvino:fp32": ("CompiledModel()", openvino),
     "litert:fp32": ("SignatureRunner()", litert),
+    "litert-torch:fp32": ("SignatureRunner()", litert),
     "executorch:fp32": ("Method.execute", executorch),
     "torch-export:fp32": ("ExportedProgram.module()", in_torch(exported, "*.pt2")),
+    "torchserve:export": ("ExportedProgram.module()", in_torch(archived, "*.mar")),
+    "torch-compile:fp32": ("torch.compile()", in_torch(compiled, "*.pt2")),
     "aotinductor:fp32": ("aoti_load_package()", in_torch(compiled_ahead, "*.pt2")),
     "torchscript:traced": ("torch.jit.load()", in_torch(scripted, "*.pt")),
     "tf-serving:fp32": ("tf.saved_model.load().signatures", saved_model),
@@ -155,8 +172,11 @@ def values(outputs: Any) -> list[np.ndarray]:
     return list(outputs.values() if isinstance(outputs, dict) else outputs)
 
 
-def measure(name: str, folder: Path, seconds: float, seed: int) -> dict[str, float]:
-    """Return the medians of both ways, in microseconds of CPU a call. Raises SystemExit where their answers differ."""
+def measure(name: str, folder: Path, seconds: float, seed: int) -> dict[str, dict[str, float]]:
+    """Return the medians of both ways, in microseconds of CPU and of wall time a call.
+
+    Raises SystemExit where their answers differ.
+    """
     draw = random.Random(seed)  # noqa: S311 - an order
     payload = folder / "payload"
     inputs = [
@@ -178,23 +198,28 @@ def measure(name: str, folder: Path, seconds: float, seed: int) -> dict[str, flo
         for call in ways.values():
             call(inputs[number % len(inputs)])
     calls = max(1, round(BLOCK_S * 2 * WARM_UP / (time.perf_counter() - begin)))
-    took: dict[str, list[float]] = {way: [] for way in ways}
+    took: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     end = time.perf_counter() + seconds
     for number in count():
         if time.perf_counter() > end:
             break
         for way in draw.sample(list(ways), 2):
             took[way].append(block(ways[way], inputs, number, calls))
-    return {way: statistics.median(times) for way, times in took.items()}
+    return {way: {"cpu": _middle(times, 0), "wall": _middle(times, 1)} for way, times in took.items()}
 
 
-def block(call: Call, inputs: Sequence[Arrays], first: int, calls: int) -> float:
-    """Return the CPU time of one of ``calls`` calls, in microseconds, of all threads of this process."""
+def _middle(times: Sequence[tuple[float, float]], which: int) -> float:
+    return statistics.median(one[which] for one in times)
+
+
+def block(call: Call, inputs: Sequence[Arrays], first: int, calls: int) -> tuple[float, float]:
+    """Return the CPU time, of all threads of this process, and the wall time of one of ``calls`` calls, microseconds."""
     chosen = [inputs[(first + number) % len(inputs)] for number in range(calls)]
-    begin = time.process_time()
+    begin, begin_wall = time.process_time(), time.perf_counter()
     for one in chosen:
         call(one)
-    return (time.process_time() - begin) * 1e6 / calls
+    used, passed = time.process_time() - begin, time.perf_counter() - begin_wall
+    return used * 1e6 / calls, passed * 1e6 / calls
 
 
 def of_model(model: str, workspace: Path, runs: int, seconds: float) -> list[dict[str, Any]]:
@@ -211,13 +236,12 @@ def of_model(model: str, workspace: Path, runs: int, seconds: float) -> list[dic
             words = ["--one", name, "--folder", str(folder), "--seconds", str(seconds), "--seed", str(run)]
             done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, env=alone, check=True)
             found.append(json.loads(done.stdout.splitlines()[-1]))
-        ratios = sorted(one["open"] / one["bare"] for one in found)
-        row = {
-            "name": name,
-            "call": bare,
-            **{f"{way}_us": statistics.median(one[way] for one in found) for way in ("bare", "open")},
-            "ratio": {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]},
-        }
+        row: dict[str, Any] = {"name": name, "call": bare}
+        for way in ("bare", "open"):
+            row[f"{way}_us"] = statistics.median(one[way]["cpu"] for one in found)
+        for title, clock in (("ratio", "cpu"), ("wall_ratio", "wall")):
+            ratios = sorted(one["open"][clock] / one["bare"][clock] for one in found)
+            row[title] = {"median": statistics.median(ratios), "min": ratios[0], "max": ratios[-1]}
         rows.append(row)
         print(f"{model} {name}: {row['ratio']['median']:.3f} x the bare call", file=sys.stderr)
     return rows

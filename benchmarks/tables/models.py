@@ -15,19 +15,19 @@ REASON = 240
 def sessions_table(results: dict[str, Any]) -> str:
     """Returns what opening an artifact by slipway adds to the bare call of its library, for each model."""
     lines = [
-        "| model | artifact | bare call | bare CPU us | by slipway CPU us | ratio, median (extremes) |",
-        "|---|---|---|--:|--:|--:|",
+        "| model | artifact | bare call | bare CPU us | by slipway CPU us | CPU ratio, median (extremes) | latency ratio |",
+        "|---|---|---|--:|--:|--:|--:|",
     ]
     for model, rows in results["models"].items():
         for row in rows:
-            ratio = row["ratio"]
+            ratios = row["ratio"], row["wall_ratio"]
             cells = [
                 model,
                 f"`{row['name']}`",
                 f"`{row['call']}`",
                 number(row["bare_us"]),
                 number(row["open_us"]),
-                f"{ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f})",
+                *(f"{one['median']:.3f} ({one['min']:.3f} to {one['max']:.3f})" for one in ratios),
             ]
             lines.append(f"| {' | '.join(cells)} |")
     machine = results["machine"]

@@ -84,7 +84,8 @@ class Variant:
     ``takes`` is the form of the model that it is made from, of ``framework``, and ``also`` are those that are tried
     after it, of a user's file; ``requires`` the distributions that it is made and runs with (their versions are part of
     the artifact's key). ``precision`` is the coarsest that its weights or its arithmetic have: a model says by it what
-    it may lose. ``texts`` tells that inputs may be texts.
+    it may lose. ``texts`` tells that inputs may be texts. ``memory_gb`` is the most memory that packaging it, or
+    verifying, was seen to take, rounded up (1e9 bytes).
     """
 
     summary: str
@@ -94,6 +95,7 @@ class Variant:
     precision: Literal["fp32", "fp16", "bf16", "int8-dynamic", "int8"] = "fp32"
     also: tuple[str, ...] = ()
     texts: bool = False
+    memory_gb: float = 2.0
 
     @property
     def forms(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ CARD = Card(
             QUANTISED,
             Tolerance(min_sqnr_db=33, min_top1=0.98, judges_random=False),
             precision="int8",
+            memory_gb=3.0,
         ),
     },
     extra="litert",

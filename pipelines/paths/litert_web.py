@@ -30,6 +30,7 @@ CARD = Card(
             (*litert.CARD.variants[name].requires, NODE),
             litert.CARD.variants[name].tolerance,
             precision=litert.CARD.variants[name].precision,
+            memory_gb=litert.CARD.variants[name].memory_gb,
         )
         for name in VARIANTS
     },

@@ -37,7 +37,10 @@ CARD = Card(
     variants={
         "pytorch": Variant("exported from PyTorch by torch.onnx", "torch", FROM_PYTORCH, also=ONNX),
         "keras": Variant(
-            "exported from the Keras twin by tf2onnx", "keras", ("keras", "tensorflow", "tf2onnx", *RUNTIME)
+            "exported from the Keras twin by tf2onnx",
+            "keras",
+            ("keras", "tensorflow", "tf2onnx", *RUNTIME),
+            memory_gb=3.0,
         ),
         "fp16": Variant(
             "weights in float16", "torch", FROM_PYTORCH, Tolerance(min_sqnr_db=60), precision="fp16", also=ONNX

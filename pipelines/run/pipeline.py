@@ -36,6 +36,7 @@ from pipelines.run.journal import Journaled
 from pipelines.run.making import prepare
 from pipelines.run.options import Options, load_settings
 from pipelines.run.prepare import Context, HowTrained, ensure_trained, start_row
+from pipelines.run.room import Room, need_of
 from serving.extras import DISTRIBUTION
 from serving.launch import peak_rss_bytes
 
@@ -67,6 +68,7 @@ class Run:
             self.started, self.command = journaled.intent.started, journaled.intent.command
         self.journaled = journaled
         self._clock = time.monotonic()
+        self._room = Room()
         self.training: Training | None = None
         self.prepared: dict[str, tuple[ArtifactRow, Artifact | None]] = {}
         self.measuring = Measuring(
@@ -138,7 +140,8 @@ class Run:
                 raise
 
     def _prepare(self, model: KeptModel, choice: Choice) -> None:
-        with self.steps.step(f"package and verify {choice.name}") as step:
+        need = need_of(choice.chosen.memory_gb, model.folder)
+        with self._room.taken(need, self.context.cancel), self.steps.step(f"package and verify {choice.name}") as step:
             row, artifact = prepare(self.context, model, choice, self.options.atol)
             self.prepared[choice.name] = row, artifact
             step.end("cached" if row.cached else row.status, row.reason or _parity_note(row))
