@@ -213,7 +213,7 @@ def _middle(times: Sequence[tuple[float, float]], which: int) -> float:
 
 
 def block(call: Call, inputs: Sequence[Arrays], first: int, calls: int) -> tuple[float, float]:
-    """Return the CPU time, of all threads of this process, and the wall time of one of ``calls`` calls, microseconds."""
+    """Return the CPU time of one of ``calls`` calls, of all threads of this process, and its wall time, in us."""
     chosen = [inputs[(first + number) % len(inputs)] for number in range(calls)]
     begin, begin_wall = time.process_time(), time.perf_counter()
     for one in chosen:

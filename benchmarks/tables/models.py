@@ -15,7 +15,8 @@ REASON = 240
 def sessions_table(results: dict[str, Any]) -> str:
     """Returns what opening an artifact by slipway adds to the bare call of its library, for each model."""
     lines = [
-        "| model | artifact | bare call | bare CPU us | by slipway CPU us | CPU ratio, median (extremes) | latency ratio |",
+        "| model | artifact | bare call | bare CPU us | by slipway CPU us | CPU ratio, median (extremes) "
+        "| latency ratio |",
         "|---|---|---|--:|--:|--:|--:|",
     ]
     for model, rows in results["models"].items():
@@ -75,7 +76,9 @@ def real_model_table(model: str) -> Callable[[dict[str, Any]], str]:
             "",
             f"{found['rows']} rows, {found['seconds_per_row']:g} s each, one compute thread, by `{results['command']}` "
             f"on {found['measured'][:10]}: {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}. "
-            f"The run took {found['wall_s'] / 60:.0f} min. {_again(found)}* a row of it is marked as disturbed. "
+            f"The run took {found['wall_s'] / 60:.0f} min, and slipway's own process at most "
+            f"{found['parent_peak_rss_bytes'] / 1e6:.0f} MB of memory. {_again(found)}"
+            "* a row of it is marked as disturbed. "
             f"Rows that failed: {'; '.join(failed) or 'none'}.",
         ]
         return "\n".join(lines)
