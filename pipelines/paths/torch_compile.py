@@ -63,6 +63,6 @@ def _load(path: Path, threads: int) -> Loaded:
     from serving.open_inference.runtimes.torch_export import load_tensors
 
     def read(*_: object) -> torch.nn.Module:
-        return torch.compile(torch.export.load(path).module(check_guards=False), fullgraph=True, dynamic=True)
+        return torch.compile(torch.export.load(path).module(), fullgraph=True, dynamic=True)
 
     return load_tensors(path, threads, read)
