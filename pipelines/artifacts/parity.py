@@ -22,8 +22,8 @@ MAX_FLIPS = 50
 MOST_MARGIN = 6.0
 """A class may change where the reference leads by up to so many root mean squares of the differences.
 
-Two values that are both off by one root mean square differ by 1.4, so that this is 4.2 standard deviations. Seen in
-quantised networks: 0.2 to 3.7 (EfficientNet-Lite0, 110 rows), 0.3 to 3 (mnist_cnn, five seeds, 1,000 rows).
+The error of a lead is that of two values, 1.4 root mean squares, so that this is 4.2 of its standard deviations. Seen
+in quantised networks: 0.2 to 3.7 (EfficientNet-Lite0, 75 photographs), 0.3 (mnist_cnn, one seed, 1,000 digits).
 """
 FARTHEST = float(np.finfo(np.float32).max)
 

@@ -54,7 +54,8 @@ class Reference:
         """
         for name in sorted(self.inputs, key=lambda name: (name != self.best, name == RANDOM)):
             sizes = BATCHES if name in (EVALUATION, RANDOM) else OTHER_BATCHES
-            again = name == RANDOM != self.best
+            # A small evaluation set has too few rows for the larger batches: only random inputs are asked in them.
+            again = name == RANDOM != self.best and rows_of(self.inputs[self.best]) >= max(BATCHES)
             yield from self._of(name, chunks(rows_of(self.inputs[name]), sizes), spare=again)
         if EVALUATION in self.inputs:
             rows, size = rows_of(self.inputs[EVALUATION]), min(EVALUATION_BATCH, max_batch)

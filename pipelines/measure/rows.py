@@ -32,7 +32,7 @@ ANYWHERE = Division((), ())
 PROBE = LoadSettings("offline", duration_s=0.4, warmup_s=0.1, concurrency=1)
 """Shows a second compute thread (``pipelines.fairness.compute``); it is long enough to measure CPU time."""
 MOST_BODIES_BYTES = 32 * 2**20
-"""Requests of one load test; more rows are not sent, but of one request. JSON makes 3 MB of a picture of 224x224."""
+"""Limits the distinct requests of one load test, of which there is always one. A picture is 3 MB in JSON."""
 
 
 @dataclass(frozen=True, slots=True)

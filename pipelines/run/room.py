@@ -1,4 +1,4 @@
-"""Memory that jobs side by side share: each states its need, and waits until there is room for it."""
+"""Shares memory among jobs that run side by side: each states its need, and waits until there is room for it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipelines.base.errors import SlipwayError
 from pipelines.stages.answers import REFERENCE
 
 SHARE = 0.8
-"""Of the memory that is available at the begin: the rest is for the system, and for needs that are stated too low."""
+"""Limits jobs to this share of the memory that is available when the run starts; needs may be stated too low."""
 STATED_FOR = 100e6
-"""Bytes of weights of the largest models that the needs were seen with; those of a larger model grow with it."""
+"""Says for how many bytes of weights needs are stated; a larger model needs more in proportion."""
 POLL_S = 0.2
 
 

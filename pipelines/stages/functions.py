@@ -33,7 +33,7 @@ from serving.launch import peak_rss_bytes
 
 Check = Callable[[int, dict[str, np.ndarray]], bool]
 PATIENCE_S = 60.0
-"""Rows that no batch size needs are left out if they would take longer (s). WebGL without a graphics card does."""
+"""Leaves out rows that no batch size needs, if they would take longer (s). By WebGL on a processor they do."""
 
 
 def train(model: str, framework: str, folder: str, epochs: int | None) -> dict[str, Any]:

@@ -209,6 +209,8 @@ def test_every_row_of_the_evaluation_set_is_probed_whatever_their_number(rows: i
     assert {int(row) for probe in seen for row in probe.inputs["x"][:, 0]} == set(range(rows))
     assert {probe.batch for probe in probes if probe.set == "random"} == set(BATCHES)
     assert {size for size in BATCHES if size <= rows} <= {probe.batch for probe in seen}
+    # What may be left out for lack of time leaves every batch size asked.
+    assert {probe.batch for probe in probes if not probe.spare} == set(BATCHES)
 
 
 def drawn(tensor: TensorSpec, rows: int, **free: int) -> np.ndarray:
